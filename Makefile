@@ -1,0 +1,52 @@
+# make repro    the whole pipeline on the embedded dataset, then a short table
+# make test     lint, types and fast tests (under 10 minutes on 2 cores after installation)
+# make test-slow  what is long: real ratings, the README's commands, a full run
+# make ui       MLflow and Prefect in the browser
+# make bench    reports/bench.json
+# make encoder  train the embedded encoder again (an hour at most on 2 cores)
+.PHONY: setup repro test lint test-slow ui bench encoder clean
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+STAMP := $(VENV)/.installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+repro: $(STAMP)
+	@$(BIN)/python -m flows.pipeline
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is %d.%d: set PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@if command -v uv >/dev/null 2>&1; then \
+	   test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
+	   uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
+	 else \
+	   test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV); \
+	   echo "Installing into $(VENV): about 6 GB, some minutes"; \
+	   $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+	 fi
+	@touch $(STAMP)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest
+
+test-slow: $(STAMP)
+	$(BIN)/pytest -m 'slow and not gpu'
+
+ui: $(STAMP)
+	@$(BIN)/python -m flows.ui
+
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks.run
+
+encoder: $(STAMP)
+	$(BIN)/python -m pamela.encoders.train_embedded
+
+clean:
+	rm -rf $(VENV) .prefect mlflow.db mlartifacts .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,31 @@
+"""The environment of the project's own commands; light, so that it may come before Prefect."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from pamela.project import Project
+
+# Prefect, Great Expectations, MLflow and DVC read these when they are imported.
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DVC_NO_ANALYTICS": "1",
+}
+
+
+def environment(project: Project, **more: str) -> dict[str, str]:
+    """Return the environment of the project's own commands: its venv first, no telemetry."""
+    bin_dir = str(Path(sys.executable).parent)
+    return {
+        **QUIET,
+        "PREFECT_HOME": str(project.prefect_home),
+        **os.environ,
+        "PATH": bin_dir + os.pathsep + os.environ.get("PATH", ""),
+        **more,
+    }

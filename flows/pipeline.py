@@ -1,0 +1,115 @@
+"""Run the whole pipeline against one Prefect server: ``python -m flows.pipeline`` (`make repro`).
+
+``dvc repro`` decides what runs; this starts one server on a free loopback port for all stages,
+and none where there is nothing to do. Nothing stays running afterwards. With ``PREFECT_API_URL``
+set, that server is used instead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import yaml
+
+from flows.environment import environment
+from flows.server import server
+from pamela.errors import PamelaError
+from pamela.params import load_params
+from pamela.project import Project
+
+
+def stale_stages(project: Project) -> list[str]:
+    """Return the names of the stages that `dvc status` says must run (directly)."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "--json", "--quiet"],
+        cwd=project.root, env=environment(project), capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode != 0 and not done.stdout.strip():
+        raise PamelaError(_last_line(done.stderr) or "dvc status failed")
+    return sorted(json.loads(done.stdout or "{}"))
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def repro(project: Project, *, reason: str, dvc_args: list[str] | None = None) -> list[str]:
+    """Run ``dvc repro`` and return the names of the stages that ran or were restored.
+
+    One Prefect server serves all stages; none is started when nothing is stale.
+
+    Parameters
+    ----------
+    reason : why it runs; MLflow runs carry it as a tag.
+    dvc_args : further arguments of ``dvc repro``.
+
+    Raises
+    ------
+    PamelaError
+        When a stage fails; its own message stands above on stderr.
+    """
+    before = _lock(project)
+    if not dvc_args and not stale_stages(project):
+        return []
+    with server(project) as url:
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", "repro", *(dvc_args or [])],
+            cwd=project.root,
+            env=environment(project, PREFECT_API_URL=url, PAMELA_REASON=reason),
+            check=False,
+        )
+    if done.returncode != 0:
+        raise PamelaError("the pipeline stopped: the failing stage's message stands above")
+    after = _lock(project)
+    return [name for name in after if after[name] != before.get(name)]
+
+
+def _lock(project: Project) -> dict[str, object]:
+    path = project.root / "dvc.lock"
+    if not path.is_file():
+        return {}
+    stages: dict[str, object] = (yaml.safe_load(path.read_text()) or {}).get("stages", {})
+    return stages
+
+
+def publish(project: Project, reason: str) -> None:
+    """Publish to MLflow and register; a deleted ``mlflow.db`` heals here. Idempotent."""
+    subprocess.run(
+        [sys.executable, "-m", "flows.publish"],
+        cwd=project.root,
+        env=environment(project, PAMELA_REASON=reason),
+        check=True,
+    )
+
+
+def main() -> None:
+    """Run everything, publish, and print the summary."""
+    project = Project.here()
+    reason = os.environ.get("PAMELA_REASON", "make repro")
+    started = time.monotonic()
+    try:
+        load_params(project.params_file)
+        ran = repro(project, reason=reason, dvc_args=sys.argv[1:])
+        publish(project, reason)
+    except PamelaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except subprocess.CalledProcessError:
+        print("error: publishing to MLflow failed: its message stands above", file=sys.stderr)
+        sys.exit(1)
+    from pamela.summary import print_summary
+
+    print_summary(project)
+    print(f"\n{len(ran)} stages in {time.monotonic() - started:.0f} s. Look further:")
+    print("  reports/index.html   the report, one file")
+    print("  make ui              MLflow and Prefect in the browser")
+    print("  pamela score --user synthetic/<id> --prompt '...' picture.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""The ``pamela`` command: import a dataset, retrain, score pictures.
+
+``pamela --help`` lists the commands. Prefect and DVC are run as commands in the project root; this
+package imports neither.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pamela.errors import PamelaError
+from pamela.project import Project
+
+app = typer.Typer(
+    help="Personal reward models for text-to-image generation.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+import_app = typer.Typer(help="Bring a dataset under data/raw/, DVC-tracked.", no_args_is_help=True)
+app.add_typer(import_app, name="import")
+
+
+def _run(project: Project, *command: str) -> int:
+    """Run one of the project's commands in its root, with this environment's programs first."""
+    path = str(Path(sys.executable).parent) + os.pathsep + os.environ.get("PATH", "")
+    return subprocess.run(
+        [sys.executable, "-m", *command], cwd=project.root, env={**os.environ, "PATH": path}
+    ).returncode
+
+
+@import_app.command("tables")
+def import_tables_command(
+    folder: Annotated[Path, typer.Argument(help="A folder in the tables format (data/README.md).")],
+    name: Annotated[str, typer.Option("--name", help="Its name under data/raw/.")],
+) -> None:
+    """Check a dataset in the tables format, copy it to data/raw/NAME and track it with DVC."""
+    from pamela.importing import import_tables
+
+    project = Project.here()
+    summary = import_tables(project, folder, name)
+    target = project.raw / name
+    if _run(project, "dvc", "add", "--quiet", str(target.relative_to(project.root))) != 0:
+        raise PamelaError(
+            f"{project.relative(target)} is imported, but `dvc add` failed: run "
+            f"`dvc add {project.relative(target)}` and see why"
+        )
+    typer.echo(str(summary))
+    typer.echo(
+        f"Next, in params.yaml: `ingest.datasets: [{name}]` and `embed.encoder`; then `dvc repro`"
+    )
+
+
+@app.command()
+def retrain(
+    once: Annotated[
+        bool, typer.Option("--once", help="One cycle now: inbox, pipeline, gate.")
+    ] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve the cron schedule of params.yaml.")
+    ] = False,
+) -> None:
+    """Retrain on the batches that wait in data/inbox/ and promote the challenger if not worse."""
+    if once == serve:
+        raise PamelaError("say either --once or --serve")
+    mode = "--once" if once else "--serve"
+    raise typer.Exit(_run(Project.here(), "flows.retrain", mode))
+
+
+@app.command()
+def score(
+    images: Annotated[list[Path], typer.Argument(help="Picture files.")],
+    user: Annotated[
+        str | None, typer.Option(help="dataset/user, bare where unique; none: the population.")
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="What the pictures were asked to show.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="models:/NAME@ALIAS, models:/NAME/VERSION or a bundle folder.")
+    ] = "models:/pamela@champion",
+    dataset: Annotated[
+        str | None, typer.Option(help="Whose scale to answer on, without a user.")
+    ] = None,
+) -> None:
+    """Score pictures for one person: a table on a terminal, else one JSON object per picture."""
+    import pamela
+
+    reward = pamela.load(model)
+    scores = reward.score(user=user, prompt=prompt, images=images, dataset=dataset)
+    rows = [{"image": str(i), **asdict(x)} for i, x in zip(images, scores, strict=True)]
+    if sys.stdout.isatty():
+        _print_table(rows, user)
+    else:
+        for row in rows:
+            typer.echo(json.dumps(row, ensure_ascii=False))
+
+
+def _print_table(rows: list[dict[str, Any]], user: str | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    first = rows[0]
+    table = Table(
+        title=f"{user or 'population'} ({first['source']}) · {first['model_version']}",
+        title_justify="left",
+    )
+    table.add_column("image", overflow="fold")
+    for name in ("rating", "std", "percentile"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row["image"],
+            f"{row['rating']:.2f}",
+            f"{row['std']:.2f}",
+            f"{row['percentile']:.0f}",
+        )
+    Console().print(table)
+
+
+@app.command()
+def adapt() -> None:
+    """Adapt to a new user from a few ratings (needs a champion that adapts)."""
+    raise PamelaError(
+        "no model of this version learns from a new user's ratings yet; Reward.adapt takes "
+        "demographics, and `pamela score` without --user scores for the population"
+    )
+
+
+def main() -> None:
+    """Run the command line; a fault the user can mend is one line and exit status 1."""
+    try:
+        app()
+    except PamelaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""The reward models, by name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from pamela.errors import PamelaError
+
+if TYPE_CHECKING:
+    from pamela.models.base import RewardModel
+    from pamela.params import TrainParams
+
+# name -> module:class; imported only when asked for, so that a baseline does not import torch
+MODELS: dict[str, str] = {
+    "global_mean": "pamela.models.baselines:GlobalMean",
+    "user_mean": "pamela.models.baselines:UserMean",
+    "group_mean": "pamela.models.baselines:GroupMean",
+    "population": "pamela.models.population:Population",
+    "paper": "pamela.models.paper:Paper",
+}
+
+
+def list_models() -> list[str]:
+    """Return the names that ``train.models`` may hold."""
+    return list(MODELS)
+
+
+def model_class(name: str) -> type[RewardModel]:
+    """Return the class of a model by name."""
+    if name not in MODELS:
+        raise PamelaError(f"unknown model {name!r}: choose from {', '.join(MODELS)}")
+    module, cls = MODELS[name].split(":")
+    found: type[RewardModel] = getattr(import_module(module), cls)
+    return found
+
+
+def create_model(name: str, params: TrainParams) -> RewardModel:
+    """Return an unfitted model by name."""
+    return model_class(name).from_params(params)

@@ -1,0 +1,108 @@
+"""The one small base class behind which every reward model stands.
+
+A model is fitted on a `Fold`, predicts for any `Items` and `People` (also ones it never saw), and
+saves itself as JSON and safetensors, never pickles. All ratings are on the internal 1..5 scale.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pamela.data import FloatArray, Fold, Items, Pairs, People
+from pamela.params import TrainParams
+
+Progress = Callable[[float, str], None]  # share done in [0, 1], what is being done
+
+
+def say(progress: Progress | None, share: float, what: str) -> None:
+    """Report progress to whoever listens."""
+    if progress is not None:
+        progress(share, what)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted ratings on the internal 1..5 scale.
+
+    Attributes
+    ----------
+    mean : float32 array (n,)
+    std : float32 array (n,), predictive standard deviation of one new rating.
+    """
+
+    mean: FloatArray
+    std: FloatArray
+
+
+class RewardModel(ABC):
+    """A model of how much a person likes a picture."""
+
+    name: ClassVar[str]
+    personal: ClassVar[bool]  # whether the user changes the order of pictures
+    adapts: ClassVar[bool] = False  # whether the ratings of a new user (context) change anything
+
+    chosen: dict[str, Any]  # the configuration that fitting chose, with its scores; JSON-able
+
+    @classmethod
+    def from_params(cls, params: TrainParams) -> Self:
+        """Build an unfitted model from the ``train`` params."""
+        return cls()
+
+    @abstractmethod
+    def fit(
+        self,
+        fold: Fold,
+        *,
+        seed: int,
+        progress: Progress | None = None,
+        workdir: Path | None = None,
+    ) -> pl.DataFrame:
+        """Fit on the fold's train part, choosing sizes on train/val only.
+
+        Parameters
+        ----------
+        workdir : where a long fit keeps checkpoints; a fit that finds its own there resumes.
+
+        Returns
+        -------
+        DataFrame with a column ``step`` and one column per logged quantity (may be empty).
+        """
+
+    @abstractmethod
+    def predict(
+        self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
+    ) -> Prediction:
+        """Predict `pairs` (their ratings are ignored).
+
+        Parameters
+        ----------
+        context : the ratings shown of users absent from training (k shots); pairs whose user has
+            none are predicted at 0 shots. A model without adaptation ignores it.
+        """
+
+    @abstractmethod
+    def knows(self, people: People) -> npt.NDArray[np.bool_]:
+        """Return, per row of `people`, whether that user was in training."""
+
+    @abstractmethod
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return what to save: a JSON-able config and named arrays."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
+        """Rebuild a model from `state`."""
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json`` and ``model.safetensors`` into `folder`."""
+        from pamela.models.store import save_model
+
+        save_model(self, folder)

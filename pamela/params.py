@@ -1,0 +1,195 @@
+"""``params.yaml`` as typed, strict objects: an unknown or missing key is an error that names it.
+
+Defaults live in ``params.yaml`` alone; nothing here has one.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pamela.errors import PamelaError
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class IngestParams(_Strict):
+    """Which datasets enter."""
+
+    datasets: Annotated[list[Name], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _unique(self) -> IngestParams:
+        if len(set(self.datasets)) != len(self.datasets):
+            raise ValueError("a dataset is named twice")
+        return self
+
+
+class SyntheticParams(_Strict):
+    """Size and seed of the embedded world."""
+
+    seed: Seed
+    train_users: Count
+    unseen_users: Count
+    train_images: Count
+    heldout_images: Count  # val and test images together
+    ratings: Count  # over all five parts
+    image_size: Annotated[int, Field(ge=64, le=1024)]  # pixels a side
+
+
+class ValidateParams(_Strict):
+    """When bad rows stop the pipeline."""
+
+    max_quarantined_share: Share
+
+
+class SplitParams(_Strict):
+    """Own splits for datasets that have none."""
+
+    folds: Annotated[int, Field(ge=2)]
+    val_share: Share
+    seed: Seed
+
+
+class EmbedParams(_Strict):
+    """Frozen features."""
+
+    encoder: str
+    batch_size: Count
+    workers: Annotated[int, Field(ge=0)]
+
+
+class TrainParams(_Strict):
+    """Fitting the reward models."""
+
+    models: Annotated[list[str], Field(min_length=1)]
+    champion: str
+    seed: Seed
+    device: Literal["auto", "cpu", "gpu"]
+    cv_folds: Annotated[int, Field(ge=2)]
+    cv_trials: Count  # configurations tried per dataset
+    max_epochs: Count
+    patience: Count  # epochs without a better validation score
+    batch_size: Count
+
+    @model_validator(mode="after")
+    def _champion_is_trained(self) -> TrainParams:
+        if self.champion not in self.models:
+            raise ValueError(f"champion {self.champion!r} is not in train.models")
+        return self
+
+
+class EvaluateParams(_Strict):
+    """The evaluation's grid; definitions are in `pamela.metrics`."""
+
+    margins: Annotated[list[float], Field(min_length=1)]
+    shots: Annotated[list[int], Field(min_length=1)]
+    min_pairs: Count
+    query_size: Count
+    bootstrap: Annotated[int, Field(ge=100)]
+    seed: Seed
+
+
+class SteerParams(_Strict):
+    """The steering benchmark."""
+
+    users: Annotated[int, Field(ge=2)]
+    prompts: Count
+    variants: Annotated[int, Field(ge=2)]
+    rounds: Count
+    seed: Seed
+    bootstrap: Annotated[int, Field(ge=100)]
+
+
+class ReportParams(_Strict):
+    """The report and the MLflow experiment."""
+
+    title: str
+    experiment: Name
+
+
+class RetrainParams(_Strict):
+    """When new ratings retrain, and how good a challenger must be."""
+
+    cron: str
+    tolerance: Annotated[float, Field(ge=0.0)]
+    commit: bool
+
+
+class TrackingParams(_Strict):
+    """Where MLflow writes, unless ``MLFLOW_TRACKING_URI`` says otherwise."""
+
+    uri: str
+
+
+class Params(_Strict):
+    """All of ``params.yaml``."""
+
+    ingest: IngestParams
+    synthetic: SyntheticParams
+    validate_: Annotated[ValidateParams, Field(alias="validate")]  # BaseModel owns `validate`
+    split: SplitParams
+    embed: EmbedParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    steer: SteerParams
+    report: ReportParams
+    retrain: RetrainParams
+    tracking: TrackingParams
+
+
+def load_params(path: Path) -> Params:
+    """Read and check ``params.yaml``.
+
+    Raises
+    ------
+    PamelaError
+        On the first unknown, missing or ill-typed key, naming it.
+    """
+    try:
+        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PamelaError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f":{where.line + 1}" if where else ""
+        raise PamelaError(f"{path}{line}: not valid YAML") from None
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise PamelaError(f"{path}: {first_fault(error)}") from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return the first fault of a strict object as one phrase that names the key."""
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"]) or "the file"
+    kind = fault["type"]
+    if kind == "extra_forbidden":
+        return f"unknown key {key}"
+    if kind == "missing":
+        return f"missing key {key}"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{key}: {message} (got {fault['input']!r})"[:300]
+
+
+def tracking_uri(params: Params, root: Path) -> str:
+    """Return ``MLFLOW_TRACKING_URI``, else the params' URI with a relative SQLite path made
+    absolute below `root`.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or params.tracking.uri
+    prefix = "sqlite:///"
+    if uri.startswith(prefix) and not uri.startswith(prefix + "/"):
+        return f"{prefix}{root / uri.removeprefix(prefix)}"
+    return uri

@@ -1,0 +1,57 @@
+"""Progress bars on stderr for what takes over two seconds; plain lines without a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+PLAIN_EVERY_S = 15.0  # without a terminal: a line this often
+
+
+@contextmanager
+def progress(label: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """Show a bar called `label` that counts to `total`; yield the function that advances it.
+
+    Examples
+    --------
+    >>> with progress("encode", total=3, quiet=True) as advance:
+    ...     for _ in range(3):
+    ...         advance(1)
+    """
+    if quiet:
+        yield lambda n: None
+        return
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _plain_lines(label, total)
+        return
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(label, total=total)
+        yield lambda n: bar.advance(task, n)
+
+
+def _plain_lines(label: str, total: int) -> Callable[[int], None]:
+    done, spoke = 0, time.monotonic()
+
+    def advance(n: int) -> None:
+        nonlocal done, spoke
+        done += n
+        now = time.monotonic()
+        if now - spoke >= PLAIN_EVERY_S:
+            spoke = now
+            print(f"{label}: {done}/{total}", file=sys.stderr, flush=True)
+
+    return advance

@@ -1,0 +1,86 @@
+"""Column names, Polars schemas, the rating scale and the parts of a split: one place.
+
+The canonical tables are ``data/tables/{ratings,users,images}.parquet``; ids are text.
+``data/README.md`` describes every table, column and unit.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+# --- columns --------------------------------------------------------------------------------------
+DATASET: Final = "dataset"
+USER: Final = "user_id"
+IMAGE: Final = "image_id"
+RATING: Final = "rating"
+RATED_AT: Final = "rated_at"
+POSITION: Final = "position"
+SPLIT: Final = "split"
+SOURCE_FILE: Final = "source_file"
+SOURCE_ROW: Final = "source_row"
+FILE: Final = "file"
+SHA256: Final = "sha256"
+PROMPT: Final = "prompt"
+TYPE: Final = "type"
+GROUP: Final = "group"
+STYLE: Final = "style"
+GENERATOR: Final = "generator"
+PROMPT_ID: Final = "prompt_id"
+FOLD: Final = "fold"
+PART: Final = "part"
+
+RATINGS_SCHEMA: Final = pl.Schema(
+    {
+        DATASET: pl.String(),
+        USER: pl.String(),
+        IMAGE: pl.String(),
+        RATING: pl.Float64(),
+        RATED_AT: pl.Datetime("us"),
+        POSITION: pl.Int64(),
+        SPLIT: pl.String(),
+        SOURCE_FILE: pl.String(),
+        SOURCE_ROW: pl.Int64(),
+    }
+)
+IMAGES_SCHEMA: Final = pl.Schema(
+    {
+        DATASET: pl.String(),
+        IMAGE: pl.String(),
+        FILE: pl.String(),
+        SHA256: pl.String(),
+        PROMPT: pl.String(),
+        TYPE: pl.String(),
+        GROUP: pl.String(),
+        STYLE: pl.String(),
+        GENERATOR: pl.String(),
+        PROMPT_ID: pl.String(),
+    }
+)
+# Demographic columns follow the two keys; they are categorical text and differ by dataset.
+USERS_KEYS: Final = (DATASET, USER)
+METADATA: Final = (TYPE, GROUP, STYLE)
+
+# --- the internal rating scale ----------------------------------------------------------------
+SCALE_LOW: Final = 1.0
+SCALE_HIGH: Final = 5.0
+
+# --- parts of a split -------------------------------------------------------------------------
+TRAIN: Final = "train"
+VAL_SEEN: Final = "val_seen"
+VAL_UNSEEN: Final = "val_unseen"
+TEST_SEEN: Final = "test_seen"
+TEST_UNSEEN: Final = "test_unseen"
+CONTEXT_UNSEEN: Final = "context_unseen"
+RELEASE_PARTS: Final = (TRAIN, VAL_SEEN, VAL_UNSEEN, TEST_SEEN, TEST_UNSEEN, CONTEXT_UNSEEN)
+# Parts that only our own splits know:
+CONTEXT_VAL: Final = "context_val"  # validation users on training images
+HELD_BACK: Final = "held_back"  # a batch's rows on held-out users or images
+UNUSED: Final = "unused"  # e.g. validation users on test images
+PARTS: Final = (*RELEASE_PARTS, CONTEXT_VAL, HELD_BACK, UNUSED)
+
+
+def to_internal(rating: pl.Expr, low: float | pl.Expr, high: float | pl.Expr) -> pl.Expr:
+    """Map a rating on ``[low, high]`` to the internal scale of 1..5."""
+    return SCALE_LOW + (rating - low) / (high - low) * (SCALE_HIGH - SCALE_LOW)

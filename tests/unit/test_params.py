@@ -1,0 +1,88 @@
+"""params.yaml: strict, and without a key that nobody uses."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pamela.errors import PamelaError
+from pamela.params import load_params, tracking_uri
+
+ROOT = Path(__file__).resolve().parents[2]
+RAW = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def write(folder: Path, raw: object) -> Path:
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    return path
+
+
+def test_the_shipped_params_load():
+    assert load_params(ROOT / "params.yaml").train.champion in RAW["train"]["models"]
+
+
+@pytest.mark.parametrize("section", sorted(RAW))
+def test_a_missing_key_is_named(tmp_path, section):
+    raw = {**RAW, section: {k: v for k, v in list(RAW[section].items())[1:]}}
+    gone = f"{section}.{next(iter(RAW[section]))}"
+    with pytest.raises(PamelaError, match=re.escape(f"missing key {gone}")):
+        load_params(write(tmp_path, raw))
+
+
+@pytest.mark.parametrize("section", sorted(RAW))
+def test_an_unknown_key_is_named(tmp_path, section):
+    raw = {**RAW, section: {**RAW[section], "colour": 1}}
+    with pytest.raises(PamelaError, match=f"unknown key {section}.colour"):
+        load_params(write(tmp_path, raw))
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "says"),
+    [
+        ("split", "folds", 1, "split.folds"),
+        ("split", "folds", "5", "split.folds"),
+        ("validate", "max_quarantined_share", 1.5, "validate.max_quarantined_share"),
+        ("train", "champion", "oracle", "not in train.models"),
+        ("ingest", "datasets", ["a", "a"], "named twice"),
+        ("ingest", "datasets", ["../up"], "ingest.datasets"),
+    ],
+)
+def test_a_bad_value_names_its_key(tmp_path, section, key, value, says):
+    raw = {**RAW, section: {**RAW[section], key: value}}
+    with pytest.raises(PamelaError, match=re.escape(says)) as caught:
+        load_params(write(tmp_path, raw))
+    assert "\n" not in str(caught.value)
+
+
+def test_broken_yaml_names_the_line(tmp_path):
+    (tmp_path / "params.yaml").write_text("ingest:\n  datasets: [a\nsplit: 1\n")
+    with pytest.raises(PamelaError, match=r"params.yaml:\d+: not valid YAML"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_every_key_is_used():
+    code = "\n".join(
+        p.read_text()
+        for folder in ("pamela", "flows")
+        for p in (ROOT / folder).rglob("*.py")
+        if p.name != "params.py"
+    )
+    unused = [
+        f"{section}.{key}"
+        for section, keys in RAW.items()
+        for key in keys
+        if section != "tracking" and not re.search(rf"\.{key}\b", code)
+    ]
+    assert not unused
+
+
+def test_tracking_uri_is_below_the_root_unless_the_environment_says_so(tmp_path, monkeypatch):
+    params = load_params(ROOT / "params.yaml")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking_uri(params, tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert tracking_uri(params, tmp_path) == "http://127.0.0.1:5000"
