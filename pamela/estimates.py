@@ -1,0 +1,282 @@
+"""Every number of the evaluation, with its interval: metrics x aggregations x margins.
+
+Takes the predictions of all models for one slice (a dataset, a population, a number of shots) and
+returns the rows of ``reports/evaluation.parquet`` and ``reports/differences.parquet``.
+
+Aggregations: `user` is the mean over users; `pooled` puts all users' pairs (of pairwise accuracy)
+or all rows (of the rest) into one pool; `image` compares predictions averaged over an image's
+raters with the image means. ``n_pairs`` counts pairs of images (pairwise accuracy), conflict
+pairs (conflict metrics) or rated (user, image) rows, and images where the aggregation is `image`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pamela import influence as psi
+from pamela import metrics as m
+from pamela.bootstrap import (
+    Draws,
+    Estimate,
+    function_estimates,
+    make_draws,
+    mean_estimates,
+    ratio_estimates,
+)
+from pamela.conflicts import Conflicts, find_conflicts, resample
+from pamela.judgments import Floats, Judgments, group_sum, image_judgments
+from pamela.params import EvaluateParams
+
+USER = "user"
+POOLED = "pooled"
+IMAGE = "image"
+
+# Reported as differences of two models too; pairwise accuracy at the first margin.
+DIFFERENCE_METRICS = (m.SROCC, m.PLCC, m.RMSE, m.PAIRWISE_ACCURACY, m.CONFLICT_SIDE)
+
+Key = tuple[str, float | None]  # metric, margin
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of one model (by its place among the slice's models)."""
+
+    model: int
+    metric: str
+    aggregation: str
+    margin: float | None
+    estimate: Estimate
+    n_pairs: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Model minus baseline, paired over users."""
+
+    model: int
+    baseline: int
+    metric: str
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class SliceEstimates:
+    """All numbers and differences of one slice."""
+
+    numbers: list[Number]
+    differences: list[Difference]
+
+
+def keys_of(aggregation: str, margins: Sequence[float]) -> list[Key]:
+    """Return the (metric, margin) pairs that are reported under `aggregation`."""
+    keys: list[Key] = [(m.PAIRWISE_ACCURACY, float(margin)) for margin in margins]
+    keys += [(m.SROCC, None), (m.PLCC, None), (m.RMSE, None)]
+    if aggregation != IMAGE:
+        keys.append((m.COVERAGE_90, None))
+    if aggregation == POOLED:
+        keys += [(m.CONFLICT_SIDE, None), (m.CONFLICT_BOTH, None)]
+    return keys
+
+
+def estimate_slice(
+    j: Judgments,
+    params: EvaluateParams,
+    *,
+    stream: str,
+    comparisons: Sequence[tuple[int, int]] = (),
+) -> SliceEstimates:
+    """Compute every number of a slice.
+
+    Parameters
+    ----------
+    j : predictions of M models for the same rows.
+    stream : names the random stream. Slices of one name and the same users share their
+        resamples, so that a model that repeats its predictions repeats its intervals.
+    comparisons : (model, baseline) places to subtract.
+    """
+    draws = make_draws(
+        j.n_users,
+        params.bootstrap,
+        [params.seed, zlib.crc32(stream.encode())],
+        n_prompts=j.n_clusters,
+    )
+    user = _UserLevel(j, params, draws)
+    conflicts = find_conflicts(j)
+    numbers = [
+        *user.numbers(),
+        *_pooled(j, params, draws),
+        *_conflict_numbers(conflicts, draws),
+        *_image_numbers(j, params, stream),
+    ]
+    differences = [*user.differences(comparisons), *_conflict_gaps(conflicts, draws, comparisons)]
+    return SliceEstimates(numbers, differences)
+
+
+def user_values(j: Judgments, margins: Sequence[float], min_pairs: int) -> dict[Key, Floats]:
+    """Return every metric's value per user and model, (U, M) each."""
+    accuracy = m.pairwise_accuracy(j, margins, min_pairs)
+    values: dict[Key, Floats] = {
+        (m.PAIRWISE_ACCURACY, float(margin)): accuracy[:, k] for k, margin in enumerate(margins)
+    }
+    values[m.SROCC, None] = m.srocc(j)
+    values[m.PLCC, None] = m.plcc(j)
+    values[m.RMSE, None] = m.rmse(j)
+    values[m.COVERAGE_90, None] = m.coverage_90(j)
+    return values
+
+
+def _prompt_influence(j: Judgments, margins: Sequence[float]) -> dict[Key, Floats]:
+    """Return what every prompt adds to every user's values, (U, P, M) each."""
+    accuracy = psi.pairwise_influence(j, margins)
+    rows: dict[Key, Floats] = {
+        (m.PAIRWISE_ACCURACY, float(margin)): accuracy[:, k] for k, margin in enumerate(margins)
+    }
+    rows[m.SROCC, None] = psi.srocc_influence(j)
+    rows[m.PLCC, None] = psi.plcc_influence(j)
+    rows[m.RMSE, None] = psi.rmse_influence(j)
+    rows[m.COVERAGE_90, None] = psi.coverage_influence(j)
+    return {key: psi.by_prompt(value, j) for key, value in rows.items()}
+
+
+class _UserLevel:
+    """Means over users and their paired differences."""
+
+    def __init__(self, j: Judgments, params: EvaluateParams, draws: Draws) -> None:
+        self.j, self.params, self.draws = j, params, draws
+        self.values = user_values(j, params.margins, params.min_pairs)
+        two_way = draws.prompts is not None
+        self.influence = _prompt_influence(j, params.margins) if two_way else None
+
+    def numbers(self) -> Iterator[Number]:
+        """Yield the numbers of aggregation `user`."""
+        pairs = m.pair_counts(self.j, self.params.margins).count
+        rows = np.bincount(self.j.user, minlength=self.j.n_users)
+        for key in keys_of(USER, self.params.margins):
+            metric, margin = key
+            values = self.values[key]
+            effect = None if self.influence is None else self.influence[key]
+            used = rows if margin is None else pairs[:, self.params.margins.index(margin)]
+            estimates = mean_estimates(values, self.draws, effect)
+            for model, estimate in enumerate(estimates):
+                n_pairs = int(used[~np.isnan(values[:, model])].sum())
+                yield Number(model, metric, USER, margin, _clipped(estimate, metric), n_pairs)
+
+    def differences(self, comparisons: Sequence[tuple[int, int]]) -> Iterator[Difference]:
+        """Yield the mean over users of model - baseline in `DIFFERENCE_METRICS`."""
+        for metric in DIFFERENCE_METRICS if comparisons else ():
+            margin = float(self.params.margins[0]) if metric == m.PAIRWISE_ACCURACY else None
+            if (metric, margin) not in self.values:
+                continue  # conflicts have no value per user
+            values = self.values[metric, margin]
+            a, b = (np.array(side) for side in zip(*comparisons, strict=True))
+            effect = None
+            if self.influence is not None:
+                whole = self.influence[metric, margin]
+                effect = whole[:, :, a] - whole[:, :, b]
+            gaps = mean_estimates(values[:, a] - values[:, b], self.draws, effect)
+            for (model, baseline), estimate in zip(comparisons, gaps, strict=True):
+                yield Difference(model, baseline, metric, estimate)
+
+
+def _pooled(j: Judgments, params: EvaluateParams, draws: Draws) -> Iterator[Number]:
+    counts = m.pair_counts(j, params.margins)
+    for k, margin in enumerate(params.margins):
+        count = counts.count[:, k]
+        bottom = np.repeat(count[:, None], j.n_models, axis=1)
+        shares = ratio_estimates(counts.right[:, k], bottom, draws)
+        for model, estimate in enumerate(shares):
+            yield Number(
+                model, m.PAIRWISE_ACCURACY, POOLED, float(margin), estimate, int(count.sum())
+            )
+    whole = np.zeros(len(j), np.int64)
+    ranks = np.stack([m.average_ranks(column, whole) for column in j.mean.T], axis=1)
+    rows = np.repeat(np.bincount(j.user, minlength=j.n_users)[:, None], j.n_models, axis=1)
+    inside = group_sum(m.covered(j), j.user, j.n_users)
+    squared = group_sum((j.mean - j.rating[:, None]) ** 2, j.user, j.n_users)
+    by_metric = {
+        m.SROCC: _pooled_correlation(j, m.average_ranks(j.rating, whole), ranks, draws),
+        m.PLCC: _pooled_correlation(j, j.rating, j.mean, draws),
+        m.RMSE: [_root(e) for e in ratio_estimates(squared, rows.astype(np.float64), draws)],
+        m.COVERAGE_90: ratio_estimates(inside, rows.astype(np.float64), draws),
+    }
+    for metric, estimates in by_metric.items():
+        for model, estimate in enumerate(estimates):
+            n_pairs = 0 if estimate.value is None else len(j)
+            yield Number(model, metric, POOLED, None, estimate, n_pairs)
+
+
+def _pooled_correlation(j: Judgments, y: Floats, x: Floats, draws: Draws) -> list[Estimate]:
+    """Correlate all rows; users are resampled through their sums (ranks stay those of the data)."""
+    y, x = y[:, None] - y.mean(), x - x.mean(axis=0)
+    sums = [
+        group_sum(np.broadcast_to(v, x.shape), j.user, j.n_users)
+        for v in (np.ones_like(x), y, x, y * y, x * x, y * x)
+    ]
+    point = _correlation(*(v.sum(axis=0) for v in sums))
+    resampled = _correlation(*(draws.users @ v for v in sums))
+    return function_estimates(point, resampled, j.n_users)
+
+
+def _correlation(n: Floats, y: Floats, x: Floats, yy: Floats, xx: Floats, xy: Floats) -> Floats:
+    """Return Pearson's r from sums: 0 for a constant prediction, NaN for constant ratings."""
+    vy, vx = yy / n - (y / n) ** 2, xx / n - (x / n) ** 2
+    scale = np.sqrt(np.maximum(vy, 0.0) * np.maximum(vx, 0.0))
+    r = np.divide(xy / n - x * y / n**2, scale, out=np.zeros_like(scale), where=scale > 1e-12)
+    return np.where(vy > 1e-12, np.clip(r, -1.0, 1.0), np.nan)
+
+
+def _conflict_numbers(c: Conflicts, draws: Draws) -> Iterator[Number]:
+    for metric, counts in ((m.CONFLICT_SIDE, c.side), (m.CONFLICT_BOTH, c.both)):
+        point, resampled = resample(c, counts, draws)
+        for model, estimate in enumerate(function_estimates(point, resampled, c.n_users)):
+            yield Number(model, metric, POOLED, None, estimate, c.n_pairs)
+
+
+def _conflict_gaps(
+    c: Conflicts, draws: Draws, comparisons: Sequence[tuple[int, int]]
+) -> Iterator[Difference]:
+    point, resampled = resample(c, c.side, draws)
+    for a, b in comparisons:
+        gap = function_estimates(
+            (point[a] - point[b])[None], (resampled[:, a] - resampled[:, b])[:, None], c.n_users
+        )
+        yield Difference(a, b, m.CONFLICT_SIDE, gap[0])
+
+
+def _image_numbers(j: Judgments, params: EvaluateParams, stream: str) -> Iterator[Number]:
+    """Yield the numbers against image means, with intervals over prompts.
+
+    The images are one "user", whose value moves with the prompts drawn.
+    """
+    images = image_judgments(j)
+    seed = [params.seed, zlib.crc32(f"{stream}/images".encode())]
+    prompts = make_draws(j.n_clusters, params.bootstrap, seed).users
+    draws = Draws(np.ones((params.bootstrap, images.n_users)), prompts)
+    values = user_values(images, params.margins, params.min_pairs)
+    influence = _prompt_influence(images, params.margins)
+    pairs = m.pair_counts(images, params.margins).count.sum(axis=0)
+    for key in keys_of(IMAGE, params.margins):
+        metric, margin = key
+        used = len(images) if margin is None else int(pairs[params.margins.index(margin)])
+        for model, e in enumerate(mean_estimates(values[key], draws, influence[key])):
+            n = j.n_users if e.value is not None else 0
+            estimate = _clipped(Estimate(e.value, e.ci_low, e.ci_high, n), metric)
+            yield Number(model, metric, IMAGE, margin, estimate, used if n else 0)
+
+
+def _root(e: Estimate) -> Estimate:
+    low, high = (None if v is None else v**0.5 for v in (e.ci_low, e.ci_high))
+    return Estimate(None if e.value is None else e.value**0.5, low, high, e.n)
+
+
+def _clipped(e: Estimate, metric: str) -> Estimate:
+    """Keep a linearised interval inside the metric's range."""
+    if e.ci_low is None or e.ci_high is None:
+        return e
+    low = -1.0 if metric in (m.SROCC, m.PLCC) else 0.0
+    high = float("inf") if metric == m.RMSE else 1.0
+    return Estimate(e.value, max(e.ci_low, low), min(e.ci_high, high), e.n)

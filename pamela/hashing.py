@@ -1,0 +1,32 @@
+"""Stable pseudo-random numbers of ids: the same on every machine and whatever else is there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Hashes = npt.NDArray[np.uint64]
+
+
+def mix(values: npt.NDArray[Any]) -> Hashes:
+    """Scramble 64-bit integers (the finaliser of SplitMix64); a bijection."""
+    with np.errstate(over="ignore"):
+        x = values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))
+
+
+def uniform(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return a number in [0, 1) for every integer."""
+    return (mix(values) >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+
+
+def hash_ids(ids: Iterable[str], seed: int) -> Hashes:
+    """Return a 64-bit hash of every id."""
+    digests = [hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest() for name in ids]
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)

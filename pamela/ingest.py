@@ -1,0 +1,204 @@
+"""Every dataset of ``ingest.datasets``, with its batches, as three canonical tables.
+
+Run by ``python -m flows.ingest``. Structural faults stop here; rows are judged by `validate`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from pamela import pictures, sources
+from pamela import schema as s
+from pamela.errors import PamelaError
+from pamela.io import atomic_folder, file_sha256, write_json, write_parquet
+from pamela.params import Params
+from pamela.project import Project
+from pamela.sources import base
+from pamela.sources.base import Tables
+from pamela.sources.files import shown
+
+SYNTHETIC: Final = "synthetic"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset with all of its batches merged in."""
+
+    tables: Tables
+    batches: tuple[str, ...]
+    batch_features: tuple[Path, ...]
+
+    @property
+    def features(self) -> list[Path]:
+        """Every file of precomputed features, the dataset's own first."""
+        own = [self.tables.features] if self.tables.features else []
+        return [*own, *self.batch_features]
+
+    @property
+    def counts(self) -> str:
+        """What was found, for people."""
+        t = self.tables
+        batches = f", batches: {len(self.batches)}" if self.batches else ""
+        return (
+            f"{t.name}: {t.ratings.height:,} ratings by {t.users.height:,} users on "
+            f"{t.images.height:,} images, scale {t.scale[0]:g}..{t.scale[1]:g}{batches}"
+        )
+
+
+def prepare_world(project: Project, params: Params) -> None:
+    """Build the embedded world if it is named; otherwise leave its two folders empty."""
+    if SYNTHETIC in params.ingest.datasets:
+        from pamela.synthetic.release import build_release
+
+        build_release(params.synthetic, project.synthetic, project.truth)
+        return
+    for folder in (project.synthetic, project.truth):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+
+
+def read_dataset(project: Project, name: str) -> Dataset:
+    """Read dataset `name` and its batches.
+
+    Raises
+    ------
+    PamelaError
+        On the first structural fault.
+    """
+    original = read_base(project, name)
+    batches = [sources.read_batch(f, name, project.root) for f in batch_folders(project, name)]
+    return merge_batches(original, batches, project.root)
+
+
+def read_base(project: Project, name: str) -> Tables:
+    """Read dataset `name` without its batches."""
+    if name == SYNTHETIC:
+        return sources.read_folder(project.synthetic, name, project.root, kind="pamela")
+    folder = project.raw / name
+    if not folder.is_dir():
+        shown_folder = project.relative(folder)
+        if folder.with_name(f"{name}.dvc").is_file():
+            raise PamelaError(f"{shown_folder}: no such folder; `dvc pull` or `dvc checkout` it")
+        raise PamelaError(
+            f"{shown_folder}: no such folder; run `pamela import tables DIR --name {name}`"
+        )
+    return sources.read_folder(folder, name, project.root)
+
+
+def batch_folders(project: Project, name: str) -> list[Path]:
+    """Return the folders of the accepted batches of dataset `name`, by name."""
+    home = project.batches / name
+    if not home.is_dir():
+        return []
+    return sorted(p for p in home.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def merge_batches(original: Tables, batches: Sequence[Tables], root: Path) -> Dataset:
+    """Append `batches` to a dataset: their rows, and their new users and images.
+
+    Raises
+    ------
+    PamelaError
+        If a batch declares another scale, repeats a known image id, or contradicts what is known
+        of a user.
+    """
+    for batch in batches:
+        if batch.scale != original.scale:
+            raise PamelaError(
+                f"{shown(batch.folder, root)}/dataset.yaml: scale {_pair(batch.scale)} is not that "
+                f"of dataset {original.name}, {_pair(original.scale)}; convert the ratings"
+            )
+    every = [original, *batches]
+    ratings = pl.concat([t.ratings for t in every])
+    images = pl.concat([t.images for t in every])
+    base.reject_repeats(images, s.IMAGE, advice="give a new picture a new id")
+    users = _merge_users(pl.concat([t.users for t in every], how="diagonal"))
+    merged = replace(
+        original,
+        ratings=ratings,
+        images=images.sort(s.DATASET, s.IMAGE),
+        users=base.add_unlisted_users(users, ratings),
+    )
+    return Dataset(
+        merged,
+        tuple(batch.folder.name for batch in batches),
+        tuple(batch.features for batch in batches if batch.features is not None),
+    )
+
+
+def _pair(scale: tuple[float, float]) -> str:
+    return f"[{scale[0]:g}, {scale[1]:g}]"
+
+
+def _merge_users(users: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per user; a batch may fill what was null, but not contradict it."""
+    demographics = [c for c in users.columns if c not in (*s.USERS_KEYS, *base.SOURCE)]
+    keys = list(s.USERS_KEYS)
+    for column in demographics:
+        known = pl.col(column).drop_nulls().first().over(keys)
+        clash = users.with_columns(_known=known).filter(pl.col(column) != pl.col("_known"))
+        if clash.height:
+            row = clash.row(0, named=True)
+            raise PamelaError(
+                f"{row[s.SOURCE_FILE]} row {row[s.SOURCE_ROW]}: user {row[s.USER]!r} has {column} "
+                f"{row[column]!r}, known as {row['_known']!r}; correct one of them"
+            )
+    filled = (pl.col(c).drop_nulls().first() for c in demographics)
+    return users.group_by(keys).agg(*filled, pl.col(*base.SOURCE).first())
+
+
+def hash_pictures(project: Project, datasets: Sequence[Dataset]) -> pl.DataFrame:
+    """Return (file, sha256) of every named picture; null where the file is absent."""
+    named = [d.tables.images.get_column(s.FILE).drop_nulls() for d in datasets]
+    return pictures.hash_files(pl.concat(named).to_list(), project.root)
+
+
+def write_tables(project: Project, datasets: Sequence[Dataset], hashes: pl.DataFrame) -> None:
+    """Write ``data/tables/`` as a whole: ratings, users, images, sources, datasets.json.
+
+    Ratings keep the order of their sources; users and images are sorted by id; datasets by name,
+    whatever their order in the params.
+    """
+    ordered = [d.tables for d in sorted(datasets, key=lambda d: d.tables.name)]
+    users = pl.concat([t.users for t in ordered], how="diagonal")
+    images = pl.concat([t.images for t in ordered])
+    demographics = [c for c in users.columns if c not in (*s.USERS_KEYS, *base.SOURCE)]
+    hashed = images.drop(s.SHA256).join(hashes, on=s.FILE, how="left", maintain_order="left")
+    with atomic_folder(project.tables) as folder:
+        write_parquet(folder / "ratings.parquet", pl.concat([t.ratings for t in ordered]))
+        write_parquet(folder / "users.parquet", users.select(*s.USERS_KEYS, *demographics))
+        write_parquet(folder / "images.parquet", hashed.select(s.IMAGES_SCHEMA.names()))
+        write_parquet(folder / "sources.parquet", _sources(users, images))
+        write_json(folder / "datasets.json", describe(project, datasets))
+
+
+def _sources(users: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
+    """Return which row of which file each user and image came from."""
+    parts = (("users", users, s.USER), ("images", images, s.IMAGE))
+    return pl.concat(
+        frame.select(pl.lit(table).alias("table"), s.DATASET, pl.col(key).alias("id"), *base.SOURCE)
+        for table, frame, key in parts
+    )
+
+
+def describe(project: Project, datasets: Sequence[Dataset]) -> dict[str, Any]:
+    """Return ``datasets.json``: scale, features, pictures, splits and folder of each dataset."""
+    return {
+        d.tables.name: {
+            "scale": list(d.tables.scale),
+            "features": project.relative(d.tables.features) if d.tables.features else None,
+            "batch_features": [project.relative(path) for path in d.batch_features],
+            "has_images": d.tables.has_images,
+            "own_splits": d.tables.own_splits,
+            "root": project.relative(d.tables.folder),
+            # So that new contents under an old name make `embed` run again:
+            "features_sha256": [file_sha256(path) for path in d.features],
+        }
+        for d in sorted(datasets, key=lambda d: d.tables.name)
+    }
