@@ -25,7 +25,7 @@ from pamela.project import Project
 def stale_stages(project: Project) -> list[str]:
     """Return the names of the stages that `dvc status` says must run (directly)."""
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", "status", "--json", "--quiet"],
+        [sys.executable, "-m", "dvc", "status", "--json"],
         cwd=project.root, env=environment(project), capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode != 0 and not done.stdout.strip():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import logging
 import os
 import sys
 import time
@@ -51,6 +50,10 @@ def _timed(function: F, name: str) -> F:
         start = time.monotonic()
         try:
             return function(*args, **kwargs)
+        except Exception as error:
+            if not isinstance(error, PamelaError):  # those are told once, at the end
+                print(f"step {name!r} failed: {error!r}", file=sys.stderr)
+            raise
         finally:
             _step_seconds[name] = _step_seconds.get(name, 0.0) + time.monotonic() - start
 
@@ -92,7 +95,6 @@ def here() -> tuple[Project, Params]:
 
 def main(flow: Callable[[], Any]) -> None:
     """Run `flow`; a `PamelaError` becomes one line on stderr and exit status 1."""
-    logging.getLogger("prefect").setLevel(os.environ["PREFECT_LOGGING_LEVEL"])
     imports_s = time.time() - psutil.Process().create_time()
     try:
         flow()

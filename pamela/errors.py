@@ -9,3 +9,6 @@ class PamelaError(Exception):
     The message is one line naming what is wrong, where (file, row, key) and what to do. The CLI
     and the flows print it without a traceback and exit with status 1.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))  # a name from a file may hold line breaks

@@ -123,6 +123,11 @@ class Project:
         return self.root / ".prefect"
 
     @property
+    def checkpoints(self) -> Path:
+        """Checkpoints of fits that are not done (git-ignored; empty when all is well)."""
+        return self.root / ".checkpoints"
+
+    @property
     def mlartifacts(self) -> Path:
         """MLflow's artifact store (git-ignored)."""
         return self.root / "mlartifacts"

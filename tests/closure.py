@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 PACKAGES = ("pamela", "flows", "benchmarks")
+CODE_MARK = "# code (python -m tests.closure)"
 # Modules chosen by name at run time, as "package.module:Class" text in the source.
 _DYNAMIC = re.compile(r"^(pamela(?:\.\w+)+):\w+$")
 
@@ -77,7 +78,27 @@ def import_closure(root: Path, module: str) -> set[str]:
     return {p.relative_to(root).as_posix() for p in seen}
 
 
-if __name__ == "__main__":  # python -m tests.closure flows.train: what belongs into deps
-    import sys
+def code_deps(root: Path, module: str) -> list[str]:
+    """Return the closure as dvc.yaml lists it: single modules, and subpackages as folders."""
+    paths = (path.split("/") for path in import_closure(root, module))
+    return sorted({"/".join(parts[:2]) for parts in paths})
 
-    print("\n".join(sorted(import_closure(Path.cwd(), sys.argv[1]))))
+
+def rewrite(root: Path) -> None:
+    """Replace what follows each ``# code`` mark in dvc.yaml with the stage's closure now."""
+    lines, out, module, skipping = (root / "dvc.yaml").read_text().splitlines(), [], "", False
+    for line in lines:
+        if line.strip().startswith("cmd: python -m "):
+            module = line.split()[-1]
+        if skipping and line.startswith("      - "):
+            continue
+        skipping = False
+        out.append(line)
+        if line.strip() == CODE_MARK:
+            out += [f"      - {dep}" for dep in code_deps(root, module)]
+            skipping = True
+    (root / "dvc.yaml").write_text("\n".join(out) + "\n")
+
+
+if __name__ == "__main__":  # python -m tests.closure: bring dvc.yaml's code deps up to date
+    rewrite(Path.cwd())

@@ -48,6 +48,7 @@ class RewardModel(ABC):
     name: ClassVar[str]
     personal: ClassVar[bool]  # whether the user changes the order of pictures
     adapts: ClassVar[bool] = False  # whether the ratings of a new user (context) change anything
+    uses_demographics: ClassVar[bool] = False
 
     chosen: dict[str, Any]  # the configuration that fitting chose, with its scores; JSON-able
 

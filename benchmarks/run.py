@@ -1,0 +1,120 @@
+"""Measure and write ``reports/bench.json``: ``python -m benchmarks.run`` (`make bench`).
+
+A list of ``name, value, unit, baseline, ratio``. Every speed claim is the ratio of two things
+measured in this run on this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flows.environment import environment
+from flows.pipeline import repro, stale_stages
+from flows.server import server
+from pamela.errors import PamelaError
+from pamela.io import read_json, write_json
+from pamela.project import Project
+
+Entry = dict[str, Any]
+
+
+def entry(name: str, value: float, unit: str, baseline: float | None = None) -> Entry:
+    """Return one row; ratio = value / baseline."""
+    ratio = round(value / baseline, 3) if baseline else None
+    rounded = None if baseline is None else round(baseline, 3)
+    return {
+        "name": name,
+        "value": round(value, 3),
+        "unit": unit,
+        "baseline": rounded,
+        "ratio": ratio,
+    }
+
+
+def clone(project: Project, folder: Path) -> Project:
+    """Return a copy of the project's tracked and new files in `folder`, without any output."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=project.root, capture_output=True, check=True,
+    ).stdout.decode()  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        source, target = project.root / name, folder / name
+        if source.is_file() and not name.startswith(("metrics/", "reports/")):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    for command in (["git", "init", "-q"], ["git", "add", "-A"]):
+        subprocess.run(command, cwd=folder, check=True)
+    return Project(folder)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.monotonic()
+    work()
+    return time.monotonic() - start
+
+
+def bench_stages(project: Project) -> list[Entry]:
+    """Time a full run, per stage, and what orchestration adds to the stages' own work."""
+    from flows.runtime import timings_folder
+
+    wall = _seconds(lambda: repro(project, reason="bench"))
+    rows, own = [], 0.0
+    for path in sorted(timings_folder(project).glob("*.json")):
+        record = read_json(path)
+        seconds = record["imports_s"] + sum(record["steps_s"].values())
+        own += seconds
+        rows.append(entry(f"stage {record['stage']}", seconds, "s"))
+    rows.append(entry("pipeline, all stages", wall, "s", own))
+    rows.append(entry("orchestration overhead", wall - own, "s", own))
+    return rows
+
+
+def bench_nothing_to_do(project: Project) -> list[Entry]:
+    """Time ``dvc repro`` when nothing changed."""
+    command = [sys.executable, "-m", "dvc", "repro", "--quiet"]
+    seconds = _seconds(
+        lambda: subprocess.run(command, cwd=project.root, env=environment(project), check=True)
+    )
+    if stale_stages(project):
+        raise PamelaError("bench: stages are stale right after a run")
+    return [entry("dvc repro, nothing changed", seconds, "s")]
+
+
+def bench_server(project: Project) -> list[Entry]:
+    """Time starting and stopping the one Prefect server."""
+
+    def once() -> None:
+        with server(project):
+            pass
+
+    return [entry("prefect server, start and stop", _seconds(once), "s")]
+
+
+def main() -> None:
+    """Run every benchmark in a copy of the project and write the list."""
+    parser = argparse.ArgumentParser(description="write reports/bench.json")
+    parser.add_argument("--keep", type=Path, help="work in this empty folder and leave it")
+    arguments = parser.parse_args()
+    here = Project.here()
+    os.environ.pop("PREFECT_API_URL", None)
+    with tempfile.TemporaryDirectory() as aside:
+        copy = clone(here, arguments.keep or Path(aside))
+        rows: list[Entry] = []
+        for bench in (bench_server, bench_stages, bench_nothing_to_do):
+            rows += bench(copy)
+            write_json(here.reports / "bench.json", rows)
+    print(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Stage embed: image and prompt features of every validated picture (``python -m flows.embed``)."""
+
+from __future__ import annotations
+
+from flows.runtime import here, main, stage, step
+from pamela import features
+from pamela.encoders import PRECOMPUTED
+
+list_images = step("list validated images")(features.list_images)
+open_encoder = step("open encoder")(features.open_encoder)
+encode_images = step("encode new images")(features.encode_new_images)
+encode_prompts = step("encode new prompts")(features.encode_new_prompts)
+collect = step("collect features")(features.collect)
+read_precomputed = step("read precomputed features")(features.read_precomputed)
+write_features = step("write features")(features.write_features)
+
+
+@stage("embed")
+def embed() -> None:
+    """Encode what is new and write ``data/features/``."""
+    project, params = here()
+    images = list_images(project)
+    if params.embed.encoder == PRECOMPUTED:
+        found = read_precomputed(project, images)
+    else:
+        encoder = open_encoder(params.embed)
+        n_images = encode_images(project, encoder, images)
+        n_prompts = encode_prompts(project, encoder, images)
+        print(f"embed: {n_images} new pictures and {n_prompts} new prompts encoded")
+        found = collect(project, encoder, images)
+    write_features(project, images, found)
+
+
+if __name__ == "__main__":
+    main(embed)

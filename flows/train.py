@@ -1,0 +1,28 @@
+"""Stage train: fit every model on every fold (``python -m flows.train``)."""
+
+from __future__ import annotations
+
+from flows.runtime import here, main, stage, step
+from pamela import train as work
+
+plan = step("plan")(work.plan)
+remove_old = step("remove old models")(work.remove_old)
+fit = step("fit")(work.fit)
+write_training = step("write training.json")(work.write_training)
+write_champion = step("bundle the champion")(work.write_champion)
+
+
+@stage("train")
+def train() -> None:
+    """Fit every model in ``train.models`` on every fold and bundle the champion."""
+    project, params = here()
+    todo = plan(project, params.train)
+    remove_old(project, params.train)
+    fitted = [fit(project, params.train, model, fold) for model, fold in todo]
+    write_training(project, params.train)
+    write_champion(project, params.train)
+    print(f"train: {work.summary(fitted)}")
+
+
+if __name__ == "__main__":
+    main(train)

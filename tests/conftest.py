@@ -1,0 +1,107 @@
+"""What the tests share: a project of their own in a temporary folder, and running commands there.
+
+``project_copy(overrides)`` gives a copy of the repository's files with git and DVC set up;
+``run_in(folder, ...)`` runs one of its commands with nothing of this process's environment that
+would lead back here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+CODE = ("pamela", "flows", "expectations")
+FILES = ("dvc.yaml", "params.yaml", "pyproject.toml", ".gitignore", ".dvcignore")
+# What would point a command at this process's project, server or registry:
+OURS = ("PREFECT_API_URL", "PREFECT_HOME", "MLFLOW_TRACKING_URI", "PAMELA_REASON")
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+def merge(base: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with the keys of `overrides`, section by section."""
+    merged = dict(base)
+    for key, value in overrides.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, dict) else value
+    return merged
+
+
+def override_params(folder: Path, overrides: Mapping[str, Any]) -> None:
+    """Change keys of ``folder/params.yaml``, e.g. ``{"train": {"max_epochs": 2}}``."""
+    path = folder / "params.yaml"
+    merged = merge(yaml.safe_load(path.read_text()), overrides)
+    path.write_text(yaml.safe_dump(merged, sort_keys=False))
+
+
+def command_env(**more: str) -> dict[str, str]:
+    """Return the environment for a command in another project."""
+    kept = {key: value for key, value in os.environ.items() if key not in OURS}
+    bin_dir = str(Path(sys.executable).parent)
+    return {**kept, **QUIET, "PATH": bin_dir + os.pathsep + kept.get("PATH", ""), **more}
+
+
+def run_in(
+    folder: Path, *command: str, timeout: float = 600, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `command` (``python`` is this interpreter) in `folder`; its output comes back as text."""
+    words = [sys.executable if command[0] == "python" else command[0], *command[1:]]
+    return subprocess.run(
+        words, cwd=folder, env=command_env(**env), capture_output=True, text=True, timeout=timeout
+    )
+
+
+def must(folder: Path, *command: str, timeout: float = 600, **env: str) -> str:
+    """Run `command` and return its stdout; a failure fails the test with its last output."""
+    done = run_in(folder, *command, timeout=timeout, **env)
+    tail = (done.stdout + done.stderr)[-4000:]
+    assert done.returncode == 0, f"{' '.join(command)}: status {done.returncode}\n{tail}"
+    return done.stdout
+
+
+def copy_project(folder: Path, overrides: Mapping[str, Any] | None = None) -> Path:
+    """Copy the repository's code and params to `folder`; git and DVC are set up there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
+    for name in CODE:
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore, dirs_exist_ok=True)
+    for name in FILES:
+        if (ROOT / name).is_file():
+            shutil.copyfile(ROOT / name, folder / name)
+    for name in ("raw", "batches", "inbox"):
+        (folder / "data" / name).mkdir(parents=True, exist_ok=True)
+        (folder / "data" / name / ".gitkeep").touch()
+    override_params(folder, overrides or {})
+    must(folder, "git", "init", "-q", "-b", "main")
+    must(folder, "git", "config", "user.email", "tests@example.org")
+    must(folder, "git", "config", "user.name", "tests")
+    must(folder, "python", "-m", "dvc", "init", "-q")
+    shutil.copyfile(ROOT / ".dvc" / "config", folder / ".dvc" / "config")
+    must(folder, "git", "add", "-A")
+    must(folder, "git", "commit", "-q", "-m", "start")
+    return folder
+
+
+@pytest.fixture
+def project_copy(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that makes a project of the test's own: ``project_copy({...params})``."""
+
+    def make(overrides: Mapping[str, Any] | None = None, name: str = "project") -> Path:
+        return copy_project(tmp_path / name, overrides)
+
+    return make

@@ -1,0 +1,359 @@
+"""New ratings retrain the model, by the real commands in a project of their own.
+
+The slow part feeds a batch that truly makes the challenger better, then one that makes it worse.
+Its dataset is built on the spot: 8 planted picture features, precomputed, so that nothing is drawn;
+its ratings say themselves who and what is held out, so that the hold-out stays what it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+from scipy.stats import spearmanr
+
+from tests.conftest import command_env, copy_project, must, override_params, run_in
+
+# --- the schedule -----------------------------------------------------------------------------
+
+
+def flow_runs(url: str) -> list[Any]:
+    from prefect.client.orchestration import PrefectClient
+
+    async def read() -> list[Any]:
+        async with PrefectClient(url) as client:
+            return await client.read_flow_runs()
+
+    return asyncio.run(read())
+
+
+def wait_for(what: str, condition: Any, seconds: float) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.5)
+    pytest.fail(f"{what} did not happen in {seconds:.0f} s")
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """The schedule served in a project whose inbox is empty; cron with seconds: every two."""
+    folder = copy_project(tmp_path / "project", {"retrain": {"cron": "* * * * * */2"}})
+    log = tmp_path / "serve.log"
+    quick = {
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+    }
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.retrain", "--serve"],
+            cwd=folder, env=command_env(**quick), stdout=stream, stderr=subprocess.STDOUT,
+            text=True,
+        )  # fmt: skip
+    yield process, log
+    if process.poll() is None:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+@pytest.mark.timeout(240)
+def test_schedule_runs_by_itself_and_stops_when_asked(
+    served: tuple[subprocess.Popen[str], Path],
+) -> None:
+    """Guards the sqlalchemy pin too: with a newer one scheduled runs are never created."""
+    process, log = served
+
+    def address() -> str | None:
+        found = re.search(r"at (http://\S+/api)", log.read_text())
+        assert process.poll() is None, log.read_text()
+        return found and found[1]
+
+    url = wait_for("the server's start", address, 120)
+    run = wait_for("a scheduled run", lambda: [r for r in flow_runs(url) if r.auto_scheduled], 60)
+    assert run[0].deployment_id is not None
+    done = wait_for(
+        "a finished run", lambda: [r for r in flow_runs(url) if r.state_name == "Completed"], 90
+    )
+    assert done[0].auto_scheduled
+    assert "nothing to do: no complete batch in data/inbox" in log.read_text()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    assert "Traceback" not in log.read_text()
+    with pytest.raises(httpx.ConnectError):  # nothing answers there any more
+        flow_runs(url)
+
+
+# --- the cycle --------------------------------------------------------------------------------
+
+TRAINED, UNSEEN, TRAIN_IMAGES, VAL_IMAGES, TEST_IMAGES, DIM = 30, 10, 160, 30, 60, 8
+SMALL = {
+    "ingest": {"datasets": ["planted"]},
+    "embed": {"encoder": "precomputed"},
+    "train": {
+        "models": ["global_mean", "user_mean", "group_mean", "population"],
+        "champion": "population",
+        "cv_folds": 2,
+        "cv_trials": 2,
+    },
+    "evaluate": {"bootstrap": 100, "shots": [0, 5], "margins": [0.0, 1.0]},
+}
+
+
+class Planted:
+    """People who share one taste: how much a picture is liked is linear in its features."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(11)
+        self.images = [f"i{k:03d}" for k in range(TRAIN_IMAGES + VAL_IMAGES + TEST_IMAGES)]
+        self.features = rng.normal(size=(len(self.images), DIM)).astype(np.float32)
+        liking = self.features @ rng.normal(size=DIM)
+        self.liking = (liking - liking.mean()) / liking.std()
+        self.rng = rng
+
+    def rate(self, users: list[str], images: range, each: int, sign: float) -> pl.DataFrame:
+        """Return `each` ratings per user; sign 1 is the taste, -1 its opposite, 0 chance."""
+        item = np.concatenate([self.rng.choice(np.array(images), each, False) for _ in users])
+        noise = self.rng.normal(size=len(item)) * (0.5 if sign else 1.0)
+        rating = np.clip(np.round(3 + sign * self.liking[item] + noise), 1, 5)
+        return pl.DataFrame(
+            {
+                "user_id": np.repeat(users, each),
+                "image_id": [self.images[k] for k in item],
+                "rating": rating,
+            }
+        )
+
+    def dataset(self, folder: Path) -> Path:
+        """Write the first ratings: few and by chance in training, honest where held out."""
+        trained = [f"u{k:02d}" for k in range(TRAINED)]
+        unseen = [f"u{k:02d}" for k in range(TRAINED, TRAINED + UNSEEN)]
+        val = range(TRAIN_IMAGES, TRAIN_IMAGES + VAL_IMAGES)
+        test = range(TRAIN_IMAGES + VAL_IMAGES, len(self.images))
+        parts = {
+            "train": self.rate(trained, range(TRAIN_IMAGES), 6, 0),
+            "val_seen": self.rate(trained, val, 6, 1),
+            "val_unseen": self.rate(unseen[:4], val, 10, 1),
+            "test_seen": self.rate(trained, test, 15, 1),
+            "test_unseen": self.rate(unseen[4:], test, 20, 1),
+        }
+        write_tables(folder, pl.concat(
+            [frame.with_columns(split=pl.lit(part)) for part, frame in parts.items()]
+        ), features="features.npz")  # fmt: skip
+        pl.DataFrame({"user_id": trained + unseen}).write_csv(folder / "users.csv")
+        pl.DataFrame(
+            {
+                "image_id": self.images,
+                "file": [f"images/{i}.png" for i in self.images],
+                "prompt": [f"picture {i}" for i in self.images],
+                "group": [f"g{k % 5}" for k in range(len(self.images))],
+            }
+        ).write_csv(folder / "images.csv")
+        np.savez(folder / "features.npz", image_id=self.images, features=self.features)
+        return folder
+
+    def batch(self, folder: Path, users: list[str], each: int, sign: float) -> Path:
+        """Write a complete batch on training images."""
+        write_tables(folder, self.rate(users, range(TRAIN_IMAGES), each, sign))
+        (folder / "_DONE").touch()
+        return folder
+
+
+def write_tables(folder: Path, ratings: pl.DataFrame, **more: str) -> None:
+    folder.mkdir(parents=True)
+    ratings.write_csv(folder / "ratings.csv")
+    (folder / "dataset.yaml").write_text(
+        yaml.safe_dump({"name": "planted", "scale": [1, 5], **more})
+    )
+
+
+def champion(project: Path) -> str:
+    """Return the version that the alias points at."""
+    code = (
+        "import mlflow; c = mlflow.MlflowClient('sqlite:///mlflow.db');"
+        "print(c.get_model_version_by_alias('pamela', 'champion').version)"
+    )
+    return must(project, "python", "-c", code).split()[-1]
+
+
+def retrain(project: Path) -> str:
+    """Run a cycle and return its last line."""
+    return must(project, "python", "-m", "flows.retrain", "--once").strip().splitlines()[-1]
+
+
+def record(project: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((project / "reports" / "gate.json").read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def planted() -> Planted:
+    return Planted()
+
+
+@pytest.fixture(scope="module")
+def project(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that ran once on few, random training ratings: version 1 is the champion."""
+    home = tmp_path_factory.mktemp("retrain")
+    folder = copy_project(home / "project", SMALL)
+    source = planted.dataset(home / "planted")
+    must(folder, "python", "-m", "pamela.cli", "import", "tables", str(source), "--name", "planted")
+    must(folder, "python", "-m", "flows.pipeline")
+    must(folder, "git", "add", "-A")
+    must(folder, "git", "commit", "-q", "-m", "first run")
+    return folder
+
+
+def score_now(project: Path) -> float:
+    """Score models/bundle on fold 0's hold-out, by scipy and nothing of the gate."""
+    from pamela.bundle import load_bundle
+    from pamela.data import Pairs, load_fold
+    from pamela.project import Project
+
+    fold = load_fold(Project(project), 0)
+    pairs = Pairs.concat(fold["test_seen"], fold["test_unseen"])
+    mean = load_bundle(project / "models" / "bundle").model.predict(
+        fold.items, fold.people, pairs
+    ).mean  # fmt: skip
+    per_user = [
+        spearmanr(np.round(mean[pairs.user == u], 6), pairs.rating[pairs.user == u]).statistic
+        for u in np.unique(pairs.user)
+    ]
+    return float(np.mean(per_user))
+
+
+def head(project: Path) -> str:
+    return must(project, "git", "rev-parse", "HEAD").strip()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+class TestCycle:
+    """The tests run in the order written, each on what the one before left."""
+
+    def test_empty_inbox_is_said_and_starts_nothing(self, project: Path) -> None:
+        server_log = project / ".prefect" / "server.log"
+        before = server_log.stat().st_mtime_ns
+        assert retrain(project) == "nothing to do: no complete batch in data/inbox"
+        assert server_log.stat().st_mtime_ns == before
+        assert champion(project) == "1"
+
+    def test_batch_that_makes_it_better_moves_the_alias(
+        self, project: Path, planted: Planted
+    ) -> None:
+        users = [f"u{k:02d}" for k in range(TRAINED)]
+        batch = planted.batch(project / "data/inbox/planted/good", users, 60, 1)
+        (batch / "_DONE").unlink()
+        assert "left there: planted/good (without _DONE)" in retrain(project)
+        assert batch.is_dir()
+        (batch / "_DONE").touch()
+        commit = head(project)
+        line = retrain(project)
+        assert line.startswith("promoted version 2")
+        assert champion(project) == "2"
+        found = record(project)
+        assert found["decision"] == "promoted"
+        assert found["batches"] == {"added": ["planted/good"]}
+        assert found["difference"]["ci_low"] > 0.1
+        assert found["challenger"]["srocc"] == pytest.approx(score_now(project), abs=1e-6)
+        for side in ("champion", "challenger"):
+            assert f"{found[side]['srocc']:.3f}" in line
+        assert not batch.exists()
+        assert (project / "data/batches/planted/good.dvc").is_file()
+        assert head(project) == commit, "retrain.commit is false"
+
+    def test_batch_that_makes_it_worse_does_not(self, project: Path, planted: Planted) -> None:
+        earlier = record(project)
+        spoilt = {**earlier, "challenger": {**earlier["challenger"], "srocc": 0.999}}
+        (project / "reports" / "gate.json").write_text(json.dumps(spoilt))
+        users = [f"u{k:02d}" for k in range(TRAINED)] + [f"new{k:02d}" for k in range(60)]
+        planted.batch(project / "data/inbox/planted/bad", users, 100, -1)
+        line = retrain(project)
+        assert line.startswith("kept version 2")
+        assert champion(project) == "2"
+        found = record(project)
+        assert found["decision"] == "kept"
+        assert found["difference"]["ci_high"] < -0.1
+        # the same hold-out, scored again: what the challenger had then, the champion has now
+        assert found["champion"]["srocc"] == pytest.approx(earlier["challenger"]["srocc"])
+        assert found["champion"]["model_hash"] == earlier["challenger"]["model_hash"]
+        assert found["challenger"]["srocc"] == pytest.approx(score_now(project), abs=1e-6)
+        assert found["holdout"] == earlier["holdout"]
+        assert retrain(project) == "nothing to do: no complete batch in data/inbox"
+
+    def test_refused_batch_changes_nothing(self, project: Path) -> None:
+        before = record(project)
+        write_tables(
+            project / "data/inbox/planted/off",
+            pl.DataFrame({"user_id": ["u00"], "image_id": ["i000"], "rating": [9]}),
+        )
+        (project / "data/inbox/planted/off/_DONE").touch()
+        done = run_in(project, "python", "-m", "flows.retrain", "--once")
+        assert done.returncode == 1
+        errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1
+        assert "rating_off_scale" in errors[0]
+        assert "Traceback" not in done.stdout + done.stderr
+        assert (project / "data/inbox/planted/off/_REFUSED").is_file()
+        assert not (project / "data/batches/planted/off").exists()
+        assert (champion(project), record(project)) == ("2", before)
+        assert "planted/off (refused, see its _REFUSED)" in retrain(project)
+
+    def test_failed_pipeline_leaves_the_champion_and_is_finished_later(
+        self, project: Path, planted: Planted
+    ) -> None:
+        must(project, "python", "-m", "dvc", "remove", "-q", "data/batches/planted/bad.dvc")
+        shutil.rmtree(project / "data/batches/planted/bad")
+        users = [f"more{k:02d}" for k in range(20)]
+        planted.batch(project / "data/inbox/planted/more", users, 60, 1)
+        stage = project / "flows" / "train.py"
+        code = stage.read_text()
+        stage.write_text(
+            "import sys\nprint('error: a planted fault', file=sys.stderr)\nsys.exit(1)\n"
+        )
+        before = record(project)
+        done = run_in(project, "python", "-m", "flows.retrain", "--once")
+        assert done.returncode == 1
+        assert "error: a planted fault" in done.stderr
+        assert "`pamela retrain --once` again" in done.stderr
+        assert (project / "data/batches/planted/more.dvc").is_file()
+        assert (champion(project), record(project)) == ("2", before)
+
+        stage.write_text(code)
+        override_params(project, {"retrain": {"commit": True}})
+        commit = head(project)
+        line = retrain(project)  # the inbox is empty now: the cycle is finished all the same
+        found = record(project)
+        assert found["batches"] == {"added": ["planted/more"], "removed": ["planted/bad"]}
+        assert found["champion"]["srocc"] == pytest.approx(before["champion"]["srocc"])
+        assert champion(project) == ("2" if found["decision"] == "kept" else "4")
+        assert head(project) != commit
+        assert line.split(":")[0] in must(project, "git", "log", "-1", "--format=%s")
+        changed = must(project, "git", "show", "--name-only", "--format=", "HEAD").split()
+        assert {"dvc.lock", "data/batches/planted/more.dvc", "MODEL_CARD.md"} <= set(changed)
+        assert "params.yaml" not in changed
+
+    def test_changed_batch_is_an_error(self, project: Path, planted: Planted) -> None:
+        accepted = project / "data/batches/planted/good/ratings.csv"
+        text = accepted.read_text()
+        planted.batch(project / "data/inbox/planted/last", ["u00"], 5, 1)
+        accepted.unlink()
+        accepted.write_text(text + "u00,i000,1\n")
+        done = run_in(project, "python", "-m", "flows.retrain", "--once")
+        assert done.returncode == 1
+        assert "data/batches/planted/good: changed after it was accepted" in done.stderr

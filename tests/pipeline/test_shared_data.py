@@ -1,0 +1,77 @@
+"""Real human ratings through the same pipeline, where the datasets lie beside the repository."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from tests.conftest import ROOT, copy_project, must, override_params
+
+SHARED = ROOT.parent / "shared" / "data"
+DATASETS = {"oasis_beauty": (508, 99_796, 392), "avt_ai_images": (55, 7_007, 145)}
+
+pytestmark = [pytest.mark.slow, pytest.mark.shared_data, pytest.mark.timeout(2700)]
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS, reverse=True))
+def test_a_shared_dataset_goes_through(name, tmp_path):
+    source = SHARED / name
+    if not source.is_dir():
+        pytest.skip(f"{source}: the real-rating datasets are not beside the repository")
+    users, ratings, images = DATASETS[name]
+    project = copy_project(tmp_path / "project")
+    out = must(project, "python", "-m", "pamela.cli", "import", "tables", str(source),
+               "--name", name)  # fmt: skip
+    assert str(ratings) in out.replace(",", "")
+    assert (project / "data" / "raw" / f"{name}.dvc").is_file()
+
+    override_params(project, {"ingest": {"datasets": [name]}, "embed": {"encoder": "precomputed"}})
+    printed = must(project, "python", "-m", "flows.pipeline", timeout=2400)
+    assert "steer" in printed
+
+    counts = json.loads((project / "reports/validation.json").read_text())
+    assert counts["datasets"][name]["rows_in"] == ratings
+    assert counts["datasets"][name]["rows_kept"] == ratings
+    assert pl.read_parquet(project / "data/validated/users.parquet").height == users
+    assert pl.read_parquet(project / "data/validated/images.parquet").height == images
+    folds = yaml.safe_load((project / "params.yaml").read_text())["split"]["folds"]
+    assert json.loads((project / "data/splits/splits.json").read_text())["folds"] == folds
+
+    assert json.loads((project / "metrics/steering.json").read_text()) == {"skipped": 1}
+    assert pl.read_parquet(project / "reports/steering.parquet").height == 0
+    report = (project / "reports/index.html").read_text()
+    assert name in report
+    assert "no generator" in report.lower() or "skipped" in report.lower()
+
+    if name == "oasis_beauty":
+        _check_people_differ(project, name)
+    _check_bundle(project, name)
+
+
+def _check_people_differ(project: Path, name: str) -> None:
+    """The signal that the reference trial found is there: both heads above chance and the mean."""
+    table = pl.read_parquet(project / "reports/evaluation.parquet").filter(
+        dataset=name, metric="srocc", aggregation="user", population="seen"
+    )
+    value = dict(zip(table["model"], table["value"], strict=True))
+    assert value["population"] > 0.31
+    assert value["paper"] > 0.31
+    assert value["population"] > value["group_mean"]
+
+
+def _check_bundle(project: Path, name: str) -> None:
+    """Known pictures score; a new one is refused, as precomputed features cannot be made."""
+    code = f"""
+import pamela, polars as pl
+reward = pamela.load("models:/pamela@champion")
+files = pl.read_parquet("data/validated/images.parquet")["file"].to_list()[:5]
+user = reward.users[0]
+print([round(s.rating, 6) for s in reward.score(user=user, images=files)])
+low, high = reward.bundle.scales[{name!r}]
+assert all(low <= s.rating <= high for s in reward.score(user=None, images=files))
+"""
+    assert len(json.loads(must(project, "python", "-c", code))) == 5
