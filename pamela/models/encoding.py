@@ -1,0 +1,209 @@
+"""Turning pictures and people into numbers: principal components, category codes, user keys.
+
+Shared by the models, fitted on training rows only, robust to what a model may meet later: missing
+features, huge values, categories and users never seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pamela import schema as s
+from pamela.data import FloatArray, IntArray, Items, Pairs, People
+
+Array = npt.NDArray[np.float64]
+
+CLIP_SD = 8.0  # a standardised feature further out than this many deviations is an outlier
+LARGEST = 1e6  # a raw feature above this is not a feature
+UNKNOWN = -1
+
+
+def canonical(pairs: Pairs) -> Pairs:
+    """Return the same pairs in an order of their own, so that sums do not depend on row order."""
+    return pairs.take(np.lexsort((pairs.rating, pairs.item, pairs.user)))
+
+
+def sanitise(features: FloatArray) -> FloatArray:
+    """Return features with NaN as 0 and absurd magnitudes clipped."""
+    clean = np.nan_to_num(features, nan=0.0, posinf=LARGEST, neginf=-LARGEST)
+    return np.clip(clean, -LARGEST, LARGEST).astype(np.float32)
+
+
+def unit(features: FloatArray) -> Array:
+    """Return rows scaled to length one; a zero row stays zero."""
+    wide = features.astype(np.float64)
+    length = np.linalg.norm(wide, axis=1, keepdims=True)
+    return np.divide(wide, length, out=np.zeros_like(wide), where=length > 0)
+
+
+@dataclass(frozen=True)
+class Components:
+    """Standardisation followed by principal components.
+
+    Attributes
+    ----------
+    mean, scale : float32 arrays (d,)
+    basis : float32 array (d, k), components by falling variance.
+    spread : float32 array (k,), standard deviation along each.
+    """
+
+    mean: FloatArray
+    scale: FloatArray
+    basis: FloatArray
+    spread: FloatArray
+
+    @classmethod
+    def fit(cls, features: FloatArray, count: int) -> Self:
+        """Fit up to `count` components on rows of `features` (n, d)."""
+        rows = sanitise(features).astype(np.float64)
+        n, d = rows.shape
+        mean = rows.mean(axis=0) if n else np.zeros(d)
+        scale = rows.std(axis=0) if n else np.ones(d)
+        scale = np.where(scale > 1e-6, scale, 1.0)
+        z = np.clip((rows - mean) / scale, -CLIP_SD, CLIP_SD)
+        count = min(count, max(n - 1, 0), d)
+        values, vectors = _leading_eigenvectors(z, count)
+        keep = values > 1e-6 * max(values.max(initial=0.0), 1e-12)
+        values, vectors = values[keep], vectors[:, keep]
+        return cls(
+            mean.astype(np.float32),
+            scale.astype(np.float32),
+            vectors.astype(np.float32),
+            np.sqrt(values).astype(np.float32),
+        )
+
+    def __len__(self) -> int:
+        return self.basis.shape[1]
+
+    def transform(self, features: FloatArray, *, whiten: bool = False) -> Array:
+        """Return the components (n, k) of rows of `features`, of unit variance if `whiten`."""
+        z = (sanitise(features).astype(np.float64) - self.mean) / self.scale
+        scores: Array = np.clip(z, -CLIP_SD, CLIP_SD) @ self.basis.astype(np.float64)
+        if whiten:
+            scores = np.clip(scores / self.spread, -CLIP_SD, CLIP_SD)
+        return scores
+
+    def arrays(self, prefix: str) -> dict[str, npt.NDArray[Any]]:
+        """Return named arrays to save."""
+        return {
+            f"{prefix}.mean": self.mean,
+            f"{prefix}.scale": self.scale,
+            f"{prefix}.basis": self.basis,
+            f"{prefix}.spread": self.spread,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]], prefix: str) -> Self:
+        """Rebuild from `arrays`."""
+        return cls(*(arrays[f"{prefix}.{part}"] for part in ("mean", "scale", "basis", "spread")))
+
+
+def _leading_eigenvectors(z: Array, count: int) -> tuple[Array, Array]:
+    """Return the `count` largest eigenvalues of cov(z) and their eigenvectors, signs fixed."""
+    n, d = z.shape
+    if not count:
+        return np.zeros(0), np.zeros((d, 0))
+    z = z - z.mean(axis=0)
+    if n >= d:
+        values, vectors = np.linalg.eigh(z.T @ z / n)
+        order = np.argsort(values)[::-1][:count]
+        values, vectors = values[order], vectors[:, order]
+    else:
+        values, left = np.linalg.eigh(z @ z.T / n)
+        order = np.argsort(values)[::-1][:count]
+        values = np.maximum(values[order], 0.0)
+        vectors = z.T @ left[:, order] / np.sqrt(np.maximum(values * n, 1e-12))
+    largest = np.abs(vectors).argmax(axis=0)
+    signs = np.where(vectors[largest, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
+    return np.maximum(values, 0.0), vectors * signs
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Category codes of one key (one or several columns); what training did not see is unknown.
+
+    A null is a category of its own: a missing style says something (photographs have none).
+    """
+
+    columns: tuple[str, ...]
+    values: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, frame: pl.DataFrame, columns: Sequence[str]) -> Self:
+        """Collect the distinct values of `columns` in `frame`, sorted."""
+        keys = _key(frame, columns).unique().sort().to_list()
+        return cls(tuple(columns), tuple(keys))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def encode(self, frame: pl.DataFrame) -> IntArray:
+        """Return the code of every row, `UNKNOWN` where training had none."""
+        table = pl.DataFrame(
+            {"_key": list(self.values), "_code": np.arange(len(self.values))},
+            schema={"_key": pl.String, "_code": pl.Int64},
+        )
+        keys = _key(frame, self.columns).rename("_key").to_frame()
+        found = keys.join(table, on="_key", how="left", maintain_order="left")["_code"]
+        return found.fill_null(UNKNOWN).to_numpy().astype(np.int64)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able form."""
+        return {"columns": list(self.columns), "values": list(self.values)}
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        """Rebuild from `to_json`."""
+        return cls(tuple(saved["columns"]), tuple(saved["values"]))
+
+
+def _key(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+    """Return one text key per row; an absent column counts as null."""
+    absent = [pl.lit(None, pl.String).alias(c) for c in columns if c not in frame.columns]
+    parts = [pl.col(c).cast(pl.String).fill_null("") for c in columns]
+    return frame.with_columns(absent).select(pl.concat_str(parts, separator="\x1f")).to_series()
+
+
+@dataclass(frozen=True)
+class UserIndex:
+    """The training users by ``dataset/user_id``."""
+
+    keys: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, people: People, pairs: Pairs) -> Self:
+        """Collect the users of `pairs`, in the order of `people`."""
+        keys = people.keys
+        return cls(tuple(keys[row] for row in np.unique(pairs.user)))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def encode(self, people: People) -> IntArray:
+        """Return the training row of every user of `people`, `UNKNOWN` for strangers."""
+        known = {key: row for row, key in enumerate(self.keys)}
+        return np.array([known.get(key, UNKNOWN) for key in people.keys], dtype=np.int64)
+
+
+def dataset_codes(items: Items) -> Codes:
+    """Return the codes of the datasets of `items`."""
+    return Codes.fit(items.frame, [s.DATASET])
+
+
+def prompt_groups(items: Items) -> IntArray:
+    """Return a number per picture, equal where pictures share a ``prompt_id``.
+
+    A picture without one is a group of its own.
+    """
+    alone = pl.concat_str([pl.lit("\x1f"), pl.col(s.IMAGE)])
+    group = pl.coalesce(pl.col(s.PROMPT_ID), alone) if s.PROMPT_ID in items.frame.columns else alone
+    keys = items.frame.select(pl.concat_str([pl.col(s.DATASET), group], separator="/").alias("_g"))[
+        "_g"
+    ]
+    return keys.rank("dense").to_numpy().astype(np.int64) - 1

@@ -1,0 +1,342 @@
+"""Lightning training of a rating network on tensors held in memory.
+
+Batches are slices of a permuted index, so that nothing is collated row by row. Every epoch draws
+its permutation and its dropout from (seed, epoch), so that a run interrupted between two epochs
+and resumed from its checkpoint ends with the same weights.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import polars as pl
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch import Tensor, nn
+
+from pamela.data import Pairs
+from pamela.models.effects import within_user_correlation
+from pamela.models.transformer import PreferenceTransformer
+
+EVAL_BATCH = 8192
+CHECKPOINT = "last"
+LEAST_GAIN = 1e-4  # of the validation correlation that counts as better
+WARM_UP_SHARE = 0.1
+GRADIENT_NORM = 1.0
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the network sees of pictures and people, looked up by row.
+
+    Attributes
+    ----------
+    image, prompt : float32 (items, d), (items, p).
+    metadata : int64 (items, columns).
+    user : int64 (people,), 0 = unknown.
+    demographics : int64 (people, columns).
+    """
+
+    image: Tensor
+    prompt: Tensor
+    metadata: Tensor
+    user: Tensor
+    demographics: Tensor
+
+    def to(self, device: torch.device) -> Tables:
+        """Return the tables on `device`."""
+        return Tables(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+@dataclass(frozen=True)
+class Regime:
+    """How to train: AdamW with warm-up and cosine decay over `epochs`."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    unknown_user: float  # share of rows whose user is masked
+    patience: int
+
+
+class SlicedBatches:
+    """Batches of (user, item, target) cut from tensors in memory.
+
+    Parameters
+    ----------
+    epoch : says which epoch it is; None keeps the rows in order.
+    """
+
+    def __init__(
+        self,
+        columns: tuple[Tensor, ...],
+        batch_size: int,
+        *,
+        seed: int = 0,
+        epoch: Callable[[], int] | None = None,
+    ) -> None:
+        self.columns, self.batch_size = columns, batch_size
+        self.seed, self.epoch = seed, epoch
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.columns[0]) / self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        count = len(self.columns[0])
+        order = torch.arange(count)
+        if self.epoch is not None:
+            generator = torch.Generator().manual_seed(self.seed + 7919 * (self.epoch() + 1))
+            order = torch.randperm(count, generator=generator)
+        for start in range(0, count, self.batch_size):
+            rows = order[start : start + self.batch_size]
+            yield tuple(column[rows] for column in self.columns)
+
+
+class RatingModule(L.LightningModule):
+    """Squared error on standardised ratings; validation by error and within-user correlation."""
+
+    def __init__(
+        self,
+        network: PreferenceTransformer,
+        tables: Tables,
+        regime: Regime,
+        validation: Pairs,
+        steps: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.network, self.regime, self.steps, self.seed = network, regime, steps, seed
+        self.tables, self.validation = tables, validation
+        self._losses: list[Tensor] = []
+        self._scores: list[Tensor] = []
+        self.curve: list[dict[str, float]] = []
+
+    def forward(self, user: Tensor, item: Tensor, known: Tensor | None = None) -> Tensor:
+        """Return the standardised rating of each (user row, item row)."""
+        tables = self.tables
+        who = tables.user[user] if known is None else tables.user[user] * known
+        rating: Tensor = self.network(
+            tables.image[item],
+            tables.prompt[item],
+            tables.metadata[item],
+            who,
+            tables.demographics[user],
+        )
+        return rating
+
+    def on_fit_start(self) -> None:
+        """Move the tables to where the network is."""
+        self.tables = self.tables.to(self.device)
+
+    def on_train_epoch_start(self) -> None:
+        """Draw this epoch's dropout and masks from (seed, epoch)."""
+        torch.manual_seed(self.seed + 104729 * (self.current_epoch + 1))
+        self._losses.clear()
+
+    def training_step(self, batch: tuple[Tensor, ...], _: int) -> Tensor:
+        """Return the mean squared error of a batch with some users masked."""
+        user, item, target = batch
+        known = (torch.rand(user.shape, device=user.device) >= self.regime.unknown_user).long()
+        loss = nn.functional.mse_loss(self(user, item, known), target)
+        self._losses.append(loss.detach())
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last epoch's scores."""
+        self._scores.clear()
+
+    def validation_step(self, batch: tuple[Tensor, ...], _: int) -> None:
+        """Collect scores."""
+        self._scores.append(self(batch[0], batch[1]).detach())
+
+    def on_validation_epoch_end(self) -> None:
+        """Log error and within-user correlation over the whole validation set."""
+        score = torch.cat(self._scores).double().cpu().numpy()
+        correlation = within_user_correlation(self.validation, score)
+        loss = float(np.mean((score - self.validation.rating) ** 2))
+        self.log("val_correlation", torch.tensor(correlation, dtype=torch.float64))
+        train = float(torch.stack(self._losses).mean()) if self._losses else float("nan")
+        self.curve.append(
+            {
+                "step": self.current_epoch + 1,
+                "train_loss": train,
+                "val_loss": loss,
+                "val_correlation": correlation,
+            }
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the curve with the weights."""
+        checkpoint["curve"] = list(self.curve)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the curve up again."""
+        self.curve = list(checkpoint["curve"])
+
+    def configure_optimizers(self) -> Any:
+        """Return AdamW (no decay on one-dimensional parameters and biases) and its schedule."""
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        plain = [p for p in self.network.parameters() if p.ndim <= 1]
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": self.regime.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
+            lr=self.regime.learning_rate,
+        )
+        warm = max(1, int(WARM_UP_SHARE * self.steps))
+
+        def factor(step: int) -> float:
+            if step < warm:
+                return (step + 1) / warm
+            done = min((step - warm) / max(self.steps - warm, 1), 1.0)
+            return 0.5 * (1 + math.cos(math.pi * done))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class KeepBest(Callback):
+    """Remember the weights of the epoch with the best validation correlation."""
+
+    def __init__(self) -> None:
+        self.best = -math.inf
+        self.weights: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Copy the weights if this epoch is better."""
+        value = float(trainer.callback_metrics["val_correlation"])
+        if value > self.best + LEAST_GAIN or not self.weights:
+            self.best = value
+            network: nn.Module = module.network  # type: ignore[assignment]
+            self.weights = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"best": self.best, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what a checkpoint kept."""
+        self.best, self.weights = state_dict["best"], state_dict["weights"]
+
+
+class Report(Callback):
+    """Tell a listener after every epoch."""
+
+    def __init__(self, listener: Callable[[int, float], None]) -> None:
+        self.listener = listener
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Report the epoch that just ended and its validation correlation."""
+        value = float(trainer.callback_metrics["val_correlation"])
+        self.listener(trainer.current_epoch + 1, value)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Silence Lightning's banners and the few warnings that do not concern us."""
+    loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric", "lightning")]
+    levels = [logger.level for logger in loggers]
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    with warnings.catch_warnings():
+        for harmless in (
+            ".*does not have many workers.*",  # batches are slices: workers would only cost
+            ".*Checkpoint directory .* exists and is not empty.*",
+            ".*no `val_dataloader`.*",
+            ".*GPU available but not used.*",
+            ".*Detected call of `lr_scheduler.step\\(\\)` before `optimizer.step\\(\\)`.*",
+            ".*loaded checkpoint was produced.*mid-epoch.*",
+            ".*number of training batches .* is smaller than the logging interval.*",
+            ".*isinstance\\(treespec, LeafSpec\\).*",
+        ):
+            warnings.filterwarnings("ignore", message=harmless)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+            torch.use_deterministic_algorithms(deterministic)
+
+
+def train_network(
+    network: PreferenceTransformer,
+    tables: Tables,
+    train: Pairs,
+    validation: Pairs,
+    regime: Regime,
+    *,
+    seed: int,
+    device: str,
+    listener: Callable[[int, float], None] | None = None,
+    workdir: Path | None = None,
+) -> pl.DataFrame:
+    """Train `network` in place and leave it at its best epoch.
+
+    Parameters
+    ----------
+    train, validation : pairs whose ratings are already standardised.
+    device : ``auto``, ``cpu`` or ``gpu``.
+    listener : told (epoch, validation correlation) after every epoch.
+    workdir : keeps a checkpoint per epoch; a run that finds one there goes on from it.
+
+    Returns
+    -------
+    DataFrame with ``step`` (epoch), ``train_loss``, ``val_loss``, ``val_correlation``.
+    """
+    batches = SlicedBatches(_columns(train), regime.batch_size, seed=seed, epoch=lambda: 0)
+    module = RatingModule(
+        network, tables, regime, validation, steps=len(batches) * regime.epochs, seed=seed
+    )
+    keep = KeepBest()
+    callbacks: list[Callback] = [
+        keep,
+        EarlyStopping(
+            "val_correlation", mode="max", patience=regime.patience, min_delta=LEAST_GAIN
+        ),
+    ]
+    if listener is not None:
+        callbacks.append(Report(listener))
+    if workdir is not None:
+        latest = ModelCheckpoint(workdir, CHECKPOINT, save_top_k=1, enable_version_counter=False)
+        callbacks.append(latest)
+    checkpoint = workdir / f"{CHECKPOINT}.ckpt" if workdir is not None else None
+    with quiet_lightning():
+        trainer = L.Trainer(
+            accelerator=device,
+            devices=1,
+            max_epochs=regime.epochs,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=workdir is not None,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            gradient_clip_val=GRADIENT_NORM,
+            deterministic="warn",
+        )
+        batches.epoch = lambda: trainer.current_epoch
+        trainer.fit(
+            module,
+            batches,
+            SlicedBatches(_columns(validation), EVAL_BATCH),
+            ckpt_path=checkpoint if checkpoint is not None and checkpoint.is_file() else None,
+        )
+    network.load_state_dict(keep.weights)
+    network.cpu().eval()
+    return pl.DataFrame(module.curve)
+
+
+def _columns(pairs: Pairs) -> tuple[Tensor, ...]:
+    return tuple(torch.from_numpy(column) for column in (pairs.user, pairs.item, pairs.rating))

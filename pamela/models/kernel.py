@@ -1,0 +1,275 @@
+"""A sum of kernels over pictures, weighed by the marginal likelihood (Gaussian process).
+
+The kernels compare image features, prompt features and metadata: a squared-exponential kernel on
+features of unit length (the angle between them), the same on leading principal components, a
+linear kernel, and equality of metadata. Their weights, and a nugget for what no feature explains,
+maximise the evidence of the observed picture means (Rasmussen & Williams 2006, ch. 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve, lapack
+from scipy.optimize import minimize
+
+from pamela import schema as s
+from pamela.data import FloatArray, Items
+from pamela.models.encoding import UNKNOWN, Array, Codes, Components, sanitise, unit
+
+METADATA_KEYS: tuple[tuple[str, ...], ...] = (
+    (s.TYPE,),
+    (s.TYPE, s.GROUP),
+    (s.STYLE,),
+    (s.TYPE, s.GROUP, s.STYLE),
+)
+MEDIAN_ROWS = 400  # rows over which a median distance is taken
+LOG_WEIGHT_RANGE = (-9.0, 3.0)  # of a weight over the variance it explains
+
+
+@dataclass(frozen=True)
+class Block:
+    """One kernel: `source` is ``image``, ``prompt`` or ``metadata``.
+
+    `kind` is ``angle`` (squared-exponential on unit rows), ``linear`` (on standardised rows),
+    ``rbf`` (on the first `size` components) or ``equal`` (metadata key number `size`).
+    """
+
+    source: str
+    kind: str
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the kernels see of n pictures: one float matrix or code vector per block."""
+
+    values: tuple[npt.NDArray[Any], ...]
+    dataset: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def take(self, index: npt.NDArray[np.int64] | slice) -> Inputs:
+        """Return the rows of `index`."""
+        return Inputs(tuple(v[index] for v in self.values), self.dataset[index])
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The blocks with all that training fixed about them.
+
+    Attributes
+    ----------
+    scales : per block, the median squared distance (``rbf``, ``angle``) or the mean squared length
+        (``linear``) over training pictures, so that every kernel is about 1 on the diagonal.
+    """
+
+    blocks: tuple[Block, ...]
+    image: Components
+    prompt: Components
+    codes: tuple[Codes, ...]
+    dataset: Codes
+    scales: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, items: Items, blocks: Sequence[Block], components: int) -> Self:
+        """Fit components, codes and scales on training pictures."""
+        unscaled = cls(
+            tuple(blocks),
+            Components.fit(items.image, components),
+            Components.fit(items.prompt, components),
+            tuple(Codes.fit(items.frame, key) for key in METADATA_KEYS),
+            Codes.fit(items.frame, [s.DATASET]),
+            tuple(1.0 for _ in blocks),
+        )
+        inputs = unscaled.inputs(items)
+        every = np.unique(np.linspace(0, len(items) - 1, MEDIAN_ROWS).astype(np.int64))
+        scales = tuple(
+            _scale(block, value[every]) for block, value in zip(blocks, inputs.values, strict=True)
+        )
+        return cls(
+            unscaled.blocks, unscaled.image, unscaled.prompt, unscaled.codes, unscaled.dataset,
+            scales,
+        )  # fmt: skip
+
+    def inputs(self, items: Items) -> Inputs:
+        """Return what the kernels see of `items`."""
+        parts = {"image": (self.image, items.image), "prompt": (self.prompt, items.prompt)}
+        scores = {name: fit.transform(rows) for name, (fit, rows) in parts.items()}
+        values: list[npt.NDArray[Any]] = []
+        for block in self.blocks:
+            if block.kind == "equal":
+                values.append(self.codes[block.size].encode(items.frame))
+            elif block.kind == "angle":
+                values.append(unit(sanitise(parts[block.source][1])))
+            else:
+                size = block.size or scores[block.source].shape[1]
+                values.append(scores[block.source][:, :size])
+        return Inputs(tuple(values), self.dataset.encode(items.frame))
+
+    def matrices(self, a: Inputs, b: Inputs) -> list[Array]:
+        """Return every block's kernel matrix (n_a, n_b)."""
+        return [self._matrix(number, a, b) for number in range(len(self.blocks))]
+
+    def total(self, a: Inputs, b: Inputs, weights: Array, dataset_weight: float) -> Array:
+        """Return the weighed sum of kernels (n_a, n_b), with the datasets' intercepts."""
+        out = dataset_weight * _equal(a.dataset, b.dataset)
+        for number, weight in enumerate(weights):
+            out += weight * self._matrix(number, a, b)
+        return out
+
+    def diagonal(self, a: Inputs, weights: Array, dataset_weight: float) -> Array:
+        """Return the prior variance of every picture."""
+        out = np.full(len(a), dataset_weight)
+        for block, value, scale, weight in zip(
+            self.blocks, a.values, self.scales, weights, strict=True
+        ):
+            if block.kind == "linear":
+                out += weight * np.einsum("ij,ij->i", value, value) / scale
+            else:
+                out += weight
+        return out
+
+    def _matrix(self, number: int, a: Inputs, b: Inputs) -> Array:
+        kind, x, y = self.blocks[number].kind, a.values[number], b.values[number]
+        if kind == "equal":
+            return _equal(x, y)
+        if kind == "linear":
+            linear: Array = x @ y.T / self.scales[number]
+            return linear
+        return np.exp(-_squared_distances(x, y) / (2 * self.scales[number]))
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return named arrays to save."""
+        return {**self.image.arrays("image"), **self.prompt.arrays("prompt")}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON-able rest."""
+        return {
+            "blocks": [[b.source, b.kind, b.size] for b in self.blocks],
+            "codes": [codes.to_json() for codes in self.codes],
+            "datasets": self.dataset.to_json(),
+            "scales": list(self.scales),
+        }
+
+    @classmethod
+    def from_saved(cls, saved: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
+        """Rebuild from `to_json` and `arrays`."""
+        return cls(
+            tuple(Block(*block) for block in saved["blocks"]),
+            Components.from_arrays(arrays, "image"),
+            Components.from_arrays(arrays, "prompt"),
+            tuple(Codes.from_json(codes) for codes in saved["codes"]),
+            Codes.from_json(saved["datasets"]),
+            tuple(saved["scales"]),
+        )
+
+
+def _equal(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> Array:
+    """Return 1 where codes are the same and known, else 0."""
+    return ((a[:, None] == b[None, :]) & (a[:, None] != UNKNOWN)).astype(np.float64)
+
+
+def _squared_distances(a: Array, b: Array) -> Array:
+    norms = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)[None, :]
+    return np.maximum(norms - 2 * (a @ b.T), 0.0)
+
+
+def _scale(block: Block, value: npt.NDArray[Any]) -> float:
+    if block.kind == "equal":
+        return 1.0
+    if block.kind == "linear":
+        return max(float(np.mean(np.einsum("ij,ij->i", value, value))), 1e-9)
+    return max(float(np.median(_squared_distances(value, value))), 1e-9)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Weights that maximise the marginal likelihood.
+
+    Attributes
+    ----------
+    weights : variance explained by each kernel.
+    nugget : variance of a picture's mean that no kernel explains.
+    log_likelihood : at the maximum.
+    """
+
+    weights: Array
+    nugget: float
+    log_likelihood: float
+
+
+def maximise_evidence(
+    kernels: Sequence[Array],
+    base: Array,
+    target: Array,
+    noise: Array,
+    *,
+    start: Evidence | None = None,
+    iterations: int = 40,
+) -> Evidence:
+    """Weigh `kernels` by type-II maximum likelihood (L-BFGS on log weights, exact gradient).
+
+    Parameters
+    ----------
+    kernels : matrices (n, n).
+    base : matrix (n, n) added with weight one (intercepts).
+    target : array (n,), centred picture means.
+    noise : array (n,), their sampling variances.
+    start : where to begin.
+    """
+    count, n = len(kernels), len(target)
+    variance = max(float(np.var(target)), 1e-6)
+    identity = np.eye(n)
+
+    def negative(log_weights: Array) -> tuple[float, Array]:
+        weights = np.exp(log_weights)
+        total = base + np.diag(noise + weights[-1])
+        for weight, kernel in zip(weights, kernels, strict=False):
+            total += weight * kernel
+        factor = cho_factor(total, lower=True, overwrite_a=True, check_finite=False)
+        alpha = cho_solve(factor, target, check_finite=False)
+        inverse = _inverse(factor[0], identity)
+        value = 0.5 * float(target @ alpha) + float(np.log(np.diag(factor[0])).sum())
+        slope = inverse - np.outer(alpha, alpha)
+        gradient = np.array(
+            [np.vdot(slope, kernel) for kernel in kernels] + [float(np.trace(slope))]
+        )
+        return value, 0.5 * weights * gradient
+
+    low, high = (np.log(variance) + bound for bound in LOG_WEIGHT_RANGE)
+    if start is None:
+        begin = np.full(count + 1, np.log(variance / (count + 1)))
+    else:
+        begin = np.log([*start.weights, start.nugget])
+    found = minimize(
+        negative,
+        np.clip(begin, low, high),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(low, high)] * (count + 1),
+        options={"maxiter": iterations, "ftol": 1e-7},
+    )
+    weights = np.exp(found.x)
+    return Evidence(weights[:-1], float(weights[-1]), -float(found.fun))
+
+
+def _inverse(lower: Array, identity: Array) -> Array:
+    """Return the inverse of a matrix from its lower Cholesky factor."""
+    inverse, info = lapack.dpotri(lower, lower=1)
+    if info != 0:
+        solved: Array = cho_solve((lower, True), identity)
+        return solved
+    strict = np.tril(inverse, -1)
+    full: Array = strict + strict.T + np.diag(np.diag(inverse))
+    return full
+
+
+def as_float32(features: FloatArray) -> FloatArray:
+    """Return features as they are stored."""
+    return np.ascontiguousarray(features, dtype=np.float32)

@@ -1,0 +1,292 @@
+"""What every reward model must do, on planted data: one class, run for each of them.
+
+A new model joins by a line in `MODELS` (how to build it small), nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pamela import schema as s
+from pamela.data import Fold, Items, Pairs, People
+from pamela.models import list_models
+from pamela.models.base import RewardModel
+from pamela.models.baselines import GlobalMean, GroupMean, UserMean
+from pamela.models.effects import within_user_correlation
+from pamela.models.store import load_model
+from tests.planted import make_world, with_part
+
+ADAPTS = {"user_mean"}  # models that a context changes
+
+
+def _paper() -> RewardModel:
+    from pamela.models.paper import Paper
+    from pamela.models.selection import Search, Trial
+
+    trial = Trial(12, 16, 1, 0.0, 1e-2, 0.01, 10)
+    return Paper(
+        Search(folds=2, trials=1, max_epochs=10, patience=10, batch_size=64, given=(trial,)), "cpu"
+    )
+
+
+def _population() -> RewardModel:
+    from pamela.models.population import Population
+
+    return Population(cv_folds=3)
+
+
+MODELS: dict[str, Callable[[], RewardModel]] = {
+    "global_mean": GlobalMean,
+    "user_mean": UserMean,
+    "group_mean": GroupMean,
+    "population": _population,
+    "paper": _paper,
+}
+
+
+def test_every_model_is_under_contract() -> None:
+    assert sorted(MODELS) == sorted(list_models())
+
+
+@pytest.fixture(scope="module", params=list(MODELS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+WORLD = make_world(seed=3, own=0.9)
+FOLD = WORLD.fold
+EVERY = Pairs.concat(FOLD[s.TEST_SEEN], FOLD[s.TEST_UNSEEN])
+
+
+@pytest.fixture(scope="module")
+def model(name: str) -> RewardModel:
+    return fitted_here(name)
+
+
+@cache
+def fitted_here(name: str) -> RewardModel:
+    return fitted(name, FOLD)
+
+
+def fitted(name: str, fold: Fold) -> RewardModel:
+    model = MODELS[name]()
+    history = model.fit(fold, seed=1)
+    assert history.columns[0] == "step"
+    return model
+
+
+def means(model: RewardModel, pairs: Pairs = EVERY, context: Pairs | None = None) -> np.ndarray:
+    return model.predict(FOLD.items, FOLD.people, pairs, context).mean
+
+
+class TestContract:
+    def test_predictions_are_finite_and_on_scale(self, model: RewardModel) -> None:
+        found = model.predict(FOLD.items, FOLD.people, EVERY)
+        assert found.mean.shape == found.std.shape == (len(EVERY),)
+        assert found.mean.dtype == found.std.dtype == np.float32
+        assert np.isfinite(found.mean).all()
+        assert np.isfinite(found.std).all()
+        assert found.mean.min() >= 1
+        assert found.mean.max() <= 5
+        assert found.std.min() > 0
+
+    def test_predictive_intervals_cover_about_as_much_as_they_say(self, model: RewardModel) -> None:
+        pairs = FOLD[s.TEST_SEEN]
+        found = model.predict(FOLD.items, FOLD.people, pairs)
+        inside = np.abs(pairs.rating - found.mean) <= 1.645 * found.std
+        assert 0.75 < inside.mean() <= 1.0
+        assert found.std.max() < 3
+
+    def test_is_not_worse_than_the_training_mean_in_squared_error(self, model: RewardModel) -> None:
+        pairs = FOLD[s.TEST_SEEN]
+        error = np.mean((means(model, pairs) - pairs.rating) ** 2)
+        constant = np.mean((FOLD[s.TRAIN].rating.mean() - pairs.rating) ** 2)
+        assert error < constant * (1 + 1e-6) if model.name == "global_mean" else error < constant
+
+    def test_saved_and_loaded_gives_identical_scores(
+        self, model: RewardModel, tmp_path: Path
+    ) -> None:
+        model.save(tmp_path)
+        again = load_model(tmp_path)
+        before = model.predict(FOLD.items, FOLD.people, EVERY, FOLD[s.CONTEXT_UNSEEN])
+        after = again.predict(FOLD.items, FOLD.people, EVERY, FOLD[s.CONTEXT_UNSEEN])
+        np.testing.assert_array_equal(before.mean, after.mean)
+        np.testing.assert_array_equal(before.std, after.std)
+        assert {p.name for p in tmp_path.iterdir()} == {"model.json", "model.safetensors"}
+
+    @pytest.mark.parametrize("size", [1, 7, 64])
+    def test_batch_size_changes_nothing(self, model: RewardModel, size: int) -> None:
+        some = EVERY.take(np.arange(0, len(EVERY), 9))
+        parts = [
+            means(model, some.take(np.arange(start, min(start + size, len(some)))))
+            for start in range(0, len(some), size)
+        ]
+        np.testing.assert_allclose(np.concatenate(parts), means(model, some), atol=1e-5)
+
+    def test_other_pictures_in_the_table_change_nothing(self, model: RewardModel) -> None:
+        pair = EVERY.take(np.array([5]))
+        alone = FOLD.items.take(pair.item)
+        only = Pairs(pair.user, np.zeros(1, np.int64), pair.rating)
+        found = model.predict(alone, FOLD.people, only)
+        np.testing.assert_allclose(found.mean, means(model, pair), atol=1e-5)
+
+    def test_fit_is_deterministic_and_row_order_changes_nothing(
+        self, model: RewardModel, name: str
+    ) -> None:
+        order = np.random.default_rng(0).permutation(len(FOLD[s.TRAIN]))
+        again = fitted(name, with_part(FOLD, s.TRAIN, FOLD[s.TRAIN].take(order)))
+        np.testing.assert_array_equal(means(again), means(model))
+
+    def test_user_names_change_nothing(self, model: RewardModel, name: str) -> None:
+        names = FOLD.people.frame.with_columns(pl.col(s.USER).str.reverse() + "-x")
+        renamed = Fold(0, FOLD.items, People(names), FOLD.parts)
+        again = fitted(name, renamed)
+        found = again.predict(FOLD.items, renamed.people, EVERY)
+        np.testing.assert_array_equal(found.mean, means(model))
+
+    def test_users_are_known_by_key_not_by_row(self, model: RewardModel) -> None:
+        order = np.random.default_rng(1).permutation(len(FOLD.people))
+        place = np.argsort(order)
+        moved = People(FOLD.people.frame[order])
+        pairs = Pairs(place[EVERY.user], EVERY.item, EVERY.rating)
+        found = model.predict(FOLD.items, moved, pairs)
+        np.testing.assert_allclose(found.mean, means(model), atol=1e-5)
+        np.testing.assert_array_equal(model.knows(moved), model.knows(FOLD.people)[order])
+
+    def test_knows_exactly_the_training_users(self, model: RewardModel) -> None:
+        in_train = np.isin(np.arange(len(FOLD.people)), FOLD[s.TRAIN].user)
+        expected = in_train if model.personal else np.zeros_like(in_train)
+        np.testing.assert_array_equal(model.knows(FOLD.people), expected)
+
+    def test_only_a_personal_model_looks_at_the_user(self, model: RewardModel) -> None:
+        item = np.full(len(FOLD.people), FOLD[s.TEST_SEEN].item[0])
+        pairs = Pairs(np.arange(len(FOLD.people)), item, np.zeros(len(item), np.float32))
+        assert (np.ptp(means(model, pairs)) > 0.05) == model.personal
+
+    def test_strangers_get_the_same_answer(self, model: RewardModel) -> None:
+        people = People(
+            pl.DataFrame(
+                {s.DATASET: ["planted"] * 2, s.USER: ["nobody", "noone"], "gender": [None, "?"]},
+                schema=FOLD.people.frame.schema,
+            )
+        )
+        items = np.unique(FOLD[s.TEST_SEEN].item)
+        one = Pairs(np.zeros(len(items), np.int64), items, np.zeros(len(items), np.float32))
+        two = Pairs(np.ones(len(items), np.int64), items, np.zeros(len(items), np.float32))
+        assert not model.knows(people).any()
+        first = model.predict(FOLD.items, people, one).mean
+        second = model.predict(FOLD.items, people, two).mean
+        np.testing.assert_allclose(first, second, atol=1e-5)
+        assert np.isfinite(first).all()
+
+    def test_context_adapts_who_says_so(self, model: RewardModel) -> None:
+        pairs, context = FOLD[s.TEST_UNSEEN], FOLD[s.CONTEXT_UNSEEN]
+        changed = np.abs(means(model, pairs, context) - means(model, pairs)).max() > 1e-6
+        assert changed == (model.name in ADAPTS)
+        np.testing.assert_array_equal(
+            means(model, FOLD[s.TEST_SEEN], context), means(model, FOLD[s.TEST_SEEN])
+        )
+
+    def test_extreme_inputs(self, model: RewardModel) -> None:
+        count = 6
+        image = np.zeros((count, FOLD.items.image.shape[1]), np.float32)
+        prompt = np.zeros((count, FOLD.items.prompt.shape[1]), np.float32)
+        image[1], image[2], image[3] = 1e30, np.nan, -np.inf
+        prompt[1], prompt[4] = -1e30, np.nan
+        frame = FOLD.items.frame[:count].with_columns(
+            pl.Series(s.DATASET, ["planted"] * 4 + ["another"] * 2),
+            pl.Series(s.TYPE, [None, "?", "Art", "", "Art", None], dtype=pl.String),
+            pl.Series(s.GROUP, ["?", None, "g0", "g3", "g0", None], dtype=pl.String),
+            pl.Series(s.STYLE, ["?"] * count),
+        )
+        people = People(
+            pl.DataFrame(
+                {
+                    s.DATASET: ["planted", "another"],
+                    s.USER: ["nobody", "u1"],
+                    "gender": [None, "unheard of"],
+                },
+                schema=FOLD.people.frame.schema,
+            )
+        )
+        user, item = np.divmod(np.arange(2 * count), count)
+        found = model.predict(
+            Items(frame, image, prompt), people, Pairs(user, item, np.zeros(2 * count, np.float32))
+        )
+        assert np.isfinite(found.mean).all()
+        assert np.isfinite(found.std).all()
+        assert ((found.mean >= 1) & (found.mean <= 5)).all()
+
+    def test_people_without_demographics(self, model: RewardModel) -> None:
+        bare = People(FOLD.people.frame.select(s.DATASET, s.USER))
+        found = model.predict(FOLD.items, bare, EVERY)
+        assert np.isfinite(found.mean).all()
+
+    def test_no_pairs(self, model: RewardModel) -> None:
+        found = model.predict(FOLD.items, FOLD.people, Pairs.empty())
+        assert found.mean.shape == found.std.shape == (0,)
+
+    def test_survives_odd_users_and_blocks(self, name: str) -> None:
+        """A user with one rating, a constant rater, pictures that one user alone rated."""
+        train = FOLD[s.TRAIN]
+        first_of_0 = np.flatnonzero(train.user == 0)[1:]
+        alone = train.item < 4
+        keep = np.ones(len(train), dtype=bool)
+        keep[first_of_0] = False
+        keep &= ~alone | (train.user == 2)
+        rating = np.where(train.user == 1, 5, train.rating).astype(np.float32)
+        odd = Pairs(train.user, train.item, rating).take(keep)
+        model = fitted(name, with_part(FOLD, s.TRAIN, odd))
+        found = model.predict(FOLD.items, FOLD.people, EVERY)
+        assert np.isfinite(found.mean).all()
+        assert np.isfinite(found.std).all()
+
+    def test_survives_ratings_that_are_all_the_same(self, name: str) -> None:
+        train = FOLD[s.TRAIN]
+        same = Pairs(train.user, train.item, np.full(len(train), 4, np.float32))
+        found = fitted(name, with_part(FOLD, s.TRAIN, same)).predict(FOLD.items, FOLD.people, EVERY)
+        np.testing.assert_allclose(found.mean, 4, atol=0.3)
+        assert np.isfinite(found.std).all()
+
+    def test_features_and_prompts_may_be_absent(self, name: str) -> None:
+        bare = Items(FOLD.items.frame, FOLD.items.image, np.zeros((len(FOLD.items), 0), np.float32))
+        found = fitted(name, FOLD.with_items(bare)).predict(bare, FOLD.people, EVERY)
+        assert np.isfinite(found.mean).all()
+
+
+class TestPlantedTaste:
+    """The answer is known: who must find it, and who must not."""
+
+    def test_the_shared_taste_is_found(self) -> None:
+        world = make_world(seed=5, own=0.0)
+        items = np.unique(world.fold[s.TEST_SEEN].item)
+        pairs = Pairs(np.zeros(len(items), np.int64), items, np.zeros(len(items), np.float32))
+        for name, least in (("group_mean", 0.2), ("population", 0.9), ("paper", 0.85)):
+            model = fitted(name, world.fold)
+            found = model.predict(world.fold.items, world.fold.people, pairs).mean
+            assert np.corrcoef(found, world.shared[items])[0, 1] > least, name
+
+    def test_a_personal_model_finds_own_taste_and_loses_it_when_users_are_shuffled(self) -> None:
+        seen = FOLD[s.TEST_SEEN]
+        shuffled = _shuffle_users(FOLD)
+        population = within_user_correlation(seen, means(fitted_here("population"), seen))
+        paper = within_user_correlation(seen, means(fitted_here("paper"), seen))
+        lost = within_user_correlation(seen, means(fitted("paper", shuffled), seen))
+        assert paper > population + 0.15
+        assert lost < population + 0.03
+
+
+def _shuffle_users(fold: Fold) -> Fold:
+    """Return the fold with the users of training and validation rows shuffled."""
+    rng = np.random.default_rng(0)
+    for part in (s.TRAIN, s.VAL_SEEN):
+        pairs = fold[part]
+        fold = with_part(fold, part, Pairs(rng.permutation(pairs.user), pairs.item, pairs.rating))
+    people = fold.people.frame.with_columns(gender=pl.lit("m"))
+    return Fold(fold.number, fold.items, People(people), fold.parts)
