@@ -8,6 +8,8 @@ from pathlib import Path
 
 PACKAGES = ("pamela", "flows", "benchmarks")
 CODE_MARK = "# code (python -m tests.closure)"
+# What a module reads beside its code: no import shows it.
+DATA_OF = {"pamela/report.py": "pamela/templates"}
 # Modules chosen by name at run time, as "package.module:Class" text in the source.
 _DYNAMIC = re.compile(r"^(pamela(?:\.\w+)+):\w+$")
 
@@ -80,8 +82,9 @@ def import_closure(root: Path, module: str) -> set[str]:
 
 def code_deps(root: Path, module: str) -> list[str]:
     """Return the closure as dvc.yaml lists it: single modules, and subpackages as folders."""
-    paths = (path.split("/") for path in import_closure(root, module))
-    return sorted({"/".join(parts[:2]) for parts in paths})
+    closure = import_closure(root, module)
+    data = {folder for path, folder in DATA_OF.items() if path in closure}
+    return sorted({"/".join(path.split("/")[:2]) for path in closure} | data)
 
 
 def rewrite(root: Path) -> None:

@@ -1,0 +1,46 @@
+"""Publish the results that are there to MLflow, and register the champion: again, if need be.
+
+``python -m flows.publish``, called by ``make repro`` after ``dvc repro``: a fully cached run still
+shows in MLflow, and a deleted ``mlflow.db`` heals. Where everything is there it takes a second,
+because neither Prefect nor MLflow is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from flows.environment import QUIET
+from pamela import registry, tracking
+from pamela.errors import PamelaError
+from pamela.params import load_params
+from pamela.project import Project
+
+
+def publish() -> str:
+    """Find or create every run, register when the registry is empty; return what was done."""
+    project = Project.here()
+    params = load_params(project.params_file)
+    if tracking.is_published(project, params) and registry.is_registered(project, params):
+        return ""
+    new = sum(run.created for run in tracking.publish(project, params))
+    version = registry.register_if_empty(project, params)
+    told = f"; registered {registry.NAME} version {version} as champion" if version else ""
+    return f"MLflow: {new} new runs{told}"
+
+
+def main() -> None:
+    """Publish; a `PamelaError` becomes one line on stderr and exit status 1."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        told = publish()
+    except PamelaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    if told:
+        print(told)
+
+
+if __name__ == "__main__":
+    main()

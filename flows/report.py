@@ -1,0 +1,63 @@
+"""Stage report: plots, page and model card, then MLflow and the registry.
+
+Run in the project root: ``python -m flows.report`` (``dvc repro`` does).
+"""
+
+from __future__ import annotations
+
+from flows.runtime import here, main, stage, step
+from pamela import registry, tracking
+from pamela.model_card import write_model_card
+from pamela.params import Params
+from pamela.plots import write_plots
+from pamela.project import Project
+from pamela.report import write_report
+from pamela.results import Results
+
+
+@step("draw the plots")
+def draw(results: Results, project: Project) -> int:
+    """Write ``reports/plots/*.png`` and return how many."""
+    return len(write_plots(results, project.reports / "plots"))
+
+
+@step("write the model card")
+def card(results: Results, project: Project) -> None:
+    """Write ``MODEL_CARD.md``."""
+    write_model_card(results, project.root / "MODEL_CARD.md")
+
+
+@step("write the page")
+def page(results: Results, project: Project) -> None:
+    """Write ``reports/index.html``."""
+    write_report(results, project.reports / "index.html")
+
+
+@step("publish to MLflow")
+def publish(project: Project, params: Params) -> int:
+    """Find or create the runs and return how many are new."""
+    return sum(run.created for run in tracking.publish(project, params))
+
+
+@step("register")
+def register(project: Project, params: Params) -> str | None:
+    """Register the champion when the registry is empty."""
+    return registry.register_if_empty(project, params)
+
+
+@stage("report")
+def report() -> None:
+    """Show what came out, for people and for MLflow."""
+    project, params = here()
+    results = Results(project, params)
+    plots = draw(results, project)
+    card(results, project)
+    page(results, project)
+    new = publish(project, params)
+    version = register(project, params)
+    told = f"; registered {registry.NAME} version {version} as champion" if version else ""
+    print(f"report: {plots} plots, {new} new MLflow runs{told}")
+
+
+if __name__ == "__main__":
+    main(report)

@@ -1,0 +1,127 @@
+"""MLflow and Prefect in the browser, on loopback: ``python -m flows.ui`` (``make ui``).
+
+Both run on free ports and on the project's own databases, so that two clones never meet. Ctrl-C
+or SIGTERM ends both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from types import FrameType
+
+from flows.environment import QUIET, environment
+from flows.server import free_port, server
+from pamela import mlflow_db, tracking
+from pamela.errors import PamelaError
+from pamela.params import load_params, tracking_uri
+from pamela.project import Project
+
+START_TIMEOUT_S = 120.0
+MLFLOW_ENV = {
+    "MLFLOW_DISABLE_AGENT_HINT": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # no workers for judges and scorers
+}
+
+
+@contextlib.contextmanager
+def mlflow_ui(project: Project) -> Iterator[str]:
+    """Start MLflow's page on the project's tracking store, yield its address, stop it.
+
+    A remote tracking server has a page of its own: its address is yielded.
+    """
+    uri = tracking_uri(load_params(project.params_file), project.root)
+    if uri.startswith(("http://", "https://")):
+        yield uri
+        return
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    project.prefect_home.mkdir(exist_ok=True)
+    log = project.prefect_home / "mlflow.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
+             "--workers", "1", "--backend-store-uri", uri,
+             "--default-artifact-root", (project.mlartifacts / "runs").as_uri()],
+            cwd=project.root,
+            env=environment(project, **MLFLOW_ENV),
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        _wait_until_up(process, url, str(log))
+        yield url
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)  # its own session: the workers end with it
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: str) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not _answers(f"{url}/health"):
+        if process.poll() is not None:
+            raise PamelaError(f"the MLflow server ended at once: see {log}")
+        if time.monotonic() > deadline:
+            raise PamelaError(
+                f"the MLflow server did not answer in {START_TIMEOUT_S:.0f} s: see {log}"
+            )
+        time.sleep(0.2)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _runs_page(project: Project) -> str:
+    """Return the path of the runs table with the columns that matter; empty before a first run."""
+    params = load_params(project.params_file)
+    uri = tracking_uri(params, project.root)
+    number = mlflow_db.experiment_id(uri, params.report.experiment)
+    if number is None:
+        return ""
+    view = f"workflowType=machine_learning&viewStateShareKey={tracking.VIEW}"
+    return f"/#/experiments/{number}/runs?{view}"
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Serve both pages until stopped."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    signal.signal(signal.SIGTERM, _stop)
+    project = Project.here()
+    try:
+        print("starting ...", flush=True)
+        with server(project) as prefect_api, mlflow_ui(project) as mlflow:
+            print(f"MLflow   {mlflow}{_runs_page(project)}", flush=True)
+            print(f"Prefect  {prefect_api.removesuffix('/api')}/runs", flush=True)
+            print("Ctrl-C ends both.", flush=True)
+            signal.pause()
+    except PamelaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("ended")
+
+
+if __name__ == "__main__":
+    main()

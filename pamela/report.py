@@ -1,0 +1,141 @@
+"""``reports/index.html``: the whole run in one self-contained page.
+
+Images are inline, nothing is fetched from anywhere. Written by the report stage
+(``python -m flows.report``) from what the stages before it wrote.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pamela.io import atomic_path
+from pamela.provenance import dataset_hashes, encoder_info, git_state, model_hashes, versions
+from pamela.report_tables import (
+    differences_table,
+    further_table,
+    paper_table,
+    results_table,
+    splits_table,
+    steering_table,
+    validation_table,
+)
+from pamela.report_words import headline_sentences, skipped
+from pamela.results import Results
+from pamela.run_specs import flat_params
+
+FIGURES = {
+    "srocc": "Rank correlation between predicted and given ratings, per user. Whiskers: 95 % "
+    "intervals. Dashed lines: what knowing the truth would reach.",
+    "margins": "Share of picture pairs ordered rightly, by how far apart the two ratings must be. "
+    "Bands: 95 % intervals.",
+    "gap": "Filled: users seen in training. Hollow: users never seen.",
+    "shots": "What a few ratings of an unseen user are worth. Models that cannot adapt are flat.",
+    "calibration": "Left: mean rating given, by predicted rating (ten equally filled bins). Right: "
+    "how often the predictive interval holds the rating. On the diagonal is right.",
+    "ratings": "The ratings that passed validation.",
+}
+SHEET = "What the arms chose, by user and prompt, beside the unsteered original."
+DOTS_PER_PIXEL = 1.44  # plots are drawn at 144 dpi, pages have 100
+ORDER = ("srocc", "margins", "gap", "shots")
+
+
+def write_report(results: Results, path: Path) -> None:
+    """Write the page to `path`; the plots must lie in ``reports/plots``."""
+    html = _environment().get_template("report.html.j2").render(**context(results))
+    with atomic_path(path) as aside:
+        aside.write_text(html, encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("pamela"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def context(results: Results) -> dict[str, Any]:
+    """Return everything the template shows."""
+    project, params = results.project, results.params
+    plots = project.reports / "plots"
+    git = git_state(project)
+    return {
+        "title": params.report.title,
+        "headline": headline_sentences(results),
+        "datasets": [_dataset(results, name, plots) for name in results.datasets],
+        "paper": paper_table(results),
+        "steering": _steering(results, plots),
+        "validation": validation_table(results),
+        "training": [
+            inline(path, f"{path.stem.removeprefix('training_')}. Thin lines: further folds.")
+            for path in sorted(plots.glob("training_*.png"))
+        ],
+        "skipped": skipped(results),
+        "provenance": {
+            "git commit": git.commit + (" (with uncommitted changes)" if git.dirty else ""),
+            "encoder": "{encoder} ({fingerprint:.12}), {image_dim} image and {prompt_dim} prompt "
+            "features".format(**encoder_info(project)),
+            **{f"dataset {name}": digest for name, digest in dataset_hashes(project).items()},
+            **{
+                f"model {name}": ", ".join(f"{k} {v}" for k, v in found.items())
+                for name in params.train.models
+                if (found := model_hashes(project, name))
+            },
+        },
+        "versions": versions(),
+        "params": flat_params(results, tuple(params.model_dump(by_alias=True))),
+    }
+
+
+def _dataset(results: Results, name: str, plots: Path) -> dict[str, Any]:
+    def figure(kind: str) -> Picture | None:
+        path = plots / f"{name}_{kind}.png"
+        return inline(path, FIGURES[kind]) if path.is_file() else None
+
+    return {
+        "name": name,
+        "simulated": name == "synthetic",
+        "results": results_table(results, name),
+        "further": further_table(results, name),
+        "differences": differences_table(results, name),
+        "figures": [found for kind in ORDER if (found := figure(kind))],
+        "calibration": figure("calibration"),
+        "ratings": figure("ratings"),
+        "splits": splits_table(results, name),
+    }
+
+
+def _steering(results: Results, plots: Path) -> dict[str, Any] | None:
+    if not results.steered:
+        return None
+    return {
+        "table": steering_table(results),
+        "plot": inline(plots / "steering_elo.png"),
+        "sheet": inline(results.sheet, SHEET, dots_per_pixel=1.0) if results.sheet else None,
+    }
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG as a data URI, the width it is shown at (pixels), a caption."""
+
+    source: str
+    width: int
+    caption: str = ""
+
+
+def inline(path: Path, caption: str = "", dots_per_pixel: float = DOTS_PER_PIXEL) -> Picture:
+    """Return a PNG to be put into the page."""
+    content = path.read_bytes()
+    width = int.from_bytes(content[16:20], "big")  # the header's first number
+    source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    return Picture(source, round(width / dots_per_pixel), caption)

@@ -1,0 +1,158 @@
+"""The page and the model card: right numbers, self-contained, nothing that changes by itself."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import polars as pl
+import pytest
+
+from pamela.io import read_json, read_parquet, write_json, write_parquet
+from pamela.model_card import model_card
+from pamela.plots import write_plots
+from pamela.report import write_report
+from pamela.report_tables import (
+    differences_table,
+    results_table,
+    sign,
+    steering_table,
+    validation_table,
+)
+from pamela.report_words import headline_sentences, skipped
+from pamela.results import Results
+from tests.unit.made_up import make_project, params_of
+
+
+def load(project):
+    return Results(project, params_of(project))
+
+
+@pytest.fixture
+def results(tmp_path):
+    return load(make_project(tmp_path))
+
+
+class Links(HTMLParser):
+    """Collects what a page would fetch, and its visible text."""
+
+    def __init__(self):
+        super().__init__()
+        self.urls, self.text = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.urls += [value for key, value in attrs if key in ("src", "href")]
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    made = load(make_project(tmp_path_factory.mktemp("page")))
+    write_plots(made, made.project.reports / "plots")
+    path = made.project.reports / "index.html"
+    write_report(made, path)
+    first = path.read_bytes()
+    write_report(made, path)
+    assert path.read_bytes() == first
+    parser = Links()
+    parser.feed(first.decode())
+    return parser
+
+
+def test_the_page_fetches_nothing(page):
+    assert page.urls
+    assert all(url.startswith(("data:image/png;base64,", "#")) for url in page.urls)
+    assert not re.search(r"url\(|@import|https?://", "".join(page.text))
+
+
+def test_the_page_shows_numbers_paper_provenance_and_the_warning(page):
+    text = " ".join(page.text)
+    assert "0.656 to 0.696" in text  # paper, seen, margin 0
+    assert "HPSv3" in text
+    assert "0.643" in text
+    assert "simulated" in text
+    assert "rating_on_scale: 3" in text
+    assert "embed.encoder" in text
+    assert "dataset synthetic" in text
+
+
+def test_margins_that_coincide_share_a_column(results):
+    table = results_table(results, "synthetic")
+    assert table.columns[3:] == [
+        "accuracy, margin 0 to 1",
+        "accuracy, margin 1.5 to 2",
+        "accuracy, margin 3",
+    ]
+    assert "select the same pairs" in table.caption
+    assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+def test_the_champion_comes_first_and_ceilings_last(results):
+    names = [row[0].text for row in results_table(results, "synthetic").rows if row[0].text]
+    assert names[0] == "paper"
+    assert names[-2:] == ["ideal_population", "ideal_observer"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "wanted"), [(0.01, 0.2, "▲"), (-0.2, -0.01, "▼"), (-0.1, 0.1, "·")]
+)
+def test_a_difference_is_told_by_its_interval(results, low, high, wanted):
+    assert sign({"ci_low": low, "ci_high": high}) == wanted
+    path = results.project.reports / "differences.parquet"
+    changed = read_parquet(path).with_columns(ci_low=pl.lit(low), ci_high=pl.lit(high))
+    write_parquet(path, changed)
+    cells = differences_table(load(results.project), "synthetic").rows[0][2:]
+    assert all(cell.text.endswith(wanted) for cell in cells)
+    words = {"▲": "a gain", "▼": "a loss", "·": "not told apart"}[wanted]
+    assert words in " ".join(headline_sentences(load(results.project)))
+
+
+def test_quarantine_counts_come_from_the_validation_report(results):
+    rows = [[cell.text for cell in row] for row in validation_table(results).rows]
+    assert rows[0] == [
+        "synthetic", "ratings", "405", "400", "5", "rating_on_scale: 3, image_known: 2",
+    ]  # fmt: skip
+
+
+def test_a_skipped_benchmark_is_said_with_its_reason(tmp_path):
+    made = load(make_project(tmp_path, dataset="beauty", steered=False))
+    notes = " ".join(skipped(made))
+    assert "beauty has no generator's world" in notes
+    assert "Steering" not in model_card(made)
+    assert not any("Steering" in sentence for sentence in headline_sentences(made))
+
+
+def test_shots_that_nobody_can_give_are_named(results):
+    path = results.project.reports / "evaluation.parquet"
+    gone = pl.col("shots") == 100
+    frame = read_parquet(path).with_columns(
+        value=pl.when(gone).then(None).otherwise("value"),
+        n_users=pl.when(gone).then(0).otherwise("n_users"),
+    )
+    write_parquet(path, frame)
+    assert any("at 100 shots" in note for note in skipped(load(results.project)))
+
+
+def test_models_that_cannot_adapt_are_named_and_those_that_can_are_not(results):
+    note = next(n for n in skipped(results) if "cannot learn" in n)
+    assert "population" in note
+    assert "paper" not in note
+
+
+def test_the_steering_table_is_in_the_order_of_elo(results):
+    assert [row[0].text for row in steering_table(results).rows] == [
+        "self", "population", "other", "none",
+    ]  # fmt: skip
+
+
+def test_the_card_depends_on_the_results_alone(results, tmp_path_factory):
+    card = model_card(results)
+    assert card == model_card(load(make_project(tmp_path_factory.mktemp("again"))))
+    assert str(results.project.root) not in card
+    assert "0.420 [0.400, 0.440]" in card
+    assert "simulated" in card
+    path = results.project.metrics / "steering.json"
+    write_json(path, read_json(path) | {"elo_self": 1234.0})
+    assert "self 1234" in model_card(load(results.project))
