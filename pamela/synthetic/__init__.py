@@ -1,0 +1,1 @@
+"""The embedded world: prompts, a renderer, and simulated raters whose taste is known."""
