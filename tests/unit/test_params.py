@@ -27,7 +27,7 @@ def test_the_shipped_params_load():
 
 @pytest.mark.parametrize("section", sorted(RAW))
 def test_a_missing_key_is_named(tmp_path, section):
-    raw = {**RAW, section: {k: v for k, v in list(RAW[section].items())[1:]}}
+    raw = {**RAW, section: dict(list(RAW[section].items())[1:])}
     gone = f"{section}.{next(iter(RAW[section]))}"
     with pytest.raises(PamelaError, match=re.escape(f"missing key {gone}")):
         load_params(write(tmp_path, raw))

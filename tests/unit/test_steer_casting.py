@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 
 from pamela import schema as s
 from pamela.errors import PamelaError
+from pamela.io import write_parquet
+from pamela.params import load_params
+from pamela.project import Project
 from pamela.steer.casting import cast
+from pamela.steer.stage import choose_sittings
 
 
 def _tables(n_users=6, n_images=12):
@@ -72,6 +78,23 @@ def test_groups_have_prompts_of_their_own_while_there_are_enough():
     assert all(len(users) == 2 for users in users_of.values())
     few = cast(ratings, images, known, users=8, prompts=40, seed=0)
     assert len(few) == 8 * 8  # 16 test prompts, half of each type
+
+
+def test_pictures_without_prompt_ids_are_prompts_of_their_own(tmp_path):
+    """The release names no prompt ids; other datasets' rows and other folds do not count."""
+    ratings, images = _tables()
+    world = {s.DATASET: pl.lit("synthetic"), s.FOLD: pl.lit(0)}
+    rows = ratings.with_columns(**world)
+    elsewhere = rows.with_columns(pl.lit("oasis").alias(s.DATASET))
+    project = Project(tmp_path)
+    write_parquet(project.splits / "ratings.parquet", pl.concat([elsewhere, rows]))
+    nameless = images.with_columns(
+        pl.lit("synthetic").alias(s.DATASET), pl.lit(None, pl.String).alias(s.PROMPT_ID)
+    )
+    write_parquet(project.validated / "images.parquet", nameless)
+    params = load_params(Path(__file__).parents[2] / "params.yaml")
+    sittings = choose_sittings(project, params, [f"u{u}" for u in range(6)])
+    assert {x.start.prompt_id for x in sittings} == {"i8", "i9", "i10", "i11"}
 
 
 def test_an_odd_number_leaves_nobody_without_a_partner():

@@ -1,0 +1,68 @@
+"""What draws pictures from prompts: a protocol and the embedded world's renderer behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]  # (height, width, 3), RGB
+
+_CHUNK = 16  # pictures handed to a process at once
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A picture to draw: a version of the prompt `prompt_id`, and the seed of its chance parts."""
+
+    prompt_id: str
+    prompt: str
+    seed: int
+
+
+class Generator(Protocol):
+    """A text-to-image model."""
+
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image]:
+        """Draw one picture per prompt and seed; the same two always give the same picture."""
+        ...
+
+
+class EmbeddedGenerator:
+    """The embedded world's renderer.
+
+    A context manager: its processes start once, with the first large batch, and end with it.
+
+    Parameters
+    ----------
+    size : pixels a side.
+    workers : processes; 1 draws in this one.
+    """
+
+    def __init__(self, size: int, workers: int) -> None:
+        self.size = size
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image]:
+        """Draw one picture per prompt and seed, each (size, size, 3)."""
+        from pamela.synthetic.render import process_context, render
+
+        sizes = [self.size] * len(prompts)
+        if self.workers <= 1 or len(prompts) <= _CHUNK:
+            return list(map(render, prompts, seeds, sizes))
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=process_context())
+        return list(self._pool.map(render, prompts, seeds, sizes, chunksize=_CHUNK))

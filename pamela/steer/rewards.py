@@ -1,0 +1,125 @@
+"""What scores pictures while steering: a protocol, and the fitted reward models behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pamela import schema as s
+from pamela.data import FloatArray, Items, Pairs, People
+from pamela.errors import PamelaError
+from pamela.steer.generators import Candidate, Image
+
+if TYPE_CHECKING:
+    from pamela.encoders.base import Encoder
+    from pamela.models.base import RewardModel
+
+
+class Reward(Protocol):
+    """How much each user is believed to like each picture."""
+
+    def score(
+        self,
+        users: Sequence[str | None],
+        candidates: Sequence[Candidate],
+        images: Sequence[Image],
+    ) -> npt.NDArray[np.float64]:
+        """Score picture i for user i (None: for people in general); array (n,), higher is better.
+
+        The score of a picture does not depend on the others in the batch.
+        """
+        ...
+
+
+@dataclass
+class Encoding:
+    """Features of drawn pictures; each picture is encoded once, whichever rewards ask for it."""
+
+    encoder: Encoder
+    _known: dict[tuple[str, int], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+
+    def of(
+        self, candidates: Sequence[Candidate], images: Sequence[Image]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return image features (n, d) and prompt features (n, p) of drawn candidates."""
+        keys = [(c.prompt, c.seed) for c in candidates]
+        new = {key: i for i, key in enumerate(keys) if key not in self._known}
+        if new:
+            image = self.encoder.encode_images([images[i] for i in new.values()])
+            prompt = self.encoder.encode_prompts([key[0] for key in new])
+            self._known.update(zip(new, zip(image, prompt, strict=True), strict=True))
+        rows = [self._known[key] for key in keys]
+        return np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])
+
+
+class ModelReward:
+    """A fitted reward model as a reward: its predicted rating, on the internal 1..5 scale.
+
+    Parameters
+    ----------
+    model : a fitted model; one without user input ignores who is asked for.
+    people : the table of users that the candidates' users are looked up in.
+    prompts : DataFrame with ``prompt_id, type, group, style``, one row per base prompt: a rewrite
+        keeps its prompt's metadata.
+    dataset : the users' and prompts' dataset.
+    """
+
+    def __init__(
+        self,
+        model: RewardModel,
+        people: People,
+        prompts: pl.DataFrame,
+        encoding: Encoding,
+        dataset: str,
+    ) -> None:
+        self._model = model
+        self._people = people
+        self._prompts = prompts.select(s.PROMPT_ID, *s.METADATA)
+        self._encoding = encoding
+        self._dataset = dataset
+        self._row = {key: i for i, key in enumerate(people.keys)}
+
+    def score(
+        self,
+        users: Sequence[str | None],
+        candidates: Sequence[Candidate],
+        images: Sequence[Image],
+    ) -> npt.NDArray[np.float64]:
+        """Score picture i for user i; array (n,)."""
+        drawn = dict(zip(candidates, images, strict=True))  # each picture once
+        unique = list(drawn)
+        image, prompt = self._encoding.of(unique, list(drawn.values()))
+        column = {c: i for i, c in enumerate(unique)}
+        pairs = Pairs(
+            np.array([self._user(user) for user in users], np.int64),
+            np.array([column[c] for c in candidates], np.int64),
+            np.full(len(candidates), np.nan, np.float32),
+        )
+        items = Items(self._frame(unique), image, prompt)
+        return self._model.predict(items, self._people, pairs).mean.astype(np.float64)
+
+    def _user(self, user: str | None) -> int:
+        if user is None:
+            if self._model.personal:
+                raise PamelaError(f"steer: model {self._model.name!r} needs a user to score for")
+            return 0
+        key = f"{self._dataset}/{user}"
+        if key not in self._row:
+            raise PamelaError(f"steer: unknown user {key!r}: not in data/validated/users.parquet")
+        return self._row[key]
+
+    def _frame(self, candidates: Sequence[Candidate]) -> pl.DataFrame:
+        frame = pl.DataFrame(
+            {
+                s.DATASET: [self._dataset] * len(candidates),
+                s.IMAGE: [f"{c.prompt_id}#{i}" for i, c in enumerate(candidates)],
+                s.PROMPT: [c.prompt for c in candidates],
+                s.PROMPT_ID: [c.prompt_id for c in candidates],
+            }
+        )
+        return frame.join(self._prompts, on=s.PROMPT_ID, how="left", maintain_order="left")
