@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, cast
 import yaml
 
 from flows.environment import environment
-from flows.pipeline import repro, stale_stages
+from flows.pipeline import publish, repro, stale_stages
 from flows.runtime import here, main, stage, step
 from flows.server import server
-from pamela import gate, inbox
+from pamela import inbox, promotion
 from pamela.errors import PamelaError
 from pamela.params import Params
 from pamela.project import Project
@@ -66,10 +66,12 @@ def track_batches(project: Project) -> dict[str, str]:
 
 @step("run the pipeline")
 def run_pipeline(project: Project, reason: str) -> list[str]:
-    """`dvc repro`; on a fault the batches stay tracked and the champion where it is."""
+    """`dvc repro` and publish; on a fault the batches stay tracked and the champion where it is."""
     try:
-        return repro(project, reason=reason)
-    except PamelaError as error:
+        ran = repro(project, reason=reason)
+        publish(project, reason)
+        return ran
+    except (PamelaError, subprocess.CalledProcessError) as error:
         raise PamelaError(
             f"{error}; the champion is unmoved and the batches stay in data/batches: mend the "
             "cause and run `pamela retrain --once` again, it goes on from there"
@@ -77,9 +79,11 @@ def run_pipeline(project: Project, reason: str) -> list[str]:
 
 
 @step("gate")
-def run_gate(project: Project, params: Params, batches: dict[str, str]) -> gate.Decision:
+def run_gate(
+    project: Project, params: Params, batches: dict[str, str], reason: str
+) -> promotion.Decision:
     """Score champion and challenger now and move the alias, or not."""
-    return gate.run(project, params, batches)
+    return promotion.run(project, params, batches, reason=reason)
 
 
 @step("commit")
@@ -106,11 +110,12 @@ def retrain() -> str:
     with one_at_a_time(project):
         refused = take_batches(project, params)
         batches = track_batches(project)
-        if batches == gate.judged(project):
+        if batches == promotion.judged(project):
             line = nothing_to_do(project, params)
         else:
-            run_pipeline(project, f"retrain: {describe(gate.news(batches, gate.judged(project)))}")
-            line = run_gate(project, params, batches).line
+            reason = "retrain: " + describe(promotion.news(batches, promotion.judged(project)))
+            run_pipeline(project, reason)
+            line = run_gate(project, params, batches, reason).line
             if params.retrain.commit:
                 commit(project, line)
     print(line, flush=True)
@@ -144,7 +149,7 @@ def work_waits(project: Project, params: Params) -> bool:
     present = inbox.accepted(project)
     return (
         any(not _dvc_file(batch).is_file() for batch in present)
-        or batch_hashes(project) != gate.judged(project)
+        or batch_hashes(project) != promotion.judged(project)
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from pamela.data import Fold, Items, Pairs, People
 from pamela.errors import PamelaError
 from pamela.io import read_json, write_json
 from pamela.models.base import Prediction, Progress, RewardModel, say
+from pamela.models.batches import EVAL_BATCH, Tables
 from pamela.models.encoding import (
     UNKNOWN,
     Codes,
@@ -34,7 +35,6 @@ from pamela.models.encoding import (
     canonical,
     prompt_groups,
 )
-from pamela.models.fitting import EVAL_BATCH, Tables, train_network
 from pamela.models.selection import Search, Trial, choose, hold_out_prompts
 from pamela.models.transformer import PreferenceTransformer, Shape, Size
 from pamela.params import TrainParams
@@ -227,6 +227,8 @@ class Paper(RewardModel):
         workdir: Path | None = None,
     ) -> tuple[pl.DataFrame, PreferenceTransformer]:
         self._encoding = _Encoding.fit(fold.items, fold.people, train, trial.components)
+        from pamela.models.fitting import train_network  # Lightning: not where one only predicts
+
         torch.manual_seed(seed)
         network = PreferenceTransformer(self._encoding.size, trial.shape)
         history = train_network(

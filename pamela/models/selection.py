@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pamela.data import IntArray, Pairs
 from pamela.models.base import Progress, say
-from pamela.models.fitting import Regime
+from pamela.models.batches import Regime
 from pamela.models.transformer import Shape
 
 UNKNOWN_USER = 0.2  # share of training rows whose user is masked
