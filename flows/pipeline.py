@@ -7,12 +7,15 @@ set, that server is used instead.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 
+import psutil
 import yaml
 
 from flows.environment import environment
@@ -57,16 +60,32 @@ def repro(project: Project, *, reason: str, dvc_args: list[str] | None = None) -
     if not dvc_args and not stale_stages(project):
         return []
     with server(project) as url:
-        done = subprocess.run(
+        status = _run_to_the_end(
             [sys.executable, "-m", "dvc", "repro", *(dvc_args or [])],
-            cwd=project.root,
-            env=environment(project, PREFECT_API_URL=url, PAMELA_REASON=reason),
-            check=False,
+            project,
+            environment(project, PREFECT_API_URL=url, PAMELA_REASON=reason),
         )
-    if done.returncode != 0:
+    if status != 0:
         raise PamelaError("the pipeline stopped: the failing stage's message stands above")
     after = _lock(project)
     return [name for name in after if after[name] != before.get(name)]
+
+
+def _run_to_the_end(command: list[str], project: Project, env: dict[str, str]) -> int:
+    """Run `command`; if this process is stopped meanwhile, so is everything it started."""
+    process = subprocess.Popen(command, cwd=project.root, env=env)
+    try:
+        return process.wait()
+    except BaseException:
+        family = [
+            psutil.Process(process.pid),
+            *psutil.Process(process.pid).children(recursive=True),
+        ]
+        for member in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.terminate()
+        psutil.wait_procs(family, timeout=20)
+        raise
 
 
 def _lock(project: Project) -> dict[str, object]:
@@ -92,6 +111,7 @@ def main() -> None:
     project = Project.here()
     reason = os.environ.get("PAMELA_REASON", "make repro")
     started = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwind: stop the server as well
     try:
         load_params(project.params_file)
         ran = repro(project, reason=reason, dvc_args=sys.argv[1:])
@@ -99,6 +119,9 @@ def main() -> None:
     except PamelaError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped; what was done stays, run it again to go on", file=sys.stderr)
+        sys.exit(130)
     except subprocess.CalledProcessError:
         print("error: publishing to MLflow failed: its message stands above", file=sys.stderr)
         sys.exit(1)
