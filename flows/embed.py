@@ -11,7 +11,7 @@ open_encoder = step("open encoder")(features.open_encoder)
 encode_images = step("encode new images")(features.encode_new_images)
 encode_prompts = step("encode new prompts")(features.encode_new_prompts)
 collect = step("collect features")(features.collect)
-read_precomputed = step("read precomputed features")(features.read_precomputed)
+read_shipped = step("read precomputed features")(features.read_shipped)
 write_features = step("write features")(features.write_features)
 
 
@@ -21,7 +21,7 @@ def embed() -> None:
     project, params = here()
     images = list_images(project)
     if params.embed.encoder == PRECOMPUTED:
-        found = read_precomputed(project, images)
+        found = read_shipped(project, images)
     else:
         encoder = open_encoder(params.embed)
         n_images = encode_images(project, encoder, images)

@@ -19,8 +19,9 @@ from pamela import schema as s
 from pamela.encoders import PRECOMPUTED, Encoder, get_encoder
 from pamela.errors import PamelaError
 from pamela.feature_cache import FeatureCache
-from pamela.io import atomic_path, file_sha256, read_json, read_parquet, write_json, write_parquet
+from pamela.io import atomic_path, file_sha256, read_parquet, write_json, write_parquet
 from pamela.params import EmbedParams, Params
+from pamela.precomputed import read_precomputed
 from pamela.project import Project
 
 FloatArray = npt.NDArray[np.float32]
@@ -50,7 +51,7 @@ def embed(project: Project, params: Params) -> Features:
     """Run the whole stage: `list_images`, then encode or read, then `write_features`."""
     images = list_images(project)
     if params.embed.encoder == PRECOMPUTED:
-        features = read_precomputed(project, images)
+        features = read_shipped(project, images)
     else:
         encoder = open_encoder(params.embed)
         encode_new_images(project, encoder, images)
@@ -116,42 +117,14 @@ def collect(project: Project, encoder: Encoder, images: pl.DataFrame) -> Feature
     )
 
 
-def read_precomputed(project: Project, images: pl.DataFrame) -> Features:
-    """Return the features that came with the datasets, with prompt features of width 0.
-
-    Raises
-    ------
-    PamelaError
-        If a dataset has no features file, the file lacks a picture or holds a NaN, or two
-        datasets differ in width; the message names the dataset, the file and the picture.
-    """
-    meta = read_json(project.tables / "datasets.json")
-    image: FloatArray | None = None
-    first_name, digest = "", hashlib.sha256()
-    for (name,), rows in images.with_row_index("_row").group_by(s.DATASET, maintain_order=True):
-        file = meta[name]["features"]
-        if file is None:
-            raise PamelaError(
-                f"embed.encoder precomputed: dataset {name} has no features file; add "
-                "`features: <file>.npz` to its dataset.yaml or name an encoder"
-            )
-        path = project.root / file
-        found = _read_npz(project, path, rows[s.IMAGE])
-        digest.update(bytes.fromhex(file_sha256(path)))
-        if image is None:
-            image, first_name = np.zeros((images.height, found.shape[1]), np.float32), str(name)
-        if found.shape[1] != image.shape[1]:
-            raise PamelaError(
-                f"embed.encoder precomputed: features of {name} have {found.shape[1]} dimensions, "
-                f"those of {first_name} {image.shape[1]}; use one encoder for all datasets"
-            )
-        image[rows["_row"].to_numpy()] = found
-    assert image is not None  # list_images returns at least one row
+def read_shipped(project: Project, images: pl.DataFrame) -> Features:
+    """Return the features that came with the datasets, with prompt features of width 0."""
+    image, fingerprint = read_precomputed(project, images)
     return Features(
         image=image,
         prompt=np.zeros((images.height, 0), np.float32),
         encoder=PRECOMPUTED,
-        fingerprint=digest.hexdigest(),
+        fingerprint=fingerprint,
         precision="fp32",
     )
 
@@ -220,41 +193,6 @@ def _prompt_keys(images: pl.DataFrame) -> pl.DataFrame:
     keys = [hashlib.sha256(text.encode()).hexdigest() for text in distinct[s.PROMPT]]
     named = distinct.with_columns(pl.Series("key", keys, dtype=pl.String))
     return texts.join(named, on=s.PROMPT, how="left", maintain_order="left")
-
-
-def _read_npz(project: Project, path: Path, ids: pl.Series) -> FloatArray:
-    """Return the rows of `ids` from a ``features.npz`` with ``image_id`` and ``features``."""
-    where = project.relative(path)
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            names, values = arrays["image_id"].astype(str), arrays["features"]
-    except FileNotFoundError:
-        raise PamelaError(f"{where}: no such features file") from None
-    except KeyError as error:
-        raise PamelaError(f"{where}: no array {error}; it needs image_id and features") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise PamelaError(f"{where}: not readable as .npz ({error})".splitlines()[0]) from None
-    if values.ndim != 2 or len(values) != len(names):
-        raise PamelaError(
-            f"{where}: {len(names)} ids but features of shape {values.shape}; expected (n, d)"
-        )
-    known = pl.DataFrame({s.IMAGE: names}).with_row_index("_at").unique(s.IMAGE, keep="first")
-    if known.height < len(names):
-        raise PamelaError(f"{where}: {len(names) - known.height} image_ids occur twice")
-    at = pl.DataFrame({s.IMAGE: ids}).join(known, on=s.IMAGE, how="left", maintain_order="left")
-    absent = at.filter(pl.col("_at").is_null())
-    if absent.height:
-        raise PamelaError(
-            f"{where}: no features for {absent.height} images, first {absent[s.IMAGE][0]}"
-        )
-    rows = values[at["_at"].to_numpy()].astype(np.float32)
-    broken = ~np.isfinite(rows).all(axis=1)
-    if broken.any():
-        raise PamelaError(
-            f"{where}: NaN or infinite features for {int(broken.sum())} images, first "
-            f"{ids[int(broken.argmax())]}"
-        )
-    return rows
 
 
 def _write_npy(path: Path, array: FloatArray) -> None:

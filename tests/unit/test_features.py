@@ -170,9 +170,21 @@ def precomputed_project(
     path.parent.mkdir(parents=True)
     np.savez(path, image_id=np.array(ids), features=values)
     meta = read_json(project.tables / "datasets.json")
+    for own in meta.values():
+        own["batch_features"] = []
     meta["d"]["features"] = "data/raw/d/features.npz"
     write_json(project.tables / "datasets.json", meta)
     return project
+
+
+def test_a_batch_brings_features_of_its_own_pictures(tmp_path: Path) -> None:
+    project = precomputed_project(tmp_path, ["a"], np.array([[1.0, 2.0]]))
+    np.savez(tmp_path / "more.npz", image_id=np.array(["b", "a"]), features=np.full((2, 2), 9.0))
+    meta = read_json(project.tables / "datasets.json")
+    meta["d"]["batch_features"] = ["more.npz"]
+    write_json(project.tables / "datasets.json", meta)
+    features.embed(project, params_with("precomputed"))
+    assert np.load(project.features / "image.npy").tolist() == [[1, 2], [9, 9]]
 
 
 def test_precomputed_features_are_aligned_by_id(tmp_path: Path) -> None:
