@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is %d.%d: set PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@if command -v uv >/dev/null 2>&1; then \
 	   test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
-	   uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
+	   uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
 	 else \
 	   test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV); \
 	   echo "Installing into $(VENV): about 6 GB, some minutes"; \
