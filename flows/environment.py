@@ -16,6 +16,8 @@ QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # bare stages on a busy machine
     "GX_ANALYTICS_ENABLED": "false",
+    # Threads that wait must not spin: beside another job that made training five times slower.
+    "OMP_WAIT_POLICY": "PASSIVE",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DVC_NO_ANALYTICS": "1",
 }
