@@ -79,7 +79,8 @@ def step(name: str) -> Callable[[F], F]:
 
 def stage(name: str) -> Callable[[F], F]:
     """Make a function the Prefect flow of stage `name`."""
-    decorate = prefect.flow(name=name, validate_parameters=False)
+    why = os.environ.get("PAMELA_REASON", "dvc repro")  # on the page: "train > make repro"
+    decorate = prefect.flow(name=name, flow_run_name=why, validate_parameters=False)
 
     def apply(function: F) -> F:
         return cast(F, decorate(function))

@@ -9,7 +9,7 @@ import polars as pl
 
 from pamela import published
 from pamela import schema as s
-from pamela.estimates import IMAGE, USER
+from pamela.estimates import IMAGE, POOLED, USER
 from pamela.metrics import CONFLICT_BOTH, CONFLICT_SIDE, PAIRWISE_ACCURACY, PLCC, RMSE, SROCC
 from pamela.predictions import SEEN, UNSEEN
 from pamela.results import POPULATIONS, Results, headline_rows
@@ -24,6 +24,7 @@ NAMES = {
     CONFLICT_BOTH: "conflict pairs, both right",
     "coverage_90": "90 % interval holds",
 }
+CONFLICTS = (CONFLICT_SIDE, CONFLICT_BOTH)  # counted over pairs of users, so only pooled
 FURTHER = (PLCC, RMSE, CONFLICT_SIDE, CONFLICT_BOTH, "coverage_90")
 
 
@@ -107,7 +108,7 @@ def further_table(results: Results, dataset: str) -> Table:
     """Return the other metrics of all models, seen and unseen, and against image means."""
     rows = results.evaluation.filter(dataset=dataset)
     wanted = [m for m in FURTHER if m in rows["metric"].unique()]
-    columns = [(m, USER) for m in wanted] + [
+    columns = [(m, POOLED if m in CONFLICTS else USER) for m in wanted] + [
         (m, IMAGE)
         for m in (PLCC, PAIRWISE_ACCURACY)
         if rows.filter(metric=m, aggregation=IMAGE).height

@@ -125,7 +125,15 @@ def evaluation(dataset: str) -> pl.DataFrame:
             rows.append(_row(dataset, model, population, shots, "rmse", 1.2 - (level or 0)))
             rows.append(_row(dataset, model, population, shots, "coverage_90", 0.88))
             rows.append(
-                _row(dataset, model, population, shots, "conflict_side", 0.5 + (level or 0) / 5)
+                _row(
+                    dataset,
+                    model,
+                    population,
+                    shots,
+                    "conflict_side",
+                    0.5 + (level or 0) / 5,
+                    aggregation="pooled",
+                )
             )
     return pl.DataFrame(rows, schema=EVALUATION, orient="row")
 

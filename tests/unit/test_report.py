@@ -14,6 +14,7 @@ from pamela.plots import write_plots
 from pamela.report import write_report
 from pamela.report_tables import (
     differences_table,
+    further_table,
     results_table,
     sign,
     steering_table,
@@ -31,6 +32,15 @@ def load(project):
 @pytest.fixture
 def results(tmp_path):
     return load(make_project(tmp_path))
+
+
+def test_further_measures_hold_every_number_there_is(results):
+    """Conflict pairs are counted over pairs of users, so they stand under `pooled` alone."""
+    table = further_table(results, "synthetic")
+    column = table.columns.index("conflict pairs, one order right")
+    shown = [row[column].text for row in table.rows]
+    assert len(shown) == 2 * len(results.models("synthetic"))
+    assert all(0.5 <= float(text) <= 1 for text in shown)
 
 
 class Links(HTMLParser):
