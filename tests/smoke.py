@@ -10,7 +10,7 @@ SMOKE: dict[str, Any] = {
         "unseen_users": 8,
         "train_images": 160,
         "heldout_images": 80,
-        "ratings": 3000,
+        "ratings": 2200,
         "image_size": 64,
     },
     "train": {"cv_folds": 2, "cv_trials": 2, "max_epochs": 3, "patience": 2, "batch_size": 256},
