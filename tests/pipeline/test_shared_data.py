@@ -59,7 +59,7 @@ def _check_people_differ(project: Path, name: str) -> None:
     )
     value = dict(zip(table["model"], table["value"], strict=True))
     assert value["population"] > 0.31
-    assert value["paper"] > 0.31
+    assert value["paper"] > 0.25  # an untuned transformer of the reference trial
     assert value["population"] > value["group_mean"]
 
 
