@@ -18,19 +18,14 @@ from typing import Any
 import pytest
 import yaml
 
+from flows.environment import QUIET
+
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("pamela", "flows", "expectations")
 FILES = ("dvc.yaml", "params.yaml", "pyproject.toml", ".gitignore", ".dvcignore")
 # What would point a command at this process's project, server or registry:
 OURS = ("PREFECT_API_URL", "PREFECT_HOME", "MLFLOW_TRACKING_URI", "PAMELA_REASON")
-QUIET = {
-    "DO_NOT_TRACK": "1",
-    "DVC_NO_ANALYTICS": "1",
-    "GX_ANALYTICS_ENABLED": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "OMP_NUM_THREADS": "1",
-}
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # the same numbers however many cores
 
 
 def merge(base: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +48,13 @@ def command_env(**more: str) -> dict[str, str]:
     """Return the environment for a command in another project."""
     kept = {key: value for key, value in os.environ.items() if key not in OURS}
     bin_dir = str(Path(sys.executable).parent)
-    return {**kept, **QUIET, "PATH": bin_dir + os.pathsep + kept.get("PATH", ""), **more}
+    return {
+        **kept,
+        **QUIET,
+        **ONE_THREAD,
+        "PATH": bin_dir + os.pathsep + kept.get("PATH", ""),
+        **more,
+    }
 
 
 def run_in(

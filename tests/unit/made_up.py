@@ -10,6 +10,7 @@ import polars as pl
 from safetensors.numpy import save_file
 
 from pamela import schema as s
+from pamela.evaluate import EVALUATION
 from pamela.io import write_json, write_parquet
 from pamela.params import Params, load_params
 from pamela.project import Project
@@ -24,20 +25,6 @@ SKILL = {
 CEILING = {"ideal_population": 0.46, "ideal_observer": 0.58}
 MARGINS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 SHOTS = (0, 5, 10, 20, 50, 100)
-EVALUATION = {
-    "dataset": pl.String,
-    "model": pl.String,
-    "population": pl.String,
-    "shots": pl.Int64,
-    "metric": pl.String,
-    "aggregation": pl.String,
-    "margin": pl.Float64,
-    "value": pl.Float64,
-    "ci_low": pl.Float64,
-    "ci_high": pl.Float64,
-    "n_users": pl.Int64,
-    "n_pairs": pl.Int64,
-}
 REPOSITORY = Path(__file__).parents[2]
 
 
