@@ -56,8 +56,8 @@ def repro(project: Project, *, reason: str, dvc_args: list[str] | None = None) -
     PamelaError
         When a stage fails; its own message stands above on stderr.
     """
-    before = _lock(project)
-    if not dvc_args and not stale_stages(project):
+    before, stale = _lock(project), stale_stages(project)
+    if not dvc_args and not stale:
         return []
     with server(project) as url:
         status = _run_to_the_end(
@@ -68,7 +68,7 @@ def repro(project: Project, *, reason: str, dvc_args: list[str] | None = None) -
     if status != 0:
         raise PamelaError("the pipeline stopped: the failing stage's message stands above")
     after = _lock(project)
-    return [name for name in after if after[name] != before.get(name)]
+    return [name for name in after if name in stale or after[name] != before.get(name)]
 
 
 def _run_to_the_end(command: list[str], project: Project, env: dict[str, str]) -> int:
