@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import polars as pl
 
 from flows.runtime import here, main, stage, step
 from pamela import validate
+from pamela.data_docs.page import write_data_docs
+from pamela.params import Params
 from pamela.project import Project
 from pamela.suites import Suite
 from pamela.validate import Verdicts
@@ -25,10 +29,14 @@ def decode_pictures(project: Project) -> pl.DataFrame:
 
 @step("judge dataset")
 def judge_dataset(
-    project: Project, name: str, decoded: pl.DataFrame, suites: dict[str, Suite]
+    project: Project,
+    name: str,
+    decoded: pl.DataFrame,
+    suites: dict[str, Suite],
+    latest: dt.date | None,
 ) -> Verdicts:
     """Hold one dataset to the expectations."""
-    verdicts = validate.judge_dataset(project, name, decoded, suites)
+    verdicts = validate.judge_dataset(project, name, decoded, suites, latest)
     print(validate.counts(name, verdicts))
     return verdicts
 
@@ -38,6 +46,12 @@ def write_quarantine(project: Project, verdicts: dict[str, Verdicts], max_share:
     """Set faulty rows apart and report the counts."""
     validate.write_quarantine(project, verdicts)
     validate.write_report(project, verdicts, max_share)
+
+
+@step("write data docs")
+def document(project: Project, params: Params) -> None:
+    """Write ``reports/data.html`` and flag raters, whatever the verdict."""
+    write_data_docs(project, params.validate_)
 
 
 @step("write validated")
@@ -54,8 +68,10 @@ def flow() -> None:
     suites = load_expectations(project)
     decoded = decode_pictures(project)
     names = validate.dataset_names(project)
-    verdicts = {name: judge_dataset(project, name, decoded, suites) for name in names}
+    latest = params.validate_.latest_rated_at
+    verdicts = {name: judge_dataset(project, name, decoded, suites, latest) for name in names}
     write_quarantine(project, verdicts, max_share)
+    document(project, params)
     write_validated(project, verdicts, max_share)
 
 

@@ -7,8 +7,6 @@ package imports neither.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pamela.cli_import import ImportCommand, import_command, run
 from pamela.errors import PamelaError
 from pamela.project import Project
 
@@ -25,38 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-import_app = typer.Typer(help="Bring a dataset under data/raw/, DVC-tracked.", no_args_is_help=True)
-app.add_typer(import_app, name="import")
-
-
-def _run(project: Project, *command: str) -> int:
-    """Run one of the project's commands in its root, with this environment's programs first."""
-    path = str(Path(sys.executable).parent) + os.pathsep + os.environ.get("PATH", "")
-    return subprocess.run(
-        [sys.executable, "-m", *command], cwd=project.root, env={**os.environ, "PATH": path}
-    ).returncode
-
-
-@import_app.command("tables")
-def import_tables_command(
-    folder: Annotated[Path, typer.Argument(help="A folder in the tables format (data/README.md).")],
-    name: Annotated[str, typer.Option("--name", help="Its name under data/raw/.")],
-) -> None:
-    """Check a dataset in the tables format, copy it to data/raw/NAME and track it with DVC."""
-    from pamela.importing import import_tables
-
-    project = Project.here()
-    summary = import_tables(project, folder, name)
-    target = project.raw / name
-    if _run(project, "dvc", "add", "--quiet", str(target.relative_to(project.root))) != 0:
-        raise PamelaError(
-            f"{project.relative(target)} is imported, but `dvc add` failed: run "
-            f"`dvc add {project.relative(target)}` and see why"
-        )
-    typer.echo(str(summary))
-    typer.echo(
-        f"Next, in params.yaml: `ingest.datasets: [{name}]` and `embed.encoder`; then `dvc repro`"
-    )
+app.command("import", cls=ImportCommand)(import_command)
 
 
 @app.command()
@@ -72,7 +40,7 @@ def retrain(
     if once == serve:
         raise PamelaError("say either --once or --serve")
     mode = "--once" if once else "--serve"
-    raise typer.Exit(_run(Project.here(), "flows.retrain", mode))
+    raise typer.Exit(run(Project.here(), "flows.retrain", mode))
 
 
 @app.command()

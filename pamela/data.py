@@ -17,6 +17,7 @@ from pamela import schema as s
 from pamela.errors import PamelaError
 from pamela.io import read_json, read_parquet
 from pamela.project import Project
+from pamela.split_rows import read_fold_rows
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -173,13 +174,14 @@ def count_folds(project: Project) -> int:
 
 
 def load_fold(project: Project, number: int) -> Fold:
-    """Return fold `number`: a dataset with fewer folds contributes its fold modulo its count."""
+    """Return fold `number`: a dataset with fewer folds contributes its fold modulo its count.
+
+    Where one dataset tests on a picture, no other may train on it: rows to learn from on a picture
+    of the same content become part ``held_out_elsewhere``.
+    """
     items, people = load_items(project), load_people(project)
-    rows = read_parquet(project.splits / "ratings.parquet")
-    per_dataset = rows.group_by(s.DATASET).agg(_n=pl.col(s.FOLD).max() + 1)
     rows = (
-        rows.join(per_dataset, on=s.DATASET)
-        .filter(pl.col(s.FOLD) == number % pl.col("_n"))
+        read_fold_rows(project, number)
         .join(_scale_frame(load_scales(project)), on=s.DATASET)
         .join(
             people.frame.select(*s.USERS_KEYS).with_row_index("_user"),
@@ -201,6 +203,7 @@ def load_fold(project: Project, number: int) -> Fold:
             f"data/splits/ratings.parquet: {lost.height} rows without a user or features, first "
             f"{first[s.DATASET]}/{first[s.USER]} on {first[s.IMAGE]}; run `dvc repro embed`"
         )
+    rows = _hold_out_twins(rows, items.frame)
     parts = {
         part[0]: Pairs(
             group["_user"].to_numpy().astype(np.int64),
@@ -210,3 +213,25 @@ def load_fold(project: Project, number: int) -> Fold:
         for part, group in rows.group_by(s.PART)
     }
     return Fold(number, items, people, parts)
+
+
+def _hold_out_twins(rows: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
+    """Keep what one dataset tests on out of what the others train and validate on."""
+    if rows[s.DATASET].n_unique() < 2:
+        return rows
+    content = images.select(s.DATASET, s.IMAGE, s.SHA256)
+    hashed = rows.join(content, on=[s.DATASET, s.IMAGE], how="left", maintain_order="left")
+    tested = (
+        hashed.filter(pl.col(s.PART).is_in([s.TEST_SEEN, s.TEST_UNSEEN]))
+        .drop_nulls(s.SHA256)
+        .group_by(s.SHA256)
+        .agg(_tested_by=pl.col(s.DATASET).unique())
+    )
+    learned = pl.col(s.PART).is_in([s.TRAIN, s.VAL_SEEN, s.VAL_UNSEEN])
+    others = pl.col("_tested_by").list.set_difference(pl.concat_list(s.DATASET)).list.len() > 0
+    part = pl.when(learned & others).then(pl.lit(s.HELD_OUT_ELSEWHERE)).otherwise(pl.col(s.PART))
+    return (
+        hashed.join(tested, on=s.SHA256, how="left", maintain_order="left")
+        .with_columns(part.alias(s.PART))
+        .select(rows.columns)
+    )

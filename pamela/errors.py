@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+LONGEST: Final = 600  # characters of a message; what a file holds may be of any length
+TAIL: Final = 200  # of which at the end, where the advice stands
+
 
 class PamelaError(Exception):
     """A fault the user can mend.
@@ -11,4 +16,9 @@ class PamelaError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.splitlines()))  # a name from a file may hold line breaks
+        # What is quoted from a file may hold line breaks, control characters, half a character.
+        line = " ".join(message.splitlines())
+        line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+        if len(line) > LONGEST:
+            line = f"{line[: LONGEST - TAIL]} ... {line[-TAIL:]}"
+        super().__init__(line)

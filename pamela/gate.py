@@ -3,14 +3,15 @@
 Champion (the registry's copy) and challenger (``models/bundle``) predict the same hold-out now:
 fold 0's test_seen and test_unseen rows of the current splits, on the current features and users.
 They are compared by the mean over users of the Spearman correlation, with a paired bootstrap over
-users; the challenger passes unless it is worse by more than ``retrain.tolerance``. What follows
-from that is in `pamela.promotion`.
+users; the challenger passes unless it is worse by more than ``retrain.tolerance``. Several
+datasets are judged one by one, and it must pass in each: a gain for the many users of one pays for
+no loss in another. What follows from that is in `pamela.promotion`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +29,20 @@ HOLDOUT = (s.TEST_SEEN, s.TEST_UNSEEN)
 
 
 @dataclass(frozen=True)
+class DatasetComparison:
+    """Scores on one dataset's part of the hold-out, as in `Comparison`.
+
+    All but `rows` and `users` are None where none of its users has two different ratings.
+    """
+
+    champion: float | None
+    challenger: float | None
+    difference: Estimate
+    rows: int
+    users: int
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Scores on the same hold-out.
 
@@ -37,6 +52,7 @@ class Comparison:
     difference : challenger - champion over the same users, with its 95 % interval.
     by_part : per part of the hold-out, the two means and the number of users.
     rows, users : size of the hold-out; users whose ratings are all equal have no correlation.
+    by_dataset : the same for each dataset, where there are several.
     """
 
     champion: float
@@ -45,6 +61,7 @@ class Comparison:
     by_part: dict[str, dict[str, float | int | None]]
     rows: int
     users: int
+    by_dataset: dict[str, DatasetComparison] = field(default_factory=dict)
 
 
 # --- scoring ----------------------------------------------------------------------------------
@@ -87,7 +104,31 @@ def compare(
         by_part=by_part,
         rows=len(pairs),
         users=int(known.sum()),
+        by_dataset=_by_dataset(values, j.users, fold, pairs, draws=draws, seed=seed),
     )
+
+
+def _by_dataset(
+    values: np.ndarray[Any, Any],
+    users: IntArray,
+    fold: Fold,
+    pairs: Pairs,
+    *,
+    draws: int,
+    seed: int,
+) -> dict[str, DatasetComparison]:
+    """Return the comparison within each dataset; nothing where there is one."""
+    column = fold.people.frame[s.DATASET].to_numpy()
+    names = np.unique(column[users].astype(str))
+    found: dict[str, DatasetComparison] = {}
+    for name in names if len(names) > 1 else ():
+        rows = values[column[users] == name]
+        gain = paired_difference(rows[:, 1], rows[:, 0], draws=draws, seed=seed)
+        known = rows[~np.isnan(rows).any(axis=1)]
+        champion, challenger = known.mean(axis=0).tolist() if len(known) else (None, None)
+        count = int((column[pairs.user] == name).sum())
+        found[str(name)] = DatasetComparison(champion, challenger, gain, count, len(known))
+    return found
 
 
 def _part_means(
@@ -168,14 +209,27 @@ def decide(comparison: Comparison, tolerance: float) -> tuple[bool, str]:
 
     Parameters
     ----------
-    tolerance : how much lower the challenger's mean SROCC may be.
+    tolerance : how much lower the challenger's mean SROCC may be, in each dataset.
     """
-    gain = comparison.difference
-    assert gain.value is not None  # `compare` has checked it
-    allowed = gain.value >= -tolerance
+    judged: Mapping[str, Comparison | DatasetComparison] = comparison.by_dataset or {"": comparison}
+    allowed = all(
+        one.difference.value is None or one.difference.value >= -tolerance
+        for one in judged.values()
+    )
+    told = "; ".join(_told(name, one) for name, one in judged.items())
+    each = " in each dataset" if len(judged) > 1 else ""
+    return allowed, f"{told}, wanted at least {0.0 - tolerance:g}{each}"
+
+
+def _told(name: str, one: Comparison | DatasetComparison) -> str:
+    """Return one comparison in words."""
+    where = f"{name}: " if name else ""
+    gain = one.difference
+    if gain.value is None:
+        return f"{where}nothing to compare on ({one.rows} held-out ratings, none differ in a user)"
     span = "" if gain.ci_low is None else f" [{gain.ci_low:+.3f}, {gain.ci_high:+.3f}]"
-    return allowed, (
-        f"challenger SROCC {comparison.challenger:.3f}, champion {comparison.champion:.3f} on "
-        f"{comparison.rows} held-out ratings of {comparison.users} users scored now; difference "
-        f"{gain.value:+.3f}{span}, wanted at least {0.0 - tolerance:g}"
+    return (
+        f"{where}challenger SROCC {one.challenger:.3f}, champion {one.champion:.3f} on "
+        f"{one.rows} held-out ratings of {one.users} users scored now; difference "
+        f"{gain.value:+.3f}{span}"
     )

@@ -1,112 +1,67 @@
-"""Bringing a dataset under ``data/raw/NAME``.
+"""Bringing a dataset under ``data/raw/NAME``, in its own layout.
 
-Run by ``pamela import tables DIR --name NAME``. The structure is checked by the very readers that
-ingest uses, before anything is written; a faulty folder leaves nothing there.
+Run by ``pamela import KIND SRC --name NAME``. The reader that ingest uses checks the source before
+it comes in; a faulty one leaves nothing. Only the files that the format names are brought, and
+``import.json`` records the kind.
 """
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from pamela import schema as s
 from pamela import sources
 from pamela.errors import PamelaError
+from pamela.import_summary import ImportSummary, named_pictures, summarise
 from pamela.ingest import SYNTHETIC
-from pamela.io import atomic_folder
-from pamela.progress import progress
+from pamela.io import atomic_folder, write_json
+from pamela.placing import How, place, remove_originals
 from pamela.project import Project
-from pamela.sources import Tables
-from pamela.sources.files import TABLE_SUFFIXES
-from pamela.sources.tables import DATASET_FILE, PICTURES
+from pamela.release_import import HOME, Store, bring_release
+from pamela.sources import hub
+from pamela.sources.archive import Archive, is_junk
+from pamela.sources.tables import PICTURES
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # as `pamela.params` has it
+RELEASE: Final = "pamela"  # the kind that may come as a zip file or from the hub
+TABLES: Final = "tables"
+ZIP: Final = ".zip"
 
 
-@dataclass(frozen=True)
-class ImportSummary:
-    """What an import found, printed as one block of text."""
-
-    name: str
-    folder: str
-    ratings: int
-    users: int
-    images: int
-    scale: tuple[float, float]
-    demographics: list[str]
-    splits: dict[str, int]
-    pictures: int
-    missing_pictures: int
-    features: str | None
-    ignored: dict[str, list[str]]
-
-    def __str__(self) -> str:
-        """Return the summary as lines for a terminal."""
-        splits = ", ".join(f"{part} {n:,}" for part, n in self.splits.items())
-        missing = f", {self.missing_pictures:,} named but absent" if self.missing_pictures else ""
-        ignored = "; ".join(f"{table}: {', '.join(c)}" for table, c in self.ignored.items())
-        lines = {
-            "ratings": f"{self.ratings:,} on a scale of {self.scale[0]:g}..{self.scale[1]:g}",
-            "users": f"{self.users:,}",
-            "demographics": ", ".join(self.demographics) or "none",
-            "images": f"{self.images:,}",
-            "pictures": f"{self.pictures:,} files{missing}",
-            "features": self.features or "none",
-            "splits": splits or "none of its own (split.folds will be made)",
-            "left out": ignored or "no column",
-        }
-        return "\n".join(
-            [f"{self.folder}:", *(f"  {key:<13} {value}" for key, value in lines.items())]
-        )
-
-
-def check_tables_folder(
-    folder: Path, *, batch: bool, name: str | None = None, root: Path | None = None
-) -> Tables:
-    """Check the structure of a folder in the tables format and return what it holds.
+def import_dataset(
+    project: Project, kind: str, src: str, name: str, how: How = "copy"
+) -> ImportSummary:
+    """Check the dataset at `src` and bring it to ``data/raw/<name>``, in one rename.
 
     Parameters
     ----------
-    folder : the dataset or the batch.
-    batch : whether it is a batch, of which only dataset.yaml and ratings are required.
-    name : the dataset's name; the folder's where not given.
-    root : what recorded paths are relative to; the folder's parent where not given.
+    kind : a key of `pamela.sources.FORMATS`.
+    src : a folder; for `pamela` also the release's zip file, or ``hf://OWNER/NAME[@REVISION]``.
+    name : the dataset's name in this project.
+    how : whether a folder's files are copied, hard-linked or moved; symbolic links are followed.
 
     Raises
     ------
     PamelaError
-        On the first structural fault, naming file, row and rule.
+        On a structural fault, an unknown kind, an unfit or reserved name, or a name that is taken.
     """
-    folder = folder.resolve()
-    if not folder.is_dir():
-        raise PamelaError(f"{folder}: no such folder; give a folder in the tables format")
-    read = sources.tables.read
-    return read(folder, name or folder.name, root or folder.parent, batch=batch)
-
-
-def import_tables(project: Project, src: Path, name: str) -> ImportSummary:
-    """Check the dataset in `src` and copy it to ``data/raw/<name>``, in one rename.
-
-    Only the files of the format are copied, links as the files they lead to.
-
-    Raises
-    ------
-    PamelaError
-        On a structural fault, an unfit or reserved name, or a name that is taken.
-    """
+    if kind not in sources.FORMATS:
+        raise PamelaError(f"{kind}: no such kind of dataset; give {', '.join(sources.FORMATS)}")
     target = project.raw / name
     _check_name(project, name, target)
-    tables = check_tables_folder(src, batch=False, name=name)
-    copied = _named_pictures(tables)
-    with atomic_folder(target) as aside:
-        if tables.has_images:
-            (aside / PICTURES).mkdir()  # says that pictures are shipped, even if all are absent
-        _copy([*_format_files(tables), *copied], tables.folder, aside)
-    return _summarise(project, tables, target, len(copied))
+    packed = src.startswith(hub.SCHEME) or Path(src).suffix.lower() == ZIP
+    if not packed:
+        return _import_folder(project, kind, Path(src).resolve(), target, how)
+    if kind != RELEASE:
+        raise PamelaError(f"{src}: {kind} comes as a folder; unpack it first")
+    if how != "copy":
+        raise PamelaError(f"{src}: --{how} is for folders; this is unpacked once, without a copy")
+    return _import_packed(project, src, target)
 
 
 def _check_name(project: Project, name: str, target: Path) -> None:
@@ -123,51 +78,59 @@ def _check_name(project: Project, name: str, target: Path) -> None:
         )
 
 
-def _format_files(tables: Tables) -> list[Path]:
-    named = [
-        tables.folder / f"{stem}{suffix}"
-        for stem in ("ratings", "users", "images")
-        for suffix in TABLE_SUFFIXES
-    ]
-    found = [path for path in named if path.is_file()]
-    features = [tables.features] if tables.features is not None else []
-    return [tables.folder / DATASET_FILE, *found, *features]
+# --- a folder -------------------------------------------------------------------------------------
+def _import_folder(project: Project, kind: str, src: Path, target: Path, how: How) -> ImportSummary:
+    if not src.is_dir():
+        raise PamelaError(f"{src}: no such folder; `pamela import --help` says what {kind} needs")
+    tables = sources.FORMATS[kind].read(src, target.name, src.parent)
+    summary = summarise(tables, project.relative(target), src.parent)  # before anything moves
+    features = [tables.features] if tables.features else []
+    brought = [*tables.files, *features, *named_pictures(tables, src.parent)]
+    with atomic_folder(target) as aside:
+        inside = aside / HOME if kind == RELEASE else aside
+        if kind == TABLES and tables.has_images:
+            (aside / PICTURES).mkdir()  # says that pictures are shipped, even if all are absent
+        files = {path: inside / path.relative_to(tables.folder) for path in brought}
+        place(files, how)
+        _record(aside, kind)
+    others = _other_files(src, brought)
+    if how == "move":
+        remove_originals(files, src)
+    junk = sum(map(is_junk, others))
+    return replace(summary, unnamed=len(others) - junk, junk=junk)
 
 
-def _named_pictures(tables: Tables) -> list[Path]:
-    files = tables.images.get_column(s.FILE).drop_nulls().unique().sort()
-    return [path for file in files if (path := tables.folder.parent / file).is_file()]
+def _other_files(src: Path, brought: list[Path]) -> list[str]:
+    """Return the files below `src` that are not brought, relative to it."""
+    every = (Path(home, file) for home, _, files in os.walk(src) for file in files)
+    return [path.relative_to(src).as_posix() for path in {*every} - {*brought}]
 
 
-def _copy(paths: Iterable[Path], source: Path, target: Path) -> None:
-    """Copy contents only: the source may be read-only, the copy must not be."""
-    paths = list(paths)
-    with progress("copy", len(paths)) as advance:
-        for path in paths:
-            to = target / path.relative_to(source)
-            to.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                shutil.copyfile(path, to)
-            except OSError as error:
-                raise PamelaError(f"{path}: cannot be copied ({error.strerror})") from None
-            advance(1)
+def _record(folder: Path, kind: str) -> None:
+    write_json(folder / sources.RECORD, {"kind": kind, "options": {}})
 
 
-def _summarise(project: Project, tables: Tables, target: Path, copied: int) -> ImportSummary:
-    ratings = tables.ratings
-    splits = ratings.drop_nulls(s.SPLIT).group_by(s.SPLIT).len().sort(s.SPLIT)
-    absent = tables.images.get_column(s.FILE).drop_nulls().n_unique() - copied
-    return ImportSummary(
-        name=tables.name,
-        folder=project.relative(target),
-        ratings=ratings.height,
-        users=ratings.get_column(s.USER).drop_nulls().n_unique(),
-        images=tables.images.height,
-        scale=tables.scale,
-        demographics=tables.demographics,
-        splits=dict(splits.iter_rows()),
-        pictures=copied,
-        missing_pictures=absent if tables.has_images else 0,
-        features=tables.features.name if tables.features else None,
-        ignored=tables.ignored,
-    )
+# --- a zip file or the hub ------------------------------------------------------------------------
+def _import_packed(project: Project, src: str, target: Path) -> ImportSummary:
+    with _stores(src) as stores, atomic_folder(target) as aside:
+        brought = bring_release(stores, src, target.name, aside)
+        summary = summarise(brought.tables, project.relative(target), aside)
+        _record(aside, RELEASE)
+        junk = sum(len(store.junk) for store in stores if isinstance(store, Archive))
+    return replace(summary, unnamed=brought.left_out, junk=junk)
+
+
+@contextmanager
+def _stores(src: str) -> Iterator[list[Store]]:
+    """Open what `src` names: a zip file, or the hub's cached files and the zip files among them."""
+    with ExitStack() as stack:
+        if not src.startswith(hub.SCHEME):
+            path = Path(src)
+            if path.is_dir():
+                raise PamelaError(f"{src}: a folder called .zip; rename it and import it again")
+            yield [stack.enter_context(Archive(path))]
+            return
+        snapshot = hub.Snapshot(hub.fetch(hub.parse(src)))
+        zips = [name for name in snapshot.names() if name.lower().endswith(ZIP)]
+        archives = [stack.enter_context(Archive(snapshot.path / name)) for name in zips]
+        yield [snapshot.without(zips), *archives]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pamela import ingest, pictures, sources, validate
+from pamela import ingest, pictures, repeats, sources, validate, verdicts
 from pamela import schema as s
 from pamela.encoders.base import PRECOMPUTED
 from pamela.errors import PamelaError
@@ -119,15 +119,17 @@ def take(project: Project, params: Params) -> dict[str, str]:
             "`make repro` first; the batches stay in data/inbox"
         )
     known: dict[str, list[Tables]] = {}
+    standing: dict[str, pl.LazyFrame] = {}  # ratings that a later batch may not contradict
     refused: dict[str, str] = {}
     for batch in ready:
         if batch.dataset not in known:
             known[batch.dataset] = _known(project, batch.dataset)
+            standing[batch.dataset] = _standing(project, batch.dataset)
         try:
             if check_place(project, batch):
                 accept(project, batch)
                 continue
-            check(project, params, batch, known[batch.dataset])
+            verdict = check(project, params, batch, known[batch.dataset], standing[batch.dataset])
         except PamelaError as error:
             refuse(batch, str(error))
             refused[batch.label] = str(error)
@@ -135,6 +137,8 @@ def take(project: Project, params: Params) -> dict[str, str]:
         moved = accept(project, batch)  # read there: its pictures' paths are the new ones
         tables = sources.read_batch(moved.folder, moved.dataset, project.root)
         known[batch.dataset].append(tables)
+        kept = verdict.kept.select(*repeats.PAIR, s.RATING)
+        standing[batch.dataset] = pl.concat([standing[batch.dataset], kept])
     return refused
 
 
@@ -147,12 +151,25 @@ def _known(project: Project, dataset: str) -> list[Tables]:
     ]
 
 
-def check(project: Project, params: Params, batch: Batch, known: Sequence[Tables]) -> None:
-    """Hold `batch` it to the same rules as the pipeline will.
+def _standing(project: Project, dataset: str) -> pl.LazyFrame:
+    """Return (user_id, image_id, rating) of the dataset's validated ratings."""
+    rows = pl.scan_parquet(project.validated / "ratings.parquet", glob=False)
+    return rows.filter(pl.col(s.DATASET) == dataset).select(*repeats.PAIR, s.RATING)
+
+
+def check(
+    project: Project,
+    params: Params,
+    batch: Batch,
+    known: Sequence[Tables],
+    standing: pl.LazyFrame,
+) -> validate.Verdict:
+    """Hold `batch` to the same rules as the pipeline will; return the verdict on its ratings.
 
     Parameters
     ----------
     known : the dataset as imported, then the batches accepted before.
+    standing : ratings (user_id, image_id, rating) that stand before it.
 
     Raises
     ------
@@ -168,7 +185,7 @@ def check(project: Project, params: Params, batch: Batch, known: Sequence[Tables
             f"{project.relative(batch.folder)}: new images without features, and embed.encoder is "
             f"{PRECOMPUTED}; give them in an .npz file and name it in dataset.yaml (features:)"
         )
-    verdict = _judge_ratings(project, tables, merged)
+    verdict = _judge_ratings(project, params, tables, merged, standing)
     share, allowed = verdict.share, params.validate_.max_quarantined_share
     if share > allowed:
         rule, n = next(iter(verdict.by_rule.items()))
@@ -178,31 +195,36 @@ def check(project: Project, params: Params, batch: Batch, known: Sequence[Tables
             f"ratings ({share:.1%}) break a rule, more than validate.max_quarantined_share "
             f"{allowed:g}; mostly {rule} ({n:,}), first in row {first[s.SOURCE_ROW]}"
         )
+    return verdict
 
 
-def _judge_ratings(project: Project, batch: Tables, merged: Tables) -> validate.Verdict:
+def _judge_ratings(
+    project: Project, params: Params, batch: Tables, merged: Tables, standing: pl.LazyFrame
+) -> validate.Verdict:
     """Hold the batch's ratings to the expectations, given all pictures known with it."""
     images = _with_hashes(project, merged.images, batch)
     valid = _validated_images(project, merged.name)
     fresh = images.join(valid, on=s.SHA256, how="anti", nulls_equal=False)
     decoded = pictures.decode_files(fresh, project.root) if merged.has_images else None
-    verdicts = validate.judge(
-        merged.name,
-        {"ratings": batch.ratings, "users": merged.users, "images": images},
+    states = verdicts.picture_states(
+        images,
         valid if decoded is None else pl.concat([valid, decoded]),
-        validate.load_suites(project),
-        merged.scale,
         has_images=merged.has_images,
     )
-    return verdicts["ratings"]
+    suites = validate.load_suites(project)
+    law = verdicts.law_of(states, suites, merged.scale, params.validate_.latest_rated_at)
+    return verdicts.judge_batch(batch.ratings, standing, law)
 
 
 def _with_hashes(project: Project, images: pl.DataFrame, batch: Tables) -> pl.DataFrame:
     """Return those `images` that the batch brings or rates, with the hash of each file."""
-    mine = pl.concat([batch.images.get_column(s.IMAGE), batch.ratings.get_column(s.IMAGE)])
+    rated = batch.ratings.select(s.IMAGE).collect().get_column(s.IMAGE)
+    mine = pl.concat([batch.images.get_column(s.IMAGE), rated])
     named = images.filter(pl.col(s.IMAGE).is_in(mine.drop_nulls().unique().to_list()))
     named = named if named.height else images.head(1)  # no known picture: let the rule say so
-    hashes = pictures.hash_files(named.get_column(s.FILE).drop_nulls(), project.root)
+    hashes = pictures.hash_files(
+        named.get_column(s.FILE).drop_nulls(), project.root, project.picture_cache
+    )
     return named.drop(s.SHA256).join(hashes, on=s.FILE, how="left", maintain_order="left")
 
 

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import polars as pl
@@ -16,8 +17,9 @@ import polars as pl
 from pamela import pictures, sources
 from pamela import schema as s
 from pamela.errors import PamelaError
-from pamela.io import atomic_folder, file_sha256, write_json, write_parquet
+from pamela.io import atomic_folder, file_sha256, sink_parquet, write_json, write_parquet
 from pamela.params import Params
+from pamela.parts import PartCache, PartFile, write_parts
 from pamela.project import Project
 from pamela.sources import base
 from pamela.sources.base import Tables
@@ -33,6 +35,7 @@ class Dataset:
     tables: Tables
     batches: tuple[str, ...]
     batch_features: tuple[Path, ...]
+    parts: tuple[Tables, ...]  # the dataset as imported, then its batches, by name
 
     @property
     def features(self) -> list[Path]:
@@ -41,12 +44,21 @@ class Dataset:
         return [*own, *self.batch_features]
 
     @property
+    def own_splits(self) -> bool:
+        """Whether the dataset says itself who and what is held out (a batch cannot)."""
+        return self.parts[0].own_splits
+
+    def count_ratings(self) -> int:
+        """Return the number of rating rows."""
+        return sum(part.count_ratings() for part in self.parts)
+
+    @property
     def counts(self) -> str:
         """What was found, for people."""
         t = self.tables
         batches = f", batches: {len(self.batches)}" if self.batches else ""
         return (
-            f"{t.name}: {t.ratings.height:,} ratings by {t.users.height:,} users on "
+            f"{t.name}: {self.count_ratings():,} ratings by {t.users.height:,} users on "
             f"{t.images.height:,} images, scale {t.scale[0]:g}..{t.scale[1]:g}{batches}"
         )
 
@@ -72,8 +84,15 @@ def read_dataset(project: Project, name: str) -> Dataset:
         On the first structural fault.
     """
     original = read_base(project, name)
-    batches = [sources.read_batch(f, name, project.root) for f in batch_folders(project, name)]
+    cache = rows_cache(project)
+    folders = batch_folders(project, name)
+    batches = [sources.read_batch(f, name, project.root, cache) for f in folders]
     return merge_batches(original, batches, project.root)
+
+
+def rows_cache(project: Project) -> PartCache:
+    """Return where the rows of unchanged ratings files are kept."""
+    return PartCache(project.part_cache / "ingest")
 
 
 def read_base(project: Project, name: str) -> Tables:
@@ -86,9 +105,9 @@ def read_base(project: Project, name: str) -> Tables:
         if folder.with_name(f"{name}.dvc").is_file():
             raise PamelaError(f"{shown_folder}: no such folder; `dvc pull` or `dvc checkout` it")
         raise PamelaError(
-            f"{shown_folder}: no such folder; run `pamela import tables DIR --name {name}`"
+            f"{shown_folder}: no such folder; run `pamela import KIND SRC --name {name}`"
         )
-    return sources.read_folder(folder, name, project.root)
+    return sources.read_folder(folder, name, project.root, cache=rows_cache(project))
 
 
 def batch_folders(project: Project, name: str) -> list[Path]:
@@ -115,20 +134,21 @@ def merge_batches(original: Tables, batches: Sequence[Tables], root: Path) -> Da
                 f"of dataset {original.name}, {_pair(original.scale)}; convert the ratings"
             )
     every = [original, *batches]
-    ratings = pl.concat([t.ratings for t in every])
     images = pl.concat([t.images for t in every])
     base.reject_repeats(images, s.IMAGE, advice="give a new picture a new id")
     users = _merge_users(pl.concat([t.users for t in every], how="diagonal"))
     merged = replace(
         original,
-        ratings=ratings,
+        ratings=pl.concat([t.ratings for t in every]),
         images=images.sort(s.DATASET, s.IMAGE),
-        users=base.add_unlisted_users(users, ratings),
+        users=base.add_unlisted_users(users, pl.concat([t.raters() for t in every])),
+        kept=None,
     )
     return Dataset(
         merged,
         tuple(batch.folder.name for batch in batches),
         tuple(batch.features for batch in batches if batch.features is not None),
+        tuple(every),
     )
 
 
@@ -156,7 +176,7 @@ def _merge_users(users: pl.DataFrame) -> pl.DataFrame:
 def hash_pictures(project: Project, datasets: Sequence[Dataset]) -> pl.DataFrame:
     """Return (file, sha256) of every named picture; null where the file is absent."""
     named = [d.tables.images.get_column(s.FILE).drop_nulls() for d in datasets]
-    return pictures.hash_files(pl.concat(named).to_list(), project.root)
+    return pictures.hash_files(pl.concat(named).to_list(), project.root, project.picture_cache)
 
 
 def write_tables(project: Project, datasets: Sequence[Dataset], hashes: pl.DataFrame) -> None:
@@ -165,17 +185,36 @@ def write_tables(project: Project, datasets: Sequence[Dataset], hashes: pl.DataF
     Ratings keep the order of their sources; users and images are sorted by id; datasets by name,
     whatever their order in the params.
     """
-    ordered = [d.tables for d in sorted(datasets, key=lambda d: d.tables.name)]
+    by_name = sorted(datasets, key=lambda d: d.tables.name)
+    ordered = [d.tables for d in by_name]
     users = pl.concat([t.users for t in ordered], how="diagonal")
     images = pl.concat([t.images for t in ordered])
     demographics = [c for c in users.columns if c not in (*s.USERS_KEYS, *base.SOURCE)]
     hashed = images.drop(s.SHA256).join(hashes, on=s.FILE, how="left", maintain_order="left")
     with atomic_folder(project.tables) as folder:
-        write_parquet(folder / "ratings.parquet", pl.concat([t.ratings for t in ordered]))
+        _write_ratings(project, folder, by_name)
         write_parquet(folder / "users.parquet", users.select(*s.USERS_KEYS, *demographics))
         write_parquet(folder / "images.parquet", hashed.select(s.IMAGES_SCHEMA.names()))
         write_parquet(folder / "sources.parquet", _sources(users, images))
         write_json(folder / "datasets.json", describe(project, datasets))
+
+
+def _write_ratings(project: Project, folder: Path, datasets: Sequence[Dataset]) -> None:
+    """Write ``ratings.parquet`` in parts; rows that no cache holds pass through a file aside."""
+    with TemporaryDirectory(dir=folder) as aside:
+        found = [part for dataset in datasets for part in dataset.parts]
+        files = [_part_file(project, t, Path(aside) / f"{n}.parquet") for n, t in enumerate(found)]
+        write_parts(folder / "ratings.parquet", files)
+    rows_cache(project).prune()
+
+
+def _part_file(project: Project, tables: Tables, aside: Path) -> PartFile:
+    source = project.relative(tables.folder)
+    if tables.kept is not None:
+        kept = tables.kept
+        return PartFile(tables.name, source, kept.file, kept.rows, kept.sha256)
+    sink_parquet(aside, tables.ratings)
+    return PartFile.of(tables.name, source, aside)
 
 
 def _sources(users: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
@@ -195,7 +234,7 @@ def describe(project: Project, datasets: Sequence[Dataset]) -> dict[str, Any]:
             "features": project.relative(d.tables.features) if d.tables.features else None,
             "batch_features": [project.relative(path) for path in d.batch_features],
             "has_images": d.tables.has_images,
-            "own_splits": d.tables.own_splits,
+            "own_splits": d.own_splits,
             "root": project.relative(d.tables.folder),
             # So that new contents under an old name make `embed` run again:
             "features_sha256": [file_sha256(path) for path in d.features],

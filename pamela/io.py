@@ -15,6 +15,8 @@ import polars as pl
 
 from pamela.errors import PamelaError
 
+ROW_GROUP = 1 << 18  # rows that are in memory at once where a table is written in pieces
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -59,7 +61,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PamelaError(f"{path}: no such file; run the stage that writes it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested without end
         raise PamelaError(f"{path}: not readable as JSON ({error})") from None
 
 
@@ -67,6 +69,20 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
     """Write `frame` as Parquet, with the same bytes for the same frame."""
     with atomic_path(path) as aside:
         frame.write_parquet(aside, compression="zstd", statistics=False)
+
+
+def sink_parquet(path: Path, frame: pl.LazyFrame) -> None:
+    """Write a table that need not fit into memory, piece by piece and in its order."""
+    with atomic_path(path) as aside:
+        frame.sink_parquet(
+            aside,
+            compression="zstd",
+            compression_level=1,  # a tenth larger, and twice as fast
+            statistics=False,
+            row_group_size=ROW_GROUP,
+            maintain_order=True,
+            engine="streaming",
+        )
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:

@@ -34,6 +34,7 @@ class UserLookup:
 
     def find(self, user: str) -> People:
         """Return the one row of `user`: ``dataset/user``, or a bare id where that is unique."""
+        user = s.one_spelling(user)
         if user in self.row:
             return People(self._people.frame[self.row[user]])
         bare = [key for key in self.row if key.split("/", 1)[1] == user]
@@ -46,12 +47,19 @@ class UserLookup:
         raise PamelaError(f"unknown user {user!r}: {hint} (None scores for the population)")
 
     def stranger(self, dataset: str, demographics: Mapping[str, str]) -> People:
-        """Return a row for somebody of whom only `demographics` are known."""
-        known = set(self._people.demographics)
+        """Return a row for somebody of whom only `demographics` are known.
+
+        A demographic that nobody in `dataset` has is unknown there, whatever other datasets have:
+        the model learned nothing of it for these raters.
+        """
+        own = self._people.frame.filter(pl.col(s.DATASET) == dataset)
+        known = {c for c in self._people.demographics if own[c].null_count() < own.height}
         strange = sorted(set(demographics) - known)
         if strange:
             names = ", ".join(sorted(known)) or "none"
-            raise PamelaError(f"unknown demographic {strange[0]!r}: known are {names}")
+            raise PamelaError(
+                f"unknown demographic {strange[0]!r} in dataset {dataset}: known are {names}"
+            )
         schema = self._people.frame.schema
         values = {s.DATASET: dataset, s.USER: POPULATION_ID, **demographics}
         return People(pl.DataFrame({c: [values.get(c)] for c in schema}, schema=schema))
@@ -114,7 +122,8 @@ class PictureLookup:
         new = np.flatnonzero(known == NEW).tolist()
         if len(new):
             encoder = self._get_encoder(str(images[new[0]])[:80])
-            features[new] = encoder.encode_images([images[i] for i in new])
+            pictures = [Path(im) if isinstance(im, str) else im for im in (images[i] for i in new)]
+            features[new] = encoder.encode_images(pictures)
         return features
 
     def _prompt_features(

@@ -5,19 +5,36 @@ Defaults live in ``params.yaml`` alone; nothing here has one.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from pamela.errors import PamelaError
+from pamela.strict_yaml import fault_of, load_yaml
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+DatasetWeights = Annotated[
+    Annotated[Literal["cv"], Tag("cv")]
+    | Annotated[dict[Name, Annotated[float, Field(gt=0.0, le=1e6)]], Tag("mapping")],
+    Discriminator(lambda value: "mapping" if isinstance(value, dict) else "cv"),
+]
 
 
 class _Strict(BaseModel):
@@ -49,9 +66,13 @@ class SyntheticParams(_Strict):
 
 
 class ValidateParams(_Strict):
-    """When bad rows stop the pipeline."""
+    """When bad rows stop the pipeline, and which raters the data docs flag."""
 
     max_quarantined_share: Share
+    latest_rated_at: dt.date | None  # last day on which a rating can have been given; null: today
+    straight_line_share: Share
+    flag_min_ratings: Annotated[int, Field(ge=2)]
+    speeder_seconds: Annotated[float, Field(ge=0.0)]
 
 
 class SplitParams(_Strict):
@@ -82,6 +103,8 @@ class TrainParams(_Strict):
     max_epochs: Count
     patience: Count  # epochs without a better validation score
     batch_size: Count
+    # how much one rating of each dataset counts in joint training (`pamela.models.weights`)
+    dataset_weights: DatasetWeights
 
     @model_validator(mode="after")
     def _champion_is_trained(self) -> TrainParams:
@@ -148,6 +171,24 @@ class Params(_Strict):
     retrain: RetrainParams
     tracking: TrackingParams
 
+    @model_validator(mode="after")
+    def _weights_are_of_the_datasets(self) -> Params:
+        asked, datasets = self.train.dataset_weights, self.ingest.datasets
+        if isinstance(asked, str):
+            return self
+        for name in asked:
+            if name not in datasets:
+                raise ValueError(
+                    f"train.dataset_weights names {name}, which is not in ingest.datasets "
+                    f"({', '.join(datasets)})"
+                )
+        for name in datasets:
+            if name not in asked:
+                raise ValueError(
+                    f"train.dataset_weights has no weight for {name}: name one per dataset, or cv"
+                )
+        return self
+
 
 def load_params(path: Path) -> Params:
     """Read and check ``params.yaml``.
@@ -158,13 +199,12 @@ def load_params(path: Path) -> Params:
         On the first unknown, missing or ill-typed key, naming it.
     """
     try:
-        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw: Any = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PamelaError(f"{path}: no such file") from None
     except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f":{where.line + 1}" if where else ""
-        raise PamelaError(f"{path}{line}: not valid YAML") from None
+        where, problem = fault_of(error)
+        raise PamelaError(f"{path}{where}: not valid YAML{problem}") from None
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
@@ -181,6 +221,8 @@ def first_fault(error: ValidationError) -> str:
     if kind == "missing":
         return f"missing key {key}"
     message = fault["msg"].removeprefix("Value error, ")
+    if not fault["loc"]:  # a rule between sections: its input would be the whole file
+        return message
     return f"{key}: {message} (got {fault['input']!r})"[:300]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+import time
 import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,16 +12,15 @@ from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
-from PIL import Image
 
 from pamela import schema as s
+from pamela.decoding import open_rgb
 from pamela.errors import PamelaError
 from pamela.io import file_sha256
+from pamela.picture_cache import DECODES, STATE, PictureCache
 from pamela.progress import progress
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-FORMATS = ("PNG", "JPEG", "WEBP")
-MAX_PIXELS = 89_478_485  # a decompression bomb starts here (Pillow's own bound)
 THREADS = min(8, os.cpu_count() or 1)
 T = TypeVar("T")
 
@@ -89,42 +90,77 @@ def _links_out(files: Iterable[str], folder: Path) -> list[str]:
     return out
 
 
-def hash_files(files: Iterable[str], root: Path) -> pl.DataFrame:
-    """Return (file, sha256) of every distinct path below `root`; null where there is no file."""
+def hash_files(files: Iterable[str], root: Path, cache: Path | None = None) -> pl.DataFrame:
+    """Return (file, sha256) of every distinct path below `root`.
+
+    Parameters
+    ----------
+    files : paths relative to `root`.
+    cache : folder of `pamela.picture_cache`: an unchanged file is not read again.
+
+    Returns
+    -------
+    DataFrame sorted by file; the hash is null where there is no regular file that can be read.
+    """
     names = sorted(set(files))
-    hashes = _in_threads("hash pictures", _sha256_or_none, [root / name for name in names])
-    return pl.DataFrame(
-        {s.FILE: names, s.SHA256: hashes}, schema={s.FILE: pl.String, s.SHA256: pl.String}
-    )
+    known = PictureCache(cache).hashes(_states(names, root))
+    began = time.time_ns()
+    new = known.filter(pl.col("size").is_not_null() & pl.col(s.SHA256).is_null())
+    paths = [root / name for name in new.get_column(s.FILE)]
+    hashes = _in_threads("hash pictures", _sha256_or_none, paths)
+    fresh = new.with_columns(pl.Series(s.SHA256, hashes, dtype=pl.String))
+    PictureCache(cache).add_hashes(fresh, began)
+    return known.update(fresh, on=s.FILE).select(s.FILE, s.SHA256)
+
+
+def _states(names: list[str], root: Path) -> pl.DataFrame:
+    """Return size and times of change of each file; null where there is no regular file."""
+    states = [_state(f"{root}/{name}") for name in names]
+    columns = zip(*states, strict=True) if states else ((), (), ())
+    return pl.DataFrame([names, *map(list, columns)], schema=STATE, orient="col")
+
+
+def _state(path: str) -> tuple[int | None, int | None, int | None]:
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except (OSError, ValueError):
+        return None, None, None
+    if not stat.S_ISREG(found.st_mode):
+        return None, None, None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _sha256_or_none(path: Path) -> str | None:
     try:
-        return file_sha256(path) if path.is_file() else None
+        return file_sha256(path)
     except OSError:
         return None
 
 
-def decode_files(files: pl.DataFrame, root: Path) -> pl.DataFrame:
-    """Return (sha256, decodes) of every distinct content in `files` (file, sha256)."""
+def decode_files(files: pl.DataFrame, root: Path, cache: Path | None = None) -> pl.DataFrame:
+    """Return (sha256, decodes) of every distinct content in `files` (file, sha256).
+
+    Parameters
+    ----------
+    files : DataFrame (file, sha256), paths relative to `root`.
+    cache : folder of `pamela.picture_cache`: a known content is not decoded again.
+    """
     distinct = files.drop_nulls([s.FILE, s.SHA256]).sort(s.FILE).unique(s.SHA256, keep="first")
-    distinct = distinct.sort(s.FILE)
+    known = PictureCache(cache).verdicts(distinct.select(s.FILE, s.SHA256).sort(s.FILE))
+    new = known.filter(pl.col(DECODES).is_null())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's bomb warning: `decodes` judges the size itself
-        verdicts = _in_threads(
-            "decode pictures", decodes, [root / name for name in distinct.get_column(s.FILE)]
-        )
-    return distinct.select(s.SHA256, pl.Series("decodes", verdicts, dtype=pl.Boolean, strict=True))
+        verdicts = _in_threads("decode pictures", decodes, [root / f for f in new[s.FILE]])
+    fresh = new.with_columns(pl.Series(DECODES, verdicts, dtype=pl.Boolean, strict=True))
+    PictureCache(cache).add_verdicts(fresh)
+    return known.update(fresh, on=s.SHA256).select(s.SHA256, DECODES)
 
 
 def decodes(path: Path) -> bool:
-    """Tell whether the whole file decodes as PNG, JPEG or WebP of bearable size."""
+    """Tell whether an encoder could decode the whole file (`pamela.decoding.open_rgb`)."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                return False
-            image.load()
-    except Exception:  # Pillow's decoders raise a dozen kinds on broken bytes
+        open_rgb(path, "")
+    except PamelaError:
         return False
     return True
 

@@ -92,7 +92,7 @@ def _read_npz(project: Project, path: Path) -> tuple[np.ndarray, np.ndarray]:
     where = project.relative(path)
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            names, values = arrays["image_id"].astype(str), arrays["features"]
+            names, values = _spelt(arrays["image_id"].astype(str)), arrays["features"]
     except FileNotFoundError:
         raise PamelaError(f"{where}: no such features file") from None
     except KeyError as error:
@@ -106,3 +106,10 @@ def _read_npz(project: Project, path: Path) -> tuple[np.ndarray, np.ndarray]:
     if len(set(names.tolist())) < len(names):
         raise PamelaError(f"{where}: {len(names) - len(set(names.tolist()))} image_ids occur twice")
     return names, values
+
+
+def _spelt(names: np.ndarray) -> np.ndarray:
+    """Return ids as the tables have them, else a blank would hide a picture's features."""
+    ids = pl.DataFrame({s.IMAGE: names.ravel().tolist()}, schema={s.IMAGE: pl.String})
+    spelt = ids.select(s.identifier(s.IMAGE).fill_null("")).to_series().to_list()
+    return np.array(spelt, dtype=str)

@@ -128,6 +128,16 @@ class Project:
         return self.root / ".checkpoints"
 
     @property
+    def picture_cache(self) -> Path:
+        """Hashes and verdicts of pictures of earlier runs (git-ignored; may be deleted)."""
+        return self.root / ".cache" / "pictures"
+
+    @property
+    def part_cache(self) -> Path:
+        """What ingest, validate and split worked out per source (git-ignored; may be deleted)."""
+        return self.root / ".cache" / "parts"
+
+    @property
     def mlartifacts(self) -> Path:
         """MLflow's artifact store (git-ignored)."""
         return self.root / "mlartifacts"

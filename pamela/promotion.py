@@ -177,6 +177,7 @@ def _entry(params: Params, decision: Decision, batches: Batches, before: Batches
         "challenger": challenger,
         "difference": difference,
         "by_part": found.by_part if found else None,
+        "by_dataset": {k: asdict(v) for k, v in found.by_dataset.items()} if found else None,
         "tolerance": params.retrain.tolerance,
         "holdout": holdout,
         "batches": news(batches, before),
@@ -233,4 +234,5 @@ def _metrics(found: Comparison | None) -> list[tuple[str, float, int]]:
         "srocc_difference_ci_low": found.difference.ci_low,
         "srocc_difference_ci_high": found.difference.ci_high,
     }
+    values |= {f"srocc_difference_{k}": v.difference.value for k, v in found.by_dataset.items()}
     return [(key, value, 0) for key, value in values.items() if value is not None]

@@ -6,16 +6,12 @@ Images are inline, nothing is fetched from anywhere. Written by the report stage
 
 from __future__ import annotations
 
-import base64
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from pamela.io import atomic_path
+from pamela.pages import Picture, inline, write_page
 from pamela.provenance import dataset_hashes, encoder_info, git_state, model_hashes, versions
+from pamela.report_joint import held_out_note, joint_table
 from pamela.report_tables import (
     differences_table,
     further_table,
@@ -41,26 +37,12 @@ FIGURES = {
     "ratings": "The ratings that passed validation.",
 }
 SHEET = "What the arms chose, by user and prompt, beside the unsteered original."
-DOTS_PER_PIXEL = 1.44  # plots are drawn at 144 dpi, pages have 100
 ORDER = ("srocc", "margins", "gap", "shots")
 
 
 def write_report(results: Results, path: Path) -> None:
     """Write the page to `path`; the plots must lie in ``reports/plots``."""
-    html = _environment().get_template("report.html.j2").render(**context(results))
-    with atomic_path(path) as aside:
-        aside.write_text(html, encoding="utf-8")
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("pamela"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    write_page(path, "report.html.j2", context(results))
 
 
 def context(results: Results) -> dict[str, Any]:
@@ -72,6 +54,7 @@ def context(results: Results) -> dict[str, Any]:
         "title": params.report.title,
         "headline": headline_sentences(results),
         "datasets": [_dataset(results, name, plots) for name in results.datasets],
+        "joint": joint_table(results),
         "paper": paper_table(results),
         "steering": _steering(results, plots),
         "validation": validation_table(results),
@@ -79,7 +62,7 @@ def context(results: Results) -> dict[str, Any]:
             inline(path, f"{path.stem.removeprefix('training_')}. Thin lines: further folds.")
             for path in sorted(plots.glob("training_*.png"))
         ],
-        "skipped": skipped(results),
+        "skipped": [*skipped(results), *filter(None, [held_out_note(results)])],
         "provenance": {
             "git commit": git.commit + (" (with uncommitted changes)" if git.dirty else ""),
             "encoder": "{encoder} ({fingerprint:.12}), {image_dim} image and {prompt_dim} prompt "
@@ -122,20 +105,3 @@ def _steering(results: Results, plots: Path) -> dict[str, Any] | None:
         "plot": inline(plots / "steering_elo.png"),
         "sheet": inline(results.sheet, SHEET, dots_per_pixel=1.0) if results.sheet else None,
     }
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A PNG as a data URI, the width it is shown at (pixels), a caption."""
-
-    source: str
-    width: int
-    caption: str = ""
-
-
-def inline(path: Path, caption: str = "", dots_per_pixel: float = DOTS_PER_PIXEL) -> Picture:
-    """Return a PNG to be put into the page."""
-    content = path.read_bytes()
-    width = int.from_bytes(content[16:20], "big")  # the header's first number
-    source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-    return Picture(source, round(width / dots_per_pixel), caption)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -11,10 +10,11 @@ from pamela import published
 from pamela import schema as s
 from pamela.estimates import IMAGE, POOLED, USER
 from pamela.metrics import CONFLICT_BOTH, CONFLICT_SIDE, PAIRWISE_ACCURACY, PLCC, RMSE, SROCC
+from pamela.overlaps import describe_overlaps
+from pamela.pages import DASH, Cell, Table, number
 from pamela.predictions import SEEN, UNSEEN
 from pamela.results import POPULATIONS, Results, headline_rows
 
-DASH = "–"
 NAMES = {
     SROCC: "SROCC",
     PLCC: "PLCC",
@@ -26,34 +26,6 @@ NAMES = {
 }
 CONFLICTS = (CONFLICT_SIDE, CONFLICT_BOTH)  # counted over pairs of users, so only pooled
 FURTHER = (PLCC, RMSE, CONFLICT_SIDE, CONFLICT_BOTH, "coverage_90")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A number and what stands small under it."""
-
-    text: str
-    small: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table: column titles, rows of cells (first: the row's name), rows to stress, a caption."""
-
-    title: str
-    columns: list[str]
-    rows: list[list[Cell]]
-    caption: str = ""
-    strong: set[int] = field(default_factory=set)
-
-
-def number(row: dict[str, Any] | None, form: str = ".3f") -> Cell:
-    """Return a value with its interval under it, or a dash."""
-    if row is None or row.get("value") is None:
-        return Cell(DASH)
-    if row.get("ci_low") is None or row.get("ci_high") is None:
-        return Cell(format(row["value"], form))
-    return Cell(format(row["value"], form), f"{row['ci_low']:{form}} to {row['ci_high']:{form}}")
 
 
 def margin_name(group: list[float]) -> str:
@@ -231,7 +203,8 @@ def validation_table(results: Results) -> Table:
         columns=["dataset", "table", "rows in", "kept", "quarantined", "by rule"],
         rows=rows,
         caption=(
-            "Quarantined rows lie in data/quarantine/ with rule and source row. At most "
+            "Quarantined rows lie in data/quarantine/ with rule and source row; each under the "
+            "first rule that it breaks. At most "
             f"{results.params.validate_.max_quarantined_share:.0%} of the ratings may be "
             "quarantined before the pipeline stops."
         ),
@@ -258,8 +231,19 @@ def splits_table(results: Results, dataset: str) -> Table:
         title="Splits",
         columns=["part", "ratings", "users", "images", "hash"],
         rows=rows,
-        caption=how,
+        caption=f"{how} {_overlap_words(entry)}",
     )
+
+
+def _overlap_words(entry: dict[str, Any]) -> str:
+    """Return what lies on two sides, in the fold where most does."""
+    folds = entry["overlaps"].values()
+    most = {kind: max(fold[kind] for fold in folds) for kind in next(iter(folds))}
+    told = describe_overlaps(most)
+    if not told:
+        return "Nothing lies on two sides."
+    where = "On two sides" if len(folds) == 1 else "On two sides (the most of any fold)"
+    return f"{where}: {'; '.join(told)}."
 
 
 def steering_table(results: Results) -> Table:

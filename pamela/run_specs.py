@@ -226,7 +226,7 @@ def _pipeline_spec(
     params = flat_params(results, tuple(results.params.model_dump(by_alias=True)))
     reports = project.reports
     files = [(reports / "index.html", "report"), (project.root / "MODEL_CARD.md", "report")]
-    files += [(reports / "validation.json", "report")]
+    files += [(reports / "validation.json", "report"), (reports / "data.html", "report")]
     files += [(path, "plots") for path in sorted((reports / "plots").glob("*.png"))]
     if results.sheet:
         files.append((results.sheet, "steering"))

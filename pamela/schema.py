@@ -79,8 +79,33 @@ CONTEXT_VAL: Final = "context_val"  # validation users on training images
 HELD_BACK: Final = "held_back"  # a batch's rows on held-out users or images
 UNUSED: Final = "unused"  # e.g. validation users on test images
 PARTS: Final = (*RELEASE_PARTS, CONTEXT_VAL, HELD_BACK, UNUSED)
+# Joint training alone: rows to learn from on a picture that another dataset holds out (`load_fold`)
+HELD_OUT_ELSEWHERE: Final = "held_out_elsewhere"
 
 
 def to_internal(rating: pl.Expr, low: float | pl.Expr, high: float | pl.Expr) -> pl.Expr:
-    """Map a rating on ``[low, high]`` to the internal scale of 1..5."""
-    return SCALE_LOW + (rating - low) / (high - low) * (SCALE_HIGH - SCALE_LOW)
+    """Map a rating on ``[low, high]`` to the internal scale of 1..5, under the rating's name."""
+    # the rating comes first: an expression is named after its leftmost part
+    return (rating - low) / (high - low) * (SCALE_HIGH - SCALE_LOW) + SCALE_LOW
+
+
+# --- ids ------------------------------------------------------------------------------------------
+def identifier(column: str) -> pl.Expr:
+    """Return an id column as `one_spelling` of its text; empty is null."""
+    text = _one_spelling(pl.col(column).cast(pl.String))
+    return pl.when(text != "").then(text).alias(column)
+
+
+def one_spelling(text: str) -> str:
+    """Return an id without outer blanks and in Unicode's composed form (NFC).
+
+    Systems write one name in several ways (an accent of its own, a blank after a comma); ids that
+    nobody can tell apart are one id.
+    """
+    return str(pl.select(_one_spelling(pl.lit(text))).item())
+
+
+def _one_spelling(text: pl.Expr) -> pl.Expr:
+    bare = text.str.strip_chars()
+    ascii_only = bare.str.len_bytes() == bare.str.len_chars()  # then composed as it is: cheaper
+    return pl.when(ascii_only).then(bare).otherwise(bare.str.normalize("NFC"))

@@ -2,32 +2,35 @@
 
 Run by ``python -m flows.split``. A release's own splits are used as they are, as one fold. A
 dataset without any gets ``split.folds`` folds: the side of a user, and of a prompt_id with all its
-near-duplicates, is a hash of (seed, dataset, id), so that appended rows never move anyone. Every
-user is unseen in exactly one fold and every prompt_id is test in exactly one.
+near-duplicates and equal pictures (`pamela.groups`), is a hash of (seed, dataset, id), so that
+appended rows never move anyone. Every user is unseen in exactly one fold and every prompt_id is
+test in exactly one.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
+from pamela import groups, parts
 from pamela import schema as s
-from pamela.errors import PamelaError
-from pamela.io import read_parquet
+from pamela.io import read_parquet, write_parquet
+from pamela.overlaps import SIDE
 from pamela.params import SplitParams
+from pamela.parts import Part, PartCache
 from pamela.project import Project
 
 # Sides of a user or an image within a fold.
-SIDE: Final = "side"
 VAL: Final = "val"
 TEST: Final = "test"
 SIDES: Final = (s.TRAIN, VAL, TEST)
-USER_SIDE: Final = "user_side"
-IMAGE_SIDE: Final = "image_side"
 
 # The part of a rating in our own folds, by the sides of its user and its image.
 PART_OF: Final[Mapping[tuple[str, str], str]] = {
@@ -40,99 +43,118 @@ PART_OF: Final[Mapping[tuple[str, str], str]] = {
     (TEST, s.TRAIN): s.CONTEXT_UNSEEN,
     (TEST, VAL): s.UNUSED,
     (TEST, TEST): s.TEST_UNSEEN,
+    **{(side, s.UNUSED): s.UNUSED for side in SIDES},  # an image of two groups on two sides
 }
-COLUMNS: Final = (
-    s.DATASET,
-    s.FOLD,
-    s.USER,
-    s.IMAGE,
-    s.RATING,
-    s.RATED_AT,
-    s.POSITION,
-    s.PART,
-)
-ORDER: Final = (s.USER, s.IMAGE, s.RATED_AT, s.POSITION, s.RATING)  # not the order of the files
 
 
 @dataclass(frozen=True)
-class Split:
-    """The folds of one dataset.
+class Sides:
+    """Who and what is held out in the folds of one dataset.
 
     Attributes
     ----------
     name : the dataset.
     own : whether these are the release's own splits.
-    users : DataFrame (dataset, fold, user_id, side).
-    images : DataFrame (dataset, fold, image_id, side).
-    ratings : DataFrame of `COLUMNS`, every rating once per fold.
+    folds : their number.
+    users : DataFrame (dataset, fold, user_id, side), sorted by fold and id.
+    images : DataFrame (dataset, fold, image_id, side), sorted by fold and id.
     """
 
     name: str
     own: bool
+    folds: int
     users: pl.DataFrame
     images: pl.DataFrame
-    ratings: pl.DataFrame
-
-    @property
-    def folds(self) -> int:
-        """The number of folds."""
-        return int(self.ratings.get_column(s.FOLD).n_unique())
 
 
-def split_dataset(project: Project, name: str, params: SplitParams) -> Split:
-    """Split the validated dataset `name`.
+def find_sides(
+    project: Project,
+    name: str,
+    found: Sequence[Part],
+    params: SplitParams,
+    cache: PartCache | None = None,
+) -> Sides:
+    """Put every user and image of the validated dataset `name` on its side in every fold.
 
-    Raises
-    ------
-    PamelaError
-        If a part that training or evaluation needs is empty in a fold.
+    Parameters
+    ----------
+    found : the dataset's ratings.
+    cache : where what was drawn for the same ids before is kept.
     """
     own = pl.col(s.DATASET) == name
-    ratings, users, images = (
+    users, images = (
         read_parquet(project.validated / f"{table}.parquet").filter(own)
-        for table in ("ratings", "users", "images")
+        for table in ("users", "images")
     )
-    released = ratings.get_column(s.SPLIT).null_count() < ratings.height
-    build = split_as_released if released else split_by_hash
-    split = build(name, ratings, users, images, params)
-    _require_parts(split)
-    return split
+    released = {key: _released(found, key) for key in (s.USER, s.IMAGE)}
+    if released[s.USER].height:
+        return sides_as_released(name, users, images, released)
+    return sides_by_hash(name, users, _group_keys(project, name, images), params, cache)
 
 
-def dataset_names(project: Project) -> list[str]:
-    """Return the names of the validated datasets."""
-    column = read_parquet(project.validated / "ratings.parquet", columns=[s.DATASET])
-    return sorted(column.get_column(s.DATASET).unique().to_list())
+def _released(found: Sequence[Part], key: str) -> pl.DataFrame:
+    """Return the distinct (`key`, split) of the rows that name their part."""
+    rows = pl.concat([part.scan().select(key, s.SPLIT) for part in found])
+    return rows.drop_nulls(s.SPLIT).unique().collect(engine="streaming")
+
+
+def _group_keys(project: Project, name: str, images: pl.DataFrame) -> pl.DataFrame:
+    """Return (image_id, key) of `pamela.groups`; who came first matters only to ties."""
+    keyed = groups.prompt_keys(images)
+    if not groups.across_prompts(keyed).height:
+        return keyed.select(s.IMAGE, groups.KEY)
+    origins = read_parquet(project.tables / "sources.parquet").filter(table="images", dataset=name)
+    return groups.group_keys(keyed, groups.arrival_order(origins.rename({"id": s.IMAGE})))
 
 
 # --- our own folds --------------------------------------------------------------------------------
-def split_by_hash(
+def sides_by_hash(
     name: str,
-    ratings: pl.DataFrame,
     users: pl.DataFrame,
-    images: pl.DataFrame,
+    keys: pl.DataFrame,
     params: SplitParams,
-) -> Split:
-    """Return ``params.folds`` folds whose sides are functions of (seed, dataset, id)."""
-    group = pl.coalesce(s.PROMPT_ID, s.IMAGE)
-    grouped = images.select(s.DATASET, s.IMAGE, group.alias(s.PROMPT_ID))
-    prompts = grouped.get_column(s.PROMPT_ID).unique().sort()
-    prompt_sides = hash_sides(name, "prompt", prompts, params).rename({"id": s.PROMPT_ID})
+    cache: PartCache | None = None,
+) -> Sides:
+    """Return ``params.folds`` folds whose sides are functions of (seed, dataset, id).
+
+    `keys` are the groups that each image belongs to (`pamela.groups`).
+    """
     user_ids = users.get_column(s.USER).unique().sort()
-    user_sides = hash_sides(name, "user", user_ids, params).rename({"id": s.USER})
-    image_sides = grouped.join(prompt_sides, on=s.PROMPT_ID).drop(s.PROMPT_ID)
-    parts = pl.DataFrame(
-        [(user, image, part) for (user, image), part in PART_OF.items()],
-        schema=[USER_SIDE, IMAGE_SIDE, s.PART],
-        orient="row",
+    user_sides = _drawn(name, "user", user_ids, params, cache).rename({"id": s.USER})
+    image_sides = _image_sides(name, keys, params, cache)
+    return _sorted(name, False, params.folds, user_sides, image_sides)
+
+
+def _drawn(
+    name: str, kind: str, ids: pl.Series, params: SplitParams, cache: PartCache | None
+) -> pl.DataFrame:
+    """Return `hash_sides`, which takes a second for some 100,000 ids, from the cache if there."""
+    if cache is None:
+        return hash_sides(name, kind, ids, params)
+    known = parts.frame_sha256(ids.to_frame("id"))
+    code = parts.code_version(sys.modules[__name__])
+    entry = cache.obtain(
+        parts.key_of("sides", name, kind, params.model_dump(), known, code),
+        lambda folder: write_parquet(folder / "sides.parquet", hash_sides(name, kind, ids, params)),
     )
-    rows = (
-        ratings.join(user_sides.rename({SIDE: USER_SIDE}), on=s.USER)
-        .join(image_sides.drop(s.DATASET).rename({SIDE: IMAGE_SIDE}), on=[s.IMAGE, s.FOLD])
-        .join(parts, on=[USER_SIDE, IMAGE_SIDE])
+    return read_parquet(entry / "sides.parquet")
+
+
+def _image_sides(
+    name: str, keys: pl.DataFrame, params: SplitParams, cache: PartCache | None = None
+) -> pl.DataFrame:
+    """Return (image_id, fold, side): unused where an image's groups lie on different sides."""
+    drawn = _drawn(name, "prompt", keys.get_column(groups.KEY).unique().sort(), params, cache)
+    sides = keys.join(drawn.rename({"id": groups.KEY}), on=groups.KEY).drop(groups.KEY)
+    tied = sides.filter(pl.struct(s.IMAGE, s.FOLD).is_duplicated())
+    if not tied.height:
+        return sides
+    agree = pl.col(SIDE).n_unique() == 1
+    settled = tied.group_by(s.IMAGE, s.FOLD).agg(
+        pl.when(agree).then(pl.col(SIDE).first()).otherwise(pl.lit(s.UNUSED))
     )
-    user_sides = user_sides.with_columns(pl.lit(name).alias(s.DATASET))
-    return _sorted(name, False, user_sides, image_sides, rows)
+    alone = sides.join(tied, on=[s.IMAGE, s.FOLD], how="anti")
+    return pl.concat([alone, settled])
 
 
 def hash_sides(
@@ -144,72 +166,67 @@ def hash_sides(
     puts it on the validation side with probability ``val_share``. `kind` (user or prompt) keeps a
     user and a prompt of the same name apart.
     """
-    keys = pl.Series("id", ids, dtype=pl.String)
-    folds = pl.DataFrame({s.FOLD: range(params.folds)}, schema={s.FOLD: pl.Int64})
+    keys = pl.Series("id", ids, dtype=pl.String).to_list()
     stem = f"{params.seed}/{dataset}/{kind}"
-    home = [stable_hash(f"{stem}/{key}") % params.folds for key in keys]
-    draws = [
-        stable_hash(f"{stem}/val{f}/{key}") / 2**64 for key in keys for f in range(params.folds)
-    ]
-    return (
-        pl.DataFrame({"id": keys, "_home": pl.Series(home, dtype=pl.Int64)})
-        .join(folds, how="cross", maintain_order="left_right")
-        .with_columns(_draw=pl.Series(draws, dtype=pl.Float64))
-        .select(
-            "id",
-            s.FOLD,
-            pl.when(pl.col("_home") == pl.col(s.FOLD))
+    home = (stable_hashes(f"{stem}/", keys) % np.uint64(params.folds)).astype(np.int64)
+    draws = [stable_hashes(f"{stem}/val{fold}/", keys) for fold in range(params.folds)]
+    return pl.concat(
+        pl.DataFrame({"id": keys, "_home": home, "_draw": draw / 2**64}).select(
+            pl.col("id").cast(pl.String),
+            pl.lit(fold, pl.Int64).alias(s.FOLD),
+            pl.when(pl.col("_home") == fold)
             .then(pl.lit(TEST))
             .when(pl.col("_draw") < params.val_share)
             .then(pl.lit(VAL))
             .otherwise(pl.lit(s.TRAIN))
             .alias(SIDE),
         )
+        for fold, draw in enumerate(draws)
     )
 
 
-def stable_hash(text: str) -> int:
-    """Return 64 bits of BLAKE2b of `text`: the same on every machine and in every version."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+def stable_hashes(prefix: str, keys: Iterable[str]) -> npt.NDArray[np.uint64]:
+    """Return 64 bits of BLAKE2b of ``prefix + key``: the same everywhere and in every version."""
+    start = hashlib.blake2b(prefix.encode(), digest_size=8)
+    digests: list[bytes] = []
+    for key in keys:
+        one = start.copy()
+        one.update(key.encode())
+        digests.append(one.digest())
+    return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
 
 
 # --- a release's own splits -----------------------------------------------------------------------
-def split_as_released(
+def sides_as_released(
     name: str,
-    ratings: pl.DataFrame,
     users: pl.DataFrame,
     images: pl.DataFrame,
-    params: SplitParams,
-) -> Split:
-    """Return the release's parts as they are, as one fold.
+    released: Mapping[str, pl.DataFrame],
+) -> Sides:
+    """Return the sides that follow from the release's parts, as one fold.
 
-    Rows without a part (a batch's) are trained on where both their user and their image are
-    training ones or new, and held back otherwise. `params` does not matter here.
+    Who and what only later rows (a batch's) name is a training user or image.
+
+    Parameters
+    ----------
+    released : by user_id and by image_id, the parts (split) that the release's rows put it in.
     """
     part = pl.col(s.SPLIT)
-    released = ratings.drop_nulls(s.SPLIT)
     known = part.is_in([s.TRAIN, s.VAL_SEEN, s.TEST_SEEN]).any()
-    trained = part.is_in([s.TRAIN, s.CONTEXT_UNSEEN]).any()
     tested_users = part.is_in([s.TEST_UNSEEN, s.CONTEXT_UNSEEN]).any()
-    tested_images = part.is_in([s.TEST_SEEN, s.TEST_UNSEEN]).any()
-    user_sides = users.join(
-        released.group_by(s.USER).agg(_side(known, tested_users)), on=s.USER, how="left"
-    )
-    image_sides = images.join(
-        released.group_by(s.IMAGE).agg(_side(trained, tested_images)), on=s.IMAGE, how="left"
-    )
-    fold = pl.lit(0, pl.Int64).alias(s.FOLD)
-    new = pl.col(SIDE).fill_null(s.TRAIN)
-    user_sides = user_sides.select(s.DATASET, fold, s.USER, new)
-    image_sides = image_sides.select(s.DATASET, fold, s.IMAGE, new)
-    both_train = (pl.col(USER_SIDE) == s.TRAIN) & (pl.col(IMAGE_SIDE) == s.TRAIN)
-    later = pl.when(both_train).then(pl.lit(s.TRAIN)).otherwise(pl.lit(s.HELD_BACK))
-    rows = (
-        ratings.join(user_sides.select(s.USER, pl.col(SIDE).alias(USER_SIDE)), on=s.USER)
-        .join(image_sides.select(s.IMAGE, pl.col(SIDE).alias(IMAGE_SIDE)), on=s.IMAGE)
-        .with_columns(fold, pl.coalesce(part, later).alias(s.PART))
-    )
-    return _sorted(name, True, user_sides, image_sides, rows)
+    of_users = released[s.USER].group_by(s.USER).agg(_side(known, tested_users))
+    of_images = released_image_sides(released[s.IMAGE])
+    fold, side = pl.lit(0, pl.Int64).alias(s.FOLD), pl.col(SIDE).fill_null(s.TRAIN)
+    user_sides = users.join(of_users, on=s.USER, how="left").select(s.USER, fold, side)
+    image_sides = images.join(of_images, on=s.IMAGE, how="left").select(s.IMAGE, fold, side)
+    return _sorted(name, True, 1, user_sides, image_sides)
+
+
+def released_image_sides(released: pl.DataFrame) -> pl.DataFrame:
+    """Return (image_id, side) of the images of a release's rows (image_id, split)."""
+    trained = pl.col(s.SPLIT).is_in([s.TRAIN, s.CONTEXT_UNSEEN]).any()
+    tested = pl.col(s.SPLIT).is_in([s.TEST_SEEN, s.TEST_UNSEEN]).any()
+    return released.group_by(s.IMAGE).agg(_side(trained, tested))
 
 
 def _side(train: pl.Expr, test: pl.Expr) -> pl.Expr:
@@ -218,38 +235,12 @@ def _side(train: pl.Expr, test: pl.Expr) -> pl.Expr:
     return side.otherwise(pl.lit(VAL)).alias(SIDE)
 
 
-# --- what is common -------------------------------------------------------------------------------
-def _sorted(
-    name: str, own: bool, users: pl.DataFrame, images: pl.DataFrame, rows: pl.DataFrame
-) -> Split:
-    return Split(
+def _sorted(name: str, own: bool, folds: int, users: pl.DataFrame, images: pl.DataFrame) -> Sides:
+    dataset = pl.lit(name).alias(s.DATASET)
+    return Sides(
         name,
         own,
-        users.select(s.DATASET, s.FOLD, s.USER, SIDE).sort(s.FOLD, s.USER),
-        images.select(s.DATASET, s.FOLD, s.IMAGE, SIDE).sort(s.FOLD, s.IMAGE),
-        rows.select(COLUMNS).sort(s.FOLD, *ORDER),
+        folds,
+        users.select(dataset, s.FOLD, s.USER, SIDE).sort(s.FOLD, s.USER),
+        images.select(dataset, s.FOLD, s.IMAGE, SIDE).sort(s.FOLD, s.IMAGE),
     )
-
-
-def _require_parts(split: Split) -> None:
-    """Raise if a fold has nothing to train on or nothing to test on.
-
-    A release may leave out one of its test parts, as its splits are not ours to mend.
-    """
-    tests = [(s.TEST_SEEN, s.TEST_UNSEEN)] if split.own else [(s.TEST_SEEN,), (s.TEST_UNSEEN,)]
-    needs: list[tuple[str, ...]] = [(s.TRAIN,), *tests]
-    per_fold = split.ratings.group_by(s.FOLD).agg(pl.col(s.PART).unique()).sort(s.FOLD)
-    for fold, parts in per_fold.iter_rows():
-        for anyone in needs:
-            if not set(anyone) & set(parts):
-                users = split.users.get_column(s.USER).n_unique()
-                images = split.images.get_column(s.IMAGE).n_unique()
-                advice = (
-                    "the release's own splits leave it out"
-                    if split.own
-                    else "bring more users or images, lower split.folds or change split.seed"
-                )
-                raise PamelaError(
-                    f"{split.name}: part {' and '.join(anyone)} of fold {fold} is empty "
-                    f"({users:,} users, {images:,} images); {advice}"
-                )

@@ -25,6 +25,15 @@ from pamela.params import first_fault
 
 ROW: Final = "_row"  # 0-based row of the table that was checked
 RULE: Final = "rule"
+FAILURES: Final = pl.Schema({ROW: pl.Int64(), RULE: pl.String()})
+OF_VALUES: Final = "expect_column_values_"
+OF_HEIGHT: Final = "expect_table_row_count_"
+# Those of values that a chunk cannot answer for the whole column.
+WHOLE_COLUMN: Final = (
+    "expect_column_values_to_be_unique",
+    "expect_column_values_to_be_increasing",
+    "expect_column_values_to_be_decreasing",
+)
 
 
 class Meta(BaseModel):
@@ -106,29 +115,97 @@ def run_suite(suite: Suite, frame: pl.DataFrame, parameters: Mapping[str, float]
     PamelaError
         If an expectation cannot be evaluated (an unknown type, a column that is not there).
     """
-    results = _validate(suite, frame.select(suite.columns).with_row_index(ROW), parameters)
+    if not suite.expectations:
+        return Outcome(pl.DataFrame(schema=FAILURES), [])
+    results = _validate(suite, frame, parameters)
     failures: list[pl.DataFrame] = []
     records: list[dict[str, Any]] = []
     for expectation, result in zip(suite.expectations, results, strict=True):
         _reject_exception(suite, expectation, result.exception_info)
-        rows = [index[ROW] for index in result.result.get("unexpected_index_list") or []]
-        records.append(
-            {
-                "type": expectation.type,
-                "column": expectation.kwargs.get("column"),
-                **expectation.meta.model_dump(),
-                "success": bool(result.success),
-                "failed": len(rows),
-            }
-        )
+        rows = result.result.get("unexpected_index_list") or []
+        records.append(_record(expectation, len(rows), bool(result.success)))
         if expectation.meta.severity == "row":
             failures.append(
-                pl.DataFrame({ROW: rows}, schema={ROW: pl.UInt32}).with_columns(
+                pl.DataFrame({ROW: rows}, schema={ROW: pl.Int64}).with_columns(
                     pl.lit(expectation.meta.rule).alias(RULE)
                 )
             )
-    schema = {ROW: pl.UInt32, RULE: pl.String}
-    return Outcome(pl.concat([pl.DataFrame(schema=schema), *failures]), records)
+    return Outcome(pl.concat([pl.DataFrame(schema=FAILURES), *failures]), records)
+
+
+class SuiteRun:
+    """Holds a table to a suite chunk by chunk, so that the table need not fit into memory.
+
+    Rows are numbered through. What a suite asks of the table as a whole (its number of rows) is
+    judged at the end. ``height`` is the number of rows so far.
+
+    Raises
+    ------
+    PamelaError
+        If an expectation looks at all values of a column together: chunks cannot answer that.
+    """
+
+    def __init__(self, suite: Suite, parameters: Mapping[str, float]) -> None:
+        for expectation in suite.expectations:
+            if not (_of_rows(expectation) or expectation.type.startswith(OF_HEIGHT)):
+                raise PamelaError(
+                    f"expectations/{suite.name}.json: {expectation.type} looks at all rows "
+                    "together, and this table is judged in pieces; use a rule about single rows"
+                )
+        self._suite, self._parameters = suite, parameters
+        self._rows = _only(suite, [e for e in suite.expectations if _of_rows(e)])
+        self._whole = _only(suite, [e for e in suite.expectations if not _of_rows(e)])
+        self._failures: list[pl.DataFrame] = [pl.DataFrame(schema=FAILURES)]
+        self._failed = [0] * len(self._rows.expectations)
+        self.height = 0
+
+    def add(self, chunk: pl.DataFrame) -> pl.DataFrame:
+        """Judge the next rows; return their failures (_row, rule), in the order of the suite."""
+        outcome = run_suite(self._rows, chunk, self._parameters)
+        for position, record in enumerate(outcome.expectations):
+            self._failed[position] += record["failed"]
+        failures = outcome.failures.with_columns(pl.col(ROW) + self.height)
+        self.height += chunk.height
+        self._failures.append(failures)
+        return failures
+
+    def finish(self) -> Outcome:
+        """Return what the suite said of all rows."""
+        rows = pl.DataFrame({"_n": pl.int_range(self.height, eager=True)})
+        whole = iter(run_suite(self._whole, rows, self._parameters).expectations)
+        failed = iter(self._failed)
+        records = [
+            _record(e, next(failed)) if _of_rows(e) else next(whole)
+            for e in self._suite.expectations
+        ]
+        return Outcome(pl.concat(self._failures), records)
+
+
+def _of_rows(expectation: Expectation) -> bool:
+    """Tell whether an expectation judges each value of a column by itself."""
+    return expectation.type.startswith(OF_VALUES) and expectation.type not in WHOLE_COLUMN
+
+
+def _only(suite: Suite, expectations: list[Expectation]) -> Suite:
+    return suite.model_copy(update={"expectations": expectations})
+
+
+def merge_records(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what a suite said of two tables as what it says of both."""
+    return [
+        {**a, "success": a["success"] and b["success"], "failed": a["failed"] + b["failed"]}
+        for a, b in zip(one, other, strict=True)
+    ]
+
+
+def _record(expectation: Expectation, failed: int, success: bool | None = None) -> dict[str, Any]:
+    return {
+        "type": expectation.type,
+        "column": expectation.kwargs.get("column"),
+        **expectation.meta.model_dump(),
+        "success": failed == 0 if success is None else success,
+        "failed": failed,
+    }
 
 
 @cache
@@ -155,13 +232,13 @@ def _validate(suite: Suite, frame: pl.DataFrame, parameters: Mapping[str, float]
                 type=expectation.type, kwargs=dict(expectation.kwargs), meta={"position": position}
             )
         )
-    report = definition.get_batch({"dataframe": frame.to_pandas()}).validate(
+    seen = frame.select(suite.columns) if suite.columns else frame
+    report = definition.get_batch({"dataframe": seen.to_pandas()}).validate(
         expected,
         expectation_parameters=dict(parameters),
         result_format={
             "result_format": "COMPLETE",
-            "unexpected_index_column_names": [ROW],
-            "return_unexpected_index_query": False,
+            "return_unexpected_index_query": False,  # rows are known by their number
         },
     )
     return sorted(report.results, key=lambda r: int(r.expectation_config.meta["position"]))

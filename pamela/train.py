@@ -102,12 +102,21 @@ def fit(project: Project, params: TrainParams, model_name: str, fold_number: int
                 "model": model_name,
                 "fold": fold_number,
                 "seed": params.seed,
-                "rows": {part: len(fold[part]) for part in (s.TRAIN, s.VAL_SEEN, s.VAL_UNSEEN)},
+                "rows": _rows(fold),
                 "chosen": model.chosen,
             },
         )
     shutil.rmtree(workdir, ignore_errors=True)
     return Fitted(model_name, fold_number, folder, seconds)
+
+
+def _rows(fold: Fold) -> dict[str, int]:
+    """Return the rows to learn from by part, and those held out because another dataset tests
+    on their picture (only where there are any).
+    """
+    rows = {part: len(fold[part]) for part in (s.TRAIN, s.VAL_SEEN, s.VAL_UNSEEN)}
+    elsewhere = len(fold[s.HELD_OUT_ELSEWHERE])
+    return {**rows, s.HELD_OUT_ELSEWHERE: elsewhere} if elsewhere else rows
 
 
 def work_folder(project: Project, params: TrainParams, model_name: str, fold: Fold) -> Path:

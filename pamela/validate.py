@@ -7,9 +7,9 @@ Run by ``python -m flows.validate``. A row that breaks a rule goes to
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Final
 
 import polars as pl
@@ -18,68 +18,39 @@ from pamela import pictures
 from pamela import schema as s
 from pamela.errors import PamelaError
 from pamela.io import atomic_folder, read_json, read_parquet, write_json, write_parquet
+from pamela.judging import REPEATS
+from pamela.parts import PartCache, read_parts, write_parts
 from pamela.project import Project
-from pamela.suites import ROW, RULE, Outcome, Suite, load_suite, run_suite
+from pamela.suites import RULE, Suite, load_suite
+from pamela.verdicts import (
+    ORIGIN,
+    RULES,
+    Verdict,
+    Verdicts,
+    judge_ratings,
+    judge_table,
+    law_of,
+    picture_states,
+)
 
-RULES: Final = "rules"  # all the rules that a row breaks; `rule` is the first
+__all__ = ["ORIGIN", "RULE", "RULES", "TABLES", "Verdict", "Verdicts", "judge_dataset"]
+
 TABLES: Final = ("ratings", "users", "images")
-ORIGIN: Final = (s.SOURCE_FILE, s.SOURCE_ROW)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One table of one dataset, divided.
-
-    Attributes
-    ----------
-    kept : the rows that broke no rule, in their order.
-    quarantined : the others, led by the columns rule, rules, source_file and source_row.
-    expectations : what each expectation said (`pamela.suites.Outcome`).
-    """
-
-    kept: pl.DataFrame
-    quarantined: pl.DataFrame
-    expectations: list[dict[str, Any]]
-
-    @property
-    def rows_in(self) -> int:
-        """Rows before the division."""
-        return self.kept.height + self.quarantined.height
-
-    @property
-    def share(self) -> float:
-        """Share of the rows that is quarantined."""
-        return self.quarantined.height / max(self.rows_in, 1)
-
-    @property
-    def by_rule(self) -> dict[str, int]:
-        """Quarantined rows by the first rule they break, most frequent first."""
-        counts = self.quarantined.group_by(RULE).len().sort(["len", RULE], descending=[True, False])
-        return dict(counts.iter_rows())
-
-    def summary(self) -> dict[str, Any]:
-        """Return the counts for ``reports/validation.json``."""
-        return {
-            "rows_in": self.rows_in,
-            "rows_kept": self.kept.height,
-            "rows_quarantined": self.quarantined.height,
-            "quarantined": self.by_rule,
-        }
-
-
-Verdicts = dict[str, Verdict]  # by table
+SUITES: Final = (*TABLES, REPEATS)  # repeats: ratings held against each other
+KEYS: Final = {"users": s.USER, "images": s.IMAGE}
 
 
 def load_suites(project: Project) -> dict[str, Suite]:
     """Read the suite of every table."""
-    return {table: load_suite(project.expectations, table) for table in TABLES}
+    return {name: load_suite(project.expectations, name) for name in SUITES}
 
 
 def decode_pictures(project: Project) -> pl.DataFrame:
     """Return (sha256, decodes) of every picture of the datasets that ship pictures."""
     shipped = [name for name, meta in _datasets(project).items() if meta["has_images"]]
     images = read_parquet(project.tables / "images.parquet")
-    return pictures.decode_files(images.filter(pl.col(s.DATASET).is_in(shipped)), project.root)
+    images = images.filter(pl.col(s.DATASET).is_in(shipped))
+    return pictures.decode_files(images, project.root, project.picture_cache)
 
 
 def _datasets(project: Project) -> dict[str, dict[str, Any]]:
@@ -93,97 +64,58 @@ def dataset_names(project: Project) -> list[str]:
 
 
 def judge_dataset(
-    project: Project, name: str, decoded: pl.DataFrame, suites: Mapping[str, Suite]
-) -> Verdicts:
-    """Judge the three tables of dataset `name` as ingested; see `judge`."""
-    meta = _datasets(project)[name]
-    own = pl.col(s.DATASET) == name
-    tables = {t: read_parquet(project.tables / f"{t}.parquet").filter(own) for t in TABLES}
-    sources = read_parquet(project.tables / "sources.parquet").filter(own).drop(s.DATASET)
-    for table, key in (("users", s.USER), ("images", s.IMAGE)):
-        origin = sources.filter(pl.col("table") == table).drop("table").rename({"id": key})
-        tables[table] = tables[table].join(origin, on=key, how="left", maintain_order="left")
-    return judge(name, tables, decoded, suites, meta["scale"], has_images=meta["has_images"])
-
-
-def judge(
+    project: Project,
     name: str,
-    tables: Mapping[str, pl.DataFrame],
     decoded: pl.DataFrame,
     suites: Mapping[str, Suite],
-    scale: Sequence[float],
-    *,
-    has_images: bool,
+    latest: dt.date | None = None,
 ) -> Verdicts:
-    """Divide the tables of one dataset into rows kept and rows quarantined.
+    """Judge the three tables of dataset `name` as ingested.
 
     Parameters
     ----------
-    name : the dataset.
-    tables : ratings, users and images, each with source_file and source_row.
     decoded : DataFrame (sha256, decodes) of the pictures.
-    suites : what is expected of each table; one without a suite is not divided.
-    scale : lowest and highest rating.
-    has_images : whether the dataset ships pictures; if not, none is looked for.
+    suites : what is expected (`load_suites`).
+    latest : ``validate.latest_rated_at``: a rating after that day is faulty; None is the time of
+        the run.
 
     Raises
     ------
     PamelaError
         If a structural expectation fails.
     """
-    images = _with_picture_state(tables["images"], decoded, has_images=has_images)
-    states = images.select(
-        s.IMAGE, "image_present", "image_decodes", pl.lit(True).alias("image_known")
+    meta = _datasets(project)[name]
+    users, images = (_with_origin(project, name, table) for table in ("users", "images"))
+    images = picture_states(images, decoded, has_images=meta["has_images"])
+    judged = {
+        table: judge_table(name, table, frame, suites[table])
+        for table, frame in (("users", users), ("images", images))
+    }
+    found = [p for p in read_parts(project.tables / "ratings.parquet") if p.dataset == name]
+    law = law_of(images, suites, meta["scale"], latest)
+    ratings = judge_ratings(name, found, law, verdict_cache(project))
+    return {"ratings": ratings, **judged}
+
+
+def _with_origin(project: Project, name: str, table: str) -> pl.DataFrame:
+    """Return the users or images of a dataset with source_file and source_row."""
+    own, key = pl.col(s.DATASET) == name, KEYS[table]
+    origin = read_parquet(project.tables / "sources.parquet").filter(own, table=table)
+    return (
+        read_parquet(project.tables / f"{table}.parquet")
+        .filter(own)
+        .join(
+            origin.drop(s.DATASET, "table").rename({"id": key}),
+            on=key,
+            how="left",
+            maintain_order="left",
+        )
     )
-    ratings = (
-        tables["ratings"]
-        .join(states.unique(s.IMAGE), on=s.IMAGE, how="left", maintain_order="left")
-        .with_columns(pl.col("image_known").fill_null(False))
-    )
-    judged = {**tables, "ratings": ratings, "images": images}
-    parameters = {"scale_low": float(scale[0]), "scale_high": float(scale[1])}
-    verdicts: Verdicts = {}
-    for table, suite in suites.items():
-        outcome = run_suite(suite, judged[table], parameters)
-        _reject_structural(name, table, outcome)
-        verdicts[table] = _divide(tables[table], outcome)
-    return verdicts
 
 
-def _with_picture_state(
-    images: pl.DataFrame, decoded: pl.DataFrame, *, has_images: bool
-) -> pl.DataFrame:
-    """Add image_present and image_decodes; both are null, thus no fault, where not applicable."""
-    if not has_images:
-        nothing = pl.lit(None, pl.Boolean)
-        return images.with_columns(image_present=nothing, image_decodes=nothing)
-    return images.join(
-        decoded.rename({"decodes": "image_decodes"}), on=s.SHA256, how="left", maintain_order="left"
-    ).with_columns(image_present=pl.col(s.SHA256).is_not_null())
-
-
-def _reject_structural(name: str, table: str, outcome: Outcome) -> None:
-    for record in outcome.expectations:
-        if record["severity"] == "structural" and not record["success"]:
-            raise PamelaError(
-                f"{name}: {record['says']} (rule {record['rule']} of expectations/{table}.json, "
-                f"{record['failed']} rows); correct the dataset and run `dvc repro`"
-            )
-
-
-def _divide(table: pl.DataFrame, outcome: Outcome) -> Verdict:
-    """Divide `table` by the outcome; a row that breaks several rules counts under the first."""
-    broken = outcome.failures.group_by(ROW, maintain_order=True).agg(
-        pl.col(RULE).first(), pl.col(RULE).alias(RULES)
-    )
-    marked = table.with_row_index(ROW).join(broken, on=ROW, how="left", maintain_order="left")
-    bad = marked.filter(pl.col(RULE).is_not_null()).drop(ROW)
-    kept = marked.filter(pl.col(RULE).is_null()).select(table.columns)
-    lead = [RULE, RULES, *ORIGIN]
-    quarantined = bad.select(*lead, pl.exclude(lead))
-    if kept.height + quarantined.height != table.height:
-        raise AssertionError(f"{table.height} rows in, {kept.height} + {quarantined.height} out")
-    return Verdict(kept, quarantined, outcome.expectations)
+def verdict_cache(project: Project) -> PartCache:
+    """Return where verdicts on unchanged parts are kept."""
+    return PartCache(project.part_cache / "validate")
 
 
 def counts(name: str, verdicts: Verdicts) -> str:
@@ -193,7 +125,7 @@ def counts(name: str, verdicts: Verdicts) -> str:
         rules = ", ".join(f"{rule} {n:,}" for rule, n in verdict.by_rule.items())
         tail = f" ({rules})" if rules else ""
         lines.append(
-            f"{name} {table}: {verdict.rows_in:,} in, {verdict.kept.height:,} kept, "
+            f"{name} {table}: {verdict.rows_in:,} in, {verdict.rows_kept:,} kept, "
             f"{verdict.quarantined.height:,} quarantined{tail}"
         )
     return "\n".join(lines)
@@ -249,18 +181,17 @@ def write_validated(project: Project, verdicts: Mapping[str, Verdicts], max_shar
     for name in _too_faulty(verdicts, max_share):
         raise PamelaError(_why_too_faulty(project, name, verdicts[name]["ratings"], max_share))
     for name, tables in verdicts.items():
-        if not tables["ratings"].kept.height:
+        if not tables["ratings"].rows_kept:
             raise PamelaError(
                 f"{name}: no rating is left after quarantine; see {_where(project, name)}"
             )
     with atomic_folder(project.validated) as folder:
-        for table in TABLES:
-            kept = [_canonical(table, verdicts[name][table].kept) for name in verdicts]
-            write_parquet(folder / f"{table}.parquet", pl.concat(kept))
-
-
-def _canonical(table: str, frame: pl.DataFrame) -> pl.DataFrame:
-    return frame if table == "ratings" else frame.drop(ORIGIN)
+        for table in ("users", "images"):
+            kept = [verdicts[name][table].kept.drop(ORIGIN) for name in verdicts]
+            write_parquet(folder / f"{table}.parquet", pl.concat(kept).collect())
+        files = [file for name in verdicts for file in verdicts[name]["ratings"].files]
+        write_parts(folder / "ratings.parquet", files)
+    verdict_cache(project).prune()
 
 
 def _where(project: Project, name: str) -> str:

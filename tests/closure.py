@@ -9,7 +9,12 @@ from pathlib import Path
 PACKAGES = ("pamela", "flows", "benchmarks")
 CODE_MARK = "# code (python -m tests.closure)"
 # What a module reads beside its code: no import shows it.
-DATA_OF = {"pamela/report.py": "pamela/templates"}
+TEMPLATES = "pamela/templates"
+SHARED_TEMPLATES = (f"{TEMPLATES}/macros.html.j2", f"{TEMPLATES}/style.css.j2")
+DATA_OF = {
+    "pamela/report.py": (f"{TEMPLATES}/report.html.j2", *SHARED_TEMPLATES),
+    "pamela/data_docs/page.py": (f"{TEMPLATES}/data.html.j2", *SHARED_TEMPLATES),
+}
 # Modules chosen by name at run time, as "package.module:Class" text in the source.
 _DYNAMIC = re.compile(r"^(pamela(?:\.\w+)+):\w+$")
 
@@ -83,7 +88,7 @@ def import_closure(root: Path, module: str) -> set[str]:
 def code_deps(root: Path, module: str) -> list[str]:
     """Return the closure as dvc.yaml lists it: single modules, and subpackages as folders."""
     closure = import_closure(root, module)
-    data = {folder for path, folder in DATA_OF.items() if path in closure}
+    data = {name for path, names in DATA_OF.items() if path in closure for name in names}
     return sorted({"/".join(path.split("/")[:2]) for path in closure} | data)
 
 

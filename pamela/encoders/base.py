@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from pamela.decoding import Picture
 from pamela.errors import PamelaError
 
+__all__ = ["Encoder", "FloatArray", "Picture", "resolve_device"]
+
 FloatArray: TypeAlias = npt.NDArray[np.float32]
-Picture: TypeAlias = Path | Image.Image | npt.NDArray[np.uint8]
 
 EMBEDDED = "embedded"
 PRECOMPUTED = "precomputed"

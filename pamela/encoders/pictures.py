@@ -1,4 +1,4 @@
-"""Pictures from files, PIL or arrays as upright RGB; an error names the undecodable one."""
+"""Pictures on their way to an encoder: decoded in threads, ahead of it (`pamela.decoding`)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
-from pamela.encoders.base import Picture
-from pamela.errors import PamelaError
+from pamela.decoding import Picture, open_rgb
 
 T = TypeVar("T")
 BATCHES_AHEAD = 3  # decoded batches that may wait for the encoder
@@ -24,52 +23,6 @@ def name_of(picture: Picture, position: int) -> str:
     return str(picture) if isinstance(picture, Path) else f"image {position}"
 
 
-def open_rgb(picture: Picture, name: str) -> Image.Image:
-    """Return `picture` as an RGB image: EXIF orientation applied, transparency on white.
-
-    Raises
-    ------
-    PamelaError
-        If it is missing, does not decode, or is an array of another shape or type.
-    """
-    try:
-        if isinstance(picture, Path):
-            with Image.open(picture) as opened:
-                return to_rgb(opened)
-        if isinstance(picture, Image.Image):
-            return to_rgb(picture)
-        return to_rgb(_from_array(picture, name))
-    except FileNotFoundError:
-        raise PamelaError(f"{name}: no such image file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PamelaError(f"{name}: does not decode as an image ({reason})") from None
-
-
-def _from_array(array: np.ndarray, name: str) -> Image.Image:
-    channels_ok = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
-    if array.dtype != np.uint8 or not channels_ok or 0 in array.shape:
-        raise PamelaError(
-            f"{name}: an array of {array.dtype} {array.shape}; expected uint8 (height, width, 3)"
-        )
-    return Image.fromarray(np.ascontiguousarray(array))
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return an opened image as RGB, decoded and upright."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode == "RGB":
-        image.load()
-        return image
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return _narrow(image).convert("RGB")
-    if image.has_transparency_data:
-        layered = image.convert("RGBA")
-        white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, layered).convert("RGB")
-    return image.convert("RGB")
-
-
 def to_square(image: Image.Image, side: int) -> npt.NDArray[np.uint8]:
     """Return an RGB picture as uint8 (side, side, 3), squashed with a bicubic filter.
 
@@ -78,13 +31,6 @@ def to_square(image: Image.Image, side: int) -> npt.NDArray[np.uint8]:
     if image.size != (side, side):
         image = image.resize((side, side), Image.Resampling.BICUBIC)
     return np.array(image)
-
-
-def _narrow(image: Image.Image) -> Image.Image:
-    """Map 16-bit grey to 8 bits (Pillow's own conversion clips instead of scaling)."""
-    values = np.asarray(image, dtype=np.float64)
-    top = 255.0 if values.max(initial=0.0) <= 255.0 else 65535.0
-    return Image.fromarray((np.clip(values / top, 0.0, 1.0) * 255).round().astype(np.uint8))
 
 
 def decode_batches(

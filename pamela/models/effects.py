@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pamela.data import IntArray, Pairs
-from pamela.models.encoding import Array, canonical
+from pamela.models.encoding import Array, Datasets, canonical
 
 SWEEPS = 20
 SMALLEST = 1e-4  # floor of a variance, so that constant raters divide nothing by zero
@@ -60,6 +60,41 @@ def fit_effects(pairs: Pairs, people: int) -> Effects:
         between = max(float(np.mean(bias[rated] ** 2 + posterior)), SMALLEST)
         shrink = noise / between
     return Effects(items, mean, item_count, bias, between, noise)
+
+
+@dataclass(frozen=True)
+class PictureMeans:
+    """What the raters of each picture think on the whole, and how surely that is known.
+
+    Attributes
+    ----------
+    items : int64 array (m,), rows of the rated pictures, sorted.
+    mean : array (m,), mean rating with the users' biases taken off.
+    count : array (m,), ratings behind it.
+    noise : array (m,), variance of one such rating in the picture's dataset.
+    spread : array (datasets,), variance of one rating of a stranger about the picture's mean.
+    """
+
+    items: IntArray
+    mean: Array
+    count: npt.NDArray[np.int64]
+    noise: Array
+    spread: Array
+
+
+def picture_means(pairs: Pairs, people: int, datasets: Datasets) -> PictureMeans:
+    """Fit user and picture effects to each dataset apart: raters differ in care and in spread."""
+    code = datasets.code[pairs.item]
+    found = [fit_effects(pairs.take(code == one), people) for one in range(len(datasets))]
+    items = np.concatenate([one.items for one in found])
+    order = np.argsort(items)
+    return PictureMeans(
+        items[order],
+        np.concatenate([one.item_mean for one in found])[order],
+        np.concatenate([one.item_count for one in found])[order],
+        np.concatenate([np.full(len(one.items), one.noise_variance) for one in found])[order],
+        np.array([one.noise_variance + one.user_variance for one in found]),
+    )
 
 
 def within_user_correlation(pairs: Pairs, score: Array) -> float:

@@ -22,6 +22,7 @@ Array = npt.NDArray[np.float64]
 CLIP_SD = 8.0  # a standardised feature further out than this many deviations is an outlier
 LARGEST = 1e6  # a raw feature above this is not a feature
 UNKNOWN = -1
+ABSENT = -2  # the dataset has no such column: not a category, and no information
 
 
 def canonical(pairs: Pairs) -> Pairs:
@@ -129,38 +130,49 @@ class Codes:
     """Category codes of one key (one or several columns); what training did not see is unknown.
 
     A null is a category of its own: a missing style says something (photographs have none).
+
+    Attributes
+    ----------
+    absent : datasets that lack one of the columns altogether; their rows are `ABSENT`.
     """
 
     columns: tuple[str, ...]
     values: tuple[str, ...]
+    absent: tuple[str, ...] = ()
 
     @classmethod
-    def fit(cls, frame: pl.DataFrame, columns: Sequence[str]) -> Self:
+    def fit(cls, frame: pl.DataFrame, columns: Sequence[str], absent: Sequence[str] = ()) -> Self:
         """Collect the distinct values of `columns` in `frame`, sorted."""
-        keys = _key(frame, columns).unique().sort().to_list()
-        return cls(tuple(columns), tuple(keys))
+        present = frame.filter(~pl.col(s.DATASET).is_in(absent)) if absent else frame
+        keys = _key(present, columns).unique().sort().to_list()
+        return cls(tuple(columns), tuple(keys), tuple(absent))
 
     def __len__(self) -> int:
         return len(self.values)
 
     def encode(self, frame: pl.DataFrame) -> IntArray:
-        """Return the code of every row, `UNKNOWN` where training had none."""
+        """Return the code of every row, `UNKNOWN` where training had none, or `ABSENT`."""
         table = pl.DataFrame(
             {"_key": list(self.values), "_code": np.arange(len(self.values))},
             schema={"_key": pl.String, "_code": pl.Int64},
         )
         keys = _key(frame, self.columns).rename("_key").to_frame()
         found = keys.join(table, on="_key", how="left", maintain_order="left")["_code"]
-        return found.fill_null(UNKNOWN).to_numpy().astype(np.int64)
+        codes = found.fill_null(UNKNOWN).to_numpy().astype(np.int64)
+        if not self.absent:
+            return codes
+        lacks = frame[s.DATASET].is_in(self.absent).to_numpy()
+        return np.where(lacks, ABSENT, codes)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able form."""
-        return {"columns": list(self.columns), "values": list(self.values)}
+        saved = {"columns": list(self.columns), "values": list(self.values)}
+        return {**saved, "absent": list(self.absent)} if self.absent else saved
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """Rebuild from `to_json`."""
-        return cls(tuple(saved["columns"]), tuple(saved["values"]))
+        return cls(tuple(saved["columns"]), tuple(saved["values"]), tuple(saved.get("absent", ())))
 
 
 def _key(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
@@ -191,9 +203,49 @@ class UserIndex:
         return np.array([known.get(key, UNKNOWN) for key in people.keys], dtype=np.int64)
 
 
-def dataset_codes(items: Items) -> Codes:
-    """Return the codes of the datasets of `items`."""
-    return Codes.fit(items.frame, [s.DATASET])
+@dataclass(frozen=True)
+class Datasets:
+    """Which dataset each picture is of.
+
+    Attributes
+    ----------
+    names : the datasets, sorted.
+    code : int64 array (items,), place in `names`.
+    """
+
+    names: tuple[str, ...]
+    code: IntArray
+
+    @classmethod
+    def of(cls, items: Items, pairs: Pairs) -> Self:
+        """Return the datasets that `pairs` touch; pictures of others get the code 0."""
+        column = items.frame[s.DATASET].to_numpy()
+        names = np.unique(column[np.unique(pairs.item)].astype(str))
+        code = np.searchsorted(names, column.astype(str)).clip(max=max(len(names) - 1, 0))
+        code = np.where(names[code] == column, code, 0) if len(names) else np.zeros(len(column))
+        return cls(tuple(names.tolist()), code.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def rows(self, pairs: Pairs) -> IntArray:
+        """Return the number of rows of each dataset."""
+        return np.bincount(self.code[pairs.item], minlength=len(self))
+
+
+def datasets_without(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the datasets that lack one of `columns` altogether, where there are several.
+
+    Such a null says which dataset a row is of and nothing else; with one dataset it is a category
+    like any other.
+    """
+    if frame[s.DATASET].n_unique() < 2:
+        return ()
+    empty = pl.any_horizontal(
+        pl.col(c).is_null().all() if c in frame.columns else pl.lit(True) for c in columns
+    )
+    by_dataset = frame.group_by(s.DATASET).agg(_empty=empty)
+    return tuple(by_dataset.filter("_empty")[s.DATASET].sort().to_list())
 
 
 def prompt_groups(items: Items) -> IntArray:

@@ -22,10 +22,11 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 
-from pamela.data import Pairs
+from pamela.data import FloatArray, Pairs
 from pamela.models.batches import EVAL_BATCH, Regime, SlicedBatches, Tables
-from pamela.models.effects import within_user_correlation
+from pamela.models.encoding import Datasets
 from pamela.models.transformer import PreferenceTransformer
+from pamela.models.weights import mean_correlation
 
 CHECKPOINT = "last"
 LEAST_GAIN = 1e-4  # of the validation correlation that counts as better
@@ -34,7 +35,12 @@ GRADIENT_NORM = 1.0
 
 
 class RatingModule(L.LightningModule):
-    """Squared error on standardised ratings; validation by error and within-user correlation."""
+    """Squared error on standardised ratings; validation by error and within-user correlation.
+
+    Parameters
+    ----------
+    datasets : where the rows are of several: validation is then the mean over them.
+    """
 
     def __init__(
         self,
@@ -44,10 +50,11 @@ class RatingModule(L.LightningModule):
         validation: Pairs,
         steps: int,
         seed: int,
+        datasets: Datasets | None = None,
     ) -> None:
         super().__init__()
         self.network, self.regime, self.steps, self.seed = network, regime, steps, seed
-        self.tables, self.validation = tables, validation
+        self.tables, self.validation, self.datasets = tables, validation, datasets
         self._losses: list[Tensor] = []
         self._scores: list[Tensor] = []
         self.curve: list[dict[str, float]] = []
@@ -75,10 +82,14 @@ class RatingModule(L.LightningModule):
         self._losses.clear()
 
     def training_step(self, batch: tuple[Tensor, ...], _: int) -> Tensor:
-        """Return the mean squared error of a batch with some users masked."""
-        user, item, target = batch
+        """Return the mean squared error of a batch, some users masked, rows weighed if they are."""
+        user, item, target, *weight = batch
         known = (torch.rand(user.shape, device=user.device) >= self.regime.unknown_user).long()
-        loss = nn.functional.mse_loss(self(user, item, known), target)
+        rating = self(user, item, known)
+        if weight:
+            loss = torch.mean(weight[0] * (rating - target) ** 2)
+        else:
+            loss = nn.functional.mse_loss(rating, target)
         self._losses.append(loss.detach())
         return loss
 
@@ -93,7 +104,7 @@ class RatingModule(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log error and within-user correlation over the whole validation set."""
         score = torch.cat(self._scores).double().cpu().numpy()
-        correlation = within_user_correlation(self.validation, score)
+        correlation = mean_correlation(self.validation, score, self.datasets)
         loss = float(np.mean((score - self.validation.rating) ** 2))
         self.log("val_correlation", torch.tensor(correlation, dtype=torch.float64))
         train = float(torch.stack(self._losses).mean()) if self._losses else float("nan")
@@ -212,6 +223,8 @@ def train_network(
     device: str,
     listener: Callable[[int, float], None] | None = None,
     workdir: Path | None = None,
+    datasets: Datasets | None = None,
+    row_weight: FloatArray | None = None,
 ) -> pl.DataFrame:
     """Train `network` in place and leave it at its best epoch.
 
@@ -221,14 +234,20 @@ def train_network(
     device : ``auto``, ``cpu`` or ``gpu``.
     listener : told (epoch, validation correlation) after every epoch.
     workdir : keeps a checkpoint per epoch; a run that finds one there goes on from it.
+    datasets : where the rows are of several.
+    row_weight : float32 array (training rows,), factors of the loss; None: all alike.
 
     Returns
     -------
     DataFrame with ``step`` (epoch), ``train_loss``, ``val_loss``, ``val_correlation``.
     """
-    batches = SlicedBatches(_columns(train), regime.batch_size, seed=seed, epoch=lambda: 0)
+    columns = _columns(train)
+    if row_weight is not None:
+        columns = (*columns, torch.from_numpy(row_weight))
+    batches = SlicedBatches(columns, regime.batch_size, seed=seed, epoch=lambda: 0)
+    steps = len(batches) * regime.epochs
     module = RatingModule(
-        network, tables, regime, validation, steps=len(batches) * regime.epochs, seed=seed
+        network, tables, regime, validation, steps=steps, seed=seed, datasets=datasets
     )
     keep = KeepBest()
     callbacks: list[Callback] = [

@@ -4,6 +4,10 @@ The kernels compare image features, prompt features and metadata: a squared-expo
 features of unit length (the angle between them), the same on leading principal components, a
 linear kernel, and equality of metadata. Their weights, and a nugget for what no feature explains,
 maximise the evidence of the observed picture means (Rasmussen & Williams 2006, ch. 5).
+
+Where several datasets are fitted together every kernel stands once across them and once within
+each: the evidence decides how much of what one dataset teaches holds in the others (a linear model
+of coregionalisation with a shared part and one of each dataset's own).
 """
 
 from __future__ import annotations
@@ -14,12 +18,18 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve, lapack
-from scipy.optimize import minimize
 
 from pamela import schema as s
 from pamela.data import FloatArray, Items
-from pamela.models.encoding import UNKNOWN, Array, Codes, Components, sanitise, unit
+from pamela.models.encoding import (
+    ABSENT,
+    Array,
+    Codes,
+    Components,
+    datasets_without,
+    sanitise,
+    unit,
+)
 
 METADATA_KEYS: tuple[tuple[str, ...], ...] = (
     (s.TYPE,),
@@ -28,7 +38,6 @@ METADATA_KEYS: tuple[tuple[str, ...], ...] = (
     (s.TYPE, s.GROUP, s.STYLE),
 )
 MEDIAN_ROWS = 400  # rows over which a median distance is taken
-LOG_WEIGHT_RANGE = (-9.0, 3.0)  # of a weight over the variance it explains
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,8 @@ class Kernels:
     ----------
     scales : per block, the median squared distance (``rbf``, ``angle``) or the mean squared length
         (``linear``) over training pictures, so that every kernel is about 1 on the diagonal.
+    own : whether there are several datasets: a weight per block across them, then one per block
+        within each.
     """
 
     blocks: tuple[Block, ...]
@@ -75,6 +86,7 @@ class Kernels:
     codes: tuple[Codes, ...]
     dataset: Codes
     scales: tuple[float, ...]
+    own: bool = False
 
     @classmethod
     def fit(cls, items: Items, blocks: Sequence[Block], components: int) -> Self:
@@ -83,9 +95,13 @@ class Kernels:
             tuple(blocks),
             Components.fit(items.image, components),
             Components.fit(items.prompt, components),
-            tuple(Codes.fit(items.frame, key) for key in METADATA_KEYS),
+            tuple(
+                Codes.fit(items.frame, key, datasets_without(items.frame, key))
+                for key in METADATA_KEYS
+            ),
             Codes.fit(items.frame, [s.DATASET]),
             tuple(1.0 for _ in blocks),
+            own=items.frame[s.DATASET].n_unique() > 1,
         )
         inputs = unscaled.inputs(items)
         every = np.unique(np.linspace(0, len(items) - 1, MEDIAN_ROWS).astype(np.int64))
@@ -94,8 +110,15 @@ class Kernels:
         )
         return cls(
             unscaled.blocks, unscaled.image, unscaled.prompt, unscaled.codes, unscaled.dataset,
-            scales,
+            scales, unscaled.own,
         )  # fmt: skip
+
+    @property
+    def names(self) -> list[str]:
+        """What each weight belongs to."""
+        shared = ["/".join(map(str, (b.source, b.kind, b.size))) for b in self.blocks]
+        datasets = self.dataset.values if self.own else ()
+        return shared + [f"{name}/{dataset}" for dataset in datasets for name in shared]
 
     def inputs(self, items: Items) -> Inputs:
         """Return what the kernels see of `items`."""
@@ -113,27 +136,50 @@ class Kernels:
         return Inputs(tuple(values), self.dataset.encode(items.frame))
 
     def matrices(self, a: Inputs, b: Inputs) -> list[Array]:
-        """Return every block's kernel matrix (n_a, n_b)."""
-        return [self._matrix(number, a, b) for number in range(len(self.blocks))]
+        """Return the kernel matrix (n_a, n_b) of every weight."""
+        shared = [self._matrix(number, a, b) for number in range(len(self.blocks))]
+        if not self.own:
+            return shared
+        own = [np.outer(a.dataset == k, b.dataset == k) for k in range(len(self.dataset))]
+        return shared + [matrix * within for within in own for matrix in shared]
 
     def total(self, a: Inputs, b: Inputs, weights: Array, dataset_weight: float) -> Array:
         """Return the weighed sum of kernels (n_a, n_b), with the datasets' intercepts."""
-        out = dataset_weight * _equal(a.dataset, b.dataset)
-        for number, weight in enumerate(weights):
-            out += weight * self._matrix(number, a, b)
+        same = _equal(a.dataset, b.dataset)
+        out = dataset_weight * same
+        count = len(self.blocks)
+        own = self._own_weights(a, weights)
+        for number, weight in enumerate(weights[:count]):
+            across = weight if own is None else weight + own[:, number, None] * same
+            out += across * self._matrix(number, a, b)
         return out
 
     def diagonal(self, a: Inputs, weights: Array, dataset_weight: float) -> Array:
         """Return the prior variance of every picture."""
         out = np.full(len(a), dataset_weight)
+        count = len(self.blocks)
+        own = self._own_weights(a, weights)
+        if own is not None:
+            weights = weights[:count, None] + own.T
         for block, value, scale, weight in zip(
             self.blocks, a.values, self.scales, weights, strict=True
         ):
             if block.kind == "linear":
                 out += weight * np.einsum("ij,ij->i", value, value) / scale
+            elif block.kind == "equal":
+                out += weight * (value != ABSENT)
             else:
                 out += weight
         return out
+
+    def _own_weights(self, a: Inputs, weights: Array) -> Array | None:
+        """Return the weights (n_a, blocks) within each row's dataset; 0 for an unknown one."""
+        if not self.own:
+            return None
+        own = weights[len(self.blocks) :].reshape(len(self.dataset), len(self.blocks))
+        known = (a.dataset >= 0)[:, None]
+        found: Array = np.where(known, own[np.maximum(a.dataset, 0)], 0.0)
+        return found
 
     def _matrix(self, number: int, a: Inputs, b: Inputs) -> Array:
         kind, x, y = self.blocks[number].kind, a.values[number], b.values[number]
@@ -155,6 +201,7 @@ class Kernels:
             "codes": [codes.to_json() for codes in self.codes],
             "datasets": self.dataset.to_json(),
             "scales": list(self.scales),
+            **({"own": True} if self.own else {}),
         }
 
     @classmethod
@@ -167,12 +214,13 @@ class Kernels:
             tuple(Codes.from_json(codes) for codes in saved["codes"]),
             Codes.from_json(saved["datasets"]),
             tuple(saved["scales"]),
+            saved.get("own", False),
         )
 
 
 def _equal(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> Array:
     """Return 1 where codes are the same and known, else 0."""
-    return ((a[:, None] == b[None, :]) & (a[:, None] != UNKNOWN)).astype(np.float64)
+    return ((a[:, None] == b[None, :]) & (a[:, None] >= 0)).astype(np.float64)
 
 
 def _squared_distances(a: Array, b: Array) -> Array:
@@ -186,88 +234,6 @@ def _scale(block: Block, value: npt.NDArray[Any]) -> float:
     if block.kind == "linear":
         return max(float(np.mean(np.einsum("ij,ij->i", value, value))), 1e-9)
     return max(float(np.median(_squared_distances(value, value))), 1e-9)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Weights that maximise the marginal likelihood.
-
-    Attributes
-    ----------
-    weights : variance explained by each kernel.
-    nugget : variance of a picture's mean that no kernel explains.
-    log_likelihood : at the maximum.
-    """
-
-    weights: Array
-    nugget: float
-    log_likelihood: float
-
-
-def maximise_evidence(
-    kernels: Sequence[Array],
-    base: Array,
-    target: Array,
-    noise: Array,
-    *,
-    start: Evidence | None = None,
-    iterations: int = 40,
-) -> Evidence:
-    """Weigh `kernels` by type-II maximum likelihood (L-BFGS on log weights, exact gradient).
-
-    Parameters
-    ----------
-    kernels : matrices (n, n).
-    base : matrix (n, n) added with weight one (intercepts).
-    target : array (n,), centred picture means.
-    noise : array (n,), their sampling variances.
-    start : where to begin.
-    """
-    count, n = len(kernels), len(target)
-    variance = max(float(np.var(target)), 1e-6)
-    identity = np.eye(n)
-
-    def negative(log_weights: Array) -> tuple[float, Array]:
-        weights = np.exp(log_weights)
-        total = base + np.diag(noise + weights[-1])
-        for weight, kernel in zip(weights, kernels, strict=False):
-            total += weight * kernel
-        factor = cho_factor(total, lower=True, overwrite_a=True, check_finite=False)
-        alpha = cho_solve(factor, target, check_finite=False)
-        inverse = _inverse(factor[0], identity)
-        value = 0.5 * float(target @ alpha) + float(np.log(np.diag(factor[0])).sum())
-        slope = inverse - np.outer(alpha, alpha)
-        gradient = np.array(
-            [np.vdot(slope, kernel) for kernel in kernels] + [float(np.trace(slope))]
-        )
-        return value, 0.5 * weights * gradient
-
-    low, high = (np.log(variance) + bound for bound in LOG_WEIGHT_RANGE)
-    if start is None:
-        begin = np.full(count + 1, np.log(variance / (count + 1)))
-    else:
-        begin = np.log([*start.weights, start.nugget])
-    found = minimize(
-        negative,
-        np.clip(begin, low, high),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(low, high)] * (count + 1),
-        options={"maxiter": iterations, "ftol": 1e-7},
-    )
-    weights = np.exp(found.x)
-    return Evidence(weights[:-1], float(weights[-1]), -float(found.fun))
-
-
-def _inverse(lower: Array, identity: Array) -> Array:
-    """Return the inverse of a matrix from its lower Cholesky factor."""
-    inverse, info = lapack.dpotri(lower, lower=1)
-    if info != 0:
-        solved: Array = cho_solve((lower, True), identity)
-        return solved
-    strict = np.tril(inverse, -1)
-    full: Array = strict + strict.T + np.diag(np.diag(inverse))
-    return full
 
 
 def as_float32(features: FloatArray) -> FloatArray:

@@ -8,11 +8,15 @@ cross-validation on prompts and users inside train (`pamela.models.selection`).
 The model has no adaptation: a `context` is ignored, and an unseen user is predicted from
 demographics. Training rows are put in an order of their own first, so that the order in which they
 come changes nothing.
+
+Several datasets share one network, which is told the dataset as metadata. Each one's ratings are
+standardised by its own mean and spread, its rows weigh in the squared error as
+`pamela.models.weights` says (chosen on the first configuration, before the sizes), and a column
+that a dataset does not have adds nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -26,99 +30,46 @@ from pamela.data import Fold, Items, Pairs, People
 from pamela.errors import PamelaError
 from pamela.io import read_json, write_json
 from pamela.models.base import Prediction, Progress, RewardModel, say
-from pamela.models.batches import EVAL_BATCH, Tables
+from pamela.models.batches import EVAL_BATCH
 from pamela.models.encoding import (
     UNKNOWN,
-    Codes,
-    Components,
+    Array,
+    Datasets,
     UserIndex,
     canonical,
     prompt_groups,
 )
-from pamela.models.selection import Search, Trial, choose, hold_out_prompts
+from pamela.models.inputs import Encoding
+from pamela.models.selection import (
+    FIRST_EPOCHS,
+    FIRST_ROWS,
+    Search,
+    Trial,
+    choose,
+    cross_validation,
+    hold_out_prompts,
+)
+from pamela.models.standard import Standard
 from pamela.models.transformer import PreferenceTransformer, Shape, Size
+from pamela.models.weights import FoldScores, Weights, candidates, choose_weights
 from pamela.params import TrainParams
 
-METADATA_COLUMNS = (s.DATASET, *s.METADATA)
 SHARE_OF_SEARCH = 0.75  # of the fitting time, for the progress bar
 
 
-@dataclass(frozen=True)
-class _Encoding:
-    """How pictures and people become the network's inputs."""
-
-    image: Components
-    prompt: Components
-    metadata: tuple[Codes, ...]
-    users: UserIndex
-    demographics: tuple[Codes, ...]
-
-    @classmethod
-    def fit(cls, items: Items, people: People, pairs: Pairs, components: int) -> Self:
-        """Fit on the pictures and users of `pairs`."""
-        seen_items = items.take(np.unique(pairs.item))
-        seen_people = people.frame[np.unique(pairs.user)]
-        return cls(
-            Components.fit(seen_items.image, components),
-            Components.fit(seen_items.prompt, components),
-            tuple(Codes.fit(seen_items.frame, [c]) for c in METADATA_COLUMNS),
-            UserIndex.fit(people, pairs),
-            tuple(Codes.fit(seen_people, [c]) for c in people.demographics),
-        )
-
-    @property
-    def size(self) -> Size:
-        """The sizes of the network's inputs."""
-        return Size(
-            len(self.image),
-            len(self.prompt),
-            len(self.users),
-            tuple(len(codes) for codes in self.demographics),
-            tuple(len(codes) for codes in self.metadata),
-        )
-
-    def tables(self, items: Items, people: People) -> Tables:
-        """Return the inputs of these pictures and people; code 0 is the unknown."""
-        return Tables(
-            _scaled(self.image, items.image),
-            _scaled(self.prompt, items.prompt),
-            _columns(self.metadata, items.frame),
-            torch.from_numpy(self.users.encode(people) - UNKNOWN),
-            _columns(self.demographics, people.frame),
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON-able part."""
-        return {
-            "metadata": [codes.to_json() for codes in self.metadata],
-            "users": list(self.users.keys),
-            "demographics": [codes.to_json() for codes in self.demographics],
-        }
-
-    @classmethod
-    def from_saved(cls, saved: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
-        """Rebuild from `to_json` and the components' arrays."""
-        return cls(
-            Components.from_arrays(arrays, "image"),
-            Components.from_arrays(arrays, "prompt"),
-            tuple(Codes.from_json(codes) for codes in saved["metadata"]),
-            UserIndex(tuple(saved["users"])),
-            tuple(Codes.from_json(codes) for codes in saved["demographics"]),
-        )
+def _best(history: pl.DataFrame) -> float:
+    """Return the best validation correlation of a training run."""
+    best = history["val_correlation"].max()
+    return float(best) if isinstance(best, float) else 0.0
 
 
-def _scaled(components: Components, features: npt.NDArray[np.float32]) -> torch.Tensor:
-    """Return components over the spread of the first: their relative sizes stay."""
-    scores = components.transform(features)
-    if scores.shape[1]:
-        scores = scores / components.spread[0]
-    return torch.from_numpy(scores.astype(np.float32))
-
-
-def _columns(codes: tuple[Codes, ...], frame: pl.DataFrame) -> torch.Tensor:
-    if not codes:
-        return torch.zeros((frame.height, 0), dtype=torch.int64)
-    return torch.from_numpy(np.stack([c.encode(frame) - UNKNOWN for c in codes], axis=1))
+def _deviations(error: Array, known: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """Return the root mean square of `error` for seen and unseen users; all rows where none."""
+    everybody = float(np.sqrt(np.mean(error**2)))
+    return {
+        name: float(np.sqrt(np.mean(error[mask] ** 2))) if mask.any() else everybody
+        for name, mask in (("seen", known), ("unseen", ~known))
+    }
 
 
 class Paper(RewardModel):
@@ -137,11 +88,14 @@ class Paper(RewardModel):
     def __init__(self, search: Search, device: str) -> None:
         self.search, self.device = search, device
         self.chosen: dict[str, Any] = {}
-        self._encoding: _Encoding | None = None
+        self._encoding: Encoding | None = None
         self._network: PreferenceTransformer | None = None
         self._shape: Shape | None = None
-        self._mean, self._scale = 0.0, 1.0
+        self._standard = Standard(0.0, 1.0)
         self._std = {"seen": 1.0, "unseen": 1.0}
+        self._stds: dict[str, dict[str, float]] = {}  # the same by dataset, where several
+        self._datasets: Datasets | None = None  # of the fold being fitted, where several
+        self._weights: Weights | None = None
 
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
@@ -153,6 +107,7 @@ class Paper(RewardModel):
                 max_epochs=params.max_epochs,
                 patience=params.patience,
                 batch_size=params.batch_size,
+                dataset_weights=params.dataset_weights,
             ),
             params.device,
         )
@@ -170,8 +125,10 @@ class Paper(RewardModel):
         validation = canonical(Pairs.concat(fold[s.VAL_SEEN], fold[s.VAL_UNSEEN]))
         if not len(validation):
             train, validation = hold_out_prompts(train, prompt_groups(fold.items), seed)
-        self._mean = float(train.rating.mean())
-        self._scale = max(float(train.rating.std()), 1e-3)
+        datasets = Datasets.of(fold.items, train)
+        self._standard = Standard.fit(train, datasets)
+        self._datasets = datasets if len(datasets) > 1 else None
+        self._weights, said = self._choose_weights(fold, train, datasets, seed, workdir)
         trial, scores = self._choose(fold, train, seed, progress, workdir)
 
         def told(epoch: int, correlation: float) -> None:
@@ -183,10 +140,41 @@ class Paper(RewardModel):
             listener=told, workdir=workdir,
         )  # fmt: skip
         self._network, self._shape = module, trial.shape
-        self.chosen = {**trial.to_json(), "cv_correlation": scores}
+        self.chosen = {**trial.to_json(), "cv_correlation": scores, **said}
         self._measure_std(fold, validation)
         say(progress, 1.0, "done")
         return history
+
+    def _choose_weights(
+        self, fold: Fold, train: Pairs, datasets: Datasets, seed: int, workdir: Path | None
+    ) -> tuple[Weights | None, dict[str, Any]]:
+        """Choose the datasets' weights on the first configuration, at the first rung's size."""
+        if len(datasets) < 2:
+            return None, {}
+        offered = candidates(self.search.dataset_weights, datasets, train)
+        kept = workdir / "weights.json" if workdir is not None else None
+        if kept is not None and kept.is_file():
+            saved = read_json(kept)
+            return offered[saved["rule"]], saved["said"]
+        rng = np.random.default_rng(seed)
+        trial = self.search.candidates(np.random.default_rng(seed))[0]
+        parts = cross_validation(
+            train, prompt_groups(fold.items), self.search.folds, FIRST_ROWS, rng, datasets
+        )
+
+        def score(weights: Weights) -> FoldScores:
+            self._weights = weights
+            found = [
+                self._train(fold, inner, outer, trial, FIRST_EPOCHS, seed)[0]
+                for inner, outer in parts
+            ]
+            return np.array([_best(history) for history in found])
+
+        weights, said = choose_weights(offered, score)
+        if kept is not None:
+            rule = next(name for name, one in offered.items() if one is weights)
+            write_json(kept, {"rule": rule, "said": said})
+        return weights, said
 
     def _choose(
         self, fold: Fold, train: Pairs, seed: int, progress: Progress | None, workdir: Path | None
@@ -198,9 +186,7 @@ class Paper(RewardModel):
             return Trial.from_json(saved["trial"]), saved["scores"]
 
         def run(trial: Trial, inner: Pairs, outer: Pairs, epochs: int) -> float:
-            history, _ = self._train(fold, inner, outer, trial, epochs, seed)
-            best = history["val_correlation"].max()
-            return float(best) if isinstance(best, float) else 0.0
+            return _best(self._train(fold, inner, outer, trial, epochs, seed)[0])
 
         trial, scores = choose(
             self.search,
@@ -209,6 +195,7 @@ class Paper(RewardModel):
             run,
             seed=seed,
             progress=lambda share, what: say(progress, SHARE_OF_SEARCH * share, what),
+            datasets=self._datasets,
         )
         if kept is not None:
             write_json(kept, {"trial": trial.to_json(), "scores": scores})
@@ -226,7 +213,7 @@ class Paper(RewardModel):
         listener: Any = None,
         workdir: Path | None = None,
     ) -> tuple[pl.DataFrame, PreferenceTransformer]:
-        self._encoding = _Encoding.fit(fold.items, fold.people, train, trial.components)
+        self._encoding = Encoding.fit(fold.items, fold.people, train, trial.components)
         from pamela.models.fitting import train_network  # Lightning: not where one only predicts
 
         torch.manual_seed(seed)
@@ -234,27 +221,29 @@ class Paper(RewardModel):
         history = train_network(
             network,
             self._encoding.tables(fold.items, fold.people),
-            self._standardised(train),
-            self._standardised(validation),
+            self._standard.apply(fold.items, train),
+            self._standard.apply(fold.items, validation),
             self.search.regime(trial, epochs),
             seed=seed,
             device=self.device,
             listener=listener,
             workdir=workdir,
+            datasets=self._datasets,
+            row_weight=self._weights.of_rows(train) if self._weights is not None else None,
         )
         return history, network
-
-    def _standardised(self, pairs: Pairs) -> Pairs:
-        rating = ((pairs.rating - self._mean) / self._scale).astype(np.float32)
-        return Pairs(pairs.user, pairs.item, rating)
 
     def _measure_std(self, fold: Fold, validation: Pairs) -> None:
         """Take the predictive deviation from validation residuals, seen and unseen users apart."""
         error = self._mean_of(fold.items, fold.people, validation) - validation.rating
         known = self.knows(fold.people)[validation.user]
-        everybody = float(np.sqrt(np.mean(error**2)))
-        for name, mask in (("seen", known), ("unseen", ~known)):
-            self._std[name] = float(np.sqrt(np.mean(error[mask] ** 2))) if mask.any() else everybody
+        self._std = _deviations(error, known)
+        names = self._datasets.names if self._datasets is not None else ()
+        column = fold.items.frame[s.DATASET].to_numpy()[validation.item]
+        own = {name: column == name for name in names}
+        self._stds = {
+            name: _deviations(error[mask], known[mask]) for name, mask in own.items() if mask.any()
+        }
 
     def _mean_of(self, items: Items, people: People, pairs: Pairs) -> npt.NDArray[np.float64]:
         if self._encoding is None or self._network is None:
@@ -271,8 +260,9 @@ class Paper(RewardModel):
                     tables.user[user], tables.demographics[user],
                 )  # fmt: skip
                 out.append(rating.double().numpy())
+        mean, scale = self._standard.of(items, pairs)
         clipped: npt.NDArray[np.float64] = np.clip(
-            np.concatenate(out) * self._scale + self._mean, s.SCALE_LOW, s.SCALE_HIGH
+            np.concatenate(out) * scale + mean, s.SCALE_LOW, s.SCALE_HIGH
         )
         return clipped
 
@@ -283,6 +273,11 @@ class Paper(RewardModel):
         mean = self._mean_of(items, people, pairs)
         known = self.knows(people)[pairs.user]
         std = np.where(known, self._std["seen"], self._std["unseen"])
+        if self._stds:
+            column = items.frame[s.DATASET].to_numpy()[pairs.item]
+            for name, own in self._stds.items():
+                here = np.where(known, own["seen"], own["unseen"])
+                std = np.where(column == name, here, std)
         return Prediction(mean.astype(np.float32), std.astype(np.float32))
 
     def knows(self, people: People) -> npt.NDArray[np.bool_]:
@@ -301,9 +296,9 @@ class Paper(RewardModel):
             "shape": vars(self._shape),
             "size": self._encoding.size.to_json(),
             "encoding": self._encoding.to_json(),
-            "mean": self._mean,
-            "scale": self._scale,
+            **self._standard.to_json(),
             "std": self._std,
+            "stds": self._stds,
         }
         arrays: dict[str, npt.NDArray[Any]] = {
             **self._encoding.image.arrays("image"),
@@ -318,9 +313,10 @@ class Paper(RewardModel):
         """Rebuild from `state`; scoring runs on the CPU."""
         model = cls(Search.from_json(config["search"]), "cpu")
         model.chosen, model._std = config["chosen"], config["std"]
-        model._mean, model._scale = config["mean"], config["scale"]
+        model._stds = config.get("stds", {})
+        model._standard = Standard.from_json(config)
         model._shape = Shape(**config["shape"])
-        model._encoding = _Encoding.from_saved(config["encoding"], arrays)
+        model._encoding = Encoding.from_saved(config["encoding"], arrays)
         model._network = PreferenceTransformer(Size.from_json(config["size"]), model._shape)
         prefix = "network."
         model._network.load_state_dict(

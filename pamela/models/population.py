@@ -6,6 +6,10 @@ number of principal components is chosen by cross-validation over prompts inside
 of each kernel by marginal likelihood. Exact up to `MAX_LANDMARKS` pictures; above, that many
 inducing pictures carry the function (deterministic training conditional: Quinonero-Candela &
 Rasmussen 2005), in time linear in the number of pictures.
+
+Several datasets share one such function: each has its intercept, its raters' noise, its own copy of
+every kernel, and a weight (`pamela.models.weights`) by which its pictures' precisions are
+multiplied. The evidence that weighs the kernels is the unweighted one.
 """
 
 from __future__ import annotations
@@ -23,25 +27,25 @@ from pamela import schema as s
 from pamela.data import Fold, Items, Pairs, People
 from pamela.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, say
-from pamela.models.effects import Effects, fit_effects, within_user_correlation
-from pamela.models.encoding import Array, prompt_groups, sanitise
-from pamela.models.kernel import (
-    METADATA_KEYS,
-    Block,
-    Evidence,
-    Inputs,
-    Kernels,
-    as_float32,
-    maximise_evidence,
+from pamela.models.effects import PictureMeans, picture_means
+from pamela.models.encoding import Array, Datasets, sanitise
+from pamela.models.evidence import Evidence
+from pamela.models.kernel import Inputs, Kernels, as_float32
+from pamela.models.population_choice import (
+    DATASET_WEIGHT,
+    Targets,
+    blocks,
+    history_of,
+    sample,
+    try_components,
+    weigh,
 )
+from pamela.models.weights import CV, Asked, Weights, candidates, choose_weights
 from pamela.params import TrainParams
 
-COMPONENT_CHOICES: tuple[tuple[int, ...], ...] = ((16,), (32,), (16, 64), (128,))
-MAX_CHOICE_ROWS = 700  # pictures on which the number of components is chosen
 MAX_EVIDENCE_ROWS = 1200  # pictures on which the kernels are weighed at last
-MAX_LANDMARKS = 1024  # inducing pictures
+MAX_LANDMARKS = 1024  # inducing pictures; twice as many for several datasets
 CHUNK = 4096  # pictures at a time
-DATASET_WEIGHT = 2.0  # prior variance of a dataset's intercept, rating units squared
 JITTER = 1e-6
 
 
@@ -75,23 +79,25 @@ class Population(RewardModel):
     Parameters
     ----------
     cv_folds : folds over prompts in which the number of components is chosen.
+    dataset_weights : as of ``train.dataset_weights``.
     """
 
     name: ClassVar[str] = "population"
     personal: ClassVar[bool] = False
 
-    def __init__(self, cv_folds: int) -> None:
-        self.cv_folds = cv_folds
+    def __init__(self, cv_folds: int, dataset_weights: Asked = CV) -> None:
+        self.cv_folds, self.dataset_weights = cv_folds, dataset_weights
         self.chosen: dict[str, Any] = {}
         self._function: _Function | None = None
         self._intercept = 0.0
         self._row_variance = 1.0  # of one rating around its picture's true mean
+        self._row_variances: dict[str, float] = {}  # the same by dataset, where several
         self._landmark_items: Items | None = None
 
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
         """Build from ``train`` params."""
-        return cls(cv_folds=params.cv_folds)
+        return cls(cv_folds=params.cv_folds, dataset_weights=params.dataset_weights)
 
     def fit(
         self,
@@ -102,99 +108,68 @@ class Population(RewardModel):
         workdir: Path | None = None,
     ) -> pl.DataFrame:
         """Fit on ``train``; nothing is stepwise, so that the history holds the choices tried."""
-        effects = fit_effects(fold[s.TRAIN], len(fold.people))
-        self._intercept = float(np.average(effects.item_mean, weights=effects.item_count))
-        items = fold.items.take(effects.items)
+        train = fold[s.TRAIN]
+        datasets = Datasets.of(fold.items, train)
+        means = picture_means(train, len(fold.people), datasets)
+        self._intercept = float(np.average(means.mean, weights=means.count))
+        data = Targets(
+            fold.items.take(means.items),
+            means.mean - self._intercept,
+            means.noise / means.count,
+            datasets.code[means.items],
+        )
         rng = np.random.default_rng(seed)
-        history, sizes, start = self._choose(fold, items, effects, rng, progress)
+        tried = try_components(data, means.items, fold, datasets, self.cv_folds, rng, progress)
+        best = max(tried, key=lambda one: one.correlation)
+        offered = candidates(self.dataset_weights, datasets, train)
+        weights, said = choose_weights(offered, best.score_weights)
         say(progress, 0.6, "weigh kernels")
-        kernels = Kernels.fit(items, _blocks(items, sizes), max(sizes))
-        rows = _sample(len(items), MAX_EVIDENCE_ROWS, rng)
-        evidence = _weigh(kernels, kernels.inputs(items.take(rows)), *self._targets(effects, rows),
-                          start=start, iterations=25)  # fmt: skip
+        kernels = Kernels.fit(data.items, blocks(data.items, best.sizes), max(best.sizes))
+        rows = sample(data.code, MAX_EVIDENCE_ROWS, rng)
+        evidence = weigh(kernels, data.take(rows), start=best.evidence, iterations=25)
         say(progress, 0.8, "fit")
-        self._solve(kernels, items, effects, evidence, rng)
-        self._row_variance = effects.noise_variance + effects.user_variance + evidence.nugget
+        self._solve(kernels, data, evidence, weights, rng)
+        self._keep_variances(datasets, means, evidence)
+        history = history_of(tried)
         self.chosen = {
-            "components": list(sizes),
+            "components": list(best.sizes),
             "weights": {
-                "/".join(map(str, (b.source, b.kind, b.size))): round(float(w), 6)
-                for b, w in zip(kernels.blocks, evidence.weights, strict=True)
+                name: round(float(w), 6)
+                for name, w in zip(kernels.names, evidence.weights, strict=True)
             },
             "nugget": round(evidence.nugget, 6),
-            "noise_variance": round(effects.noise_variance, 6),
+            "noise_variance": round(float(np.average(means.noise, weights=means.count)), 6),
             "cv_correlation": {
                 str(row["components"]): round(row["val_correlation"], 6)
                 for row in history.iter_rows(named=True)
             },
+            **said,
         }
         say(progress, 1.0, "done")
         return history
 
-    def _targets(self, effects: Effects, rows: npt.NDArray[np.int64]) -> tuple[Array, Array]:
-        return (
-            effects.item_mean[rows] - self._intercept,
-            effects.noise_variance / effects.item_count[rows],
-        )
-
-    def _choose(
-        self,
-        fold: Fold,
-        items: Items,
-        effects: Effects,
-        rng: np.random.Generator,
-        progress: Progress | None,
-    ) -> tuple[pl.DataFrame, tuple[int, ...], Evidence | None]:
-        """Choose the numbers of components by cross-validation over prompts."""
-        rows = _sample(len(items), MAX_CHOICE_ROWS, rng)
-        some = items.take(rows)
-        groups = prompt_groups(some)
-        names, group = np.unique(groups, return_inverse=True)
-        part = (rng.permutation(len(names)) % self.cv_folds)[group]
-        place = np.full(len(fold.items), -1, np.int64)
-        place[effects.items[rows]] = np.arange(len(rows))
-        train = fold[s.TRAIN]
-        pairs = train.take(place[train.item] >= 0)
-        target, noise = self._targets(effects, rows)
-        tried: list[tuple[float, tuple[int, ...], Evidence]] = []
-        for number, sizes in enumerate(COMPONENT_CHOICES):
-            say(progress, 0.6 * number / len(COMPONENT_CHOICES), f"components {sizes}")
-            kernels = Kernels.fit(some, _blocks(some, sizes), max(sizes))
-            inputs = kernels.inputs(some)
-            matrices = kernels.matrices(inputs, inputs)
-            base = DATASET_WEIGHT * (inputs.dataset[:, None] == inputs.dataset[None, :])
-            before = tried[-1][2] if tried and len(tried[-1][2].weights) == len(matrices) else None
-            evidence = maximise_evidence(matrices, base, target, noise, start=before)
-            total = base + sum(w * k for w, k in zip(evidence.weights, matrices, strict=True))
-            score = _held_out(total, target, noise + evidence.nugget, part)
-            correlation = within_user_correlation(pairs, score[place[pairs.item]])
-            tried.append((correlation, sizes, evidence))
-        best = max(tried, key=lambda t: t[0])
-        history = pl.DataFrame(
-            {
-                "step": np.arange(len(tried)),
-                "components": ["+".join(map(str, sizes)) for _, sizes, _ in tried],
-                "val_correlation": [score for score, _, _ in tried],
-                "log_likelihood": [evidence.log_likelihood for *_, evidence in tried],
-            }
-        )
-        same_blocks = len(_blocks(items, best[1])) == len(best[2].weights)
-        return history, best[1], best[2] if same_blocks else None
+    def _keep_variances(self, datasets: Datasets, means: PictureMeans, evidence: Evidence) -> None:
+        """Keep the variance of one rating about its picture's mean, overall and by dataset."""
+        rated = np.bincount(datasets.code[means.items], means.count, len(datasets))
+        self._row_variance = float(np.average(means.spread, weights=rated)) + evidence.nugget
+        if len(datasets) > 1:
+            each = (means.spread + evidence.nugget).tolist()
+            self._row_variances = dict(zip(datasets.names, each, strict=True))
 
     def _solve(
         self,
         kernels: Kernels,
-        items: Items,
-        effects: Effects,
+        data: Targets,
         evidence: Evidence,
+        weights: Weights,
         rng: np.random.Generator,
     ) -> None:
         """Condition on all training pictures through the landmarks."""
-        rows = _sample(len(items), MAX_LANDMARKS, rng)
+        items, target = data.items, data.mean
+        rows = sample(data.code, MAX_LANDMARKS * min(len(weights.datasets), 2), rng)
         self._landmark_items = _stored(items.take(rows))
         landmarks = kernels.inputs(self._landmark_items)
-        target, noise = self._targets(effects, np.arange(len(items)))
-        weight = 1.0 / (noise + evidence.nugget)
+        weight = weights.weight[data.code] / (data.noise + evidence.nugget)
         prior = kernels.total(landmarks, landmarks, evidence.weights, DATASET_WEIGHT)
         prior += JITTER * np.trace(prior) / len(prior) * np.eye(len(prior))
         precision, right = prior.copy(), np.zeros(len(rows))
@@ -225,9 +200,16 @@ class Population(RewardModel):
         """Predict `pairs`; people and context are ignored."""
         used, row = np.unique(pairs.item, return_inverse=True)
         mean, variance = self.score_items(items.take(used))
-        std = np.sqrt(variance + self._row_variance)
+        std = np.sqrt(variance + self._noise_of(items.take(used)))
         clipped = np.clip(mean, s.SCALE_LOW, s.SCALE_HIGH)
         return Prediction(clipped[row].astype(np.float32), std[row].astype(np.float32))
+
+    def _noise_of(self, items: Items) -> Array | float:
+        """Return the variance of one rating of each picture about its mean."""
+        if not self._row_variances:
+            return self._row_variance
+        names = items.frame[s.DATASET].to_list()
+        return np.array([self._row_variances.get(name, self._row_variance) for name in names])
 
     def knows(self, people: People) -> npt.NDArray[np.bool_]:
         """Return false for everybody: this model knows no person."""
@@ -244,6 +226,7 @@ class Population(RewardModel):
             "chosen": self.chosen,
             "intercept": self._intercept,
             "row_variance": self._row_variance,
+            "row_variances": self._row_variances,
             "kernels": function.kernels.to_json(),
             "landmarks": {key: items.frame[key].to_list() for key in keys},
         }
@@ -264,6 +247,7 @@ class Population(RewardModel):
         model.chosen = config["chosen"]
         model._intercept = config["intercept"]
         model._row_variance = config["row_variance"]
+        model._row_variances = config.get("row_variances", {})
         frame = pl.DataFrame(
             config["landmarks"], schema=dict.fromkeys(config["landmarks"], pl.String)
         )
@@ -277,50 +261,6 @@ class Population(RewardModel):
             arrays["reduction"],
         )
         return model
-
-
-def _blocks(items: Items, sizes: tuple[int, ...]) -> list[Block]:
-    """Return the kernels for pictures with these features."""
-    blocks = [Block("metadata", "equal", key) for key in range(len(METADATA_KEYS))]
-    for source, features in (("image", items.image), ("prompt", items.prompt)):
-        if features.shape[1] and np.any(features):
-            blocks += [Block(source, "angle"), Block(source, "linear", max(sizes))]
-            blocks += [Block(source, "rbf", size) for size in sizes]
-    return blocks
-
-
-def _weigh(
-    kernels: Kernels,
-    inputs: Inputs,
-    target: Array,
-    noise: Array,
-    *,
-    start: Evidence | None,
-    iterations: int,
-) -> Evidence:
-    base = DATASET_WEIGHT * (inputs.dataset[:, None] == inputs.dataset[None, :])
-    matrices = kernels.matrices(inputs, inputs)
-    return maximise_evidence(matrices, base, target, noise, start=start, iterations=iterations)
-
-
-def _held_out(total: Array, target: Array, noise: Array, part: npt.NDArray[np.int64]) -> Array:
-    """Return every picture's prediction from the folds that do not hold it."""
-    out = np.zeros(len(target))
-    for number in np.unique(part):
-        out_rows, in_rows = np.flatnonzero(part == number), np.flatnonzero(part != number)
-        if not len(in_rows):
-            continue
-        inner = total[np.ix_(in_rows, in_rows)] + np.diag(noise[in_rows])
-        alpha = cho_solve(cho_factor(inner, lower=True), target[in_rows])
-        out[out_rows] = total[np.ix_(out_rows, in_rows)] @ alpha
-    return out
-
-
-def _sample(count: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return at most `most` of `count` row numbers, sorted."""
-    if count <= most:
-        return np.arange(count, dtype=np.int64)
-    return np.sort(rng.choice(count, most, replace=False)).astype(np.int64)
 
 
 def _stored(items: Items) -> Items:

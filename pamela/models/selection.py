@@ -17,7 +17,9 @@ import numpy.typing as npt
 from pamela.data import IntArray, Pairs
 from pamela.models.base import Progress, say
 from pamela.models.batches import Regime
+from pamela.models.encoding import Datasets
 from pamela.models.transformer import Shape
+from pamela.models.weights import CV, Asked, FoldScores, clearly_better
 
 UNKNOWN_USER = 0.2  # share of training rows whose user is masked
 HEADS = 2
@@ -73,6 +75,7 @@ class Search:
     Attributes
     ----------
     given : configurations to choose from; by default the designed ones and random ones.
+    dataset_weights : as of ``train.dataset_weights``.
     """
 
     folds: int
@@ -81,6 +84,7 @@ class Search:
     patience: int
     batch_size: int
     given: tuple[Trial, ...] = ()
+    dataset_weights: Asked = CV
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able form."""
@@ -126,7 +130,6 @@ class Search:
         return [*DESIGNED, *drawn][: self.trials]
 
 
-FoldScores = npt.NDArray[np.float64]
 Run = Callable[[Trial, Pairs, Pairs, int], float]  # trial, inner rows, outer rows, epochs -> score
 
 
@@ -138,11 +141,13 @@ def choose(
     *,
     seed: int,
     progress: Progress | None = None,
+    datasets: Datasets | None = None,
 ) -> tuple[Trial, dict[str, float]]:
     """Return the best trial and the score of every trial in the last rung that it reached.
 
     Parameters
     ----------
+    datasets : where `train` is of several.
     group : int array (items,), equal where pictures must stay on one side.
     run : trains a trial on inner rows and scores it on outer rows.
 
@@ -158,7 +163,7 @@ def choose(
     scores: dict[int, FoldScores] = {}
     alive = list(range(len(trials)))
     for rows, most_epochs in ((FIRST_ROWS, FIRST_EPOCHS), (SECOND_ROWS, search.max_epochs)):
-        parts = cross_validation(train, group, search.folds, rows, rng)
+        parts = cross_validation(train, group, search.folds, rows, rng, datasets)
         for number in alive:
             found = []
             for inner, outer in parts:
@@ -174,29 +179,21 @@ def choose(
     return trials[best], means
 
 
-def clearly_better(one: FoldScores, other: FoldScores) -> bool:
-    """Return whether `one` beats `other` by more than the standard error of their difference.
-
-    A few folds over a few hundred pictures are a coin toss between configurations that are alike:
-    the first, which does well everywhere, gives way only to a difference that the folds agree on.
-    """
-    difference = one - other
-    error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else 0.0
-    return bool(difference.mean() > error)
-
-
 def cross_validation(
-    train: Pairs, group: IntArray, folds: int, rows: int, rng: np.random.Generator
+    train: Pairs,
+    group: IntArray,
+    folds: int,
+    rows: int,
+    rng: np.random.Generator,
+    datasets: Datasets | None = None,
 ) -> list[tuple[Pairs, Pairs]]:
     """Return (inner, outer) rows per fold, over at most about `rows` rows.
 
-    Whole users are left out where there are too many rows, so that every picture stays. Of fold j,
-    the prompts of group j are outer for everybody, and the users of group j (half as many) have no
-    inner rows.
+    Whole users are left out where there are too many rows, so that every picture stays; several
+    datasets get as equal parts of `rows` as they can fill. Of fold j, the prompts of group j are
+    outer for everybody, and the users of group j (half as many) have no inner rows.
     """
-    users = rng.permutation(np.unique(train.user))
-    count = np.bincount(train.user, minlength=int(users.max()) + 1)[users]
-    used = users[: max(int(np.searchsorted(np.cumsum(count), rows)) + 1, 2 * folds)]
+    used = _users(train, folds, rows, rng, datasets)
     train = train.take(np.isin(train.user, used))
     user_part = np.full(int(train.user.max()) + 1, -1)
     user_part[used] = np.arange(len(used)) % (2 * folds)
@@ -213,6 +210,30 @@ def cross_validation(
         if len(inner) and len(outer):
             parts.append((inner, outer))
     return parts
+
+
+def _users(
+    train: Pairs, folds: int, rows: int, rng: np.random.Generator, datasets: Datasets | None
+) -> IntArray:
+    """Return the users whose rows are used, in a random order."""
+    users = rng.permutation(np.unique(train.user))
+    count = np.bincount(train.user, minlength=int(users.max()) + 1)[users]
+
+    def first(chosen: npt.NDArray[np.bool_], rows: int) -> IntArray:
+        enough = int(np.searchsorted(np.cumsum(count[chosen]), rows)) + 1
+        found: IntArray = users[chosen][: max(enough, 2 * folds)]
+        return found
+
+    if datasets is None or len(datasets) < 2:
+        return first(np.ones(len(users), np.bool_), rows)
+    home = np.zeros(int(users.max()) + 1, np.int64)
+    home[train.user] = datasets.code[train.item]
+    sizes, parts, left = datasets.rows(train), [], rows
+    for place, one in enumerate(np.argsort(sizes, kind="stable")):  # the small ones first
+        quota = min(int(sizes[one]), left // (len(datasets) - place))
+        parts.append(first(home[users] == one, quota))
+        left -= quota
+    return np.concatenate(parts)
 
 
 def hold_out_prompts(train: Pairs, group: IntArray, seed: int) -> tuple[Pairs, Pairs]:

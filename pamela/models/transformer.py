@@ -22,7 +22,8 @@ class Size:
     ----------
     image, prompt : feature components (0: no token).
     users : training users.
-    demographics, metadata : number of categories of each column.
+    demographics, metadata : number of categories of each column; the first metadata column is the
+        dataset.
     """
 
     image: int
@@ -30,6 +31,11 @@ class Size:
     users: int
     demographics: tuple[int, ...]
     metadata: tuple[int, ...]
+
+    @property
+    def datasets(self) -> int:
+        """Number of datasets."""
+        return self.metadata[0]
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able form."""
@@ -55,7 +61,9 @@ class Shape:
 
 
 class CategorySum(nn.Module):
-    """The sum of one embedding per column; code 0 is the unknown category.
+    """The sum of one embedding per column; code 0 is the unknown category, below it nothing.
+
+    Nothing (a column that the row's dataset does not have) adds zero.
 
     Parameters
     ----------
@@ -70,7 +78,11 @@ class CategorySum(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Map codes (n, columns) to (n, width)."""
-        parts = [table(codes[:, number]) for number, table in enumerate(self.tables)]
+        there = (codes >= 0).unsqueeze(2)
+        known = codes.clamp(min=0)
+        parts = [
+            table(known[:, number]) * there[:, number] for number, table in enumerate(self.tables)
+        ]
         return torch.stack(parts).sum(dim=0)
 
 
@@ -78,7 +90,8 @@ class PreferenceTransformer(nn.Module):
     """Tokens -> transformer encoder -> rating, with a linear path beside it.
 
     The linear path (picture + metadata + the user's bias) carries what is additive, so that the
-    encoder may stay small and strongly regularised.
+    encoder may stay small and strongly regularised. Where there are several datasets it has a part
+    of each dataset's own beside the shared one, so that opposite tastes need not cancel.
     """
 
     def __init__(self, size: Size, shape: Shape) -> None:
@@ -118,6 +131,10 @@ class PreferenceTransformer(nn.Module):
             nn.init.zeros_(table.weight)  # type: ignore[arg-type]
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
+        self.own_linear: nn.Embedding | None = None
+        if size.datasets > 1:
+            self.own_linear = nn.Embedding(size.datasets + 1, size.image + size.prompt)
+            nn.init.zeros_(self.own_linear.weight)
 
     def forward(
         self, image: Tensor, prompt: Tensor, metadata: Tensor, user: Tensor, demographics: Tensor
@@ -127,7 +144,7 @@ class PreferenceTransformer(nn.Module):
         Parameters
         ----------
         image, prompt : float (n, d), (n, p), whitened components.
-        metadata, demographics : int (n, columns), 0 = unknown.
+        metadata, demographics : int (n, columns), 0 = unknown, -1 = the dataset has no such column.
         user : int (n,), 0 = unknown.
         """
         tokens = [self.readout.expand(len(user), -1), self.user(user), self.metadata(metadata)]
@@ -138,6 +155,10 @@ class PreferenceTransformer(nn.Module):
         if self.demographics is not None:
             tokens.append(self.demographics(demographics))
         encoded = self.encoder(torch.stack(tokens, dim=1))[:, 0]
-        additive = self.linear(torch.cat([image, prompt], dim=1)) + self.metadata_bias(metadata)
+        features = torch.cat([image, prompt], dim=1)
+        additive = self.linear(features) + self.metadata_bias(metadata)
+        if self.own_linear is not None:
+            own = self.own_linear(metadata[:, 0])
+            additive = additive + (own * features).sum(dim=1, keepdim=True)
         rating: Tensor = self.head(encoded) + additive + self.user_bias(user)
         return rating.squeeze(1)

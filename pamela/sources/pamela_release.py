@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import json
+import re
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +16,7 @@ from pamela import schema as s
 from pamela.errors import PamelaError
 from pamela.sources import base
 from pamela.sources.base import Tables
-from pamela.sources.files import shown
+from pamela.sources.files import BROKEN, shown
 
 SCALE: Final = (1.0, 5.0)  # original_score; the release states it, no file declares it
 SPLITS: Final = (s.TRAIN, s.VAL_SEEN, s.VAL_UNSEEN, s.TEST_SEEN, s.TEST_UNSEEN)
@@ -22,7 +26,15 @@ PATH: Final = "image_path"
 METADATA: Final = (s.PROMPT, s.GROUP, s.STYLE, s.TYPE)
 DEMOGRAPHICS: Final = ("age_binned", "gender", "nationality")
 DROPPED: Final = "age"  # in years: not categorical, and age_binned says it
+COLUMNS: Final = """\
+PAMELA/annotations/pamela_{train,val_seen,val_unseen,test_seen,test_unseen}
+  .json: each a list of ratings with participant_id, image_id, image_path,
+  original_score (1..5), image_metadata (prompt, group, style, type),
+  user_demographics (age, age_binned, gender, nationality)
+PAMELA/<image_path>: the pictures
+The zip file, a folder that holds PAMELA/, or PAMELA/ itself"""
 
+HALF_CHARACTER: Final = re.compile(rb"\\u[dD][89a-fA-F]")  # one of a pair, or one alone
 # Everything is read as text, so that an id may be an integer in one row and text in another.
 JSON_SCHEMA: Final = pl.Schema(
     [
@@ -63,36 +75,42 @@ def read(folder: Path, name: str, root: Path) -> Tables:
     return Tables(
         name=name,
         scale=SCALE,
-        ratings=base.conform(rows.with_columns(base.number(s.RATING)), s.RATINGS_SCHEMA),
+        ratings=base.conform(rows.with_columns(base.number(s.RATING)), s.RATINGS_SCHEMA).lazy(),
         users=_users(rows),
         images=images,
         folder=release,
         features=None,
         has_images=True,
         ignored={"user_demographics": [DROPPED]},
+        files=tuple(_split_file(release, split) for split in SPLITS),
     )
 
 
+def _split_file(release: Path, split: str) -> Path:
+    return release / "annotations" / f"pamela_{split}.json"
+
+
 def _read_split(release: Path, split: str, root: Path) -> pl.DataFrame:
-    path = release / "annotations" / f"pamela_{split}.json"
+    path = _split_file(release, split)
     name = shown(path, root)
     if not path.is_file():
         raise PamelaError(f"{name}: no such file; the release has one per split")
+    if path.stat().st_size == 0:
+        raise PamelaError(f"{name}: the file is empty (0 bytes); copy it again")
     try:
-        with path.open("rb") as stream:
-            is_list = stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
-        rows = pl.read_json(path, schema=JSON_SCHEMA)
-    except (pl.exceptions.PolarsError, OSError) as error:
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        rows = _read_list(content)
+    except (*BROKEN, ValueError, RecursionError) as error:
         reason = (str(error).strip().splitlines() or ["no text"])[0][:120]
         raise PamelaError(f"{name}: not readable as a JSON list of ratings ({reason})") from None
-    if not is_list or not rows.height:
+    if not content.lstrip().startswith(b"[") or not rows.height:
         raise PamelaError(f"{name}: not a JSON list of ratings, or an empty one; copy it again")
     for column in (PARTICIPANT, s.IMAGE, PATH, SCORE, "image_metadata"):
         if rows.get_column(column).null_count() == rows.height:
             raise PamelaError(f"{name}: no row has the field {column}; is this the release?")
     return rows.select(
-        base.text(PARTICIPANT).alias(s.USER),
-        base.text(s.IMAGE),
+        s.identifier(PARTICIPANT).alias(s.USER),
+        s.identifier(s.IMAGE),
         base.text(PATH),
         pl.col(SCORE).alias(s.RATING),
         *(_field("image_metadata", c) for c in METADATA),
@@ -103,12 +121,23 @@ def _read_split(release: Path, split: str, root: Path) -> pl.DataFrame:
     )
 
 
+def _read_list(content: bytes) -> pl.DataFrame:
+    """Return a JSON list of ratings as a table; NaN and Infinity, which are no JSON, are null.
+
+    Python's own parser is slower, but it reads those, and numbers of any size (as text, as the
+    schema has them); it says where a file that is no JSON breaks off, and keeps half characters
+    (``\\ud800`` alone), which are refused here, where Polars makes another letter of them.
+    """
+    if not HALF_CHARACTER.search(content):
+        with contextlib.suppress(*BROKEN):
+            return pl.read_json(content, schema=JSON_SCHEMA)
+    values = json.loads(content, parse_constant=lambda _: None, parse_int=str, parse_float=str)
+    plain = json.dumps(values, ensure_ascii=False).encode()
+    return pl.read_json(plain, schema=JSON_SCHEMA)
+
+
 def _field(struct: str, field: str) -> pl.Expr:
     return pl.col(struct).struct.field(field).str.strip_chars().replace("", None).alias(field)
-
-
-def _most_frequent(column: str) -> pl.Expr:
-    return pl.col(column).drop_nulls().mode().sort().first()
 
 
 def _users(rows: pl.DataFrame) -> pl.DataFrame:
@@ -116,7 +145,7 @@ def _users(rows: pl.DataFrame) -> pl.DataFrame:
     listed = base.one_spelling(rows.drop_nulls(s.USER), DEMOGRAPHICS)
     return (
         listed.group_by(s.DATASET, s.USER)
-        .agg(*(_most_frequent(c) for c in DEMOGRAPHICS), pl.col(*base.SOURCE).first())
+        .agg(*(base.most_frequent(c) for c in DEMOGRAPHICS), pl.col(*base.SOURCE).first())
         .sort(s.DATASET, s.USER)
     )
 
@@ -128,8 +157,8 @@ def _images(rows: pl.DataFrame, release: Path, root: Path) -> pl.DataFrame:
     images = (
         listed.group_by(s.DATASET, s.IMAGE)
         .agg(
-            _most_frequent(PATH).alias(s.FILE),
-            *(_most_frequent(c) for c in METADATA),
+            base.most_frequent(PATH).alias(s.FILE),
+            *(base.most_frequent(c) for c in METADATA),
             pl.col(*base.SOURCE).first(),
         )
         .sort(s.DATASET, s.IMAGE)

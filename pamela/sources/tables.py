@@ -17,18 +17,29 @@ from pamela import pictures
 from pamela import schema as s
 from pamela.errors import PamelaError
 from pamela.params import first_fault
+from pamela.parts import PartCache
 from pamela.sources import base, files
 from pamela.sources.base import Tables
 from pamela.sources.files import shown
+from pamela.sources.rating_rows import read_ratings
+from pamela.strict_yaml import fault_of, load_yaml
 
 DATASET_FILE: Final = "dataset.yaml"
 PICTURES: Final = "images"
-RATINGS_REQUIRED: Final = (s.USER, s.IMAGE, s.RATING)
-RATINGS_OPTIONAL: Final = (s.RATED_AT, s.POSITION, s.SPLIT)
 IMAGES_REQUIRED: Final = (s.IMAGE, s.FILE, s.PROMPT)
 IMAGES_OPTIONAL: Final = (s.TYPE, s.GROUP, s.STYLE, s.GENERATOR, s.PROMPT_ID)
-TIME_FORMATS: Final = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
-ZONED_FORMAT: Final = "%Y-%m-%d %H:%M:%S%.f%#z"
+QUARANTINED_AS: Final = ("rule", "rules")  # columns that quarantined rows are given
+IDS: Final = (s.IMAGE, s.PROMPT_ID)
+COLUMNS: Final = """\
+dataset.yaml: name, scale: [lowest, highest]; optional features (file name)
+ratings.csv or .parquet: user_id, image_id, rating; optional rated_at (time),
+  position (order within the user), split (train, val_seen, val_unseen,
+  test_seen, test_unseen, context_unseen)
+users.csv or .parquet: user_id, then any categorical demographics
+images.csv or .parquet: image_id, file (path inside the folder), prompt;
+  optional type, group, style, generator, prompt_id
+images/: the pictures; may be absent as a whole where features are given
+features.npz (or another name): image_id (n,), features (n, d)"""
 
 
 class DatasetFile(BaseModel):
@@ -52,7 +63,14 @@ def detect(folder: Path) -> bool:
     return (folder / DATASET_FILE).is_file()
 
 
-def read(folder: Path, name: str, root: Path, *, batch: bool = False) -> Tables:
+def read(
+    folder: Path,
+    name: str,
+    root: Path,
+    *,
+    batch: bool = False,
+    cache: PartCache | None = None,
+) -> Tables:
     """Read `folder` as dataset `name` and check its structure.
 
     Parameters
@@ -61,6 +79,7 @@ def read(folder: Path, name: str, root: Path, *, batch: bool = False) -> Tables:
     name : what the dataset is called in the project.
     root : project root, which recorded paths are relative to.
     batch : whether users, images and pictures may be absent, and splits do not count.
+    cache : where the ratings are kept as Parquet, so that an unchanged file is not read again.
 
     Raises
     ------
@@ -69,8 +88,9 @@ def read(folder: Path, name: str, root: Path, *, batch: bool = False) -> Tables:
         leaves the folder, a repeated id, an unknown suffix.
     """
     declared = read_dataset_file(folder, root)
-    ratings, dropped = _read_ratings(folder, name, root, batch=batch)
-    ignored = {"ratings": dropped}
+    path = _require_table(folder, "ratings", root)
+    ratings = read_ratings(path, name, root, batch=batch, cache=cache)
+    ignored = {"ratings": ratings.dropped}
     users = _read_users(folder, name, root, batch=batch)
     images, ignored["images"] = _read_images(folder, name, root, batch=batch)
     features = _find_features(folder, declared.features, root)
@@ -83,14 +103,21 @@ def read(folder: Path, name: str, root: Path, *, batch: bool = False) -> Tables:
     return Tables(
         name=name,
         scale=(declared.scale[0], declared.scale[1]),
-        ratings=ratings,
+        ratings=ratings.rows,
+        kept=ratings.kept,
         users=users,
         images=images,
         folder=folder,
         features=features,
         has_images=has_images,
         ignored={table: columns for table, columns in ignored.items() if columns},
+        files=_read_files(folder, root),
     )
+
+
+def _read_files(folder: Path, root: Path) -> tuple[Path, ...]:
+    found = (files.find_table(folder, stem, root) for stem in ("ratings", "users", "images"))
+    return (folder / DATASET_FILE, *(path for path in found if path is not None))
 
 
 def read_dataset_file(folder: Path, root: Path) -> DatasetFile:
@@ -98,13 +125,15 @@ def read_dataset_file(folder: Path, root: Path) -> DatasetFile:
     path = folder / DATASET_FILE
     name = shown(path, root)
     try:
-        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        files.reject_link_out(path, folder, root)
+        raw: Any = load_yaml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise PamelaError(
             f"{name}: no such file; declare `name:` and `scale: [lowest, highest]` in it"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise PamelaError(f"{name}: not valid YAML") from None
+    except (yaml.YAMLError, ValueError) as error:  # also a date that is none
+        where, problem = fault_of(error)
+        raise PamelaError(f"{name}{where}: not valid YAML{problem}") from None
     if not isinstance(raw, dict):
         raise PamelaError(f"{name}: declare `name:` and `scale: [lowest, highest]` in it")
     try:
@@ -113,103 +142,32 @@ def read_dataset_file(folder: Path, root: Path) -> DatasetFile:
         raise PamelaError(f"{name}: {first_fault(error)}") from None
 
 
-def _read_ratings(
-    folder: Path, name: str, root: Path, *, batch: bool
-) -> tuple[pl.DataFrame, list[str]]:
-    path = _require_table(folder, "ratings", root)
-    frame = files.read_table(path, root)
-    files.require_columns(frame, RATINGS_REQUIRED, path, root)
-    known = (*RATINGS_REQUIRED, *RATINGS_OPTIONAL)
-    files.require_cells(frame, known)
-    if not frame.height:
-        raise PamelaError(f"{shown(path, root)}: the table has no rows; give at least one rating")
-    dropped = [c for c in frame.columns if c not in (*known, *base.SOURCE)]
-    frame = base.whole_floats_as_integers(frame, [s.USER, s.IMAGE]).with_columns(
-        pl.lit(name).alias(s.DATASET),
-        base.text(s.USER),
-        base.text(s.IMAGE),
-        base.number(s.RATING),
-    )
-    frame = _with_splits(frame, dropped, batch=batch)
-    frame = _with_times(_with_positions(frame))
-    return base.conform(frame, s.RATINGS_SCHEMA), dropped
-
-
-def _with_splits(frame: pl.DataFrame, dropped: list[str], *, batch: bool) -> pl.DataFrame:
-    if s.SPLIT not in frame.columns:
-        return frame
-    if batch:  # what a batch's rows are for follows from who and what the dataset holds out
-        dropped.append(s.SPLIT)
-        return frame.drop(s.SPLIT)
-    frame = frame.with_columns(base.text(s.SPLIT))
-    known = pl.col(s.SPLIT).is_in(s.RELEASE_PARTS)
-    _reject_cells(frame.filter(~known), s.SPLIT, f"one of {', '.join(s.RELEASE_PARTS)}")
-    return frame
-
-
-def _with_positions(frame: pl.DataFrame) -> pl.DataFrame:
-    if s.POSITION not in frame.columns:
-        return frame
-    value = base.number(s.POSITION)
-    whole = (value % 1 == 0).fill_null(False)
-    faulty = frame.filter(base.text(s.POSITION).is_not_null() & ~whole)
-    _reject_cells(faulty, s.POSITION, "a whole number")
-    return frame.with_columns(value.cast(pl.Int64))
-
-
-def _with_times(frame: pl.DataFrame) -> pl.DataFrame:
-    """Parse ``rated_at``; a zoned time becomes UTC, one without a zone is kept as it is."""
-    if s.RATED_AT not in frame.columns:
-        return frame
-    dtype = frame.schema[s.RATED_AT]
-    column = pl.col(s.RATED_AT)
-    if isinstance(dtype, pl.Datetime):
-        utc = column.dt.convert_time_zone("UTC") if dtype.time_zone else column
-        return frame.with_columns(utc.dt.replace_time_zone(None).dt.cast_time_unit("us"))
-    if dtype == pl.Date:
-        return frame.with_columns(column.cast(pl.Datetime("us")))
-    plain = base.text(s.RATED_AT).str.strip_chars().str.replace("T", " ", literal=True)
-    parsed = pl.coalesce(
-        *(plain.str.to_datetime(f, time_unit="us", strict=False) for f in TIME_FORMATS),
-        plain.str.replace(r"[zZ]$", "+00:00")
-        .str.to_datetime(ZONED_FORMAT, time_unit="us", strict=False)
-        .dt.convert_time_zone("UTC")
-        .dt.replace_time_zone(None),
-    )
-    _reject_cells(
-        frame.filter(base.text(s.RATED_AT).is_not_null() & parsed.is_null()),
-        s.RATED_AT,
-        "a time such as 2026-01-31T12:00:00",
-    )
-    return frame.with_columns(parsed.alias(s.RATED_AT))
-
-
-def _reject_cells(rows: pl.DataFrame, column: str, wanted: str) -> None:
-    if rows.height:
-        row = rows.row(0, named=True)
-        raise PamelaError(
-            f"{row[s.SOURCE_FILE]} row {row[s.SOURCE_ROW]}: {column} {row[column]!r} is not "
-            f"{wanted}; correct the cell"
-        )
-
-
 def _read_users(folder: Path, name: str, root: Path, *, batch: bool) -> pl.DataFrame:
     path = _find_table(folder, "users", root, optional=batch)
     if path is None:
         return base.empty_table(s.USERS_KEYS)
     frame = files.read_table(path, root)
     files.require_columns(frame, [s.USER], path, root)
-    files.require_cells(frame, frame.columns)
+    files.require_cells(frame, frame.columns, path, root)
     demographics = [c for c in frame.columns if c not in (s.USER, *base.SOURCE)]
+    _reject_names(demographics, path, root)
     frame = base.whole_floats_as_integers(frame, [s.USER, *demographics]).select(
         pl.lit(name).alias(s.DATASET),
-        base.text(s.USER),
+        s.identifier(s.USER),
         *(base.text(c) for c in demographics),
         *base.SOURCE,
     )
     base.reject_empty_ids(frame, s.USER)
     base.reject_repeats(frame, s.USER, advice="one row per user")
     return frame
+
+
+def _reject_names(demographics: list[str], path: Path, root: Path) -> None:
+    """Raise on a demographic that has no name, or one that the quarantine's columns have."""
+    for column in demographics:
+        if not column or column.startswith("_") or column in QUARANTINED_AS:
+            fault = f"the column name {column!r} is reserved" if column else "a column has no name"
+            raise PamelaError(f"{shown(path, root)}: {fault}; rename the column, or leave it out")
 
 
 def _read_images(
@@ -221,11 +179,12 @@ def _read_images(
     frame = files.read_table(path, root)
     files.require_columns(frame, IMAGES_REQUIRED, path, root)
     known = (*IMAGES_REQUIRED, *IMAGES_OPTIONAL)
-    files.require_cells(frame, known)
+    files.require_cells(frame, known, path, root)
     present = [c for c in known if c in frame.columns]
     dropped = [c for c in frame.columns if c not in (*known, *base.SOURCE)]
     frame = base.whole_floats_as_integers(frame, present).with_columns(
-        pl.lit(name).alias(s.DATASET), *(base.text(c) for c in present)
+        pl.lit(name).alias(s.DATASET),
+        *(s.identifier(c) if c in IDS else base.text(c) for c in present),
     )
     base.reject_empty_ids(frame, s.IMAGE)
     base.reject_repeats(frame, s.IMAGE, advice="one row per picture")
@@ -263,13 +222,24 @@ def _find_features(folder: Path, declared: str | None, root: Path) -> Path | Non
         raise PamelaError(f"{where} leaves the dataset's folder; name a file inside it")
     if not path.is_file():
         raise PamelaError(f"{where}: no such file; add it or remove the key")
+    return check_features(path, root)
+
+
+def check_features(path: Path, root: Path) -> Path:
+    """Return a features file after checking its two arrays' names and shapes.
+
+    Raises
+    ------
+    PamelaError
+        If it is no ``.npz`` with ``image_id`` (n,) and ``features`` (n, d).
+    """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             ids, values = arrays["image_id"].shape, arrays["features"].shape
     except Exception as error:  # numpy, zipfile and zlib each raise their own on broken bytes
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
         raise PamelaError(
-            f"{shown(path, root)}: not an .npz file with image_id and features "
-            f"({str(error).splitlines()[0][:80]})"
+            f"{shown(path, root)}: not an .npz file with image_id and features ({reason})"
         ) from None
     if len(ids) != 1 or len(values) != 2 or ids[0] != values[0]:
         raise PamelaError(

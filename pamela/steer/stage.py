@@ -24,6 +24,7 @@ from pamela.models.store import load_model
 from pamela.params import Params
 from pamela.progress import progress
 from pamela.project import Project
+from pamela.split_rows import read_fold_rows
 from pamela.steer.casting import Sitting, cast
 from pamela.steer.generators import EmbeddedGenerator
 from pamela.steer.judges import SimulatedJudge
@@ -121,9 +122,7 @@ def _world_images(project: Project) -> pl.DataFrame:
 
 def choose_sittings(project: Project, params: Params, known: Sequence[str]) -> list[Sitting]:
     """Draw ``steer.users`` known test users with ``steer.prompts`` test prompts each (fold 0)."""
-    ratings = read_parquet(project.splits / "ratings.parquet").filter(
-        (pl.col(s.DATASET) == WORLD_DATASET) & (pl.col(s.FOLD) == 0)
-    )
+    ratings = read_fold_rows(project, 0).filter(pl.col(s.DATASET) == WORLD_DATASET)
     sittings = cast(
         ratings,
         _world_images(project),

@@ -15,6 +15,8 @@ import polars as pl
 import pytest
 import yaml
 
+from pamela.project import Project
+from pamela.split_rows import read_fold_rows
 from tests.conftest import copy_project, must, override_params, run_in
 from tests.smoke import SMOKE
 
@@ -130,7 +132,7 @@ def test_a_steer_parameter_reruns_only_steer_and_report(project, first_run):
 
 def test_new_rows_are_not_encoded_again(project, first_run):
     """A batch of more ratings on known training pictures; also: bare `dvc repro`, no server."""
-    splits = pl.read_parquet(project / "data/splits/ratings.parquet")
+    splits = read_fold_rows(Project(project), 0)
     rated = splits.filter(pl.col("part") == "train")
     user = rated["user_id"][0]
     fresh = rated.filter(~pl.col("image_id").is_in(
@@ -148,7 +150,7 @@ def test_new_rows_are_not_encoded_again(project, first_run):
     assert "embed" not in ran
     assert {"ingest", "validate", "split", "train", "evaluate", "report"} <= set(ran)
     assert (project / "data/features/image.npy").stat().st_mtime_ns == encoded
-    grown = pl.read_parquet(project / "data/splits/ratings.parquet")
+    grown = read_fold_rows(Project(project), 0)
     assert grown.height == splits.height + 5
     assert grown.filter(pl.col("part") != "train").equals(splits.filter(pl.col("part") != "train"))
 

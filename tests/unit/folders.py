@@ -13,7 +13,10 @@ import polars as pl
 import yaml
 from PIL import Image
 
+from pamela.io import read_json, write_json, write_parquet
 from pamela.project import Project
+from pamela.split_rows import part_column, read_fold_rows, rows_schema
+from pamela.split_totals import Split
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -121,3 +124,45 @@ def write_release(folder: Path) -> Path:
     for image in range(7):
         write_picture(folder / "PAMELA" / "images" / f"{image}.jpg", image)
     return folder
+
+
+def write_split(project: Project, rows: pl.DataFrame) -> None:
+    """Write ``data/splits/`` of rows (dataset, fold, user_id, image_id, rating, part) as they are.
+
+    A rating that a fold does not name is unused there.
+    """
+    folds = int(rows["fold"].max()) + 1  # type: ignore[arg-type]
+    keys = ["dataset", "user_id", "image_id", "rating"]
+    if "rating" not in rows.columns:
+        rows = rows.with_columns(rating=pl.lit(3.0))
+    wide = rows.pivot("fold", index=keys, values="part", maintain_order=True)
+    parts = (
+        pl.col(str(fold)).fill_null("unused").alias(part_column(fold)) for fold in range(folds)
+    )
+    frame = wide.select(*keys, *parts).with_columns(
+        rated_at=pl.lit(None, pl.Datetime("us")), position=pl.lit(None, pl.Int64)
+    )
+    schema = rows_schema(folds)
+    write_parquet(
+        project.splits / "ratings.parquet",
+        frame.select(pl.col(c).cast(dtype) for c, dtype in schema.items()),
+    )
+    per_dataset = dict(rows.group_by("dataset").agg(pl.col("fold").max() + 1).iter_rows())
+    record = {"folds": folds, "datasets": {n: {"folds": k} for n, k in per_dataset.items()}}
+    write_json(project.splits / "splits.json", record)
+
+
+def all_rows(split: Split) -> pl.DataFrame:
+    """Return every rating of a split once per fold."""
+    folds = (split.rows(k).with_columns(fold=pl.lit(k, pl.Int64)) for k in range(split.folds))
+    return pl.concat(folds)
+
+
+def split_rows_of(project: Project) -> pl.DataFrame:
+    """Return what ``data/splits/`` says of every rating in every fold of its dataset."""
+    datasets = read_json(project.splits / "splits.json")["datasets"]
+    return pl.concat(
+        read_fold_rows(project, fold).filter(dataset=name).with_columns(fold=pl.lit(fold, pl.Int64))
+        for name, record in sorted(datasets.items())
+        for fold in range(record["folds"])
+    )

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from pamela import schema as s
 from pamela.evaluate import EVALUATION
 from pamela.io import write_json, write_parquet
+from pamela.overlaps import MEANING
 from pamela.params import Params, load_params
 from pamela.project import Project
 
@@ -284,7 +285,14 @@ def _data(project: Project, dataset: str, rng: np.random.Generator, n: int = 400
         project.splits / "splits.json",
         {
             "folds": 1,
-            "datasets": {dataset: {"folds": 1, "own": True, "parts": {"0": parts}}},
+            "datasets": {
+                dataset: {
+                    "folds": 1,
+                    "own": True,
+                    "parts": {"0": parts},
+                    "overlaps": {"0": dict.fromkeys(MEANING, 0) | {"images_in_val_and_test": 3}},
+                }
+            },
         },
     )
     write_json(
@@ -304,7 +312,7 @@ def _models(project: Project, rng: np.random.Generator) -> None:
         folder.mkdir(parents=True)
         write_json(folder / "model.json", {"model": model, "config": {}})
         save_file({"w": rng.standard_normal(4)}, folder / "model.safetensors")
-        write_json(folder / "fit.json", {"seconds": 3.2})
+        write_json(folder / "fit.json", {"rows": {"train": 400}, "chosen": {}})
         steps = np.arange(0, 500, 50)
         curves = {
             "step": steps,

@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pamela.decoding import open_rgb
 from pamela.encoders import Encoder, get_encoder
 from pamela.encoders.base import resolve_device
 from pamela.encoders.clip import padded_size
 from pamela.encoders.embedded import FOLDER, VOCABULARY_FILE, WEIGHTS_FILE, embedded_encoder
 from pamela.encoders.openclip import CONFIG_FILE
-from pamela.encoders.pictures import open_rgb, to_square
+from pamela.encoders.pictures import to_square
 from pamela.encoders.probes import attribute_r2, class_accuracy, colour_statistics, recall_at_1
 from pamela.encoders.tokenizer import PAD, START, UNKNOWN, WordTokenizer, build_vocabulary
 from pamela.errors import PamelaError

@@ -30,6 +30,7 @@ from pamela.params import Params, load_params
 from pamela.project import Project
 from pamela.shots import unseen_task
 from pamela.summary import elo_table, summary_table
+from tests.unit.folders import write_split
 
 SEEN_USERS, UNSEEN_USERS, IMAGES, TEST_IMAGES = 12, 8, 90, 40
 ROWS = 32  # of an unseen user on test images: 25 are asked, 7 may be shown
@@ -392,9 +393,6 @@ def write_project(root: Path, params: Params) -> Project:
     np.save(project.features / "image.npy", fold.items.image)
     np.save(project.features / "prompt.npy", fold.items.prompt)
     write_json(project.tables / "datasets.json", {"synthetic": {"scale": [1, 5]}})
-    write_json(
-        project.splits / "splits.json", {"folds": 1, "datasets": {"synthetic": {"folds": 1}}}
-    )
     rows = pl.concat(
         pl.DataFrame(
             {
@@ -408,7 +406,7 @@ def write_project(root: Path, params: Params) -> Project:
         )
         for part, pairs in fold.parts.items()
     )
-    write_parquet(project.splits / "ratings.parquet", rows)
+    write_split(project, rows)
     utility = rows.select(s.USER, s.IMAGE, utility=pl.col(s.RATING))
     write_parquet(project.truth / "utility.parquet", utility)
     for name in params.train.models:

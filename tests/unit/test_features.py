@@ -261,7 +261,7 @@ def test_pictures_of_any_kind_become_rgb(tmp_path: Path, encoder: str) -> None:
     folder = tmp_path / "data/raw/d"
     base = Image.open(folder / "1.png").convert("RGB")
     base.quantize(64).save(folder / "2.png")
-    base.convert("CMYK").save(folder / "3.png", format="TIFF")
+    base.convert("CMYK").save(folder / "3.png", format="JPEG", quality=95)
     turned = Image.Exif()
     turned[0x0112] = 6  # to be shown turned by 90 degrees
     base.transpose(Image.Transpose.ROTATE_90).save(folder / "4.png", exif=turned)

@@ -38,15 +38,20 @@ def finish(folder: Path) -> Path:
     return folder
 
 
-def good_rows(n: int = 20) -> list[tuple[str, str, object]]:
-    return [(f"u{k % USERS}", f"i{k % IMAGES}", 1 + k % 5) for k in range(n)]
+def known_rows() -> list[tuple[str, str, object]]:
+    return [(f"u{k % USERS}", f"i{k % IMAGES}", 1 + k % 5) for k in range(60)]
+
+
+def good_rows(n: int = 20, users: str = "w") -> list[tuple[str, str, object]]:
+    """Rows of ten new users, so that none repeats a known one."""
+    return [(f"{users}{k % 10}", f"i{k // 10}", 1 + k % 5) for k in range(n)]
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a dataset of real pictures that went through ingest and validate."""
     root = tmp_path_factory.mktemp("inbox") / "project"
-    folder = write_batch(root / "data" / "raw" / "faces", good_rows(60))
+    folder = write_batch(root / "data" / "raw" / "faces", known_rows())
     shutil.copyfile(ROOT / "params.yaml", root / "params.yaml")
     shutil.copytree(ROOT / "expectations", root / "expectations")
     override_params(root, {"ingest": {"datasets": ["faces"]}})
@@ -89,7 +94,7 @@ def test_complete_batch_is_moved_whole(project: Project, params: Params) -> None
     assert not folder.exists()
     assert [b.label for b in inbox.accepted(project)] == ["faces/b1"]
     merged = ingest.read_dataset(project, "faces").tables
-    assert merged.ratings.height == 60 + 21
+    assert merged.count_ratings() == 60 + 21
     assert "new" in merged.users[s.USER].to_list()
 
 
@@ -149,9 +154,9 @@ def test_faulty_batch_is_refused_and_nothing_else_happens(
 
 
 def test_mended_batch_is_taken_up_again(project: Project, params: Params) -> None:
-    folder = finish(write_batch(project.inbox / "faces" / "b1", [("u0", "i0", 9)]))
+    folder = finish(write_batch(project.inbox / "faces" / "b1", [("new", "i0", 9)]))
     assert list(inbox.take(project, params)) == ["faces/b1"]
-    (folder / "ratings.csv").write_text("user_id,image_id,rating\nu0,i0,4\n")
+    (folder / "ratings.csv").write_text("user_id,image_id,rating\nnew,i0,4\n")
     (folder / inbox.REFUSED).unlink()
     assert inbox.take(project, params) == {}
     assert [b.label for b in inbox.accepted(project)] == ["faces/b1"]
@@ -161,10 +166,27 @@ def test_few_faulty_rows_are_left_to_validation(project: Project, params: Params
     rows = good_rows(100)
     finish(write_batch(project.inbox / "faces" / "two", [*rows, ("u0", "i0", 9)]))
     assert inbox.take(project, params) == {}
-    worse = [*rows, ("u0", "i0", 9), ("u0", "i0", "x"), ("u0", "gone", 3)]
+    worse = [*good_rows(100, users="x"), ("u0", "i0", 9), ("u0", "i0", "x"), ("u0", "gone", 3)]
     finish(write_batch(project.inbox / "faces" / "three", worse))
     refused = inbox.take(project, params)
     assert "3 of 103 ratings (2.9%)" in refused["faces/three"]
+
+
+def test_a_batch_is_held_against_the_ratings_that_stand(project: Project, params: Params) -> None:
+    """What the pipeline would set apart counts here too: an accepted batch cannot stop it."""
+    finish(write_batch(project.inbox / "faces" / "b1", [*good_rows(40), ("u0", "i0", 1)]))
+    assert "rating_repeated (1), first in row 41" in inbox.take(project, params)["faces/b1"]
+    finish(write_batch(project.inbox / "faces" / "b2", good_rows(40)))
+    assert inbox.take(project, params) == {}
+    finish(write_batch(project.inbox / "faces" / "b3", [("u0", "i0", 5)]))
+    assert "rating_contradicted (1)" in inbox.take(project, params)["faces/b3"]
+
+
+def test_of_two_batches_taken_together_the_first_stands(project: Project, params: Params) -> None:
+    for name in ("b1", "b2"):
+        finish(write_batch(project.inbox / "faces" / name, good_rows()))
+    assert "rating_repeated (20)" in inbox.take(project, params)["faces/b2"]
+    assert [b.label for b in inbox.accepted(project)] == ["faces/b1"]
 
 
 def test_picture_that_does_not_decode_counts_as_faulty(project: Project, params: Params) -> None:

@@ -167,7 +167,7 @@ def test_a_batch_that_repeats_an_image_or_contradicts_a_user_is_refused(project:
 def test_a_missing_folder_says_what_to_run(tmp_path: Path) -> None:
     project = make_project(tmp_path, ingest={"datasets": ["gone"]})
     assert fault(project) == (
-        "data/raw/gone: no such folder; run `pamela import tables DIR --name gone`"
+        "data/raw/gone: no such folder; run `pamela import KIND SRC --name gone`"
     )
 
 

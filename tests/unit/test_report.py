@@ -17,6 +17,7 @@ from pamela.report_tables import (
     further_table,
     results_table,
     sign,
+    splits_table,
     steering_table,
     validation_table,
 )
@@ -73,7 +74,10 @@ def page(tmp_path_factory):
 
 def test_the_page_fetches_nothing(page):
     assert page.urls
-    assert all(url.startswith(("data:image/png;base64,", "#")) for url in page.urls)
+    beside = {"data.html"}  # the data docs lie in the same folder
+    fetched = [url for url in page.urls if url not in beside]
+    assert all(url.startswith(("data:image/png;base64,", "#")) for url in fetched)
+    assert beside < set(page.urls)
     assert not re.search(r"url\(|@import|https?://", "".join(page.text))
 
 
@@ -124,6 +128,25 @@ def test_quarantine_counts_come_from_the_validation_report(results):
     assert rows[0] == [
         "synthetic", "ratings", "405", "400", "5", "rating_on_scale: 3, image_known: 2",
     ]  # fmt: skip
+
+
+def test_what_lies_on_two_sides_is_said_in_words(results):
+    path = results.project.splits / "splits.json"
+    caption = splits_table(results, "synthetic").caption
+    assert caption.endswith("On two sides: 3 images that validation and test share.")
+    record = read_json(path)
+    overlaps = record["datasets"]["synthetic"]["overlaps"]
+    overlaps["1"] = overlaps["0"] | {"images_in_val_and_test": 1, "same_content_on_two_sides": 2}
+    write_json(path, record)
+    caption = splits_table(load(results.project), "synthetic").caption
+    assert caption.endswith(
+        "On two sides (the most of any fold): 2 picture contents that lie on two sides under two "
+        "ids; 3 images that validation and test share."
+    )
+    none = dict.fromkeys(overlaps["0"], 0)
+    record["datasets"]["synthetic"]["overlaps"] = {"0": none}
+    write_json(path, record)
+    assert "Nothing lies on two sides." in splits_table(load(results.project), "synthetic").caption
 
 
 def test_a_skipped_benchmark_is_said_with_its_reason(tmp_path):

@@ -14,6 +14,7 @@ from pamela.params import load_params
 from pamela.project import Project
 from pamela.steer.casting import cast
 from pamela.steer.stage import choose_sittings
+from tests.unit.folders import write_split
 
 
 def _tables(n_users=6, n_images=12):
@@ -87,7 +88,7 @@ def test_pictures_without_prompt_ids_are_prompts_of_their_own(tmp_path):
     rows = ratings.with_columns(**world)
     elsewhere = rows.with_columns(pl.lit("oasis").alias(s.DATASET))
     project = Project(tmp_path)
-    write_parquet(project.splits / "ratings.parquet", pl.concat([elsewhere, rows]))
+    write_split(project, pl.concat([elsewhere, rows]))
     nameless = images.with_columns(
         pl.lit("synthetic").alias(s.DATASET), pl.lit(None, pl.String).alias(s.PROMPT_ID)
     )

@@ -21,6 +21,7 @@ from pamela.models.store import load_model
 from pamela.params import TrainParams
 from pamela.project import Project
 from tests.planted import DATASET, make_world
+from tests.unit.folders import split_rows_of, write_split
 
 
 class Stop(Exception):
@@ -38,6 +39,7 @@ def params(**changes: object) -> TrainParams:
         "max_epochs": 2,
         "patience": 2,
         "batch_size": 128,
+        "dataset_weights": "cv",
     }
     return TrainParams(**{**base, **changes})  # type: ignore[arg-type]
 
@@ -71,8 +73,7 @@ def project(tmp_path: Path) -> Project:
         for number in (0, 1)
         for part, pairs in fold.parts.items()
     ]
-    write_parquet(found.splits / "ratings.parquet", pl.concat(rows))
-    write_json(found.splits / "splits.json", {"folds": 2, "datasets": {}})
+    write_split(found, pl.concat(rows))
     return found
 
 
@@ -175,8 +176,7 @@ def test_unknown_model_and_absent_gpu_are_named(project: Project) -> None:
 
 
 def test_a_fold_without_training_rows_is_an_error(project: Project) -> None:
-    rows = pl.read_parquet(project.splits / "ratings.parquet")
-    write_parquet(project.splits / "ratings.parquet", rows.filter(pl.col(s.PART) != s.TRAIN))
+    write_split(project, split_rows_of(project).filter(pl.col(s.PART) != s.TRAIN))
     with pytest.raises(PamelaError, match="fold 0 has no rows in part train"):
         train.fit(project, params(), "global_mean", 0)
 

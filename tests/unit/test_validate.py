@@ -78,7 +78,7 @@ def test_every_row_fault_is_set_apart_with_rule_and_source_row(project: Project)
         ("u0", "nowhere", "3"),
         ("", "i0", "3"),
         ("u0", "", "99"),
-        ("u0", "i0", "5"),
+        ("new", "i0", "5"),
     )
     run(project)
     bad = pl.read_parquet(project.quarantine / "d/ratings.parquet")
@@ -129,8 +129,9 @@ def test_rows_in_are_rows_kept_and_rows_quarantined(
     tmp_path_factory: pytest.TempPathFactory, cells: list[str]
 ) -> None:
     project = make_project(tmp_path_factory.mktemp("p"), ingest={"datasets": ["d"]})
-    rows = ratings_of(1, len(cells)).with_columns(rating=pl.Series(cells), image_id=pl.lit("i0"))
-    write_tables(project.raw / "d", pl.concat([rows, ratings_of(1, 1)]))
+    rows = ratings_of(len(cells), 1).with_columns(rating=pl.Series(cells))
+    last = ratings_of(1, 1).with_columns(user_id=pl.lit("last"))
+    write_tables(project.raw / "d", pl.concat([rows, last]))
     verdict = run(project)["d"]["ratings"]
     faulty = [row for row, cell in enumerate(cells, 1) if cell not in ("1", "5", "3.5")]
     assert verdict.quarantined["source_row"].to_list() == faulty

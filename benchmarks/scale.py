@@ -1,0 +1,302 @@
+"""Large tables: ``python -m benchmarks.scale [--rows 50000 500000 5000000]``, part of `make bench`.
+
+Ratings in the tables format (one user per 100 rows, one image per 50, precomputed features, no
+pictures, a few planted faults) go through ingest, validate and split, each in a process of its own,
+first whole and then with a batch of 1 % more rows. Seconds are what the stage's library functions
+take after imports; ``as a command`` is ``python -m flows.<stage>`` with all that Prefect adds, and
+in validate the data docs. CPU seconds stand beside, as other work may run on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+import yaml
+
+from benchmarks.run import Entry, entry
+from flows.environment import environment
+from pamela.io import write_json
+from pamela.project import Project
+
+DATASET: Final = "big"
+ROWS: Final = (50_000, 500_000, 5_000_000)
+STAGES: Final = ("ingest", "validate", "split")
+FAULTY: Final = 500  # every so many rows one is off the scale
+BATCH_SHARE: Final = 0.01
+FEATURES: Final = 16
+FIRST_TIME: Final = 1_700_000_000_000_000  # microseconds since 1970
+GIB: Final = 2**30
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a process took: wall and CPU seconds, peak resident memory in bytes."""
+
+    wall_s: float
+    cpu_s: float
+    peak: int
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.wall_s + other.wall_s, self.cpu_s + other.cpu_s, max(self.peak, other.peak)
+        )
+
+
+# --- the data ---------------------------------------------------------------------------------
+def make_dataset(folder: Path, rows: int, suffix: str, seed: int = 0) -> None:
+    """Write a dataset of `rows` ratings as ``ratings.csv`` or ``.parquet`` (`suffix`)."""
+    folder.mkdir(parents=True)
+    users, images = max(rows // 100, 20), max(rows // 50, 40)
+    (folder / "dataset.yaml").write_text(
+        f"name: {DATASET}\nscale: [1, 5]\nfeatures: features.npz\n"
+    )
+    _write(make_ratings(rows, users, images, seed), folder / f"ratings{suffix}")
+    ids = pl.DataFrame({"n": pl.int_range(users, eager=True)})
+    demographics = {"gender": ["f", "m", "x"], "age": ["18-29", "30-39", "40-49", "50-59"]}
+    _write(
+        ids.select(
+            pl.format("user-{}", "n").alias("user_id"),
+            *(
+                pl.Series(name, values).gather(np.arange(users) % len(values)).alias(name)
+                for name, values in demographics.items()
+            ),
+        ),
+        folder / f"users{suffix}",
+    )
+    numbers = pl.DataFrame({"n": pl.int_range(images, eager=True)})
+    _write(
+        numbers.select(
+            pl.format("image-{}", "n").alias("image_id"),
+            pl.lit(None, pl.String).alias("file"),
+            pl.format("picture number {}", pl.col("n") // 2).alias("prompt"),
+            pl.format("p{}", pl.col("n") // 2).alias("prompt_id"),
+        ),
+        folder / f"images{suffix}",
+    )
+    features = np.random.default_rng(seed).normal(size=(images, FEATURES)).astype(np.float32)
+    names = np.array([f"image-{n}" for n in range(images)])
+    np.savez(folder / "features.npz", image_id=names, features=features)
+
+
+def make_ratings(rows: int, users: int, images: int, seed: int) -> pl.DataFrame:
+    """Return ratings of random pairs in the order of time, one in `FAULTY` off the scale."""
+    rng = np.random.default_rng(seed)
+    rating = rng.integers(1, 6, rows)
+    rating[::FAULTY] = 9
+    frame = pl.DataFrame(
+        {
+            "user": rng.integers(0, users, rows),
+            "image": rng.integers(0, images, rows),
+            "rating": rating,
+            "second": np.sort(rng.integers(0, 60_000_000, rows)),
+        }
+    )
+    return frame.select(
+        pl.format("user-{}", "user").alias("user_id"),
+        pl.format("image-{}", "image").alias("image_id"),
+        "rating",
+        (FIRST_TIME + pl.col("second") * 1_000_000).cast(pl.Datetime("us")).alias("rated_at"),
+        pl.int_range(pl.len()).over("user").alias("position"),
+    )
+
+
+def make_batch(folder: Path, rows: int, of: int, seed: int = 1) -> None:
+    """Write a batch of `rows` ratings by known users on known images of a dataset of `of` rows."""
+    folder.mkdir(parents=True)
+    (folder / "dataset.yaml").write_text(f"name: {DATASET}\nscale: [1, 5]\n")
+    batch = make_ratings(rows, max(of // 100, 20), max(of // 50, 40), seed)
+    _write(batch, folder / "ratings.csv")
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    if path.suffix == ".csv":
+        frame.write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S")
+    else:
+        frame.write_parquet(path)
+
+
+def make_project(folder: Path) -> Project:
+    """Make a project of this repository's params and expectations that ingests the dataset."""
+    here = Project.here()
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(here.expectations, folder / "expectations")
+    params = yaml.safe_load(here.params_file.read_text())
+    params["ingest"]["datasets"] = [DATASET]
+    params["embed"]["encoder"] = "precomputed"
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    return Project(folder)
+
+
+# --- the stages -------------------------------------------------------------------------------
+def do_ingest(project: Project) -> None:
+    """Do the work of ``flows.ingest``."""
+    from pamela import ingest
+
+    dataset = ingest.read_dataset(project, DATASET)
+    ingest.write_tables(project, [dataset], ingest.hash_pictures(project, [dataset]))
+
+
+def do_validate(project: Project) -> None:
+    """Do the work of ``flows.validate``, but for the data docs."""
+    from pamela import validate
+    from pamela.params import load_params
+
+    params = load_params(project.params_file).validate_
+    suites, decoded = validate.load_suites(project), validate.decode_pictures(project)
+    found = validate.judge_dataset(project, DATASET, decoded, suites, params.latest_rated_at)
+    verdicts = {DATASET: found}
+    validate.write_quarantine(project, verdicts)
+    validate.write_report(project, verdicts, params.max_quarantined_share)
+    validate.write_validated(project, verdicts, params.max_quarantined_share)
+
+
+def do_split(project: Project) -> None:
+    """Do the work of ``flows.split``."""
+    from pamela import split_record, split_totals
+    from pamela.params import load_params
+
+    params = load_params(project.params_file).split
+    split_record.write_splits(project, [split_totals.split_dataset(project, DATASET, params)])
+
+
+def do_data_docs(project: Project) -> None:
+    """Write the data docs, the part of ``flows.validate`` that `do_validate` leaves out."""
+    from pamela.data_docs.page import write_data_docs
+    from pamela.params import load_params
+
+    write_data_docs(project, load_params(project.params_file).validate_)
+
+
+WORK: Final[dict[str, Callable[[Project], None]]] = {
+    "ingest": do_ingest,
+    "validate": do_validate,
+    "data docs": do_data_docs,
+    "split": do_split,
+}
+
+
+def run_stage(stage: str) -> None:
+    """Do the work of `stage` in the working directory's project; print what it took as JSON."""
+    from great_expectations.expectations import core  # noqa: F401  (imports are not counted)
+
+    from pamela import ingest, split_record, validate  # noqa: F401
+
+    start, cpu = time.monotonic(), time.process_time()
+    WORK[stage](Project.here())
+    print(json.dumps({"wall_s": time.monotonic() - start, "cpu_s": time.process_time() - cpu}))
+
+
+def measure(project: Project, *command: str) -> tuple[Cost, str]:
+    """Run a command in the project; return what it took as a process, and its stdout."""
+    env = {**environment(project), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Project.here().root)}
+    start = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, *command], cwd=project.root, env=env, stdout=subprocess.PIPE, text=True
+    )
+    output = process.stdout.read() if process.stdout else ""
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)}: status {process.returncode}")
+    cpu = used.ru_utime + used.ru_stime
+    return Cost(time.monotonic() - start, cpu, used.ru_maxrss * 1024), output
+
+
+def stage_cost(project: Project, stage: str) -> Cost:
+    """Return what the library functions of `stage` took, with the process's peak memory."""
+    whole, output = measure(project, "-m", "benchmarks.scale", "--stage", stage)
+    said: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return Cost(said["wall_s"], said["cpu_s"], whole.peak)
+
+
+def command_cost(project: Project, stage: str) -> Cost:
+    """Return what ``python -m flows.<stage>`` took."""
+    return measure(project, "-m", f"flows.{stage}")[0]
+
+
+# --- the numbers ------------------------------------------------------------------------------
+def bench_size(home: Path, rows: int, suffix: str, *, commands: bool) -> tuple[list[Entry], Cost]:
+    """Measure one size: whole, then with 1 % more; return rows and the whole's cost."""
+    label = f"{rows:,} ratings {suffix[1:]}"
+    project = make_project(home / f"{rows}{suffix}")
+    make_dataset(project.raw / DATASET, rows, suffix)
+    rows_out, whole = _stages(project, label, stage_cost)
+    docs = stage_cost(project, "data docs")
+    rows_out.append(entry(f"data docs, {label}", docs.wall_s, "s", whole.wall_s))
+    make_batch(project.batches / DATASET / "b1", int(rows * BATCH_SHARE), rows)
+    _, more = _stages(project, f"{label} + 1 %", stage_cost)
+    rows_out.append(entry(f"1 % more, {label}", more.wall_s, "s", whole.wall_s))
+    rows_out.append(entry(f"1 % more, {label}, CPU", more.cpu_s, "s", whole.cpu_s))
+    if commands:
+        shutil.rmtree(project.batches)
+        shutil.rmtree(project.part_cache)
+        first, all_of = _stages(project, f"{label}, as a command", command_cost)
+        make_batch(project.batches / DATASET / "b1", int(rows * BATCH_SHARE), rows)
+        again = _stages(project, label, command_cost)[1]
+        name = f"1 % more, {label}, as a command"
+        rows_out += [*first, entry(name, again.wall_s, "s", all_of.wall_s)]
+    shutil.rmtree(project.root)
+    return rows_out, whole
+
+
+def _stages(
+    project: Project, label: str, cost: Callable[[Project, str], Cost]
+) -> tuple[list[Entry], Cost]:
+    found, total = [], Cost(0.0, 0.0, 0)
+    for stage in STAGES:
+        one = cost(project, stage)
+        total += one
+        found.append(entry(f"{stage}, {label}", one.wall_s, "s"))
+        found.append(entry(f"{stage}, {label}, CPU", one.cpu_s, "s"))
+        found.append(entry(f"{stage}, {label}, peak memory", one.peak / GIB, "GiB"))
+    return found, total
+
+
+def bench_scale(home: Path, sizes: tuple[int, ...] = ROWS) -> list[Entry]:
+    """Measure all sizes as CSV, the largest also as Parquet and as commands; compare the ends."""
+    found: list[Entry] = []
+    costs: list[Cost] = []
+    for rows in sizes:
+        some, cost = bench_size(home, rows, ".csv", commands=rows == max(sizes))
+        found, costs = [*found, *some], [*costs, cost]
+    found += bench_size(home, max(sizes), ".parquet", commands=False)[0]
+    grown = max(sizes) / min(sizes)
+    label = f"from {min(sizes):,} to {max(sizes):,} ratings"
+    found.append(entry(f"time {label}", costs[-1].wall_s / costs[0].wall_s, "times", grown))
+    found.append(entry(f"peak memory {label}", costs[-1].peak / costs[0].peak, "times", grown))
+    return found
+
+
+def main() -> None:
+    """Run the benchmark, or one stage of it."""
+    parser = argparse.ArgumentParser(description="measure large tables; write reports/scale.json")
+    parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
+    parser.add_argument("--stage", choices=list(WORK), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.stage:
+        run_stage(arguments.stage)
+        return
+    os.environ.pop("PREFECT_API_URL", None)
+    with tempfile.TemporaryDirectory() as aside:
+        rows = bench_scale(Path(aside), tuple(arguments.rows))
+    write_json(Project.here().reports / "scale.json", rows)
+    print(json.dumps(rows, indent=1))
+    print(f"children: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10} MiB at most")
+
+
+if __name__ == "__main__":
+    main()

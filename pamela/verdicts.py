@@ -1,0 +1,330 @@
+"""Verdicts on datasets: every part of the ratings judged once, then parts against each other.
+
+A part's verdict follows from its rows, the suites, the scale, the states of the pictures that it
+rates and the code; it is kept in the cache under the hash of these, so that a new batch has only
+itself judged, and held against the rows that stand.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pamela import judging, parts, repeats, suites
+from pamela import schema as s
+from pamela.errors import PamelaError
+from pamela.io import read_json, read_parquet, sink_parquet, write_json, write_parquet
+from pamela.judging import ORIGIN, REPEATS, RULES, Judged, Law, quarantine_schema
+from pamela.parts import Part, PartCache, PartFile
+from pamela.suites import ROW, RULE, Suite, SuiteRun, merge_records, run_suite
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One table of one dataset, divided.
+
+    Attributes
+    ----------
+    kept : the rows that broke no rule, in their order (a LazyFrame).
+    rows_kept : their number.
+    quarantined : the others, led by the columns rule, rules, source_file and source_row.
+    expectations : what each expectation said (`pamela.suites.Outcome`).
+    files : the kept rows of each source, for ratings.
+    """
+
+    kept: pl.LazyFrame
+    rows_kept: int
+    quarantined: pl.DataFrame
+    expectations: list[dict[str, Any]]
+    files: tuple[PartFile, ...] = ()
+
+    @property
+    def rows_in(self) -> int:
+        """Rows before the division."""
+        return self.rows_kept + self.quarantined.height
+
+    @property
+    def share(self) -> float:
+        """Share of the rows that is quarantined."""
+        return self.quarantined.height / max(self.rows_in, 1)
+
+    @property
+    def by_rule(self) -> dict[str, int]:
+        """Quarantined rows by the first rule they break, most frequent first."""
+        counts = self.quarantined.group_by(RULE).len().sort(["len", RULE], descending=[True, False])
+        return dict(counts.iter_rows())
+
+    def summary(self) -> dict[str, Any]:
+        """Return the counts for ``reports/validation.json``."""
+        return {
+            "rows_in": self.rows_in,
+            "rows_kept": self.rows_kept,
+            "rows_quarantined": self.quarantined.height,
+            "quarantined": self.by_rule,
+        }
+
+
+Verdicts = dict[str, Verdict]  # by table
+
+
+# --- users and images: small tables -----------------------------------------------------------
+def judge_table(dataset: str, table: str, frame: pl.DataFrame, suite: Suite) -> Verdict:
+    """Divide a whole table, which has source_file and source_row, by its suite.
+
+    Columns named ``image_present`` and ``image_decodes`` are looked at and not passed on.
+
+    Raises
+    ------
+    PamelaError
+        If a structural expectation fails.
+    """
+    outcome = run_suite(suite, frame, {})
+    reject_structural(dataset, table, outcome.expectations)
+    rows = frame.drop("image_present", "image_decodes", strict=False)
+    numbered = rows.with_columns(pl.int_range(pl.len()).alias(ROW))
+    kept, bad = judging.divide(numbered, judging.broken_rules(outcome.failures))
+    return Verdict(kept.lazy(), kept.height, bad, outcome.expectations)
+
+
+def reject_structural(dataset: str, table: str, records: Sequence[Mapping[str, Any]]) -> None:
+    """Raise on the first structural expectation that failed."""
+    for record in records:
+        if record["severity"] == "structural" and not record["success"]:
+            raise PamelaError(
+                f"{dataset}: {record['says']} (rule {record['rule']} of expectations/{table}.json, "
+                f"{record['failed']} rows); correct the dataset and run `dvc repro`"
+            )
+
+
+def picture_states(
+    images: pl.DataFrame, decoded: pl.DataFrame, *, has_images: bool
+) -> pl.DataFrame:
+    """Add image_present and image_decodes; both are null, thus no fault, where not applicable."""
+    if not has_images:
+        nothing = pl.lit(None, pl.Boolean)
+        return images.with_columns(image_present=nothing, image_decodes=nothing)
+    return images.join(
+        decoded.rename({"decodes": "image_decodes"}), on=s.SHA256, how="left", maintain_order="left"
+    ).with_columns(image_present=pl.col(s.SHA256).is_not_null())
+
+
+def law_of(
+    images: pl.DataFrame,
+    found: Mapping[str, Suite],
+    scale: Sequence[float],
+    latest: dt.date | None,
+) -> Law:
+    """Return what ratings are held to, given `picture_states` of the images.
+
+    Parameters
+    ----------
+    found : the suites.
+    latest : ``validate.latest_rated_at``; None is the time of the run.
+    """
+    states = images.select(s.IMAGE, "image_present", "image_decodes").unique(
+        s.IMAGE, keep="first", maintain_order=True
+    )
+    bounds = (float(scale[0]), float(scale[1]))
+    limit = judging.time_limit(latest)
+    return Law(found[judging.RATINGS], found[REPEATS], bounds, states, limit)
+
+
+# --- ratings: parts of any size ---------------------------------------------------------------
+def judge_ratings(dataset: str, found: Sequence[Part], law: Law, cache: PartCache) -> Verdict:
+    """Judge the parts of a dataset's ratings, in order: an earlier one stands over a later one.
+
+    Raises
+    ------
+    PamelaError
+        If a structural expectation fails.
+    """
+    standing: list[_Standing] = []
+    for part in found:
+        judged = _judge_once(part, law, cache)
+        reject_structural(dataset, judging.RATINGS, judged.records[judging.RATINGS])
+        faults = _against_standing(judged, standing, law)
+        standing.append(_Standing(_without(judged, faults, part, cache)))
+    return _verdict([one.judged for one in standing])
+
+
+def judge_batch(rows: pl.LazyFrame, standing: pl.LazyFrame, law: Law) -> Verdict:
+    """Judge a batch that is not in the tables yet.
+
+    Parameters
+    ----------
+    rows : its ratings.
+    standing : ratings that stand (user_id, image_id, rating), each pair at most once.
+    """
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "ratings.parquet"
+        sink_parquet(file, rows)
+        made = PartFile.of("", "", file)
+        part = Part("", "", file, 0, made.rows, made.sha256)
+        cache = PartCache(Path(folder) / "cache")
+        judged = _judge_once(part, law, cache)
+        kept = pl.read_parquet(judged.kept.file)
+        known = standing.join(kept.lazy().select(*repeats.PAIR), on=repeats.PAIR, how="semi")
+        run = SuiteRun(law.repeats, {})
+        marks = repeats.mark_across(kept, known.collect(engine="streaming"))
+        failures = judging.add_marked(run, marks, np.arange(kept.height))
+        faults = _Faults(failures, run.finish().expectations)
+        verdict = _verdict([_without(judged, faults, part, cache)])
+        return Verdict(
+            verdict.kept.collect().lazy(),  # the files go
+            verdict.rows_kept,
+            verdict.quarantined,
+            verdict.expectations,
+        )
+
+
+def _verdict(judged: Sequence[Judged]) -> Verdict:
+    records = judged[0].records
+    for one in judged[1:]:
+        records = {suite: merge_records(records[suite], one.records[suite]) for suite in records}
+    files = tuple(one.kept for one in judged)
+    return Verdict(
+        pl.concat([pl.scan_parquet(one.file, glob=False) for one in files]),
+        sum(one.rows for one in files),
+        pl.concat([one.quarantined for one in judged]),
+        [record for suite in records.values() for record in suite],
+        files,
+    )
+
+
+# --- each part by itself ----------------------------------------------------------------------
+def _judge_once(part: Part, law: Law, cache: PartCache) -> Judged:
+    """Judge `part`, unless the same was done in an earlier run."""
+    survey = cache.obtain(_survey_key(part), lambda entry: _survey(part, entry))
+    last = read_json(survey / "times.json")["last"]
+    open_bound = last is None or dt.datetime.fromisoformat(last) < law.before
+    rated = read_parquet(survey / "images.parquet").join(
+        law.states, on=s.IMAGE, how="left", maintain_order="left"
+    )
+    known = rated.join(law.states, on=s.IMAGE, how="semi").select(s.IMAGE)
+    key = parts.key_of(
+        "judged",
+        part.sha256,
+        [suite.model_dump() for suite in (law.rows, law.repeats)],
+        law.scale,
+        parts.frame_sha256(rated),
+        parts.frame_sha256(known),
+        None if open_bound else law.before.isoformat(),
+        parts.code_version(judging, repeats, suites, s, parts),
+    )
+    return judging.open_judged(
+        part, cache.obtain(key, lambda entry: judging.judge_part(part, law, entry))
+    )
+
+
+def _survey_key(part: Part) -> str:
+    return parts.key_of("survey", part.sha256, parts.code_version(parts))
+
+
+def _survey(part: Part, entry: Path) -> None:
+    """Write which images a part rates, and the latest time in it."""
+    rated = pl.DataFrame(schema={s.IMAGE: pl.String})
+    last: dt.datetime | None = None
+    for chunk in part.chunks((s.IMAGE, s.RATED_AT)):
+        rated = rated.vstack(chunk.select(s.IMAGE)).unique()
+        latest = chunk.get_column(s.RATED_AT).max()
+        if isinstance(latest, dt.datetime):
+            last = latest if last is None else max(last, latest)
+    write_parquet(entry / "images.parquet", rated.drop_nulls().sort(s.IMAGE))
+    write_json(entry / "times.json", {"last": None if last is None else last.isoformat()})
+
+
+# --- parts against each other -----------------------------------------------------------------
+class _Standing:
+    """A judged part and its pair hashes, in memory as far as they are looked at."""
+
+    def __init__(self, judged: Judged) -> None:
+        self.judged = judged
+        self.hashes, self.rows = judged.pairs()
+
+    def rows_of(self, hashes: np.ndarray[Any, np.dtype[np.uint64]]) -> pl.DataFrame:
+        """Return (user_id, image_id, rating) of the kept rows with one of `hashes` (sorted)."""
+        low = np.searchsorted(self.hashes, hashes, side="left")
+        high = np.searchsorted(self.hashes, hashes, side="right")
+        counts = high - low  # mostly 1: two pairs of one hash are rare
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        chosen = np.sort(self.rows[np.repeat(low, counts) + within])
+        return judging.pick_rows(self.chunks((*repeats.PAIR, s.RATING)), chosen)
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Yield the kept rows."""
+        kept = self.judged.kept
+        part = Part(kept.dataset, kept.source, kept.file, 0, kept.rows, kept.sha256)
+        return part.chunks(columns)
+
+
+@dataclass(frozen=True)
+class _Faults:
+    """Failures (_row of the kept rows, rule) and what the suite of repeats said."""
+
+    failures: pl.DataFrame
+    records: list[dict[str, Any]]
+
+
+def _against_standing(judged: Judged, standing: Sequence[_Standing], law: Law) -> _Faults | None:
+    """Hold the kept rows of a part to those of the parts before it; None where none meet."""
+    mine = _Standing(judged)
+    shared = [_common(mine.hashes, one.hashes) for one in standing]
+    if not any(len(hashes) for hashes in shared):
+        return None
+    known = [
+        one.rows_of(hashes) for one, hashes in zip(standing, shared, strict=True) if len(hashes)
+    ]
+    positions = np.flatnonzero(np.isin(mine.hashes, np.concatenate(shared)))
+    chosen = np.sort(np.asarray(mine.rows)[positions])
+    rows = judging.pick_rows(mine.chunks((*repeats.PAIR, s.RATING)), chosen)
+    run = SuiteRun(law.repeats, {})
+    failures = judging.add_marked(run, repeats.mark_across(rows, pl.concat(known)), chosen)
+    return _Faults(failures, run.finish().expectations)
+
+
+def _common(
+    few: np.ndarray[Any, np.dtype[np.uint64]], many: np.ndarray[Any, np.dtype[np.uint64]]
+) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Return the distinct hashes of `few` that `many` (sorted) has too."""
+    asked = np.unique(few)
+    found = np.searchsorted(many, asked)
+    there = found < len(many)
+    there[there] = many[found[there]] == asked[there]
+    return asked[there]
+
+
+def _without(judged: Judged, faults: _Faults | None, part: Part, cache: PartCache) -> Judged:
+    """Return `judged` with the faulty of its kept rows moved to its quarantine."""
+    if faults is None or not faults.failures.height:
+        return judged
+    key = parts.key_of("against", judged.entry.name, parts.frame_sha256(faults.failures))
+    entry = cache.obtain(key, lambda folder: _move(judged, faults, folder))
+    return judging.open_judged(part, entry)
+
+
+def _move(judged: Judged, faults: _Faults, entry: Path) -> None:
+    rows = pl.read_parquet(judged.kept.file)
+    numbered = rows.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(ROW))
+    kept, bad = judging.divide(numbered, judging.broken_rules(faults.failures))
+    schema = quarantine_schema(s.RATINGS_SCHEMA)
+    quarantined = pl.concat([judged.quarantined, bad.cast(schema)]).sort(ORIGIN)
+    parts.write_chunk(entry / "kept.parquet", kept)
+    parts.write_chunk(entry / "quarantined.parquet", quarantined)
+    hashes, positions = judged.pairs()
+    gone = faults.failures.get_column(ROW).unique().sort().to_numpy()
+    stays = ~np.isin(positions, gone)
+    left = np.asarray(positions)[stays]
+    np.save(entry / "pairs.npy", np.asarray(hashes)[stays])
+    np.save(entry / "rows.npy", left - np.searchsorted(gone, left))
+    merged = merge_records(judged.records[REPEATS], faults.records)
+    write_json(entry / "records.json", {**judged.records, REPEATS: merged})
+
+
+__all__ = ["ORIGIN", "RULE", "RULES", "Verdict", "Verdicts", "judge_batch", "judge_ratings"]

@@ -1,0 +1,111 @@
+"""Every release layout, as a miniature made on the spot, from `pamela import` to the report."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pamela import schema as s
+from tests.conftest import copy_project, must, override_params, run_in
+from tests.miniatures import MINIATURES, Planted
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+SMALL = {
+    "split": {"folds": 2},
+    "train": {"models": ["group_mean", "population"], "champion": "population", "cv_folds": 2,
+              "cv_trials": 2, "max_epochs": 2},
+    "evaluate": {"bootstrap": 100, "shots": [0, 5]},
+    "steer": {"bootstrap": 100},
+}  # fmt: skip
+NAME = "brought"
+
+
+def zipped(folder: Path, path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as target:
+        for file in sorted(folder.rglob("*")):
+            target.write(file, file.relative_to(folder))
+    return path
+
+
+@pytest.mark.parametrize("layout", sorted(MINIATURES))
+def test_a_release_goes_from_import_to_report(layout: str, tmp_path: Path) -> None:
+    planted = MINIATURES[layout](tmp_path / "src", users=24, images=48)
+    source = tmp_path / "src"
+    if layout == "pamela":
+        source = zipped(source, tmp_path / "PAMELA.zip")
+    project = copy_project(tmp_path / "project", SMALL)
+    before = (project / "params.yaml").read_text()
+
+    # the three commands of docs/datasets.md, the third being to look at what they made
+    said = must(project, "python", "-m", "pamela.cli", "import", planted.kind, str(source),
+                "--name", NAME, "--use")  # fmt: skip
+    assert f"{planted.ratings} on a scale of" in said
+    changed = set((project / "params.yaml").read_text().splitlines()) - set(before.splitlines())
+    assert [line.strip() for line in changed] == [f"datasets: [{NAME}]"]
+    _check_tracked_once(project)
+    must(project, "python", "-m", "flows.pipeline")
+
+    _check_quarantine(project, planted)
+    _check_splits(project, planted)
+    evaluation = pl.read_parquet(project / "reports/evaluation.parquet")
+    assert evaluation["dataset"].unique().to_list() == [NAME]
+    assert {"group_mean", "population"} <= set(evaluation["model"])
+    told = evaluation.filter(model="population", metric="srocc", population="seen")
+    assert told["value"].null_count() == 0
+    assert NAME in (project / "reports/index.html").read_text()
+
+
+def _check_tracked_once(project: Path) -> None:
+    """Each file of the dataset is one with its copy in DVC's cache: the bytes are there once."""
+    assert (project / "data/raw" / f"{NAME}.dvc").is_file()
+    files = [p for p in (project / "data/raw" / NAME).rglob("*") if p.is_file()]
+    assert files
+    assert all(path.stat().st_nlink >= 2 for path in files if path.stat().st_size)
+
+
+def _check_quarantine(project: Path, planted: Planted) -> None:
+    """Nothing is lost: what went in is kept or quarantined, by the rules that were planted."""
+    report = json.loads((project / "reports/validation.json").read_text())["datasets"][NAME]
+    kept = pl.read_parquet(project / "data/validated/ratings.parquet")
+    bad = pl.read_parquet(project / "data/quarantine" / NAME / "ratings.parquet")
+    assert kept.height + bad.height == report["rows_in"] == planted.ratings
+    assert dict(bad.group_by("rule").len().iter_rows()) == planted.faulty
+    assert kept.height == planted.kept
+    images = pl.read_parquet(project / "data/quarantine" / NAME / "images.parquet")
+    assert dict(images.group_by("rule").len().iter_rows()) == planted.faulty_images
+    named = {*kept["source_file"], *bad["source_file"]}
+    assert all((project / file).is_file() for file in named)  # the original files, as imported
+
+
+def _check_splits(project: Path, planted: Planted) -> None:
+    record = json.loads((project / "data/splits/splits.json").read_text())["datasets"][NAME]
+    assert record["own"] == bool(planted.splits)
+    if not planted.splits:
+        assert record["folds"] == SMALL["split"]["folds"]
+        return
+    bad = pl.read_parquet(project / "data/quarantine" / NAME / "ratings.parquet")
+    lost = dict(bad.group_by(s.SPLIT).len().iter_rows())
+    rows = {part: entry["rows"] for part, entry in record["parts"]["0"].items()}
+    assert rows == {part: n - lost.get(part, 0) for part, n in planted.splits.items()}
+    assert set(record["overlaps"]["0"].values()) == {0}
+
+
+def test_the_command_fails_with_one_line_and_leaves_the_params_alone(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project")
+    before = (project / "params.yaml").read_bytes()
+    (tmp_path / "src").mkdir()
+    done = run_in(project, "python", "-m", "pamela.cli", "import", "para", str(tmp_path / "src"),
+                  "--name", NAME, "--use")  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert (project / "params.yaml").read_bytes() == before
+    assert sorted(p.name for p in (project / "data/raw").iterdir()) == [".gitkeep"]
+
+    override_params(project, {"ingest": {"datasets": ["gone"]}})
+    done = run_in(project, "python", "-m", "flows.ingest")
+    assert "run `pamela import KIND SRC --name gone`" in done.stderr
