@@ -1,5 +1,8 @@
 """Measure and write ``reports/bench.json``: ``python -m benchmarks.run`` (`make bench`).
 
+The whole run on the embedded dataset, large tables (`benchmarks.scale`), planted pairs of datasets
+(`benchmarks.joint`; the real pair is ``python -m benchmarks.joint --real``).
+
 A list of ``name, value, unit, baseline, ratio``. Every speed claim is the ratio of two things
 measured in this run on this machine.
 """
@@ -100,6 +103,22 @@ def bench_server(project: Project) -> list[Entry]:
     return [entry("prefect server, start and stop", _seconds(once), "s")]
 
 
+def bench_tables(project: Project) -> list[Entry]:
+    """Measure ingest, validate and split on up to 5 million ratings."""
+    from benchmarks.scale import bench_scale
+
+    with tempfile.TemporaryDirectory() as aside:
+        return bench_scale(Path(aside))
+
+
+def bench_joint(project: Project) -> list[Entry]:
+    """Ask on planted pairs whether a second dataset helps the first."""
+    from benchmarks.joint import bench_planted
+    from pamela.params import load_params
+
+    return bench_planted(load_params(project.root / "params.yaml"))
+
+
 def main() -> None:
     """Run every benchmark in a copy of the project and write the list."""
     parser = argparse.ArgumentParser(description="write reports/bench.json")
@@ -110,7 +129,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as aside:
         copy = clone(here, arguments.keep or Path(aside))
         rows: list[Entry] = []
-        for bench in (bench_server, bench_stages, bench_nothing_to_do):
+        for bench in (bench_server, bench_stages, bench_nothing_to_do, bench_tables, bench_joint):
             rows += bench(copy)
             write_json(here.reports / "bench.json", rows)
     print(json.dumps(rows, indent=1))

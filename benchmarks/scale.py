@@ -3,8 +3,9 @@
 Ratings in the tables format (one user per 100 rows, one image per 50, precomputed features, no
 pictures, a few planted faults) go through ingest, validate and split, each in a process of its own,
 first whole and then with a batch of 1 % more rows. Seconds are what the stage's library functions
-take after imports; ``as a command`` is ``python -m flows.<stage>`` with all that Prefect adds, and
-in validate the data docs. CPU seconds stand beside, as other work may run on the machine.
+take after imports; ``as a command`` is ``python -m flows.<stage>`` against one Prefect server, with
+all that Prefect and imports add, and in validate the data docs. CPU seconds stand beside, as other
+work may run on the machine.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import gcd
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ import yaml
 
 from benchmarks.run import Entry, entry
 from flows.environment import environment
+from flows.server import server
 from pamela.io import write_json
 from pamela.project import Project
 
@@ -36,7 +38,9 @@ DATASET: Final = "big"
 ROWS: Final = (50_000, 500_000, 5_000_000)
 STAGES: Final = ("ingest", "validate", "split")
 FAULTY: Final = 500  # every so many rows one is off the scale
+REPEATED: Final = 1000  # every so many rows one repeats the user and image of the row before
 BATCH_SHARE: Final = 0.01
+GOLDEN: Final = (5**0.5 - 1) / 2  # its multiples spread evenly
 FEATURES: Final = 16
 FIRST_TIME: Final = 1_700_000_000_000_000  # microseconds since 1970
 GIB: Final = 2**30
@@ -57,14 +61,14 @@ class Cost:
 
 
 # --- the data ---------------------------------------------------------------------------------
-def make_dataset(folder: Path, rows: int, suffix: str, seed: int = 0) -> None:
+def make_dataset(folder: Path, rows: int, suffix: str) -> None:
     """Write a dataset of `rows` ratings as ``ratings.csv`` or ``.parquet`` (`suffix`)."""
     folder.mkdir(parents=True)
-    users, images = max(rows // 100, 20), max(rows // 50, 40)
+    users, images = sizes(rows)
     (folder / "dataset.yaml").write_text(
         f"name: {DATASET}\nscale: [1, 5]\nfeatures: features.npz\n"
     )
-    _write(make_ratings(rows, users, images, seed), folder / f"ratings{suffix}")
+    _write(make_ratings(rows, rows), folder / f"ratings{suffix}")
     ids = pl.DataFrame({"n": pl.int_range(users, eager=True)})
     demographics = {"gender": ["f", "m", "x"], "age": ["18-29", "30-39", "40-49", "50-59"]}
     _write(
@@ -87,20 +91,35 @@ def make_dataset(folder: Path, rows: int, suffix: str, seed: int = 0) -> None:
         ),
         folder / f"images{suffix}",
     )
-    features = np.random.default_rng(seed).normal(size=(images, FEATURES)).astype(np.float32)
+    features = np.random.default_rng(0).normal(size=(images, FEATURES)).astype(np.float32)
     names = np.array([f"image-{n}" for n in range(images)])
     np.savez(folder / "features.npz", image_id=names, features=features)
 
 
-def make_ratings(rows: int, users: int, images: int, seed: int) -> pl.DataFrame:
-    """Return ratings of random pairs in the order of time, one in `FAULTY` off the scale."""
-    rng = np.random.default_rng(seed)
+def sizes(rows: int) -> tuple[int, int]:
+    """Return the number of users and of images of a dataset of `rows` ratings."""
+    return max(rows // 100, 150), max(rows // 50, 300)
+
+
+def make_ratings(rows: int, of: int, start: int = 0) -> pl.DataFrame:
+    """Return `rows` ratings of a dataset of `of`, in the order of time.
+
+    No pair of user and image comes twice over all starts, but for one row in `REPEATED`, which
+    repeats the pair before it; one in `FAULTY` is off the scale.
+    """
+    users, images = sizes(of)
+    rng = np.random.default_rng(start)
+    number = np.arange(start, start + rows)
+    number[REPEATED::REPEATED] -= 1
+    pairs = users * images
+    step = next(k for k in range(int(pairs * GOLDEN), pairs) if gcd(k, pairs) == 1)
+    pair = number * step % pairs
     rating = rng.integers(1, 6, rows)
     rating[::FAULTY] = 9
     frame = pl.DataFrame(
         {
-            "user": rng.integers(0, users, rows),
-            "image": rng.integers(0, images, rows),
+            "user": pair % users,
+            "image": pair // users,
             "rating": rating,
             "second": np.sort(rng.integers(0, 60_000_000, rows)),
         }
@@ -114,12 +133,11 @@ def make_ratings(rows: int, users: int, images: int, seed: int) -> pl.DataFrame:
     )
 
 
-def make_batch(folder: Path, rows: int, of: int, seed: int = 1) -> None:
-    """Write a batch of `rows` ratings by known users on known images of a dataset of `of` rows."""
+def make_batch(folder: Path, rows: int, of: int) -> None:
+    """Write a batch of `rows` more ratings for a dataset of `of` rows."""
     folder.mkdir(parents=True)
     (folder / "dataset.yaml").write_text(f"name: {DATASET}\nscale: [1, 5]\n")
-    batch = make_ratings(rows, max(of // 100, 20), max(of // 50, 40), seed)
-    _write(batch, folder / "ratings.csv")
+    _write(make_ratings(rows, of, start=of), folder / "ratings.csv")
 
 
 def _write(frame: pl.DataFrame, path: Path) -> None:
@@ -200,9 +218,10 @@ def run_stage(stage: str) -> None:
     print(json.dumps({"wall_s": time.monotonic() - start, "cpu_s": time.process_time() - cpu}))
 
 
-def measure(project: Project, *command: str) -> tuple[Cost, str]:
+def measure(project: Project, *command: str, **more: str) -> tuple[Cost, str]:
     """Run a command in the project; return what it took as a process, and its stdout."""
-    env = {**environment(project), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Project.here().root)}
+    code = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Project.here().root)}
+    env = environment(project, **code, **more)
     start = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, *command], cwd=project.root, env=env, stdout=subprocess.PIPE, text=True
@@ -223,11 +242,6 @@ def stage_cost(project: Project, stage: str) -> Cost:
     return Cost(said["wall_s"], said["cpu_s"], whole.peak)
 
 
-def command_cost(project: Project, stage: str) -> Cost:
-    """Return what ``python -m flows.<stage>`` took."""
-    return measure(project, "-m", f"flows.{stage}")[0]
-
-
 # --- the numbers ------------------------------------------------------------------------------
 def bench_size(home: Path, rows: int, suffix: str, *, commands: bool) -> tuple[list[Entry], Cost]:
     """Measure one size: whole, then with 1 % more; return rows and the whole's cost."""
@@ -244,9 +258,14 @@ def bench_size(home: Path, rows: int, suffix: str, *, commands: bool) -> tuple[l
     if commands:
         shutil.rmtree(project.batches)
         shutil.rmtree(project.part_cache)
-        first, all_of = _stages(project, f"{label}, as a command", command_cost)
-        make_batch(project.batches / DATASET / "b1", int(rows * BATCH_SHARE), rows)
-        again = _stages(project, label, command_cost)[1]
+        with server(project) as url:  # as `make repro` has one for all stages
+
+            def served(project: Project, stage: str) -> Cost:
+                return measure(project, "-m", f"flows.{stage}", PREFECT_API_URL=url)[0]
+
+            first, all_of = _stages(project, f"{label}, as a command", served)
+            make_batch(project.batches / DATASET / "b1", int(rows * BATCH_SHARE), rows)
+            again = _stages(project, label, served)[1]
         name = f"1 % more, {label}, as a command"
         rows_out += [*first, entry(name, again.wall_s, "s", all_of.wall_s)]
     shutil.rmtree(project.root)
@@ -266,16 +285,16 @@ def _stages(
     return found, total
 
 
-def bench_scale(home: Path, sizes: tuple[int, ...] = ROWS) -> list[Entry]:
+def bench_scale(home: Path, ladder: Sequence[int] = ROWS) -> list[Entry]:
     """Measure all sizes as CSV, the largest also as Parquet and as commands; compare the ends."""
     found: list[Entry] = []
     costs: list[Cost] = []
-    for rows in sizes:
-        some, cost = bench_size(home, rows, ".csv", commands=rows == max(sizes))
+    for rows in ladder:
+        some, cost = bench_size(home, rows, ".csv", commands=rows == max(ladder))
         found, costs = [*found, *some], [*costs, cost]
-    found += bench_size(home, max(sizes), ".parquet", commands=False)[0]
-    grown = max(sizes) / min(sizes)
-    label = f"from {min(sizes):,} to {max(sizes):,} ratings"
+    found += bench_size(home, max(ladder), ".parquet", commands=False)[0]
+    grown = max(ladder) / min(ladder)
+    label = f"from {min(ladder):,} to {max(ladder):,} ratings"
     found.append(entry(f"time {label}", costs[-1].wall_s / costs[0].wall_s, "times", grown))
     found.append(entry(f"peak memory {label}", costs[-1].peak / costs[0].peak, "times", grown))
     return found
@@ -285,6 +304,7 @@ def main() -> None:
     """Run the benchmark, or one stage of it."""
     parser = argparse.ArgumentParser(description="measure large tables; write reports/scale.json")
     parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
+    parser.add_argument("--out", type=Path, help="instead of reports/scale.json")
     parser.add_argument("--stage", choices=list(WORK), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.stage:
@@ -293,9 +313,8 @@ def main() -> None:
     os.environ.pop("PREFECT_API_URL", None)
     with tempfile.TemporaryDirectory() as aside:
         rows = bench_scale(Path(aside), tuple(arguments.rows))
-    write_json(Project.here().reports / "scale.json", rows)
+    write_json(arguments.out or Project.here().reports / "scale.json", rows)
     print(json.dumps(rows, indent=1))
-    print(f"children: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10} MiB at most")
 
 
 if __name__ == "__main__":

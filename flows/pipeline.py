@@ -113,7 +113,7 @@ def main() -> None:
     started = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwind: stop the server as well
     try:
-        load_params(project.params_file)
+        params = load_params(project.params_file)
         ran = repro(project, reason=reason, dvc_args=sys.argv[1:])
         publish(project, reason)
     except PamelaError as error:
@@ -129,9 +129,10 @@ def main() -> None:
 
     print_summary(project)
     print(f"\n{len(ran)} stages in {time.monotonic() - started:.0f} s. Look further:")
-    print("  reports/index.html   the report, one file")
+    print("  reports/index.html   the report, one file; reports/data.html the data")
     print("  make ui              MLflow and Prefect in the browser")
-    print("  pamela score --user synthetic/<id> --prompt '...' picture.png")
+    dataset = params.ingest.datasets[0]
+    print(f"  pamela score --user {dataset}/<id> --prompt '...' picture.png")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ itself judged, and held against the rows that stand.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,12 +18,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pamela import judging, parts, repeats, suites
+from pamela import hashing, judging, parts, repeats, suites
 from pamela import schema as s
 from pamela.errors import PamelaError
 from pamela.io import read_json, read_parquet, sink_parquet, write_json, write_parquet
-from pamela.judging import ORIGIN, REPEATS, RULES, Judged, Law, quarantine_schema
+from pamela.judging import ORIGIN, REPEATS, RULES, Judged, Law
 from pamela.parts import Part, PartCache, PartFile
+from pamela.standing import Faults, Standing, against_standing, without
 from pamela.suites import ROW, RULE, Suite, SuiteRun, merge_records, run_suite
 
 
@@ -145,12 +147,12 @@ def judge_ratings(dataset: str, found: Sequence[Part], law: Law, cache: PartCach
     PamelaError
         If a structural expectation fails.
     """
-    standing: list[_Standing] = []
+    standing: list[Standing] = []
     for part in found:
         judged = _judge_once(part, law, cache)
         reject_structural(dataset, judging.RATINGS, judged.records[judging.RATINGS])
-        faults = _against_standing(judged, standing, law)
-        standing.append(_Standing(_without(judged, faults, part, cache)))
+        faults = against_standing(judged, standing, law)
+        standing.append(Standing(without(judged, faults, part, cache)))
     return _verdict([one.judged for one in standing])
 
 
@@ -174,8 +176,8 @@ def judge_batch(rows: pl.LazyFrame, standing: pl.LazyFrame, law: Law) -> Verdict
         run = SuiteRun(law.repeats, {})
         marks = repeats.mark_across(kept, known.collect(engine="streaming"))
         failures = judging.add_marked(run, marks, np.arange(kept.height))
-        faults = _Faults(failures, run.finish().expectations)
-        verdict = _verdict([_without(judged, faults, part, cache)])
+        faults = Faults(failures, run.finish().expectations)
+        verdict = _verdict([without(judged, faults, part, cache)])
         return Verdict(
             verdict.kept.collect().lazy(),  # the files go
             verdict.rows_kept,
@@ -216,7 +218,8 @@ def _judge_once(part: Part, law: Law, cache: PartCache) -> Judged:
         parts.frame_sha256(rated),
         parts.frame_sha256(known),
         None if open_bound else law.before.isoformat(),
-        parts.code_version(judging, repeats, suites, s, parts),
+        parts.code_version(judging, repeats, suites, hashing, s, parts),
+        version("great-expectations"),
     )
     return judging.open_judged(
         part, cache.obtain(key, lambda entry: judging.judge_part(part, law, entry))
@@ -238,93 +241,6 @@ def _survey(part: Part, entry: Path) -> None:
             last = latest if last is None else max(last, latest)
     write_parquet(entry / "images.parquet", rated.drop_nulls().sort(s.IMAGE))
     write_json(entry / "times.json", {"last": None if last is None else last.isoformat()})
-
-
-# --- parts against each other -----------------------------------------------------------------
-class _Standing:
-    """A judged part and its pair hashes, in memory as far as they are looked at."""
-
-    def __init__(self, judged: Judged) -> None:
-        self.judged = judged
-        self.hashes, self.rows = judged.pairs()
-
-    def rows_of(self, hashes: np.ndarray[Any, np.dtype[np.uint64]]) -> pl.DataFrame:
-        """Return (user_id, image_id, rating) of the kept rows with one of `hashes` (sorted)."""
-        low = np.searchsorted(self.hashes, hashes, side="left")
-        high = np.searchsorted(self.hashes, hashes, side="right")
-        counts = high - low  # mostly 1: two pairs of one hash are rare
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        chosen = np.sort(self.rows[np.repeat(low, counts) + within])
-        return judging.pick_rows(self.chunks((*repeats.PAIR, s.RATING)), chosen)
-
-    def chunks(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Yield the kept rows."""
-        kept = self.judged.kept
-        part = Part(kept.dataset, kept.source, kept.file, 0, kept.rows, kept.sha256)
-        return part.chunks(columns)
-
-
-@dataclass(frozen=True)
-class _Faults:
-    """Failures (_row of the kept rows, rule) and what the suite of repeats said."""
-
-    failures: pl.DataFrame
-    records: list[dict[str, Any]]
-
-
-def _against_standing(judged: Judged, standing: Sequence[_Standing], law: Law) -> _Faults | None:
-    """Hold the kept rows of a part to those of the parts before it; None where none meet."""
-    mine = _Standing(judged)
-    shared = [_common(mine.hashes, one.hashes) for one in standing]
-    if not any(len(hashes) for hashes in shared):
-        return None
-    known = [
-        one.rows_of(hashes) for one, hashes in zip(standing, shared, strict=True) if len(hashes)
-    ]
-    positions = np.flatnonzero(np.isin(mine.hashes, np.concatenate(shared)))
-    chosen = np.sort(np.asarray(mine.rows)[positions])
-    rows = judging.pick_rows(mine.chunks((*repeats.PAIR, s.RATING)), chosen)
-    run = SuiteRun(law.repeats, {})
-    failures = judging.add_marked(run, repeats.mark_across(rows, pl.concat(known)), chosen)
-    return _Faults(failures, run.finish().expectations)
-
-
-def _common(
-    few: np.ndarray[Any, np.dtype[np.uint64]], many: np.ndarray[Any, np.dtype[np.uint64]]
-) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """Return the distinct hashes of `few` that `many` (sorted) has too."""
-    asked = np.unique(few)
-    found = np.searchsorted(many, asked)
-    there = found < len(many)
-    there[there] = many[found[there]] == asked[there]
-    return asked[there]
-
-
-def _without(judged: Judged, faults: _Faults | None, part: Part, cache: PartCache) -> Judged:
-    """Return `judged` with the faulty of its kept rows moved to its quarantine."""
-    if faults is None or not faults.failures.height:
-        return judged
-    key = parts.key_of("against", judged.entry.name, parts.frame_sha256(faults.failures))
-    entry = cache.obtain(key, lambda folder: _move(judged, faults, folder))
-    return judging.open_judged(part, entry)
-
-
-def _move(judged: Judged, faults: _Faults, entry: Path) -> None:
-    rows = pl.read_parquet(judged.kept.file)
-    numbered = rows.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(ROW))
-    kept, bad = judging.divide(numbered, judging.broken_rules(faults.failures))
-    schema = quarantine_schema(s.RATINGS_SCHEMA)
-    quarantined = pl.concat([judged.quarantined, bad.cast(schema)]).sort(ORIGIN)
-    parts.write_chunk(entry / "kept.parquet", kept)
-    parts.write_chunk(entry / "quarantined.parquet", quarantined)
-    hashes, positions = judged.pairs()
-    gone = faults.failures.get_column(ROW).unique().sort().to_numpy()
-    stays = ~np.isin(positions, gone)
-    left = np.asarray(positions)[stays]
-    np.save(entry / "pairs.npy", np.asarray(hashes)[stays])
-    np.save(entry / "rows.npy", left - np.searchsorted(gone, left))
-    merged = merge_records(judged.records[REPEATS], faults.records)
-    write_json(entry / "records.json", {**judged.records, REPEATS: merged})
 
 
 __all__ = ["ORIGIN", "RULE", "RULES", "Verdict", "Verdicts", "judge_batch", "judge_ratings"]

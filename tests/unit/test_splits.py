@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -190,6 +191,41 @@ def test_the_order_of_rows_does_not_matter(project: Project) -> None:
     for fold in range(5):
         assert again.part_counts(fold) == first.part_counts(fold)  # with their hashes
         assert again.rows(fold)[::-1].equals(first.rows(fold))
+
+
+def test_another_seed_or_prompt_splits_the_same_rows_again(project: Project) -> None:
+    """What the cache keeps of the first split is not taken for the second."""
+    write(project, full(30, 20))
+    first = all_rows(split(project))
+    other = all_rows(split(project, PARAMS.model_copy(update={"seed": 1})))
+    assert not other["part"].equals(first["part"])
+    write(project, full(30, 20), {f"i{i}": "one prompt" for i in range(0, 20, 2)})
+    tied = all_rows(split(project)).filter(
+        pl.col("image_id").str.extract(r"(\d+)").cast(int) % 2 == 0
+    )
+    assert (
+        tied.filter(user_id="u0").group_by("fold").agg(pl.col("part").n_unique())["part"].max() == 1
+    )
+    write(project, full(30, 20))
+    assert all_rows(split(project)).equals(first)
+
+
+@pytest.mark.parametrize("change", ["user_id", "image_id", "rating", "rated_at", "position"])
+def test_the_checksum_sees_every_column_and_is_pinned(project: Project, change: str) -> None:
+    values = {
+        "user_id": "other",
+        "image_id": "i9",
+        "rating": 2.0,
+        "rated_at": dt.datetime(2026, 1, 31),
+        "position": 0,
+    }
+    write(project, released())
+    before = split(project).part_counts(0)["train"]["sha256"]
+    assert before == "86d362d664a5e3f7ef098c7ac08fc145a59d562f1680493d88b2e644e1b486ad"
+    rows = released()
+    rows[0] = {**rows[0], change: values[change]}
+    write(project, rows)
+    assert split(project).part_counts(0)["train"]["sha256"] != before
 
 
 @pytest.mark.parametrize(("users", "images"), [(1, 40), (40, 1), (2, 2)])

@@ -1,0 +1,108 @@
+"""Parts of a dataset against each other: what an earlier source says stands over a later one.
+
+The pair hashes of `pamela.judging` find the few rows that may meet; they are compared exactly.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pamela import judging, parts, repeats
+from pamela import schema as s
+from pamela.hashing import Hashes
+from pamela.io import write_json
+from pamela.judging import ORIGIN, REPEATS, Judged, Law, quarantine_schema
+from pamela.parts import Part, PartCache
+from pamela.suites import ROW, SuiteRun, merge_records
+
+
+class Standing:
+    """A judged part and its pair hashes, in memory as far as they are looked at."""
+
+    def __init__(self, judged: Judged) -> None:
+        self.judged = judged
+        self.hashes, self.rows = judged.pairs()
+
+    def rows_of(self, hashes: Hashes) -> pl.DataFrame:
+        """Return (user_id, image_id, rating) of the kept rows with one of `hashes` (sorted)."""
+        low = np.searchsorted(self.hashes, hashes, side="left")
+        high = np.searchsorted(self.hashes, hashes, side="right")
+        counts = high - low  # mostly 1: two pairs of one hash are rare
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        chosen = np.sort(self.rows[np.repeat(low, counts) + within])
+        return judging.pick_rows(self.chunks((*repeats.PAIR, s.RATING)), chosen)
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Yield the kept rows."""
+        kept = self.judged.kept
+        part = Part(kept.dataset, kept.source, kept.file, 0, kept.rows, kept.sha256)
+        return part.chunks(columns)
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Failures (_row of the kept rows, rule) and what the suite of repeats said."""
+
+    failures: pl.DataFrame
+    records: list[dict[str, Any]]
+
+
+def against_standing(judged: Judged, standing: Sequence[Standing], law: Law) -> Faults | None:
+    """Hold the kept rows of a part to those of the parts before it; None where none meet."""
+    mine = Standing(judged)
+    shared = [_common(mine.hashes, one.hashes) for one in standing]
+    if not any(len(hashes) for hashes in shared):
+        return None
+    known = [
+        one.rows_of(hashes) for one, hashes in zip(standing, shared, strict=True) if len(hashes)
+    ]
+    positions = np.flatnonzero(np.isin(mine.hashes, np.concatenate(shared)))
+    chosen = np.sort(np.asarray(mine.rows)[positions])
+    rows = judging.pick_rows(mine.chunks((*repeats.PAIR, s.RATING)), chosen)
+    run = SuiteRun(law.repeats, {})
+    failures = judging.add_marked(run, repeats.mark_across(rows, pl.concat(known)), chosen)
+    return Faults(failures, run.finish().expectations)
+
+
+def _common(few: Hashes, many: Hashes) -> Hashes:
+    """Return the distinct hashes of `few` that `many` (sorted) has too."""
+    asked = np.unique(few)
+    found = np.searchsorted(many, asked)
+    there = found < len(many)
+    there[there] = many[found[there]] == asked[there]
+    return asked[there]
+
+
+def without(judged: Judged, faults: Faults | None, part: Part, cache: PartCache) -> Judged:
+    """Return `judged` with the faulty of its kept rows moved to its quarantine."""
+    if faults is None or not faults.failures.height:
+        return judged
+    code = parts.code_version(sys.modules[__name__])
+    key = parts.key_of("against", judged.entry.name, parts.frame_sha256(faults.failures), code)
+    entry = cache.obtain(key, lambda folder: _move(judged, faults, folder))
+    return judging.open_judged(part, entry)
+
+
+def _move(judged: Judged, faults: Faults, entry: Path) -> None:
+    rows = pl.read_parquet(judged.kept.file)
+    numbered = rows.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(ROW))
+    kept, bad = judging.divide(numbered, judging.broken_rules(faults.failures))
+    schema = quarantine_schema(s.RATINGS_SCHEMA)
+    quarantined = pl.concat([judged.quarantined, bad.cast(schema)]).sort(ORIGIN)
+    parts.write_chunk(entry / "kept.parquet", kept)
+    parts.write_chunk(entry / "quarantined.parquet", quarantined)
+    hashes, positions = judged.pairs()
+    gone = faults.failures.get_column(ROW).unique().sort().to_numpy()
+    stays = ~np.isin(positions, gone)
+    left = np.asarray(positions)[stays]
+    np.save(entry / "pairs.npy", np.asarray(hashes)[stays])
+    np.save(entry / "rows.npy", left - np.searchsorted(gone, left))
+    merged = merge_records(judged.records[REPEATS], faults.records)
+    write_json(entry / "records.json", {**judged.records, REPEATS: merged})
