@@ -11,6 +11,7 @@ from pamela import published
 from pamela import schema as s
 from pamela.estimates import IMAGE, POOLED, USER
 from pamela.metrics import CONFLICT_BOTH, CONFLICT_SIDE, PAIRWISE_ACCURACY, PLCC, RMSE, SROCC
+from pamela.observers import FEATURE_OBSERVER, IDEAL_OBSERVER
 from pamela.predictions import SEEN, UNSEEN
 from pamela.results import POPULATIONS, Results, headline_rows
 
@@ -144,6 +145,8 @@ def differences_table(results: Results, dataset: str) -> Table | None:
         (pl.col("dataset") == dataset)
         & (pl.col("shots").is_null() | (pl.col("shots") == 0))
         & pl.col("metric").is_in([SROCC, PAIRWISE_ACCURACY])
+        & (pl.col("baseline") != FEATURE_OBSERVER)  # stands in a table of its own
+        & (pl.col("baseline") != IDEAL_OBSERVER)
     )
     if not rows.height:
         return None
