@@ -8,6 +8,7 @@ from flows.runtime import here, main, stage, step
 from pamela import evaluate, predictions
 from pamela.data import count_folds
 from pamela.io import read_parquet, write_json, write_parquet
+from pamela.observers import rows
 from pamela.params import Params
 from pamela.project import Project
 
@@ -28,6 +29,12 @@ def shuffled_control(project: Project, params: Params) -> pl.DataFrame:
 def noise_ceiling(project: Project, predicted: pl.DataFrame) -> pl.DataFrame:
     """Add the world's noise-free opinion where it is known."""
     return predictions.with_noise_ceiling(project, predicted)
+
+
+@step("ideal observers")
+def ideal_observers(project: Project, params: Params) -> pl.DataFrame:
+    """Ask the observers that know the world's pictures and priors."""
+    return rows.predict_observers(project, params)
 
 
 @step("compute metrics")
@@ -63,6 +70,8 @@ def flow() -> None:
     frames = [predict_fold(project, params, number) for number in folds]
     if predictions.wants_control(params):
         frames.append(shuffled_control(project, params))
+    if rows.knows_the_world(project, params):
+        frames.append(ideal_observers(project, params))
     predicted = noise_ceiling(project, pl.concat(frames))
     numbers, differences = compute_metrics(project, params, predicted)
     write_reports(project, params, predicted, numbers, differences)

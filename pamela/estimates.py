@@ -30,6 +30,7 @@ from pamela.bootstrap import (
 from pamela.conflicts import Conflicts, find_conflicts, resample
 from pamela.judgments import Floats, Judgments, group_sum, image_judgments
 from pamela.params import EvaluateParams
+from pamela.shares import SHARE_OF_IDEAL, Ideal, share_estimates
 
 USER = "user"
 POOLED = "pooled"
@@ -88,6 +89,7 @@ def estimate_slice(
     *,
     stream: str,
     comparisons: Sequence[tuple[int, int]] = (),
+    ideal: Ideal | None = None,
 ) -> SliceEstimates:
     """Compute every number of a slice.
 
@@ -97,6 +99,7 @@ def estimate_slice(
     stream : names the random stream. Slices of one name and the same users share their
         resamples, so that a model that repeats its predictions repeats its intervals.
     comparisons : (model, baseline) places to subtract.
+    ideal : whose shares of the ideal to report, where the ideal is known.
     """
     draws = make_draws(
         j.n_users,
@@ -111,6 +114,7 @@ def estimate_slice(
         *_pooled(j, params, draws),
         *_conflict_numbers(conflicts, draws),
         *_image_numbers(j, params, stream),
+        *(user.shares(ideal) if ideal is not None else ()),
     ]
     differences = [*user.differences(comparisons), *_conflict_gaps(conflicts, draws, comparisons)]
     return SliceEstimates(numbers, differences)
@@ -180,6 +184,14 @@ class _UserLevel:
             gaps = mean_estimates(values[:, a] - values[:, b], self.draws, effect)
             for (model, baseline), estimate in zip(comparisons, gaps, strict=True):
                 yield Difference(model, baseline, metric, estimate)
+
+    def shares(self, ideal: Ideal) -> Iterator[Number]:
+        """Yield each model's share of the ideal."""
+        values = self.values[m.SROCC, None]
+        rows = np.bincount(self.j.user, minlength=self.j.n_users)
+        n_pairs = int(rows[~np.isnan(values[:, ideal.observer])].sum())
+        for model, e in zip(ideal.models, share_estimates(values, ideal, self.draws), strict=True):
+            yield Number(model, SHARE_OF_IDEAL, USER, None, e, n_pairs)
 
 
 def _pooled(j: Judgments, params: EvaluateParams, draws: Draws) -> Iterator[Number]:

@@ -23,6 +23,7 @@ from pamela.estimates import (
     estimate_slice,
     keys_of,
 )
+from pamela.observers import FEATURE_OBSERVER, IDEAL_OBSERVER, IDEAL_POPULATION
 from pamela.params import EvaluateParams, Params
 from pamela.predictions import (
     MODEL,
@@ -35,6 +36,7 @@ from pamela.predictions import (
     slice_judgments,
 )
 from pamela.progress import progress
+from pamela.shares import SHARE_OF_IDEAL, Ideal
 
 EVALUATION = pl.Schema(
     {
@@ -115,14 +117,17 @@ def _slice(
     rows: pl.DataFrame, models: list[str], params: EvaluateParams, stream: str
 ) -> tuple[list[Number], list[Difference]]:
     pairs = [(models.index(a), models.index(b)) for a, b in comparisons(models)]
+    ideal = ideal_of(models)
     if rows.is_empty():
-        return _nobody(len(models), pairs, params)
-    done = estimate_slice(slice_judgments(rows, models), params, stream=stream, comparisons=pairs)
+        return _nobody(len(models), pairs, params, ideal)
+    done = estimate_slice(
+        slice_judgments(rows, models), params, stream=stream, comparisons=pairs, ideal=ideal
+    )
     return done.numbers, done.differences
 
 
 def _nobody(
-    models: int, pairs: list[tuple[int, int]], params: EvaluateParams
+    models: int, pairs: list[tuple[int, int]], params: EvaluateParams, ideal: Ideal | None
 ) -> tuple[list[Number], list[Difference]]:
     """Return the rows of a slice in which nobody is left."""
     none = Estimate(None, None, None, 0)
@@ -132,16 +137,45 @@ def _nobody(
         for aggregation in (USER, POOLED, IMAGE)
         for metric, margin in keys_of(aggregation, params.margins)
     ]
+    if ideal is not None:
+        numbers += [Number(model, SHARE_OF_IDEAL, USER, None, none, 0) for model in ideal.models]
     return numbers, [Difference(a, b, m, none) for m in DIFFERENCE_METRICS for a, b in pairs]
 
 
 def comparisons(models: Sequence[str]) -> list[tuple[str, str]]:
-    """Return (model, baseline): all against `population`, and `population` against its controls."""
-    if "population" not in models:
-        return []
-    others = [(name, "population") for name in models if name not in ("population", SHUFFLED)]
-    controls = [("population", name) for name in ("group_mean", SHUFFLED) if name in models]
-    return others + controls
+    """Return (model, baseline) to subtract.
+
+    All against `population`, and `population` against its controls; where the ideal is known, what
+    the encoder lost (feature observer minus ideal) and what each model lost (minus feature
+    observer).
+    """
+    found = []
+    if "population" in models:
+        found += [(name, "population") for name in models if name not in ("population", SHUFFLED)]
+        found += [("population", name) for name in ("group_mean", SHUFFLED) if name in models]
+    if FEATURE_OBSERVER in models:
+        found += [(FEATURE_OBSERVER, IDEAL_OBSERVER)]
+        found += [(name, FEATURE_OBSERVER) for name in trained(models)]
+    return found
+
+
+def trained(models: Sequence[str]) -> list[str]:
+    """Return those of `models` that learn from features: no control, nothing that knows truth."""
+    known = (SHUFFLED, NOISE_CEILING, IDEAL_OBSERVER, IDEAL_POPULATION, FEATURE_OBSERVER)
+    return [name for name in models if name not in known]
+
+
+def ideal_of(models: Sequence[str]) -> Ideal | None:
+    """Return what shares of the ideal are made of, where the ideal and `population` are known."""
+    if not {IDEAL_OBSERVER, IDEAL_POPULATION, "population"} <= set(models):
+        return None
+    place = {name: number for number, name in enumerate(models)}
+    return Ideal(
+        models=tuple(place[name] for name in (*trained(models), FEATURE_OBSERVER) if name in place),
+        population=place["population"],
+        observer=place[IDEAL_OBSERVER],
+        ideal_population=place[IDEAL_POPULATION],
+    )
 
 
 def _number_frame(
@@ -215,7 +249,8 @@ def headline(
             names += [(model, population, metric, margin) for population in (SEEN, UNSEEN)]
         if metric == "srocc":
             names += [(gain, population, metric, None) for population in (SEEN, UNSEEN)]
-            names += [("group_mean", SEEN, metric, None), (NOISE_CEILING, SEEN, metric, None)]
+            names += [("group_mean", SEEN, metric, None), (IDEAL_OBSERVER, SEEN, metric, None)]
+            names += [(champion, SEEN, SHARE_OF_IDEAL, None), (NOISE_CEILING, SEEN, metric, None)]
     lookup = _headline_values(evaluation, differences, champion, gain)
     share = MAX_HEADLINE // max(len(datasets), 1)
     found: dict[str, float] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,3 +30,33 @@ def hash_ids(ids: Iterable[str], seed: int) -> Hashes:
     """Return a 64-bit hash of every id."""
     digests = [hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest() for name in ids]
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+
+
+def places_by_user(
+    user: npt.NDArray[np.int64],
+    user_keys: Sequence[str],
+    item: npt.NDArray[np.int64],
+    item_keys: Sequence[str],
+    seed: int,
+) -> npt.NDArray[np.int64]:
+    """Return each pair's place (0..) in the pseudo-random order of its user's pairs.
+
+    A pair's key depends on (seed, user, item) alone, so that further pairs never reshuffle others.
+
+    Parameters
+    ----------
+    user, item : (n,), places in `user_keys` and `item_keys`, each ``dataset/id``.
+    """
+    user_hash = _hash_rows(user_keys, user, seed)
+    key = mix(user_hash ^ mix(_hash_rows(item_keys, item, seed)))
+    order = np.lexsort((item, key, user))
+    first = np.searchsorted(user[order], user[order], side="left")
+    places = np.empty(len(user), np.int64)
+    places[order] = np.arange(len(user)) - first
+    return places
+
+
+def _hash_rows(keys: Sequence[str], rows: npt.NDArray[np.int64], seed: int) -> Hashes:
+    """Hash the keys of `rows`, each distinct one once."""
+    distinct, inverse = np.unique(rows, return_inverse=True)
+    return hash_ids((keys[r] for r in distinct), seed)[inverse]

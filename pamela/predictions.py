@@ -8,17 +8,18 @@ the wrong pictures, and, where the world's truth is known, its noise-free opinio
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import polars as pl
 
 from pamela import schema as s
-from pamela.data import FloatArray, Fold, Items, Pairs, load_fold
+from pamela.data import FloatArray, Fold, Items, Pairs, People, load_fold
 from pamela.errors import PamelaError
 from pamela.io import read_json, read_parquet
 from pamela.judgments import Judgments, judgments
 from pamela.models import create_model
-from pamela.models.base import Prediction, RewardModel
+from pamela.models.base import Prediction
 from pamela.models.store import load_model
 from pamela.params import EvaluateParams, Params
 from pamela.progress import progress
@@ -49,6 +50,19 @@ PREDICTIONS = pl.Schema(
         "std": pl.Float32,
     }
 )
+
+
+class Asked(Protocol):
+    """What can be asked about rated pairs: a reward model, or an observer who knows the world."""
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the ratings of a new user (context) change anything."""
+
+    def predict(
+        self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
+    ) -> Prediction:
+        """Predict `pairs`; see `pamela.models.base.RewardModel.predict`."""
 
 
 def own_folds(project: Project) -> dict[str, int]:
@@ -84,9 +98,7 @@ def predict_fold(
     return pl.concat(frames)
 
 
-def predict_model(
-    model: RewardModel, name: str, fold: Fold, params: EvaluateParams
-) -> pl.DataFrame:
+def predict_model(model: Asked, name: str, fold: Fold, params: EvaluateParams) -> pl.DataFrame:
     """Predict the fold's test rows: of seen users, and of unseen users at every number of shots.
 
     Returns
@@ -114,9 +126,7 @@ def predict_model(
     return pl.concat(frames)
 
 
-def _ask(
-    model: RewardModel, name: str, fold: Fold, pairs: Pairs, context: Pairs | None
-) -> Prediction:
+def _ask(model: Asked, name: str, fold: Fold, pairs: Pairs, context: Pairs | None) -> Prediction:
     if len(pairs) == 0:
         none: FloatArray = np.zeros(0, np.float32)
         return Prediction(none, none)

@@ -22,6 +22,7 @@ from pamela.report_tables import (
     validation_table,
 )
 from pamela.report_words import headline_sentences, skipped
+from pamela.report_world import calibration_table, ideal_table
 from pamela.results import Results
 from pamela.run_specs import flat_params
 
@@ -56,6 +57,7 @@ def context(results: Results) -> dict[str, Any]:
         "datasets": [_dataset(results, name, plots) for name in results.datasets],
         "joint": joint_table(results),
         "paper": paper_table(results),
+        "world": calibration_table(results),
         "steering": _steering(results, plots),
         "validation": validation_table(results),
         "training": [
@@ -90,6 +92,7 @@ def _dataset(results: Results, name: str, plots: Path) -> dict[str, Any]:
         "results": results_table(results, name),
         "further": further_table(results, name),
         "differences": differences_table(results, name),
+        "ideal": ideal_table(results, name),
         "figures": [found for kind in ORDER if (found := figure(kind))],
         "calibration": figure("calibration"),
         "ratings": figure("ratings"),

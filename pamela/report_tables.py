@@ -10,6 +10,7 @@ from pamela import published
 from pamela import schema as s
 from pamela.estimates import IMAGE, POOLED, USER
 from pamela.metrics import CONFLICT_BOTH, CONFLICT_SIDE, PAIRWISE_ACCURACY, PLCC, RMSE, SROCC
+from pamela.observers import FEATURE_OBSERVER, IDEAL_OBSERVER
 from pamela.overlaps import describe_overlaps
 from pamela.pages import DASH, Cell, Table, number
 from pamela.predictions import SEEN, UNSEEN
@@ -116,6 +117,8 @@ def differences_table(results: Results, dataset: str) -> Table | None:
         (pl.col("dataset") == dataset)
         & (pl.col("shots").is_null() | (pl.col("shots") == 0))
         & pl.col("metric").is_in([SROCC, PAIRWISE_ACCURACY])
+        & (pl.col("baseline") != FEATURE_OBSERVER)  # stands in a table of its own
+        & (pl.col("baseline") != IDEAL_OBSERVER)
     )
     if not rows.height:
         return None

@@ -8,6 +8,7 @@ import polars as pl
 
 from pamela.estimates import USER
 from pamela.metrics import PAIRWISE_ACCURACY, RMSE, SROCC
+from pamela.observers import IDEAL_POPULATION
 from pamela.predictions import NOISE_CEILING, SEEN, SHUFFLED, UNSEEN
 from pamela.report_tables import flat_row, sign
 from pamela.results import Results, headline_rows
@@ -126,7 +127,7 @@ def _without_adaptation(rows: pl.DataFrame) -> list[str]:
     curves = rows.filter(
         (pl.col("population") == UNSEEN) & (pl.col("metric") == RMSE)
         & (pl.col("aggregation") == USER) & (pl.col("n_users") > 0)
-        & (pl.col("model") != NOISE_CEILING)
+        & ~pl.col("model").is_in([NOISE_CEILING, IDEAL_POPULATION])
     )  # fmt: skip
     same_users = curves.filter(pl.col("n_users") == pl.col("n_users").max().over("model"))
     per_model = same_users.group_by("model").agg(

@@ -15,7 +15,7 @@ import numpy as np
 
 from pamela import schema as s
 from pamela.data import Fold, IntArray, Pairs
-from pamela.hashing import Hashes, hash_ids, mix
+from pamela.hashing import places_by_user
 
 
 @dataclass(frozen=True)
@@ -68,19 +68,6 @@ def unseen_task(fold: Fold, *, query_size: int, seed: int) -> UnseenTask:
 
 def _places(fold: Fold, pairs: Pairs, seed: int) -> IntArray:
     """Return each pair's place in the pseudo-random order of its user's pairs."""
-    user_hash = _hash_rows(fold.people.keys, pairs.user, seed)
     frame = fold.items.frame
     keys = (frame[s.DATASET] + "/" + frame[s.IMAGE]).to_list()
-    key = mix(user_hash ^ mix(_hash_rows(keys, pairs.item, seed)))
-    order = np.lexsort((pairs.item, key, pairs.user))
-    user = pairs.user[order]
-    first = np.searchsorted(user, user, side="left")
-    places = np.empty(len(pairs), np.int64)
-    places[order] = np.arange(len(pairs)) - first
-    return places
-
-
-def _hash_rows(keys: list[str], rows: IntArray, seed: int) -> Hashes:
-    """Hash the keys of `rows`, each distinct one once."""
-    distinct, inverse = np.unique(rows, return_inverse=True)
-    return hash_ids((keys[r] for r in distinct), seed)[inverse]
+    return places_by_user(pairs.user, fold.people.keys, pairs.item, keys, seed)

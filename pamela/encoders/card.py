@@ -7,21 +7,25 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import roc_auc_score
 
 from pamela.encoders.base import Encoder
 from pamela.encoders.embedded import EmbeddedEncoder
+from pamela.encoders.labels import ANSWERS
 from pamela.encoders.probes import (
     attribute_r2,
     class_accuracy,
     colour_statistics,
     recall_at_1,
 )
-from pamela.encoders.training_pool import Pool
-from pamela.synthetic.vocabulary import ATTRIBUTES
+from pamela.encoders.training_pool import Pool, looks
+from pamela.encoders.trunk import CODE
+from pamela.synthetic.vocabulary import ATTRIBUTES, LIGHTINGS, STRONG, WORDS
 
 FloatArray = npt.NDArray[np.float32]
 FIT_SHARE = 0.75  # of the probing pool fits the probes, the rest tests them
 MEAN_R2 = "mean R2 of attributes"
+CLEAR = 0.4  # an attribute this far from 0 is clearly one or the other
 
 
 def probe(features: FloatArray, pool: Pool) -> dict[str, float]:
@@ -45,6 +49,8 @@ class Figures:
     probes: Mapping[str, Mapping[str, float]]
     recall: tuple[float, float]
     recall_untrained: tuple[float, float]
+    zero_shot: Mapping[str, float]
+    zero_shot_untrained: Mapping[str, float]
     pictures: int
 
 
@@ -61,10 +67,40 @@ def measure(trained: EmbeddedEncoder, untrained: EmbeddedEncoder, pool: Pool) ->
             "untrained": probe(raw, pool),
             "colour statistics": probe(colour_statistics(pool.pictures), pool),
         },
+        zero_shot=words(trained, image, pool),
+        zero_shot_untrained=words(untrained, raw, pool),
         recall=recall_at_1(trained.project(image), prompt),
         recall_untrained=recall_at_1(untrained.project(raw), untrained.encode_prompts(prompts)),
         pictures=len(pool),
     )
+
+
+def words(encoder: EmbeddedEncoder, image: FloatArray, pool: Pool) -> dict[str, float]:
+    """Return how well words alone order pictures, by attribute, and name their lighting.
+
+    An attribute's score is the similarity to its strong high words less that to its low words, in
+    sentences without a subject ("a very bright picture"). The figure is the area under the curve
+    between pictures above CLEAR and below -CLEAR.
+    """
+    joint = encoder.project(image)
+    found = {}
+    for column, (name, levels) in enumerate(WORDS.items()):
+        high, low = (
+            encoder.encode_prompts([looks([phrase]) for phrase in levels[end]]).mean(0)
+            for end in (STRONG, -STRONG)
+        )
+        value = pool.attributes[:, column]
+        clear = np.abs(value) > CLEAR  # NaN is not
+        found[name] = float(roc_auc_score(value[clear] > 0, joint[clear] @ (high - low)))
+    names = list(LIGHTINGS)
+    texts = [
+        encoder.encode_prompts([looks([phrase]) for phrase in LIGHTINGS[name]]).mean(0)
+        for name in names
+    ]
+    seen = np.isin(pool.lighting, names)
+    guess = np.array(names)[(joint[seen] @ np.array(texts).T).argmax(1)]
+    found["lighting"] = float((guess == pool.lighting[seen]).mean())
+    return found
 
 
 def table(probes: Mapping[str, Mapping[str, float]]) -> str:
@@ -97,8 +133,9 @@ vocabulary: for pictures of your own, name an open_clip model in `embed.encoder`
 - recipe: {chosen}
 - reproduce: `python -m pamela.encoders.train_embedded` (`make encoder`)
 
-Image features ({encoder.image_dim}) are the trunk's standardised features; prompt features
-({encoder.prompt_dim}) are the text tower's projection, of unit length.
+Image features ({encoder.image_dim}) are a learned code of {CODE} and the network's own
+{ANSWERS} answers (its estimate of every attribute, its logits of group, style and lighting), all
+standardised; prompt features ({encoder.prompt_dim}) are the text tower's projection, unit length.
 
 ## What the features hold
 
@@ -112,4 +149,22 @@ statistics: mean, deviation and percentiles per channel, saturation and value, a
 Retrieval recall@1 in batches of 64 unseen prompts, image to text {figures.recall[0]:.2f}, text to
 image {figures.recall[1]:.2f} (untrained {figures.recall_untrained[0]:.2f} and
 {figures.recall_untrained[1]:.2f}). Recall alone misleads: global colour is enough for much of it.
+
+## What words alone find
+
+Zero-shot, no probe: similarity to "a very bright picture" less that to "a very dark picture", in
+sentences without a subject. Area under the curve between pictures whose attribute is above {CLEAR}
+and below -{CLEAR} (chance .50); for lighting the accuracy among {len(LIGHTINGS)}.
+
+{word_table(figures)}
 """
+
+
+def word_table(figures: Figures) -> str:
+    """Return the zero-shot figures as a Markdown table."""
+    rows = ["| words | trained | untrained |", "|---|---:|---:|"]
+    rows += [
+        f"| {name} | {value:.2f} | {figures.zero_shot_untrained[name]:.2f} |"
+        for name, value in figures.zero_shot.items()
+    ]
+    return "\n".join(rows)

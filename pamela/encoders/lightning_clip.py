@@ -1,13 +1,14 @@
 """Training of the embedded encoder: CLIP loss and auxiliary heads on the renderer's labels.
 
 Contrast alone learns global colour, which is enough to tell the pictures of a batch apart; the
-heads ask for what was drawn. They are linear, so that the features hold the labels linearly, and
-are thrown away after training.
+answers ask for what was drawn. The trunk's own answers are kept in its features; linear heads on
+the features (subject) and on the text (what it says) are thrown away after training.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,13 +20,16 @@ from open_clip import ClipLoss
 from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 
+from pamela.encoders import labels
 from pamela.encoders.embedded import normalise_pixels
 from pamela.encoders.tokenizer import WordTokenizer
 from pamela.encoders.training_pool import Pool
+from pamela.synthetic.vocabulary import ATTRIBUTES
 
 SHIFT = 4  # pixels
 LARGEST_LOGIT_SCALE = math.log(100)
 WARM_UP = 0.05  # share of the steps
+TEXT_SHARE = 0.4  # of the auxiliary losses of the text, next to 1 for those of the picture
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Recipe:
 
     seed: int
     pool: int  # pictures
-    pairs: int  # pictures seen in all
+    pairs: int  # pictures seen in all, at most
+    minutes: float  # of training, at most: the learning rate falls as either limit comes near
     batch_size: int
     learning_rate: float
     weight_decay: float
@@ -60,10 +65,8 @@ class PoolBatches(IterableDataset[Batch]):
         n, captions = pool.captions.shape
         self.ids = tokenizer(pool.captions.ravel().tolist()).reshape(n, captions, -1)
         self.attributes = torch.from_numpy(pool.attributes)
-        labels = [pool.type_group, pool.style, pool.subject, pool.lighting]
-        coded = [np.unique(values, return_inverse=True) for values in labels]
-        self.class_sizes = [len(names) for names, _ in coded]
-        self.classes = torch.from_numpy(np.stack([codes for _, codes in coded], 1))
+        coded = [labels.codes(kind, getattr(pool, kind)) for kind in labels.KINDS]
+        self.classes = torch.from_numpy(np.stack(coded, 1))
         self.recipe = recipe
 
     def __iter__(self) -> Iterator[Batch]:
@@ -103,7 +106,6 @@ class ClipTraining(L.LightningModule):
     Parameters
     ----------
     model : as `pamela.encoders.embedded` loads it.
-    class_sizes : number of classes of every classification head.
     mean, std : of pixels in 0..1, per channel.
     """
 
@@ -111,8 +113,6 @@ class ClipTraining(L.LightningModule):
         self,
         model: Any,
         recipe: Recipe,
-        n_attributes: int,
-        class_sizes: list[int],
         mean: list[float],
         std: list[float],
     ) -> None:
@@ -124,11 +124,14 @@ class ClipTraining(L.LightningModule):
         self.loss = ClipLoss()
         image_dim = model.visual.trunk.num_features
         text_dim = model.text.output_dim
-        self.image_attributes = nn.Linear(image_dim, n_attributes)
-        self.image_classes = nn.ModuleList(nn.Linear(image_dim, n) for n in class_sizes)
-        self.text_classes = nn.ModuleList(nn.Linear(text_dim, n) for n in class_sizes)
+        self.image_subject = nn.Linear(image_dim, len(labels.KINDS["subject"]))
+        self.text_attributes = nn.Linear(text_dim, len(ATTRIBUTES))
+        self.text_classes = nn.ModuleList(
+            nn.Linear(text_dim, len(names)) for names in labels.KINDS.values()
+        )
         self.register_buffer("mean", torch.tensor(mean) * 255)
         self.register_buffer("std", torch.tensor(std) * 255)
+        self._start = time.monotonic()
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
@@ -142,27 +145,33 @@ class ClipTraining(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted sum of the CLIP loss and the auxiliary losses."""
         pixels = normalise_pixels(batch.pictures, self.mean, self.std)
-        features = self.model.visual.trunk(pixels)
+        # Convolutions gain from bfloat16 where the processor has it; attention loses.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=halves()):
+            features, answers = self.model.visual.trunk.read(pixels)
         text = self.model.encode_text(batch.ids)
         clip = self.loss(
             nn.functional.normalize(self.model.visual.head(features), dim=-1),
             nn.functional.normalize(text, dim=-1),
             self.model.logit_scale.clamp(max=LARGEST_LOGIT_SCALE).exp(),
         )
-        attributes = masked_mse(self.image_attributes(features), batch.attributes)
-        classes = (
-            _cross_entropies(self.image_classes, features, batch.classes)
-            + _cross_entropies(self.text_classes, text, batch.classes)
-        ) / (2 * len(self.image_classes))
+        attributes = masked_mse(answers[:, : len(ATTRIBUTES)], batch.attributes)
+        image_logits = {kind: answers[:, part] for kind, part in labels.answer_slices().items()}
+        image_logits["subject"] = self.image_subject(features)
+        classes = _cross_entropy([image_logits[kind] for kind in labels.KINDS], batch.classes)
+        said = masked_mse(self.text_attributes(text), batch.attributes)
+        told = _cross_entropy([head(text) for head in self.text_classes], batch.classes)
         self.log_dict({"clip": clip, "attributes": attributes, "classes": classes}, prog_bar=True)
         weights = self.recipe
         total: Tensor = (
-            clip + weights.attribute_weight * attributes + weights.class_weight * classes
+            clip
+            + weights.attribute_weight * (attributes + TEXT_SHARE * said)
+            + weights.class_weight * (classes + TEXT_SHARE * told)
         )
         return total
 
     def configure_optimizers(self) -> Any:
         """AdamW, weight decay on matrices only, warm-up then cosine to zero."""
+        self._start = time.monotonic()
         matrices = [p for p in self.parameters() if p.requires_grad and p.ndim >= 2]
         others = [p for p in self.parameters() if p.requires_grad and p.ndim < 2]
         optimizer = torch.optim.AdamW(
@@ -173,18 +182,30 @@ class ClipTraining(L.LightningModule):
             lr=self.recipe.learning_rate,
             betas=(0.9, 0.98),
         )
-        steps = self.recipe.pairs // self.recipe.batch_size
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=self.recipe.learning_rate,
-            total_steps=steps + 1,
-            pct_start=WARM_UP,
-            cycle_momentum=False,
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: rate_at(self.progress(step))
         )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+    def progress(self, step: int) -> float:
+        """Return how much of the pairs or of the time has gone by `step`, whichever is more."""
+        by_pairs = step * self.recipe.batch_size / self.recipe.pairs
+        return max(by_pairs, (time.monotonic() - self._start) / (60 * self.recipe.minutes))
+
+
+def rate_at(progress: float) -> float:
+    """Return the factor on the learning rate at a share (0 to 1) of the training."""
+    if progress < WARM_UP:
+        return 0.04 + 0.96 * progress / WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - WARM_UP) / (1 - WARM_UP))))
+
+
+def halves() -> bool:
+    """Tell whether bfloat16 makes convolutions faster here."""
+    return torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
 
 
 def masked_mse(predicted: Tensor, target: Tensor) -> Tensor:
@@ -195,9 +216,10 @@ def masked_mse(predicted: Tensor, target: Tensor) -> Tensor:
     return per_column.mean()
 
 
-def _cross_entropies(heads: nn.ModuleList, features: Tensor, classes: Tensor) -> Tensor:
+def _cross_entropy(logits: list[Tensor], classes: Tensor) -> Tensor:
+    """Return the mean cross entropy of several kinds of classes, a column of `classes` each."""
     losses = [
-        nn.functional.cross_entropy(head(features), classes[:, column])
-        for column, head in enumerate(heads)
+        nn.functional.cross_entropy(values, classes[:, column])
+        for column, values in enumerate(logits)
     ]
-    return torch.stack(losses).sum()
+    return torch.stack(losses).mean()

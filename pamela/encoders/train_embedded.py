@@ -39,10 +39,9 @@ from pamela.encoders.openclip import CONFIG_FILE
 from pamela.encoders.tokenizer import WordTokenizer, build_vocabulary, split_words
 from pamela.encoders.training_pool import Pool, render_pool
 from pamela.io import atomic_path, write_json
-from pamela.synthetic.vocabulary import ATTRIBUTES
 
 SIDE = 96
-EMBED_DIM = 128
+EMBED_DIM = 160
 TEXT_WIDTH, TEXT_LAYERS, TEXT_HEADS = 96, 2, 4
 COVERED_PROMPTS = 0.999  # share of descriptions that fit the context length
 PROBE_SEED, PROBE_PICTURES = 1_000_003, 4000
@@ -130,6 +129,7 @@ class Checkpoints(Callback):
     ) -> None:
         """Write weights and say where training stands."""
         step = trainer.global_step
+        trainer.should_stop = trainer.should_stop or pl_module.progress(step) >= 1
         if step % CHECKPOINT_STEPS == 0:
             write_weights(pl_module.model, self.path)
             losses = {k: round(float(v), 3) for k, v in trainer.callback_metrics.items()}
@@ -137,13 +137,11 @@ class Checkpoints(Callback):
 
 
 def fit(model: Any, pool: Pool, tokenizer: WordTokenizer, config: dict[str, Any], recipe: Recipe,
-        checkpoint: Path) -> None:  # fmt: skip
-    """Train `model` in place."""
+        checkpoint: Path) -> int:  # fmt: skip
+    """Train `model` in place; return the number of pairs that it saw."""
     batches = PoolBatches(pool, tokenizer, recipe)
     preprocess = config["preprocess_cfg"]
-    module = ClipTraining(
-        model, recipe, len(ATTRIBUTES), batches.class_sizes, preprocess["mean"], preprocess["std"]
-    )
+    module = ClipTraining(model, recipe, preprocess["mean"], preprocess["std"])
     trainer = L.Trainer(
         accelerator="auto",
         devices=1,
@@ -157,6 +155,7 @@ def fit(model: Any, pool: Pool, tokenizer: WordTokenizer, config: dict[str, Any]
     )
     trainer.fit(module, DataLoader(batches, batch_size=None))
     model.eval()
+    return int(trainer.global_step) * recipe.batch_size
 
 
 def probing_pool(training: Pool | None, size: int = PROBE_PICTURES, workers: int = 2) -> Pool:
@@ -177,7 +176,6 @@ def untrained_encoder(folder: Path, pool: Pool, seed: int = 0) -> EmbeddedEncode
 
 def run(recipe: Recipe, folder: Path, kept_pool: Path | None, workers: int) -> Figures:
     """Draw, train, write, probe; return the figures."""
-    start = time.monotonic()
     L.seed_everything(recipe.seed, verbose=False)
     pool = training_pool(recipe, kept_pool, workers)
     drawn = time.monotonic()
@@ -188,7 +186,7 @@ def run(recipe: Recipe, folder: Path, kept_pool: Path | None, workers: int) -> F
         write_json(scratch / CONFIG_FILE, config)
         tokenizer.save(scratch / VOCABULARY_FILE)
         model = new_model(scratch, recipe.seed)
-        fit(model, pool, tokenizer, config, recipe, scratch / WEIGHTS_FILE)
+        seen = fit(model, pool, tokenizer, config, recipe, scratch / WEIGHTS_FILE)
         write_weights(model, scratch / WEIGHTS_FILE)
         for file in (CONFIG_FILE, VOCABULARY_FILE, WEIGHTS_FILE):
             with atomic_path(folder / file) as target:
@@ -203,7 +201,7 @@ def run(recipe: Recipe, folder: Path, kept_pool: Path | None, workers: int) -> F
         "weights": f"{(folder / WEIGHTS_FILE).stat().st_size / 1e6:.1f} MB (half precision)",
         "vocabulary": f"{tokenizer.vocab_size} ids, {tokenizer.context_length} per prompt",
         "picture_side": f"{SIDE} pixels",
-        "time": f"pool {drawn - start:.0f} s, training {trained - drawn:.0f} s on {encoder.device}",
+        "trained": f"{seen} pairs in {(trained - drawn) / 60:.0f} minutes on {encoder.device}",
     }
     (folder / "CARD.md").write_text(card(figures, encoder, asdict(recipe), size), encoding="utf-8")
     return figures
@@ -220,14 +218,15 @@ def training_pool(recipe: Recipe, kept: Path | None, workers: int) -> Pool:
 
 
 def main(
-    pool: Annotated[int, typer.Option(help="pictures drawn for training")] = 24_000,
-    pairs: Annotated[int, typer.Option(help="pictures seen in training")] = 120_000,
+    pool: Annotated[int, typer.Option(help="pictures drawn for training")] = 26_000,
+    pairs: Annotated[int, typer.Option(help="pictures seen in training, at most")] = 400_000,
+    minutes: Annotated[float, typer.Option(help="of training, at most")] = 40.0,
     seed: Annotated[int, typer.Option(help="of pictures, weights and order")] = 11,
     batch_size: Annotated[int, typer.Option(help="pictures per step")] = 64,
     learning_rate: Annotated[float, typer.Option(help="highest, of AdamW")] = 2e-3,
     weight_decay: Annotated[float, typer.Option(help="of AdamW")] = 0.05,
-    attribute_weight: Annotated[float, typer.Option(help="of the attribute loss")] = 4.0,
-    class_weight: Annotated[float, typer.Option(help="of the class losses")] = 0.5,
+    attribute_weight: Annotated[float, typer.Option(help="of the attribute loss")] = 8.0,
+    class_weight: Annotated[float, typer.Option(help="of the class losses")] = 1.0,
     folder: Annotated[Path, typer.Option(help="where the files go")] = FOLDER,
     kept_pool: Annotated[
         Path | None, typer.Option(help="file that keeps the drawn pool between runs")
@@ -236,7 +235,15 @@ def main(
 ) -> None:
     """Train the embedded encoder and write its files and card."""
     recipe = Recipe(
-        seed, pool, pairs, batch_size, learning_rate, weight_decay, attribute_weight, class_weight
+        seed=seed,
+        pool=pool,
+        pairs=pairs,
+        minutes=minutes,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        attribute_weight=attribute_weight,
+        class_weight=class_weight,
     )
     figures = run(recipe, folder, kept_pool, workers)
     print(table(figures.probes))

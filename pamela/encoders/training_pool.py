@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -17,18 +18,18 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from pamela.encoders.labels import NO_LIGHTING
 from pamela.encoders.pictures import to_square
 from pamela.io import atomic_path
 from pamela.progress import progress
-from pamela.synthetic.prompts import Spec, sample_spec, write_prompt
+from pamela.synthetic.prompts import Spec, article_of, level_of, sample_spec, write_prompt
 from pamela.synthetic.render import render, scene_of
-from pamela.synthetic.vocabulary import ATTRIBUTES
+from pamela.synthetic.vocabulary import ATTRIBUTES, LIGHTINGS, WORDS
 
-CAPTIONS = 4  # descriptions per picture
+CAPTIONS = 5  # descriptions per picture: its prompt, three others, one without its subject
 PICTURE_SIDE = 128  # pixels as drawn, the size of the embedded dataset's files
 JPEG_QUALITY = (82, 96)
 MENTION_CHANCE = 0.4  # of an attribute that is strong enough for a word
-NO_LIGHTING = "none"
 CHUNK = 64
 
 
@@ -107,7 +108,8 @@ def _draw_chunk(job: tuple[int, int, int, int]) -> Pool:
         scene = scene_of(prompt, scene_seed)
         pictures[i] = as_file(render(prompt, scene_seed, PICTURE_SIDE), side, rng)
         scenes.append(scene)
-        captions.append([prompt, *(describe(scene, rng) for _ in range(CAPTIONS - 1))])
+        others = [describe(scene, rng) for _ in range(CAPTIONS - 2)]
+        captions.append([prompt, *others, describe_looks(scene, rng)])
     attributes = [[scene.attributes.get(name, np.nan) for name in ATTRIBUTES] for scene in scenes]
     return Pool(
         pictures,
@@ -136,3 +138,23 @@ def describe(scene: Spec, rng: np.random.Generator) -> str:
     }
     lighting = scene.lighting if rng.random() < MENTION_CHANCE else None
     return write_prompt(replace(scene, attributes=mentioned, lighting=lighting), rng)
+
+
+def describe_looks(scene: Spec, rng: np.random.Generator) -> str:
+    """Write what a picture looks like without saying what it shows: "a very dark picture"."""
+    phrases = [
+        str(rng.choice(WORDS[name][level]))
+        for name, value in scene.attributes.items()
+        if (level := level_of(value)) is not None and rng.random() < MENTION_CHANCE
+    ]
+    if scene.lighting is not None and rng.random() < MENTION_CHANCE:
+        phrases.append(str(rng.choice(LIGHTINGS[scene.lighting])))
+    return looks(phrases)
+
+
+def looks(phrases: Sequence[str]) -> str:
+    """Return a sentence of phrases alone; the first adjective stands before the noun."""
+    adjective = next((p for p in phrases if " " not in p.removeprefix("very ")), None)
+    rest = [p for p in phrases if p != adjective]
+    noun = "a picture" if adjective is None else f"{article_of(adjective)} {adjective} picture"
+    return ", ".join([noun, *rest])

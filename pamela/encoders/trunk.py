@@ -1,9 +1,12 @@
 """The embedded encoder's picture trunk, registered with timm so that open_clip builds it by name.
 
 A small residual network that keeps what global average pooling of a usual trunk throws away:
-means and standard deviations of every stage (colour, contrast, texture) and a coarse spatial grid
-(where things stand in the picture). BatchNorm, not LayerNorm over channels, so that amplitudes,
-and with them contrast, survive.
+means and standard deviations of every stage (colour, contrast, texture), a coarse spatial grid
+(where things stand in the picture) and how far each half differs from its mirror image (symmetry).
+BatchNorm, not LayerNorm over channels, so that amplitudes, and with them contrast, survive.
+
+The features are a learned code and, beside it, the network's answers: its estimate of every
+attribute and its logits of group, style and lighting (`pamela.encoders.labels`).
 """
 
 from __future__ import annotations
@@ -14,11 +17,17 @@ import torch
 from timm.models import register_model
 from torch import Tensor, nn
 
-WIDTHS = (24, 48, 96, 192)  # channels at 1/4, 1/8, 1/16 and 1/32 of the picture's side
+WIDTHS = (24, 64, 128, 192)  # channels at 1/4, 1/8, 1/16 and 1/32 of the picture's side
+BLOCKS = (1, 1, 2, 1)
+MIRRORED = (3, 4)  # maps (0: the picture, 1: the stem's) compared with their mirror image
+GRID_MAP = 4
 STEM = 16
 GRID_CHANNELS = 24
 HIDDEN = 512
-FEATURES = 256
+ANSWER_HIDDEN = 256
+CODE = 192
+ANSWERS = 66  # `labels.ANSWERS`, as a number: encoding needs no word of the embedded world
+FEATURES = CODE + ANSWERS
 
 
 def _conv(inner: int, outer: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
@@ -49,7 +58,7 @@ def _statistics(x: Tensor) -> Tensor:
     Written as products over the channels-last layout, whose gradient is several times cheaper than
     that of reductions.
     """
-    rows = x.permute(0, 2, 3, 1).flatten(1, 2)  # (n, h * w, c), a view
+    rows = x.float().permute(0, 2, 3, 1).flatten(1, 2)  # (n, h * w, c), a view
     weights = rows.new_full((1, 1, rows.shape[1]), 1 / rows.shape[1]).expand(len(rows), -1, -1)
     mean = torch.bmm(weights, rows).squeeze(1)
     variance = (torch.bmm(weights, rows * rows).squeeze(1) - mean * mean).clamp_min(0)
@@ -65,38 +74,51 @@ class StatisticsTrunk(nn.Module):
         self.default_cfg: dict[str, Any] = {"input_size": (3, image_size, image_size)}
         self.stem = nn.Sequential(_conv(3, STEM, 2), nn.ReLU())
         stages, inner = [], STEM
-        for width in WIDTHS:
-            stages.append(nn.Sequential(_conv(inner, width, 2), nn.ReLU(), Residual(width)))
+        for width, blocks in zip(WIDTHS, BLOCKS, strict=True):
+            residuals = [Residual(width) for _ in range(blocks)]
+            stages.append(nn.Sequential(_conv(inner, width, 2), nn.ReLU(), *residuals))
             inner = width
         self.stages = nn.ModuleList(stages)
         self.grid = _conv(WIDTHS[2], GRID_CHANNELS, kernel=1)
         grid_side = -(-image_size // 16)
         pooled = 2 * (3 + STEM + sum(WIDTHS)) + GRID_CHANNELS * grid_side**2
+        pooled += sum(WIDTHS[number - 2] for number in MIRRORED)
         self.neck = nn.Sequential(
             nn.BatchNorm1d(pooled),
             nn.Linear(pooled, HIDDEN, bias=False),
             nn.BatchNorm1d(HIDDEN),
             nn.GELU(),
-            nn.Linear(HIDDEN, FEATURES, bias=False),
-            nn.BatchNorm1d(FEATURES, affine=False),  # features of unit variance over pictures
         )
+        self.code = nn.Linear(HIDDEN, CODE, bias=False)
+        self.answers = nn.Sequential(
+            nn.Linear(HIDDEN, ANSWER_HIDDEN, bias=False),
+            nn.BatchNorm1d(ANSWER_HIDDEN),
+            nn.GELU(),
+            nn.Linear(ANSWER_HIDDEN, ANSWERS),
+        )
+        self.scale = nn.BatchNorm1d(FEATURES, affine=False)  # unit variance over pictures
 
     def reset_classifier(self, num_classes: int, global_pool: str = "") -> None:
         """Accept timm's call; there is no classifier to reset."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the features, (n, 3, s, s) -> (n, FEATURES)."""
-        x = x.contiguous(memory_format=torch.channels_last)
-        pooled = [_statistics(x)]
-        x = self.stem(x)
-        pooled.append(_statistics(x))
-        for number, stage in enumerate(self.stages):
-            x = stage(x)
-            pooled.append(_statistics(x))
-            if number == 2:
-                pooled.append(self.grid(x).flatten(1))
-        features: Tensor = self.neck(torch.cat(pooled, 1))
-        return features
+        """Return the features, (n, 3, s, s) -> (n, FEATURES): the code, then the answers."""
+        return self.read(x)[0]
+
+    def read(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features (n, FEATURES) and the answers before scaling (n, ANSWERS)."""
+        maps = [x.contiguous(memory_format=torch.channels_last)]
+        for layer in (self.stem, *self.stages):
+            maps.append(layer(maps[-1]))
+        pooled = [self.grid(maps[GRID_MAP]).float().flatten(1)]
+        with torch.autocast(x.device.type, enabled=False):  # variances need full precision
+            pooled += [_statistics(found) for found in maps]
+            mirrored = [maps[number].float() for number in MIRRORED]
+            pooled += [(found - found.flip(3)).abs().mean((2, 3)) for found in mirrored]
+            hidden = self.neck(torch.cat(pooled, 1))
+            answers: Tensor = self.answers(hidden)
+            features: Tensor = self.scale(torch.cat([self.code(hidden), answers], 1))
+        return features, answers
 
 
 @register_model

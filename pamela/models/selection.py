@@ -61,10 +61,10 @@ class Trial:
 DESIGNED = (
     Trial(64, 32, 1, 0.3, 2e-3, 0.1, 4),
     Trial(128, 32, 1, 0.3, 1e-3, 0.1, 4),
-    Trial(256, 32, 1, 0.1, 2e-3, 0.1, 6),
+    Trial(256, 32, 1, 0.2, 2e-3, 0.1, 12),  # a person takes longer to learn than a picture
     Trial(32, 16, 1, 0.1, 2e-3, 0.1, 4),
     Trial(64, 32, 2, 0.1, 1e-3, 0.01, 6),
-    Trial(256, 64, 1, 0.3, 1e-3, 0.1, 6),
+    Trial(128, 32, 1, 0.2, 2e-3, 0.1, 12),
 )
 
 

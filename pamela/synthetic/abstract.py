@@ -10,7 +10,7 @@ import numpy as np
 
 from pamela.synthetic.canvas import Points
 from pamela.synthetic.palette import mixed, scaled
-from pamela.synthetic.settings import Stage
+from pamela.synthetic.stage import Stage
 
 Shape = tuple[Points, bool]  # outline in the frame, and whether it is closed
 
@@ -18,8 +18,8 @@ Shape = tuple[Points, bool]  # outline in the frame, and whether it is closed
 def _centres(s: Stage, count: int) -> Points:
     """Return (count, 3) of x, y, size: about the centre when ordered, else to one side."""
     draws = s.rng.random((16, 3))[:count]
-    lean = 0.22 * (1 - s.order) * s.side
-    xs = 0.5 + lean + (draws[:, 0] - 0.5) * 0.75
+    lean = 0.32 * (1 - s.order) * s.side
+    xs = 0.5 + lean + (draws[:, 0] - 0.5) * (0.45 + 0.3 * s.order)
     ys = 0.2 + 0.6 * draws[:, 1]
     sizes = (0.08 + 0.14 * draws[:, 2]) * (1.35 - 0.6 * s.clutter)
     if s.order > 0.6 and count > 1:

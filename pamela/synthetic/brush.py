@@ -221,6 +221,12 @@ def blend(a: Picture, b: Picture, share: float) -> Picture:
     return (total >> 8).astype(np.uint8)
 
 
+def kept(a: Picture, b: Picture, cover: Floats) -> Picture:
+    """Return `a`, and `b` where `cover` (size, size) is 1."""
+    share = np.rint(cover * np.float32(256)).astype(np.int32)[..., None]
+    return (a + (((b.astype(np.int32) - a) * share) >> 8)).astype(np.uint8)
+
+
 def tinted(picture: Picture, gain: tuple[float, float, float]) -> Picture:
     """Multiply the channels."""
     table = np.clip(np.arange(256)[:, None] * np.array(gain)[None, :] + 0.5, 0, 255).astype(

@@ -213,6 +213,17 @@ class Canvas:
         ):
             cv2.polylines(target, [pixels], False, value, thickness, cv2.LINE_8, SHIFT)
 
+    def texture(self, lines: Points, width: float, colour: Rgb) -> None:
+        """Draw many lines (k, n, 2), in frame coordinates, at once: detail without outlines."""
+        pixels = np.rint(lines * (self.side << SHIFT)).astype(np.int32)
+        thickness = max(1, round(width * self.side))
+        cv2.polylines(self.image, list(pixels), False, colour, thickness, cv2.LINE_8, SHIFT)
+
+    def tiles(self, polygons: Points, colour: Rgb) -> None:
+        """Fill many polygons (k, n, 2), in frame coordinates, at once: detail without outlines."""
+        pixels = np.rint(polygons * (self.side << SHIFT)).astype(np.int32)
+        cv2.fillPoly(self.image, list(pixels), colour, cv2.LINE_8, SHIFT)
+
     def band(self, top: float, bottom: float, upper: Rgb, lower: Rgb) -> None:
         """Fill the rows between two frame heights with a vertical gradient (flat: the mean)."""
         y0, y1 = (int(np.clip(round(y * self.side), 0, self.side)) for y in (top, bottom))

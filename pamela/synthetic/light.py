@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pamela.synthetic.canvas import Picture
+from pamela.synthetic.palette import Rgb
 
 Floats = npt.NDArray[np.float32]
 _STEPS: Final = 2048  # entries of a tone curve
@@ -78,7 +79,7 @@ def sharpened(picture: Picture, sigma: float, amount: float) -> Picture:
 def depth_of_field(picture: Picture, depth: Picture, strength: float) -> Picture:
     """Blur what is behind the subject; `strength` 0 (all sharp) to 1."""
     size = picture.shape[0]
-    sigma = strength**2.2 * 5.8 * size / 128
+    sigma = strength**1.7 * 6.0 * size / 128
     if sigma < 0.3:
         return picture
     near = blurred(depth, 1.0 * size / 128).astype(np.float32)
@@ -166,6 +167,25 @@ def lit(picture: Picture, depth: Picture, lighting: str | None, x: float, side: 
     return quantised(_LIGHTINGS[lighting](unit(picture), unit(depth), x, side))
 
 
+def one_hue(picture: Picture, hue: Rgb, share: float) -> Picture:
+    """Turn every colour `share` of the way to the hue of `hue`; brightness and chroma stay."""
+    if share <= 0:
+        return picture
+    v = unit(picture)
+    grey = luminance(v)[..., None]
+    chroma = v - grey
+    goal = np.array(hue, np.float32) / np.float32(255)
+    goal = goal - luminance(goal)
+    goal /= np.float32(np.sqrt(float((goal.astype(np.float64) ** 2).sum())) or 1.0)
+    size = np.sqrt(
+        chroma[..., 0] * chroma[..., 0]
+        + chroma[..., 1] * chroma[..., 1]
+        + chroma[..., 2] * chroma[..., 2]
+    )[..., None]
+    turned = chroma + (size * goal - chroma) * np.float32(share)
+    return quantised(grey + turned)
+
+
 # --- grading ----------------------------------------------------------------------------------
 def graded(
     picture: Picture,
@@ -200,7 +220,7 @@ def _saturate(v: Floats, saturation: float) -> Floats:
 def _warm(v: Floats, warmth: float) -> Floats:
     red, _, blue, _ = cv2.mean(quantised(v))  # of 8-bit values: exact
     cast = (red - blue) / 255
-    shift = 0.30 * warmth + 0.45 * (0.02 - cast) * abs(warmth)
+    shift = 0.30 * warmth + 0.45 * (0.02 - cast) * max(0.5, abs(warmth))
     gain = np.array([1 + 0.62 * shift, 1 + 0.06 * shift, 1 - 0.78 * shift], np.float32)
     add = np.array([0.16, 0.015, -0.15], np.float32) * np.float32(shift)
     return v * gain + add

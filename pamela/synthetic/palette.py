@@ -48,6 +48,12 @@ NATURAL: Final[dict[str, tuple[float, float, float]]] = {
     "tomato": (0.01, 0.78, 0.78),
     "cheese": (0.13, 0.68, 0.95),
     "night": (0.64, 0.65, 0.22),
+    "violet": (0.74, 0.70, 0.20),
+    "nebula": (0.84, 0.55, 0.42),
+    "lagoon": (0.48, 0.50, 0.88),
+    "jungle": (0.40, 0.45, 0.42),
+    "sunset": (0.06, 0.55, 1.00),
+    "tile": (0.50, 0.12, 0.88),
     "fire": (0.09, 0.85, 1.00),
     "gold": (0.12, 0.62, 0.80),
     "red": (0.99, 0.75, 0.80),
@@ -56,6 +62,7 @@ SKINS: Final = ((0.07, 0.30, 0.93), (0.06, 0.42, 0.80), (0.06, 0.50, 0.62), (0.0
 HAIRS: Final = ((0.07, 0.60, 0.22), (0.10, 0.55, 0.62), (0.04, 0.70, 0.40), (0.60, 0.05, 0.75))
 SKIN: Final = 60  # their numbers among the jitters
 HAIR: Final = 61
+OBJECTS: Final = 40  # the first jitters are those of things asked for by role
 # Hue offsets of a scheme's free colours, from analogous to all around.
 NARROW: Final = (0.0, 0.03, -0.03, 0.05, -0.05, 0.02, -0.02)
 WIDE: Final = (0.0, 0.5, 0.33, 0.62, 0.15, 0.80, 0.42)
@@ -78,24 +85,36 @@ class Palette:
         self._spread = 0.5 + 0.5 * variety
         self._jitter = rng.uniform(-1, 1, 64)
         self._value = rng.uniform(0.55, 0.88, 64)
-        self._role = {name: i for i, name in enumerate(NATURAL)}
+        self._asked = 0
+
+    @property
+    def scheme(self) -> Rgb:
+        """The pure colour of the scheme's hue."""
+        r, g, b = colorsys.hsv_to_rgb(self.hue, 1.0, 1.0)
+        return round(r * 255), round(g * 255), round(b * 255)
 
     def __call__(self, role: str, light: float = 1.0) -> Rgb:
-        """Return the colour of `role`, its brightness times `light`."""
+        """Return the colour of `role`, its brightness times `light`.
+
+        Where the palette is varied, every call gets a hue of its own: no two trees alike.
+        """
         hue, saturation, value = NATURAL[role]
-        return self.natural(hue, saturation, value * light, self._role[role])
+        self._asked = (self._asked + 1) % OBJECTS
+        return self.natural(hue, saturation, value * light, self._asked)
 
     def natural(self, hue: float, saturation: float, value: float, number: int = 0) -> Rgb:
         """Return a given colour, drawn towards the scheme's hue or jittered by the palette."""
         if self.variety < 0:
-            pull = min(1.0, -1.15 * self.variety)
+            pull = min(1.0, -1.05 * self.variety)
             away = (self.hue - hue + 0.5) % 1.0 - 0.5
             hue += pull * away
             saturation += pull * (0.45 - saturation) * 0.5
         else:
-            share = 0.25 if number in (SKIN, HAIR) else 1.0
-            hue += 0.22 * share * self.variety**2 * self._jitter[number % 64]
-            saturation = min(1.0, saturation * (1 + 0.5 * share * self.variety))
+            share = 0.3 if number in (SKIN, HAIR) else 1.0
+            strength = share * self.variety
+            hue += 0.5 * strength * self._jitter[number % 64]
+            tinge = 0.62 * strength * min(1.0, 0.35 + value)  # greys too, black hardly
+            saturation = max(saturation, tinge)
         return self._rgb(hue, saturation, value)
 
     def free(self, number: int, light: float = 1.0, saturation: float = 0.66) -> Rgb:

@@ -245,3 +245,21 @@ def car(c: Canvas, p: Palette, colour: Rgb, roof: list[tuple[float, float]], low
     c.ellipse(0.75, low * 0.78, 0.05, 0.045, p("window"), shade=0.0)
     c.ellipse(-0.77, low * 0.78, 0.03, 0.04, p("red"), shade=0.0)
     c.line([(-0.72, low * 0.62), (0.74, low * 0.62)], 0.018, scaled(colour, 0.6))
+
+
+def horse(c: Canvas, p: Palette, x: float, y: float, h: float, coat: Rgb) -> None:
+    """Draw a horse of height `h` that stands at (x, y), looking to the right."""
+    for dx in (-0.42, -0.3, 0.2, 0.34):
+        c.line([(x + dx * h, y + 0.45 * h), (x + dx * 1.05 * h, y)], 0.085 * h, scaled(coat, 0.8))
+    c.line([(x - 0.46 * h, y + 0.62 * h), (x - 0.62 * h, y + 0.2 * h)], 0.08 * h, p("black"))
+    c.ellipse(x - 0.04 * h, y + 0.56 * h, 0.47 * h, 0.19 * h, coat, shade=0.35)
+    neck = [(0.2, 0.5), (0.42, 0.52), (0.58, 1.0), (0.36, 1.05)]
+    c.poly([(x + a * h, y + b * h) for a, b in neck], coat, 0.2)
+    muzzle = [(0.36, 1.06), (0.55, 1.06), (0.8, 0.8), (0.7, 0.72), (0.45, 0.86)]
+    c.poly([(x + a * h, y + b * h) for a, b in muzzle], coat, 0.2)
+    c.poly(
+        [(x + a * h, y + b * h) for a, b in ((0.14, 0.68), (0.34, 1.1), (0.42, 1.08), (0.26, 0.6))],
+        p("black"),
+        0.0,
+    )
+    c.ellipse(x + 0.55 * h, y + 0.97 * h, 0.025 * h, 0.025 * h, p("black"), shade=0.0)

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pamela.schema import TRAIN, USER
-from pamela.synthetic import taste
+from pamela.schema import USER
+from pamela.synthetic import prior as pr
 
 Rng = np.random.Generator
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 # --- demographics: the release's ranges; the shares within them are our own choice ----------------
 AGES: Final = (19, 60)
@@ -29,42 +30,6 @@ ART_ONLY: Final = 0.50
 BOTH: Final = 0.035
 ACTIVITY: Final = 0.22  # spread of the logarithm of how much a person rates
 
-# --- taste (rating units; spreads over people) ----------------------------------------------------
-FACTORS: Final = 3
-_OWN_SPREAD: Final = {
-    "warmth": 0.30,
-    "saturation": 0.32,
-    "key": 0.28,
-    "contrast": 0.26,
-    "palette": 0.16,
-    "angle": 0.08,
-    "distance": 0.12,
-    "symmetry": 0.08,
-    "clutter": 0.14,
-    "focus": 0.10,
-    "grain": 0.16,
-    "warmth^2": 0.10,
-    "saturation^2": 0.16,
-    "key^2": 0.14,
-    "contrast^2": 0.10,
-}
-_LIGHTING_SPREAD: Final = 0.34
-_INTERACTION_SPREAD: Final = 0.08
-_GROUP_SPREAD: Final = 0.17
-_STYLE_SPREAD: Final = 0.24
-FACTOR_SHARE: Final = 0.5  # of the variance of a weight that is common to the factors
-# What demographics explain: shift of weights per standard deviation of age, and between genders.
-_AGE_SHIFT: Final = {"saturation": -0.07, "contrast": -0.05, "warmth": 0.05, "lighting:neon": -0.12}
-_GENDER_SHIFT: Final = {"warmth": 0.05, "key": 0.05, "lighting:neon": -0.06, "grain": -0.04}
-_BIAS_BY_AGE: Final = 0.06
-_BIAS_BY_NATION: Final = 0.09
-
-# --- use of the scale -----------------------------------------------------------------------------
-BIAS_SPREAD: Final = 0.33
-STRETCH_SPREAD: Final = 0.16  # of its logarithm
-NOISE: Final = 0.85
-NOISE_SPREAD: Final = 0.15  # of its logarithm
-
 BLOCK: Final = "block"
 RATES_ART: Final = "rates_art"
 RATES_PHOTO: Final = "rates_photorealism"
@@ -72,38 +37,45 @@ WEIGHTS: Final = "weights"
 DEMOGRAPHICS: Final = ("age", "age_binned", "gender", "nationality")
 
 
-def create_people(blocks: dict[str, int], rng: Rng) -> pl.DataFrame:
+def create_people(
+    n: int, prior: pr.TastePrior, nations: Floats, rng: Rng, *, group: int | None = None
+) -> pl.DataFrame:
     """Draw people.
 
     Parameters
     ----------
-    blocks : how many people of each part of the release: train, val_unseen, test_unseen.
+    nations : (len(NATIONALITIES),), what each nationality adds to its people's bias.
+    group : the types that people rate are divided as in the release within every `group` people
+        in turn; all of them where absent.
 
     Returns
     -------
-    user_id, demographics, block, the types that they rate, activity, weights on the columns of
-    `taste.design`, bias, stretch, noise_std. Deviations sum to zero over the training people of one
-    type, so that shared taste and published means stay what they are.
+    demographics, the types that they rate, activity, weights on the columns of `taste.design`,
+    bias, stretch, noise_std; n rows.
     """
-    n = sum(blocks.values())
-    people = _demographics(n, rng).with_columns(
-        pl.Series(BLOCK, [name for name, count in blocks.items() for _ in range(count)]),
-        pl.Series("activity", np.exp(ACTIVITY * rng.normal(size=n))),
+    people = _demographics(n, rng)
+    size = group or n
+    types = [_rated_types(min(size, n - start), rng) for start in range(0, n, size)]
+    weights = prior.draw_weights(people, rng)
+    nation = people.get_column("nationality").replace_strict(
+        dict(zip(NATIONALITIES, nations.tolist(), strict=True)), return_dtype=pl.Float64
     )
-    art, photo = _rated_types(blocks, rng)
-    weights, bias = _tastes(people, rng)
-    stretch = np.exp(STRETCH_SPREAD * rng.normal(size=n))
-    trained = (people.get_column(BLOCK) == TRAIN).to_numpy()
-    counted = trained * people.get_column("activity").to_numpy()
-    centred = _centred(np.column_stack([weights, bias]), art, photo, counted)
+    bias = pr.BIAS_SPREAD * rng.normal(size=n) + prior.bias_shift(people) + nation.to_numpy()
+    stretch = np.exp(pr.STRETCH_SPREAD * rng.normal(size=n))
     return people.with_columns(
-        pl.Series(RATES_ART, art),
-        pl.Series(RATES_PHOTO, photo),
-        pl.Series("bias", centred[:, -1]),
-        pl.Series("stretch", stretch / stretch.mean()),
-        pl.Series("noise_std", NOISE * np.exp(NOISE_SPREAD * rng.normal(size=n))),
-        pl.Series(WEIGHTS, centred[:, :-1].tolist(), dtype=pl.List(pl.Float64)),
+        pl.Series("activity", np.exp(ACTIVITY * rng.normal(size=n))),
+        pl.Series(RATES_ART, np.concatenate([art for art, _ in types])),
+        pl.Series(RATES_PHOTO, np.concatenate([photo for _, photo in types])),
+        pl.Series("bias", bias),
+        pl.Series("stretch", stretch / np.exp(pr.STRETCH_SPREAD**2 / 2)),
+        pl.Series("noise_std", pr.NOISE * np.exp(pr.NOISE_SPREAD * rng.normal(size=n))),
+        pl.Series(WEIGHTS, weights.tolist(), dtype=pl.List(pl.Float64)),
     )
+
+
+def draw_nations(rng: Rng) -> Floats:
+    """Draw what each nationality adds to its people's bias."""
+    return pr.BIAS_BY_NATION * rng.normal(size=len(NATIONALITIES))
 
 
 def _demographics(n: int, rng: Rng) -> pl.DataFrame:
@@ -116,7 +88,6 @@ def _demographics(n: int, rng: Rng) -> pl.DataFrame:
     nation[rng.permutation(n)[:once]] = np.arange(once)
     return pl.DataFrame(
         {
-            USER: [f"p{i + 1:03d}" for i in rng.permutation(n)],
             "age": age,
             "age_binned": bands,
             "gender": rng.choice(list(GENDERS), n, p=list(GENDERS.values())),
@@ -125,63 +96,40 @@ def _demographics(n: int, rng: Rng) -> pl.DataFrame:
     )
 
 
-def _rated_types(
-    blocks: dict[str, int], rng: Rng
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return who rates Art and who Photorealism: in every block both types have raters."""
-    art, photo = [], []
-    for count in blocks.values():
-        place = (rng.permutation(count) + 0.5) / count
-        alone = count == 1  # a block of one rates both
-        art.append((place < ART_ONLY) | (place >= 1 - BOTH) | alone)
-        photo.append((place >= ART_ONLY) | alone)
-    return np.concatenate(art), np.concatenate(photo)
+def _rated_types(count: int, rng: Rng) -> tuple[Bools, Bools]:
+    """Return who of `count` people rates Art and who Photorealism: both types have raters."""
+    place = (rng.permutation(count) + 0.5) / count
+    alone = count == 1  # one person rates both
+    return (place < ART_ONLY) | (place >= 1 - BOTH) | alone, (place >= ART_ONLY) | alone
 
 
-def spreads() -> Floats:
-    """Return the standard deviation over people of the weight on each column of the design."""
-    out = []
-    for name in taste.COLUMNS:
-        if name.startswith("lighting:"):
-            out.append(_LIGHTING_SPREAD)
-        elif name.startswith("group:"):
-            out.append(_GROUP_SPREAD)
-        elif name.startswith("style:"):
-            out.append(_STYLE_SPREAD)
-        else:
-            out.append(_OWN_SPREAD.get(name, _INTERACTION_SPREAD))
-    return np.array(out)
+def weights_of(people: pl.DataFrame) -> Floats:
+    """Return the weights (n, columns) of people on the columns of `taste.design`."""
+    return np.stack(people.get_column(WEIGHTS).to_list())
 
 
-def _tastes(people: pl.DataFrame, rng: Rng) -> tuple[Floats, Floats]:
-    """Return weights (n, columns) and bias (n,): common factors, own part, demographics."""
-    n, d = people.height, len(taste.COLUMNS)
-    loadings = rng.normal(size=(FACTORS, d))
-    loadings /= np.sqrt((loadings**2).sum(axis=0))
-    common = rng.normal(size=(n, FACTORS)) @ loadings
-    own = rng.normal(size=(n, d))
-    weights = spreads() * (np.sqrt(FACTOR_SHARE) * common + np.sqrt(1 - FACTOR_SHARE) * own)
-    age = people.get_column("age").to_numpy().astype(float)
-    age = (age - age.mean()) / max(float(age.std()), 1e-9)
-    woman = np.where(people.get_column("gender").to_numpy() == "female", 1.0, -1.0)
-    for shifts, by in ((_AGE_SHIFT, age), (_GENDER_SHIFT, woman)):
-        for name, shift in shifts.items():
-            weights[:, taste.COLUMNS.index(name)] += shift * by
-    nations = dict(zip(NATIONALITIES, rng.normal(size=len(NATIONALITIES)), strict=True))
-    by_nation = np.array([nations[name] for name in people.get_column("nationality")])
-    bias = BIAS_SPREAD * rng.normal(size=n) + _BIAS_BY_AGE * age + _BIAS_BY_NATION * by_nation
-    return weights, bias
+def centred(people: pl.DataFrame) -> pl.DataFrame:
+    """Take off each person's weights and bias the mean of those who rate the same types.
 
-
-def _centred(
-    values: Floats,
-    art: npt.NDArray[np.bool_],
-    photo: npt.NDArray[np.bool_],
-    counted: Floats,
-) -> Floats:
-    """Subtract from each person the `counted`-weighted mean of those who rate the same types."""
-    out = values.copy()
+    Their stretch of the scale is divided by its mean. Means count people by how much they rate, so
+    that shared taste and published means stay what they are.
+    """
+    stretch = people.get_column("stretch").to_numpy().copy()
+    values = np.column_stack([weights_of(people), people.get_column("bias").to_numpy()])
+    art, photo = (people.get_column(name).to_numpy() for name in (RATES_ART, RATES_PHOTO))
+    activity = people.get_column("activity").to_numpy()
     for rows in (art & ~photo, photo & ~art):
-        if counted[rows].sum() > 0:
-            out[rows] -= np.average(values[rows], axis=0, weights=counted[rows])
-    return out
+        if rows.any():
+            values[rows] -= np.average(values[rows], axis=0, weights=activity[rows])
+            stretch[rows] /= np.average(stretch[rows], weights=activity[rows])
+    return people.with_columns(
+        pl.Series("bias", values[:, -1]),
+        pl.Series("stretch", stretch),
+        pl.Series(WEIGHTS, values[:, :-1].tolist(), dtype=pl.List(pl.Float64)),
+    )
+
+
+def numbered(people: pl.DataFrame, rng: Rng) -> pl.DataFrame:
+    """Give people ids that tell nothing of them."""
+    names = [f"p{i + 1:03d}" for i in rng.permutation(people.height)]
+    return people.select(pl.Series(USER, names), pl.all())

@@ -100,7 +100,7 @@ _ART_OPENINGS: Final = (
     "{a} {style} painting of {subject}",
     "A painting of {subject}, {style} style",
     "{subject}, {style} painting",
-    "{subject} painted in a {style} manner",
+    "{subject} painted in {a} {style} manner",
 )
 _MOODS: Final = ("fine", "beautiful", "detailed", "striking")
 _ENDINGS: Final = ("", ".")
@@ -135,8 +135,12 @@ def _opening(spec: Spec, rng: np.random.Generator) -> str:
     if spec.type == v.PHOTO:
         return _pick(_PHOTO_OPENINGS, rng).format(subject=spec.subject, mood=_pick(_MOODS, rng))
     style = v.STYLES[spec.style] if spec.style is not None else "fine"
-    article = "An" if style[0] in "aeiou" else "A"
-    return _pick(_ART_OPENINGS, rng).format(a=article, style=style, subject=spec.subject)
+    return _pick(_ART_OPENINGS, rng).format(a=article_of(style), style=style, subject=spec.subject)
+
+
+def article_of(word: str) -> str:
+    """Return the indefinite article before `word` (of this vocabulary)."""
+    return "an" if word[0] in "aeiou" else "a"
 
 
 # --- reading ----------------------------------------------------------------------------------

@@ -14,18 +14,28 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pamela import schema as s
 from pamela.errors import PamelaError
+from pamela.hashing import places_by_user
 from pamela.io import atomic_folder, file_sha256, read_json, write_json, write_parquet
+from pamela.synthetic import balance, taste
 from pamela.synthetic import vocabulary as v
 from pamela.synthetic.gallery import draw_files
 from pamela.synthetic.people import DEMOGRAPHICS
 from pamela.synthetic.plan import PART_ROWS, Item, ReleaseParams, plan_items, plan_ratings
+from pamela.synthetic.prompts import Spec
 from pamela.synthetic.raters import World
 from pamela.synthetic.render import generator_of
 
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+_BLOCK: Final = 2048  # scenes at a time
+NAME: Final = "synthetic"  # of the dataset
+USUAL_QUERY: Final = 25  # ``evaluate.query_size`` and ``evaluate.seed`` 0, as shipped
 MANIFEST: Final = "manifest.json"
 _KEYS: Final = ("seed", "train_users", "unseen_users", "train_images", "heldout_images", "ratings")
 
@@ -102,15 +112,46 @@ def rate_pairs(
     rng = np.random.Generator(np.random.PCG64([params.seed, 4]))
     users = world.people.get_column(s.USER).to_list()
     row = {user: i for i, user in enumerate(users)}
-    every = world.utility(users, [item.scene for item in items])
+    scenes = [item.scene for item in items]
     who = np.array([row[user] for user in pairs.get_column(s.USER)])
-    utility = every[who, pairs.get_column("item").to_numpy()]
-    rating = world.rate(utility, pairs.get_column(s.USER).to_list(), rng)
+    what = pairs.get_column("item").to_numpy()
+    utility = _utilities(world, users, scenes, who, what)
+    usual = taste.cell_opinions(scenes, world.spread)
+    asked = balance.Asked(
+        world.people[who], who, utility, usual[what], (usual + world.appeal(scenes))[what],
+        _queried(pairs, users, who), [scenes[i] for i in what],
+    )  # fmt: skip
+    rating = balance.rate_release(asked, pairs.get_column(s.PART).to_numpy(), rng)
     shuffled = rng.permutation(pairs.height)
     rated = pairs.with_columns(
         pl.Series("utility", utility), pl.Series(s.RATING, rating), pl.Series("_order", shuffled)
     )
     return rated.sort(pl.col(s.PART).replace_strict(_part_order()), "_order").drop("_order")
+
+
+def _utilities(world: World, users: list[str], scenes: list[Spec], who: Rows, what: Rows) -> Floats:
+    """Return the opinion of each pair (person, scene), a block of scenes at a time."""
+    out = np.empty(len(who))
+    order = np.argsort(what, kind="stable")
+    starts = np.arange(0, len(scenes), _BLOCK)
+    for start, rows in zip(
+        starts, np.split(order, np.searchsorted(what[order], starts[1:])), strict=True
+    ):
+        every = world.utility(users, scenes[start : start + _BLOCK])
+        out[rows] = every[who[rows], what[rows] - start]
+    return out
+
+
+def _queried(pairs: pl.DataFrame, users: list[str], who: Rows) -> npt.NDArray[np.bool_]:
+    """Return which pairs the evaluation asks about unseen people by default."""
+    rows = np.flatnonzero((pairs.get_column(s.PART) == s.TEST_UNSEEN).to_numpy())
+    what = pairs.get_column("item").to_numpy()[rows]
+    pictures, place = np.unique(what, return_inverse=True)
+    keys = [f"{NAME}/{image_id(number)}" for number in pictures.tolist()]
+    order = places_by_user(who[rows], [f"{NAME}/{user}" for user in users], place, keys, 0)
+    out = np.zeros(pairs.height, bool)
+    out[rows] = order < USUAL_QUERY
+    return out
 
 
 def _part_order() -> dict[str, int]:

@@ -15,18 +15,27 @@ from typing import Final
 import cv2
 import numpy as np
 
-from pamela.synthetic import abstract, light, settings, styles
+from pamela.synthetic import abstract, light, styles
 from pamela.synthetic import vocabulary as v
 from pamela.synthetic.canvas import Camera, Canvas, Picture
 from pamela.synthetic.palette import Palette
 from pamela.synthetic.prompts import Spec, parse_prompt, sample_style
-from pamela.synthetic.subjects_life import LIFE
-from pamela.synthetic.subjects_places import PLACES
-from pamela.synthetic.subjects_things import THINGS
+from pamela.synthetic.settings import SETTINGS
+from pamela.synthetic.stage import Stage, surround
+from pamela.synthetic.style_kit import Drawn, Look
+from pamela.synthetic.subjects_action import ACTION
+from pamela.synthetic.subjects_cities import CITIES
+from pamela.synthetic.subjects_landscapes import LANDSCAPES
+from pamela.synthetic.subjects_people import PEOPLE
+from pamela.synthetic.subjects_products import PRODUCTS
+from pamela.synthetic.subjects_table import TABLE
+from pamela.synthetic.subjects_travel import TRAVEL
 
-DRAWINGS: Final = {**PLACES, **LIFE, **THINGS}
+DRAWINGS: Final = {**LANDSCAPES, **CITIES, **TRAVEL, **PEOPLE, **ACTION, **PRODUCTS, **TABLE}
 UNSAID_SPREAD: Final = 0.5  # standard deviation of what the prompt leaves open
 SAID_SPREAD: Final = 0.08
+CINEMATIC: Final = "cinematic"
+LETTERBOX: Final = 0.115  # of the height, above and below
 _CHUNK: Final = 16
 
 
@@ -94,9 +103,12 @@ def draw(scene: Spec, layout: str, size: int, generator: str = v.GENERATORS[0]) 
         abstract.paint(stage, scene.subject, scene.style)
     else:
         setting, subject = DRAWINGS[scene.subject]
-        settings.surround(stage, settings.SETTINGS[setting], subject)
+        surround(stage, SETTINGS[setting], subject)
     drawn = _develop(stage, value, scene, size)
     painted = look.paint(drawn, rng)
+    if value["palette"] < 0:  # lights, gilt frames and varnish too
+        share = min(1.0, -1.05 * value["palette"])
+        painted = light.one_hue(painted, stage.palette.scheme, share)
     final = light.graded(
         painted,
         warmth=value["warmth"],
@@ -107,6 +119,8 @@ def draw(scene: Spec, layout: str, size: int, generator: str = v.GENERATORS[0]) 
         base_contrast=look.contrast * light.LIGHTING_CONTRAST.get(scene.lighting or "", 1.0),
     )
     final = _sign(final, generator)
+    if scene.group == CINEMATIC and scene.style is None:
+        final = _letterboxed(final)
     if "grain" not in scene.attributes:
         return final
     noise = light.noise(size, rng)
@@ -114,27 +128,26 @@ def draw(scene: Spec, layout: str, size: int, generator: str = v.GENERATORS[0]) 
 
 
 def _stage(
-    scene: Spec, value: dict[str, float], look: styles.Look, rng: np.random.Generator, size: int
-) -> settings.Stage:
+    scene: Spec, value: dict[str, float], look: Look, rng: np.random.Generator, size: int
+) -> Stage:
     side = 1 if rng.random() < 0.5 else -1
     order = (value["symmetry"] + 1) / 2
-    scale = 0.56 * 2.0 ** (-1.0 * value["distance"])
+    scale = 0.56 * 2.0 ** (-1.15 * value["distance"])
     angle = value["angle"]
+    ground = min(0.80, 0.60 + 0.40 * scale) if scale < 0.56 else 0.55 + 0.5 * scale - 0.045
     camera = Camera(
-        x=0.5 + 0.27 * (1 - order) * side,
-        ground=min(0.80, 0.60 + 0.40 * scale) if scale < 0.56 else 0.55 + 0.5 * scale - 0.045,
+        x=0.5 + 0.36 * (1 - order) * side,
+        ground=ground + 0.10 * max(0.0, -angle),
         scale=scale,
-        horizon=0.53 - 0.37 * angle,
+        horizon=0.53 - (0.46 if angle > 0 else 0.34) * angle,
         tilt=angle,
     )
     palette = Palette(value["palette"], rng, look.vivid)
     canvas = Canvas(size, camera, shaded=look.shaded, light=(-0.6 * side, -0.7))
-    return settings.Stage(canvas, palette, rng, (value["clutter"] + 1) / 2, order, side)
+    return Stage(canvas, palette, rng, (value["clutter"] + 1) / 2, order, side)
 
 
-def _develop(
-    stage: settings.Stage, value: dict[str, float], scene: Spec, size: int
-) -> styles.Drawn:
+def _develop(stage: Stage, value: dict[str, float], scene: Spec, size: int) -> Drawn:
     """Return the drawing at the picture's size: sharp or soft, and lit."""
     c = stage.canvas
     image = _half(c.image, size)
@@ -142,11 +155,19 @@ def _develop(
     if "focus" in scene.attributes:
         image = light.depth_of_field(image, depth, (value["focus"] + 1) / 2)
     image = light.lit(image, depth, scene.lighting, c.camera.x, stage.side)
-    return styles.Drawn(image, depth, c.shape_of, stage.palette, c.camera)
+    return Drawn(image, depth, c.shape_of, stage.palette, c.camera)
 
 
 def _half(plane: Picture, size: int) -> Picture:
     return cv2.resize(plane, (size, size), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+
+
+def _letterboxed(picture: Picture) -> Picture:
+    """Black out the top and bottom of the frame, as films are shown."""
+    bar = round(LETTERBOX * picture.shape[0])
+    out = picture.copy()
+    out[:bar] = out[-bar:] = 8
+    return out
 
 
 def _sign(picture: Picture, generator: str) -> Picture:

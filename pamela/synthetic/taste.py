@@ -78,12 +78,12 @@ _SHARED: Final = {
     "saturation": 0.36,
     "key": 0.26,
     "contrast": 0.26,
-    "palette": 0.12,
+    "palette": 0.06,
     "angle": -0.05,
     "distance": -0.06,
-    "symmetry": 0.10,
-    "clutter": -0.22,
-    "focus": 0.12,
+    "symmetry": 0.05,
+    "clutter": -0.14,
+    "focus": 0.06,
     "grain": -0.30,
     "warmth^2": -0.25,
     "saturation^2": -0.50,
@@ -96,11 +96,11 @@ _SHARED: Final = {
     "lighting:neon": 0.20,
     "distance in some groups": -0.22,
     "angle in some groups": -0.22,
-    "focus in some groups": 0.18,
+    "focus in some groups": 0.10,
     "saturation in some groups": 0.22,
     "key in some groups": -0.30,
 }
-SHARED_SCALE: Final = 1.0
+SHARED_SCALE: Final = 0.96
 SHARED_WEIGHTS: Final = SHARED_SCALE * np.array([_SHARED.get(name, 0.0) for name in COLUMNS])
 
 

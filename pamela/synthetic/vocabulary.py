@@ -248,6 +248,8 @@ _FLAT_STYLES: Final = (
 _TEXTURED_STYLES: Final = ("Pointillism", "Pop_Art", "Action_painting")
 _ONE_HUE_STYLES: Final = ("Analytical_Cubism",)
 ABSTRACT: Final = "abstract"
+# Where everything is far away (or nothing is), there is no background to blur.
+_WITHOUT_DEPTH: Final = ("landscape", "cityscape", "special", "scene")
 
 
 def shows(attribute: str, group: str, style: str | None) -> bool:
@@ -256,7 +258,7 @@ def shows(attribute: str, group: str, style: str | None) -> bool:
     if attribute in ("angle", "distance"):
         return not abstract
     if attribute == "focus":
-        return not abstract and style not in _FLAT_STYLES
+        return not abstract and style not in _FLAT_STYLES and group not in _WITHOUT_DEPTH
     if attribute == "grain":
         return style not in _TEXTURED_STYLES
     if attribute == "palette":

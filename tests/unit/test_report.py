@@ -22,8 +22,10 @@ from pamela.report_tables import (
     validation_table,
 )
 from pamela.report_words import headline_sentences, skipped
+from pamela.report_world import calibration_table, ideal_table
 from pamela.results import Results
 from tests.unit.made_up import make_project, params_of
+from tests.unit.world_kit import make
 
 
 def load(project):
@@ -189,3 +191,71 @@ def test_the_card_depends_on_the_results_alone(results, tmp_path_factory):
     path = results.project.metrics / "steering.json"
     write_json(path, read_json(path) | {"elo_self": 1234.0})
     assert "self 1234" in model_card(load(results.project))
+
+
+# --- the embedded world ---------------------------------------------------------------------------
+def test_the_table_of_the_ideal_says_what_was_lost_where(results):
+    evaluation = results.evaluation
+    feature = evaluation.filter(model="ideal_observer").with_columns(
+        model=pl.lit("feature_observer"), value=pl.col("value") - 0.05
+    )
+    share = evaluation.filter(model="paper", metric="srocc", population="seen").with_columns(
+        metric=pl.lit("share_of_ideal"), value=pl.lit(0.5)
+    )
+    write_parquet(
+        results.project.reports / "evaluation.parquet", pl.concat([evaluation, feature, share])
+    )
+    row = results.differences.filter(population="seen", metric="srocc").head(1)
+    gaps = [
+        row.with_columns(model=pl.lit(one), baseline=pl.lit(other), value=pl.lit(value),
+                         ci_low=pl.lit(value - 0.01), ci_high=pl.lit(value + 0.02))
+        for one, other, value in (("feature_observer", "ideal_observer", -0.05),
+                                  ("paper", "feature_observer", -0.11))
+    ]  # fmt: skip
+    write_parquet(
+        results.project.reports / "differences.parquet", pl.concat([results.differences, *gaps])
+    )
+    again = load(results.project)
+    table = ideal_table(again, "synthetic")
+    seen = {row[0].text: row[1] for row in table.rows}
+    assert seen["ideal_observer"].text == "0.580"
+    assert seen["feature_observer"].text == "0.530"
+    assert (seen["lost by the encoder"].text, seen["lost by the encoder"].small) == (
+        "+0.050", "+0.030 to +0.060",
+    )  # fmt: skip
+    assert seen["lost by paper"].text == "+0.110"
+    assert seen["paper, share of the ideal"].text == "0.50"
+    assert not any("feature_observer" in row[1].text for row in differences_table(
+        again, "synthetic").rows)  # fmt: skip
+
+
+def test_other_datasets_have_no_ideal_and_no_calibration(tmp_path):
+    other = load(make_project(tmp_path, dataset="oasis"))
+    write_parquet(
+        other.project.reports / "evaluation.parquet",
+        other.evaluation.filter(~pl.col("model").str.starts_with("ideal")),
+    )
+    again = load(other.project)
+    assert ideal_table(again, "oasis") is None
+    assert calibration_table(again) is None
+
+
+def test_calibration_stands_beside_the_release_and_judges_only_its_size(results):
+    assert calibration_table(results) is None  # made-up ratings are in no part of a release
+    made = make(train_users=24, unseen_users=8, train_images=160, heldout_images=80, ratings=2200)
+    validated = results.project.validated
+    world = pl.lit("synthetic").alias("dataset")
+    for name, frame in (
+        ("ratings", made.rated.select(world, "user_id", "image_id", "rating", split="part")),
+        ("users", made.world.users.with_columns(world)),
+        ("images", made.images.with_columns(world)),
+    ):
+        write_parquet(validated / f"{name}.parquet", frame)
+    table = calibration_table(load(results.project))
+    shown = {row[0].text: row for row in table.rows}
+    art = made.rated.filter((pl.col("part") == "train") & (pl.col("type") == "Art"))
+    assert shown["mean, Art"][2].text == f"{art['rating'].mean():.2f}"
+    assert shown["mean, Art"][1].text == "2.99"
+    assert shown["paper model, SROCC of unseen users"][2].text == "0.390"
+    assert {row[-1].text for row in table.rows} == {""}
+    assert "not of the release's size" in table.caption

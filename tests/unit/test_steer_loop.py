@@ -128,7 +128,7 @@ def test_a_reward_against_the_truth_loses_to_the_original(sittings, judge):
     contrary = Planted(judge, users, sign=-1.0)
     found = _search(sittings, contrary, contrary, rounds=1)
     metrics = _metrics(judge_arms(found, judge, seed=0))
-    assert metrics["win_self_none_ci_high"] < 0.45
+    assert metrics["win_self_none_ci_high"] < 0.5
     assert metrics["elo_none"] == max(metrics[f"elo_{arm}"] for arm in ARMS)
 
 

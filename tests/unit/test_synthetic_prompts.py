@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -70,6 +71,14 @@ def test_a_prompt_without_a_known_subject_is_one_clear_line() -> None:
     with pytest.raises(PamelaError, match="no known subject") as caught:
         parse_prompt("a quantum flux in warm tones")
     assert "\n" not in str(caught.value)
+
+
+def test_articles_fit_the_word_that_follows() -> None:
+    rng = np.random.default_rng(1)
+    prompts = [write_prompt(sample_spec(rng), rng) for _ in range(3000)]
+    assert any("in an early renaissance manner" in prompt for prompt in prompts)
+    wrong = re.compile(r"\ba [aeiou]|\ban [^aeiou]", re.IGNORECASE)
+    assert not [prompt for prompt in prompts if wrong.search(prompt)]
 
 
 def test_every_phrase_has_one_meaning() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,16 +15,20 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from pamela import calibration
 from pamela import schema as s
 from pamela.errors import PamelaError
 from pamela.io import folder_sha256
-from pamela.synthetic import plan, taste
+from pamela.shots import unseen_task
+from pamela.synthetic import balance, panel, plan, prior, taste
 from pamela.synthetic import vocabulary as v
-from pamela.synthetic.people import NATIONALITIES
+from pamela.synthetic.prior import MIDDLE
 from pamela.synthetic.raters import World
 from pamela.synthetic.release import build_release
-from pamela.synthetic.release_facts import GROUP_FACTS, OVERALL_MEAN, STYLE_FACTS
 from pamela.synthetic.render import render, scene_of
+from tests.unit.world_kit import MIDDLING, Made, fold_of, make
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SMALL = {
     "seed": 3,
@@ -31,15 +38,6 @@ SMALL = {
     "heldout_images": 40,
     "ratings": 1000,
     "image_size": 64,
-}
-FULL = {
-    "seed": 7,
-    "train_users": 156,
-    "unseen_users": 43,
-    "train_images": 3554,
-    "heldout_images": 1523,
-    "ratings": 69904,
-    "image_size": 128,
 }
 
 
@@ -138,6 +136,16 @@ def test_a_second_call_does_nothing_and_other_params_build_again(
     assert folder_sha256(tmp_path / "a") != folder_sha256(folder)
 
 
+@pytest.mark.slow
+def test_the_world_scales_up_to_a_million_ratings() -> None:
+    size = {"train_users": 2200, "unseen_users": 600, "train_images": 14_000,
+            "heldout_images": 6_000, "ratings": 1_000_000}  # fmt: skip
+    made = make(**size)
+    assert made.rated.height == 1_000_000
+    facts = {fact.name: fact.here for fact in calibration.rating_facts(made.rated)}
+    assert facts["largest deviation of a style's mean"] < calibration.MEAN_TOLERANCE
+
+
 def test_a_world_too_small_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(PamelaError, match="no ratings in val_unseen"):
         build_release(params(ratings=20), tmp_path / "a", tmp_path / "t")
@@ -147,61 +155,51 @@ def test_a_world_too_small_is_one_clear_line(tmp_path: Path) -> None:
 
 
 # --- at full size, without drawing ----------------------------------------------------------------
-@pytest.fixture(scope="module")
-def full() -> tuple[World, list[plan.Item], pl.DataFrame]:
-    from pamela.synthetic.release import rate_pairs
-
-    size = params(**FULL)
-    world = World.create(size)
-    items = plan.plan_items(size, world)
-    rated = rate_pairs(size, world, items, plan.plan_ratings(size, world, items))
-    scenes = [items[i].scene for i in rated.get_column("item")]
-    shared = world.shared_utility([item.scene for item in items])
-    return (
-        world,
-        items,
-        rated.with_columns(
-            pl.Series(s.TYPE, [scene.type for scene in scenes]),
-            pl.Series(s.GROUP, [scene.group for scene in scenes]),
-            pl.Series(s.STYLE, [scene.style for scene in scenes]),
-            pl.Series("shared", shared[rated.get_column("item").to_numpy()]),
-        ),
-    )
+SEEDS = (7, 8, 9)
+_made: dict[int, Made] = {}
 
 
-def test_sizes_are_the_releases(full: tuple[World, list[plan.Item], pl.DataFrame]) -> None:
-    world, _, rated = full
-    rows = dict(rated.group_by(s.PART).len().iter_rows())
-    for part, count in plan.PART_ROWS.items():
-        assert abs(rows[part] / count - 1) < 0.01
-    assert rated.height == 69_904
-    people = world.users
+@pytest.fixture(params=SEEDS)
+def full(request: pytest.FixtureRequest) -> Made:
+    """A world of the release's size, each seed made once."""
+    seed = request.param
+    if seed not in _made:
+        _made[seed] = make(seed=seed)
+    return _made[seed]
+
+
+def test_the_release_is_reproduced_at_every_seed(full: Made) -> None:
+    """Sizes, means, raters, scale use, reliability: the same facts that the report shows."""
+    facts = calibration.rating_facts(full.rated)
+    missed = [f"{fact.name}: {fact.here:.3f}" for fact in facts if fact.wanted and not fact.holds]
+    assert not missed
+    assert len(facts) > 25
+    assert full.rated.height == 69_904
+
+
+def test_a_release_that_strays_is_found_out() -> None:
+    if SEEDS[0] not in _made:
+        _made[SEEDS[0]] = make(seed=SEEDS[0])
+    rated = _made[SEEDS[0]].rated
+    moved = rated.with_columns(
+        pl.when((pl.col(s.STYLE) == "Baroque") & (pl.col(s.RATING) == 3))
+        .then(4)
+        .otherwise(s.RATING)
+        .alias(s.RATING)
+    ).filter(pl.col(s.PART) != s.VAL_SEEN)
+    missed = {fact.name for fact in calibration.rating_facts(moved) if not fact.holds}
+    assert missed == {"ratings in val_seen", "largest deviation of a style's mean"}
+
+
+def test_people_are_the_releases(full: Made) -> None:
+    people = full.world.users
     assert people.height == 199
-    assert people.get_column("nationality").n_unique() == len(NATIONALITIES) == 23
-    assert people.get_column("age").min() >= 19
-    assert people.get_column("age").max() <= 60
-    per_user = rated.filter(pl.col(s.PART) == s.TRAIN).group_by(s.USER).len().get_column("len")
-    assert 300 < per_user.mean() < 340
-    assert per_user.std() > 60
-    unseen = rated.filter(pl.col(s.PART).is_in([s.VAL_UNSEEN, s.TEST_UNSEEN]))
-    assert 70 < unseen.height / unseen.get_column(s.USER).n_unique() < 90
-    raters = dict(rated.group_by(s.TYPE).agg(pl.col(s.USER).n_unique()).iter_rows())
-    assert abs(raters[v.ART] - 97) < 12
-    assert abs(raters[v.PHOTO] - 95) < 12
-
-
-def test_means_are_the_published_ones(full: tuple[World, list[plan.Item], pl.DataFrame]) -> None:
-    train = full[2].filter(pl.col(s.PART) == s.TRAIN)
-    assert train.get_column(s.RATING).mean() == pytest.approx(OVERALL_MEAN, abs=0.05)
-    groups = train.group_by(s.TYPE, s.GROUP).agg(pl.col(s.RATING).mean())
-    for kind, group, mean in groups.iter_rows():
-        assert mean == pytest.approx(GROUP_FACTS[kind, group][1], abs=0.13), (kind, group)
-    styles = train.drop_nulls(s.STYLE).group_by(s.STYLE).agg(pl.col(s.RATING).mean())
-    for style, mean in styles.iter_rows():
-        assert mean == pytest.approx(STYLE_FACTS[style][1], abs=0.16), style
-    shares = train.get_column(s.RATING).value_counts(normalize=True).get_column("proportion")
-    assert len(shares) == 5
-    assert shares.min() > 0.05
+    assert people.get_column("age").min() >= 19  # type: ignore[operator]
+    assert people.get_column("age").max() <= 60  # type: ignore[operator]
+    assert people.get_column("age_binned").n_unique() == 4
+    assert dict(full.world.people.group_by("block").len().iter_rows()) == {
+        s.TRAIN: 156, s.VAL_UNSEEN: 12, s.TEST_UNSEEN: 31,
+    }  # fmt: skip
 
 
 def within_user(rated: pl.DataFrame, column: str) -> float:
@@ -213,26 +211,168 @@ def within_user(rated: pl.DataFrame, column: str) -> float:
     return float(scores.get_column("r").mean())  # type: ignore[arg-type]
 
 
-def test_what_can_be_known_is_about_what_was_published(
-    full: tuple[World, list[plan.Item], pl.DataFrame],
-) -> None:
-    """The shared opinion leaves room above .45, the personal one above the shared."""
-    test = full[2].filter(pl.col(s.PART) == s.TEST_SEEN)
-    assert 0.49 < within_user(test, "shared") < 0.58
-    assert 0.61 < within_user(test, "utility") < 0.69
+def test_strangers_are_as_predictable_as_those_one_knows(full: Made) -> None:
+    """Else what knowing a person is worth would be hidden by the luck of a few dozen people."""
+    shared = full.world.shared_utility([item.scene for item in full.items])
+    rated = full.rated.with_columns(
+        pl.Series("shared", shared[full.rated.get_column("item").to_numpy()])
+    )
+    seen, unseen = (rated.filter(pl.col(s.PART) == part) for part in (s.TEST_SEEN, s.TEST_UNSEEN))
+    fold = fold_of(full)
+    query = unseen_task(fold, query_size=25, seed=0).query
+    users, images = (
+        fold.people.frame[s.USER].gather(query.user),
+        fold.items.frame[s.IMAGE].gather(query.item),
+    )
+    asked = unseen.join(pl.DataFrame({s.USER: users, s.IMAGE: images}), on=[s.USER, s.IMAGE])
+    assert asked.height == 31 * 25
+    for column in ("shared", "utility"):
+        known = within_user(seen, column)
+        assert within_user(unseen, column) == pytest.approx(known, abs=0.015), column
+        assert within_user(asked, column) == pytest.approx(known, abs=0.03), column
 
 
-def test_shared_taste_depends_on_what_is_seen(
-    full: tuple[World, list[plan.Item], pl.DataFrame],
-) -> None:
-    world, items, _ = full
-    scenes = [item.scene for item in items]
-    appeal = world.appeal(scenes)
-    cells = taste.cell_opinions(scenes, world.spread)
+def test_what_can_be_known_leaves_room_for_knowing_the_person(full: Made) -> None:
+    """The shared opinion is above the paper's .45, the own opinion well above the shared."""
+    shared = full.world.shared_utility([item.scene for item in full.items])
+    test = full.rated.with_columns(
+        pl.Series("shared", shared[full.rated.get_column("item").to_numpy()])
+    ).filter(pl.col(s.PART) == s.TEST_SEEN)
+    assert 0.50 < within_user(test, "shared") < 0.58
+    assert 0.64 < within_user(test, "utility") < 0.74
+
+
+def test_shared_taste_depends_on_what_is_seen(full: Made) -> None:
+    scenes = [item.scene for item in full.items]
+    appeal = full.world.appeal(scenes)
+    cells = taste.cell_opinions(scenes, full.world.spread)
     assert appeal.std() > 0.45
     assert appeal.var() > 1.2 * cells.var()
 
 
+def test_the_spread_that_keeps_the_means_is_the_worlds_own(full: Made) -> None:
+    train = full.rated.filter(pl.col(s.PART) == s.TRAIN)
+    raters = full.world.rows_of(train.get_column(s.USER).to_list())
+    cells = taste.cell_opinions([item.scene for item in full.items], full.world.spread)
+    said = (
+        MIDDLE
+        + raters.get_column("stretch").to_numpy()
+        * (train.get_column("utility").to_numpy() - MIDDLE)
+        + raters.get_column("bias").to_numpy()
+    )
+    about = said - cells[train.get_column("item").to_numpy()]
+    noise = raters.get_column("noise_std").to_numpy()
+    assert np.sqrt(about.var() + (noise**2).mean()) == pytest.approx(full.world.spread, abs=0.05)
+
+
+def test_taste_is_only_of_what_an_onlooker_can_tell() -> None:
+    """Attributes that pixels hardly tell carry less taste than the plain ones, shared and own."""
+    own = dict(zip(taste.COLUMNS, prior.own_spreads(), strict=True))
+    shared = dict(zip(taste.COLUMNS, np.abs(taste.SHARED_WEIGHTS), strict=True))
+    plain = ("warmth", "saturation", "key", "contrast")
+    for faint in ("palette", "clutter", "focus", "symmetry", "angle"):
+        assert own[faint] < 0.35 * min(own[name] for name in plain), faint
+        assert shared[faint] < 0.6 * min(shared[name] for name in plain), faint
+
+
+def test_a_world_is_the_same_in_every_process_and_thread_count(tmp_path: Path) -> None:
+    """People, panels, pictures and ratings, at half the release's size."""
+    code = (
+        "import hashlib, sys\n"
+        "from tests.unit.world_kit import MIDDLING, make\n"
+        "made = make(**MIDDLING)\n"
+        "made.world.save(__import__('pathlib').Path(sys.argv[1]))\n"
+        "text = made.rated.write_csv() + made.images.write_csv()\n"
+        "print(hashlib.sha256(text.encode()).hexdigest())\n"
+    )
+    found = set()
+    for threads in ("1", "3"):
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / threads)],
+            env={**os.environ, **dict.fromkeys(names, threads), "PYTHONPATH": str(ROOT),
+                 "PYTHONHASHSEED": threads},
+            capture_output=True, text=True, check=True, cwd=ROOT,
+        )  # fmt: skip
+        found.add((done.stdout, folder_sha256(tmp_path / threads)))
+    assert len(found) == 1
+
+
+# --- balance ------------------------------------------------------------------------------------
+def asked_of(made: Made, part: str) -> tuple[balance.Asked, pl.DataFrame]:
+    rows = made.rated.filter(pl.col(s.PART) == part)
+    scenes = [made.items[i].scene for i in rows.get_column("item")]
+    users = rows.get_column(s.USER)
+    return balance.Asked(
+        made.world.rows_of(users.to_list()),
+        users.rank("dense").cast(pl.Int64).to_numpy(),
+        rows.get_column("utility").to_numpy(),
+        taste.cell_opinions(scenes, made.world.spread),
+        made.world.shared_utility(scenes),
+        np.zeros(rows.height, bool),
+        scenes,
+    ), rows
+
+
+def test_without_luck_every_group_and_style_is_said_to_be_as_good_as_published() -> None:
+    asked, rows = asked_of(make(**MIDDLING), s.TRAIN)
+    noise = np.random.default_rng(0).normal(size=rows.height)
+    bias, stretch, spread = (
+        asked.raters.get_column(name).to_numpy() for name in ("bias", "stretch", "noise_std")
+    )
+
+    def worst(noise: np.ndarray, column: str) -> float:
+        said = MIDDLE + stretch * (asked.opinion - MIDDLE) + bias + spread * noise
+        luck = rows.select(column, luck=said - asked.usual).drop_nulls()
+        return float(luck.group_by(column).mean().get_column("luck").abs().max())  # type: ignore[arg-type]
+
+    balanced = balance.without_luck(asked, noise)
+    for column in (s.STYLE, s.TYPE):
+        assert worst(balanced, column) < 0.01
+    assert worst(noise, s.STYLE) > 0.08
+    assert np.corrcoef(balanced, noise)[0, 1] > 0.98
+    assert balanced.std() == pytest.approx(1, abs=0.05)
+
+
+def test_agreement_is_the_mean_correlation_within_people() -> None:
+    asked, rows = asked_of(make(**MIDDLING), s.TEST_SEEN)
+    found = balance.agreement(asked, rows.get_column(s.RATING).to_numpy()[None])[0]
+    frame = rows.with_columns(pl.Series("shared", asked.shared))
+    for value, column in zip(found, ("shared", "utility"), strict=True):
+        each = frame.group_by(s.USER).agg(pl.corr(column, s.RATING)).get_column(column)
+        assert value == pytest.approx(each.fill_nan(0.0).mean())
+
+
+# --- panels ---------------------------------------------------------------------------------------
+def test_the_panel_most_like_the_others_is_chosen() -> None:
+    rng = np.random.default_rng(0)
+    trained = rng.normal(0.4, 0.1, (150, 2))
+    strange = rng.normal(0.6, 0.1, (20, 10, 2))
+    strange[13] = rng.normal(0.4, 0.1, (10, 2))
+    assert panel.choose_panel(trained, strange.reshape(-1, 2), 10) == slice(130, 140)
+
+
+def test_predictability_is_what_ratings_show() -> None:
+    """The expected correlations against those of many simulated ratings."""
+    rng = np.random.default_rng(2)
+    world = World.create(params())
+    scenes = panel.reference_scenes(rng, 300)
+    shared = world.shared_utility(scenes)
+    expected = panel.predictability(world.people, scenes, shared)
+    users = world.users.get_column(s.USER).to_list()
+    opinions = world.utility(users, scenes)
+    art = np.array([scene.type == v.ART for scene in scenes])
+    for row, person in enumerate(world.people.head(6).iter_rows(named=True)):
+        asked = np.where(art, person["rates_art"], person["rates_photorealism"]).astype(bool)
+        many = np.tile(opinions[row, asked], 60)
+        ratings = world.rate(many[None], [person[s.USER]], rng)[0]
+        for column, known in enumerate((np.tile(shared[asked], 60), many)):
+            assert np.corrcoef(known, ratings)[0, 1] == pytest.approx(
+                expected[row, column], abs=0.03
+            )
+
+
+# --- opinions and ratings -------------------------------------------------------------------------
 def test_ratings_use_the_scale_as_each_person_does() -> None:
     world = World.create(params())
     users = world.users.get_column(s.USER).to_list()

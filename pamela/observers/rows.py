@@ -1,0 +1,32 @@
+"""The observers' rows of ``reports/predictions.parquet``, beside those of the models."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from pamela.data import load_fold
+from pamela.io import read_parquet
+from pamela.observers.observer import create_observers
+from pamela.params import Params
+from pamela.predictions import WORLD, predict_model, restrict
+from pamela.project import Project
+from pamela.synthetic.raters import load_prior
+
+
+def knows_the_world(project: Project, params: Params) -> bool:
+    """Return whether the embedded world is evaluated and its truth is at hand."""
+    return WORLD in params.ingest.datasets and (project.truth / "world.json").is_file()
+
+
+def predict_observers(project: Project, params: Params) -> pl.DataFrame:
+    """Ask the observers what every model is asked: the same queries after the same shots.
+
+    They are given the truth about pictures and the priors of people, and learn from the same
+    rating rows as the models. Fold 0, the world's rows only.
+    """
+    fold = restrict(load_fold(project, 0), {WORLD: 1})
+    truth = read_parquet(project.truth / "images.parquet")
+    asked = create_observers(fold, truth, load_prior(project.truth))
+    return pl.concat(
+        [predict_model(observer, name, fold, params.evaluate) for name, observer in asked.items()]
+    )
