@@ -2,8 +2,10 @@
 
 Within one source an exact repeat counts once, its first row. Of different ratings the latest counts
 where every one of them has its own time (else its own position); otherwise none does, as nothing
-says which is meant. Across sources the earlier one stands, so that the release's figures never
-change. ``expectations/repeats.json`` holds the rows to the three marks that are set here.
+says which is meant. Across sources (a batch that comes later) an equal rating is the same row
+delivered again; a different one is what the person says now: it counts as well, and takes nothing
+from what stood before, so that the release's figures never change. ``expectations/repeats.json``
+holds the rows to the three marks that are set here.
 """
 
 from __future__ import annotations
@@ -92,16 +94,12 @@ def _own(value: pl.Expr) -> pl.Expr:
 def mark_across(rows: pl.DataFrame, standing: pl.DataFrame) -> pl.DataFrame:
     """Return the marks of rows of a later source against `standing` (user_id, image_id, rating).
 
-    `standing` holds each pair at most once. The marks are those of `mark_within`.
+    The marks are those of `mark_within`; only an equal rating is marked, as repeated.
     """
-    known = rows.join(
-        standing.select(*PAIR, pl.col(s.RATING).alias("_standing")),
-        on=PAIR,
-        how="left",
-        maintain_order="left",
-    ).select((pl.col(s.RATING) == pl.col("_standing")).alias("_equal"))
-    return known.select(
-        pl.col("_equal").fill_null(False).alias(REPEATED),
+    said = [*PAIR, s.RATING]
+    known = standing.select(said).unique().with_columns(pl.lit(True).alias(REPEATED))
+    return rows.join(known, on=said, how="left", maintain_order="left").select(
+        pl.col(REPEATED).fill_null(False),
         pl.lit(False).alias(SUPERSEDED),
-        (~pl.col("_equal")).fill_null(False).alias(CONTRADICTED),
+        pl.lit(False).alias(CONTRADICTED),
     )

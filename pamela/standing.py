@@ -1,4 +1,4 @@
-"""Parts of a dataset against each other: what an earlier source says stands over a later one.
+"""Parts of a dataset against each other: a later source's row that only repeats is set apart.
 
 The pair hashes of `pamela.judging` find the few rows that may meet; they are compared exactly.
 """

@@ -312,8 +312,7 @@ TWICE = [
     Case(
         "repeat-in-batch",
         batch("b", f"u0,i0,{FIRST}", f"u0,i1,{UNLIKE}", "late,i0,3"),
-        ratings=rated("rating_repeated", 1, file=BATCH)
-        + rated("rating_contradicted", 2, file=BATCH),
+        ratings=rated("rating_repeated", 1, file=BATCH),
         holds=has_user("late", None, 1),
     ),
     Case(
