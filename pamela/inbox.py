@@ -191,9 +191,14 @@ def check(
         rule, n = next(iter(verdict.by_rule.items()))
         first = verdict.quarantined.filter(pl.col(validate.RULE) == rule).row(0, named=True)
         raise PamelaError(
-            f"{first[s.SOURCE_FILE]}: {verdict.quarantined.height:,} of {verdict.rows_in:,} "
+            f"{first[s.SOURCE_FILE]}: {verdict.faulty:,} of {verdict.rows_in:,} "
             f"ratings ({share:.1%}) break a rule, more than validate.max_quarantined_share "
             f"{allowed:g}; mostly {rule} ({n:,}), first in row {first[s.SOURCE_ROW]}"
+        )
+    if not verdict.rows_kept:
+        raise PamelaError(
+            f"{project.relative(batch.folder)}: none of its {verdict.rows_in:,} ratings is new "
+            f"({', '.join(verdict.by_rule)}); was it delivered before?"
         )
     return verdict
 

@@ -202,7 +202,7 @@ def _why_too_faulty(project: Project, name: str, verdict: Verdict, max_share: fl
     rule, n = next(iter(verdict.by_rule.items()))
     first = verdict.quarantined.filter(pl.col(RULE) == rule).row(0, named=True)
     return (
-        f"{name}: {verdict.quarantined.height:,} of {verdict.rows_in:,} ratings "
+        f"{name}: {verdict.faulty:,} of {verdict.rows_in:,} ratings "
         f"({verdict.share:.1%}) break a rule, more than validate.max_quarantined_share "
         f"{max_share:g}; mostly {rule} ({n:,}), first at {first[s.SOURCE_FILE]} row "
         f"{first[s.SOURCE_ROW]}; see {_where(project, name)}"

@@ -27,6 +27,8 @@ from pamela.parts import Part, PartCache, PartFile
 from pamela.standing import Faults, Standing, against_standing, without
 from pamela.suites import ROW, RULE, Suite, SuiteRun, merge_records, run_suite
 
+HARMLESS = "rating_repeated"  # set apart, but no reason to refuse a dataset or a batch
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -53,9 +55,14 @@ class Verdict:
         return self.rows_kept + self.quarantined.height
 
     @property
+    def faulty(self) -> int:
+        """Quarantined rows that are wrong; a row that only says again what stands is not."""
+        return self.quarantined.filter(pl.col(RULE) != HARMLESS).height
+
+    @property
     def share(self) -> float:
-        """Share of the rows that is quarantined."""
-        return self.quarantined.height / max(self.rows_in, 1)
+        """Share of the rows that is faulty."""
+        return self.faulty / max(self.rows_in, 1)
 
     @property
     def by_rule(self) -> dict[str, int]:
