@@ -98,6 +98,7 @@ class TrainParams(_Strict):
     champion: str
     seed: Seed
     device: Literal["auto", "cpu", "gpu"]
+    demographics: bool  # whether models may use what raters say of themselves
     cv_folds: Annotated[int, Field(ge=2)]
     cv_trials: Count  # configurations tried per dataset
     max_epochs: Count

@@ -18,6 +18,7 @@ MODELS: dict[str, str] = {
     "group_mean": "pamela.models.baselines:GroupMean",
     "population": "pamela.models.population:Population",
     "paper": "pamela.models.paper:Paper",
+    "hierarchical": "pamela.models.hierarchical:Hierarchical",
 }
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pamela import schema as s
 from pamela.data import FloatArray, Fold, Items, Pairs, People
 from pamela.params import TrainParams
 
@@ -26,6 +27,23 @@ def say(progress: Progress | None, share: float, what: str) -> None:
     """Report progress to whoever listens."""
     if progress is not None:
         progress(share, what)
+
+
+EDGE = 0.25  # rating units inside either end of the scale within which predictions bend
+
+
+def on_scale(mean: npt.NDArray[Any]) -> FloatArray:
+    """Return expected ratings (n,) inside the scale, in the order they had.
+
+    Predictions beyond an end would tie if they were cut off there, and ties cost a person with
+    extreme ratings the order of whole shelves of pictures. Within `EDGE` of an end they bend
+    towards it instead, exponentially; elsewhere nothing changes.
+    """
+    low, high = s.SCALE_LOW + EDGE, s.SCALE_HIGH - EDGE
+    below, above = np.minimum(mean - low, 0.0), np.maximum(mean - high, 0.0)
+    inside = np.clip(mean, low, high)
+    bent = inside + EDGE * (np.expm1(below / EDGE) - np.expm1(-above / EDGE))
+    return np.clip(bent, s.SCALE_LOW, s.SCALE_HIGH).astype(np.float32)
 
 
 @dataclass(frozen=True)

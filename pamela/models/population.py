@@ -26,9 +26,9 @@ from scipy.linalg import cho_factor, cho_solve
 from pamela import schema as s
 from pamela.data import Fold, Items, Pairs, People
 from pamela.errors import PamelaError
-from pamela.models.base import Prediction, Progress, RewardModel, say
+from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
 from pamela.models.effects import PictureMeans, picture_means
-from pamela.models.encoding import Array, Datasets, sanitise
+from pamela.models.encoding import Array, Datasets, prompt_groups, sanitise
 from pamela.models.evidence import Evidence
 from pamela.models.kernel import Inputs, Kernels, as_float32
 from pamela.models.population_choice import (
@@ -93,6 +93,7 @@ class Population(RewardModel):
         self._row_variance = 1.0  # of one rating around its picture's true mean
         self._row_variances: dict[str, float] = {}  # the same by dataset, where several
         self._landmark_items: Items | None = None
+        self._training: tuple[Targets, Array] | None = None  # kept for `held_out`, not saved
 
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
@@ -170,6 +171,7 @@ class Population(RewardModel):
         self._landmark_items = _stored(items.take(rows))
         landmarks = kernels.inputs(self._landmark_items)
         weight = weights.weight[data.code] / (data.noise + evidence.nugget)
+        self._training = (data, weight)
         prior = kernels.total(landmarks, landmarks, evidence.weights, DATASET_WEIGHT)
         prior += JITTER * np.trace(prior) / len(prior) * np.eye(len(prior))
         precision, right = prior.copy(), np.zeros(len(rows))
@@ -194,6 +196,42 @@ class Population(RewardModel):
         mean, variance = self._function.mean_and_variance(items)
         return mean + self._intercept, variance
 
+    def held_out(self, folds: int, seed: int) -> tuple[Items, Array, Array]:
+        """Return training pictures' scores from fits that did not see their prompts.
+
+        The landmarks and the kernels' weights stay those of the whole fit. Only right after `fit`.
+
+        Returns
+        -------
+        The training pictures, their held-out scores (m,), and which fold each was held out in (m,).
+        """
+        if self._function is None or self._training is None:
+            raise PamelaError("model population: held-out scores need a model that was just fitted")
+        function, (data, weight) = self._function, self._training
+        names, group = np.unique(prompt_groups(data.items), return_inverse=True)
+        part = (np.random.default_rng([seed, 5]).permutation(len(names)) % folds)[group]
+        prior = function.kernels.total(
+            function.landmarks, function.landmarks, function.weights, DATASET_WEIGHT
+        )
+        prior += JITTER * np.trace(prior) / len(prior) * np.eye(len(prior))
+        crosses, grams, rights = [], [], []
+        for number in range(folds):
+            rows = np.flatnonzero(part == number)
+            inputs = function.kernels.inputs(data.items.take(rows))
+            cross = function.kernels.total(
+                function.landmarks, inputs, function.weights, DATASET_WEIGHT
+            )
+            crosses.append(cross)
+            grams.append((cross * weight[rows]) @ cross.T)
+            rights.append(cross @ (weight[rows] * data.mean[rows]))
+        precision, right = prior + sum(grams), sum(rights)
+        score = np.zeros(len(data.items))
+        for number in range(folds):
+            factor = cho_factor(precision - grams[number], lower=True)
+            alpha = cho_solve(factor, right - rights[number])
+            score[part == number] = alpha @ crosses[number]
+        return data.items, score + self._intercept, part
+
     def predict(
         self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
     ) -> Prediction:
@@ -201,8 +239,7 @@ class Population(RewardModel):
         used, row = np.unique(pairs.item, return_inverse=True)
         mean, variance = self.score_items(items.take(used))
         std = np.sqrt(variance + self._noise_of(items.take(used)))
-        clipped = np.clip(mean, s.SCALE_LOW, s.SCALE_HIGH)
-        return Prediction(clipped[row].astype(np.float32), std[row].astype(np.float32))
+        return Prediction(on_scale(mean)[row], std[row].astype(np.float32))
 
     def _noise_of(self, items: Items) -> Array | float:
         """Return the variance of one rating of each picture about its mean."""
@@ -210,6 +247,11 @@ class Population(RewardModel):
             return self._row_variance
         names = items.frame[s.DATASET].to_list()
         return np.array([self._row_variances.get(name, self._row_variance) for name in names])
+
+    @property
+    def unexplained(self) -> float:
+        """Variance of a picture's mean that no feature explains."""
+        return float(self.chosen["nugget"])
 
     def knows(self, people: People) -> npt.NDArray[np.bool_]:
         """Return false for everybody: this model knows no person."""

@@ -22,7 +22,7 @@ from pamela.models.effects import within_user_correlation
 from pamela.models.store import load_model
 from tests.planted import make_world, with_part
 
-ADAPTS = {"user_mean"}  # models that a context changes
+ADAPTS = {"user_mean", "hierarchical"}  # models that a context changes
 
 
 def _paper() -> RewardModel:
@@ -41,12 +41,20 @@ def _population() -> RewardModel:
     return Population(cv_folds=3)
 
 
+def _hierarchical() -> RewardModel:
+    from pamela.models.hierarchical import Hierarchical
+    from pamela.models.population import Population
+
+    return Hierarchical(2, Population(cv_folds=3), demographics=True)
+
+
 MODELS: dict[str, Callable[[], RewardModel]] = {
     "global_mean": GlobalMean,
     "user_mean": UserMean,
     "group_mean": GroupMean,
     "population": _population,
     "paper": _paper,
+    "hierarchical": _hierarchical,
 }
 
 

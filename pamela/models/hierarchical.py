@@ -1,0 +1,303 @@
+"""`hierarchical`: what everybody likes, plus what this person adds, with a prior learned from all.
+
+score(u, x) = population(x) + taste(x) @ w_u, with w_u ~ N(M' d_u, S): `pamela.models.population` for
+the first part, `pamela.models.taste_features` for the columns of taste, `pamela.models.personal`
+for the prior and the posterior. A person never trained on is the same formula with fewer rows: k
+ratings give a posterior in closed form, none the prior mean given demographics.
+
+What is personal is learned from ratings less what all raters of the picture think of it (its mean,
+shrunken towards the population's held-out score), so that the personal part cannot repair a weak
+population part. Sizes are chosen by cross-validation over users and prompts inside train.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pamela import schema as s
+from pamela.data import Fold, Items, Pairs, People
+from pamela.errors import PamelaError
+from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
+from pamela.models.consensus import Consensus
+from pamela.models.encoding import Array, UserIndex, canonical
+from pamela.models.hierarchical_choice import Choice, Fitting, choose
+from pamela.models.people_columns import PeopleColumns
+from pamela.models.personal import USERS_AT_ONCE, Prior, Statistics, fit_prior, posterior
+from pamela.models.population import Population
+from pamela.models.taste_features import TasteFeatures
+from pamela.params import TrainParams
+
+ITERATIONS = 40
+PRIOR_USERS = 2000  # users from whom the prior is learned, at most
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """All that prediction needs.
+
+    Attributes
+    ----------
+    weights : float32 array (users, k), posterior means of the training users.
+    variances : float32 array (users, k), posterior variances along `axes`.
+    axes : array (k, k), eigenvectors of the prior covariance, in columns.
+    widening : factor on the predictive standard deviation, from cross-validation.
+    """
+
+    population: Population
+    consensus: Consensus
+    features: TasteFeatures
+    people: PeopleColumns
+    users: UserIndex
+    prior: Prior
+    weights: npt.NDArray[np.float32]
+    variances: npt.NDArray[np.float32]
+    axes: Array
+    widening: float
+
+
+class Hierarchical(RewardModel):
+    """Population plus hierarchical personal weights.
+
+    Parameters
+    ----------
+    cv_folds : folds over users and prompts in which sizes are chosen.
+    demographics : whether what people say of themselves moves their prior.
+    population : how to build the population part.
+    """
+
+    name: ClassVar[str] = "hierarchical"
+    personal: ClassVar[bool] = True
+    adapts: ClassVar[bool] = True
+    uses_demographics: ClassVar[bool] = True
+
+    def __init__(self, cv_folds: int, population: Population, *, demographics: bool) -> None:
+        self.cv_folds, self.demographics = cv_folds, demographics
+        self.chosen: dict[str, Any] = {}
+        self._population = population
+        self._fitted: _Fitted | None = None
+
+    @classmethod
+    def from_params(cls, params: TrainParams) -> Self:
+        """Build from ``train`` params."""
+        return cls(
+            params.cv_folds, Population.from_params(params), demographics=params.demographics
+        )
+
+    def fit(
+        self,
+        fold: Fold,
+        *,
+        seed: int,
+        progress: Progress | None = None,
+        workdir: Path | None = None,
+    ) -> pl.DataFrame:
+        """Fit on ``train``; the history holds the configurations tried and the EM's course."""
+
+        def early(share: float, what: str) -> None:
+            say(progress, 0.5 * share, what)
+
+        def late(share: float, what: str) -> None:
+            say(progress, 0.5 + 0.5 * share, what)
+
+        self._population.fit(fold, seed=seed, progress=early)
+        train = canonical(fold[s.TRAIN])
+        consensus = Consensus.fit(self._population, fold, train, seed=seed)
+        people = PeopleColumns.fit(fold.people, train, demographics=self.demographics)
+        data = Fitting.make(fold, train, consensus, people)
+        choice = choose(data, self.cv_folds, seed, late)
+        say(late, 0.8, "fit the prior")
+        features, columns = data.features(choice.sizes)
+        learners = data.sample(PRIOR_USERS, seed)
+        prior, course = fit_prior(
+            data.collect(columns, learners),
+            data.described[learners],
+            features.start,
+            pseudo_users=choice.pseudo_users,
+            iterations=ITERATIONS,
+        )
+        self._fitted = self._pack(
+            consensus, features, people, UserIndex.fit(fold.people, train), prior, data, columns, choice
+        )
+        self.chosen = {
+            "taste": choice.sizes.name,
+            "columns": len(features.start),
+            "pseudo_users": choice.pseudo_users,
+            "noise_variance": round(prior.noise, 6),
+            "widening": round(choice.widening, 4),
+            "cv": choice.scores,
+            "population": self._population.chosen,
+        }
+        say(progress, 1.0, "done")
+        return pl.DataFrame({"step": np.arange(len(course)), "noise_variance": course})
+
+    def _pack(
+        self,
+        consensus: Consensus,
+        features: TasteFeatures,
+        people: PeopleColumns,
+        users: UserIndex,
+        prior: Prior,
+        data: Fitting,
+        columns: Array,
+        choice: Choice,
+    ) -> _Fitted:
+        """Condition every training user on all of their rows, some users at a time."""
+        axes = np.linalg.eigh(prior.covariance)[1]
+        weights, variances = [], []
+        for begin in range(0, len(data.users), USERS_AT_ONCE):
+            some = np.arange(begin, min(begin + USERS_AT_ONCE, len(data.users)))
+            found = posterior(prior, data.described[some], data.collect(columns, some))
+            weights.append(found.mean.astype(np.float32))
+            variances.append(_along(found.covariance, axes).astype(np.float32))
+        return _Fitted(
+            self._population,
+            consensus,
+            features,
+            people,
+            users,
+            prior,
+            np.concatenate(weights),
+            np.concatenate(variances),
+            axes,
+            choice.widening,
+        )
+
+    @property
+    def _ready(self) -> _Fitted:
+        if self._fitted is None:
+            raise PamelaError("model hierarchical: not fitted; fit or load it first")
+        return self._fitted
+
+    def columns(self, items: Items) -> tuple[Array, Array, Array]:
+        """Return the population's score (n,), its variance (n,) and taste columns (n, k)."""
+        fitted = self._ready
+        mean, variance, score = fitted.consensus.of(items, fitted.population)
+        return mean, variance, fitted.features.transform(items, score)
+
+    def weights_of(
+        self, people: People, items: Items | None = None, context: Pairs | None = None
+    ) -> tuple[Array, Array]:
+        """Return weights (n, k) of `people` and their variances (n, k) along the prior's axes.
+
+        Training users get what training learned, others the posterior given their rows of
+        `context` (pairs over `items`), or the prior.
+        """
+        fitted = self._ready
+        described = fitted.people.transform(people)
+        place = fitted.users.encode(people)
+        seen = place >= 0
+        mean = described @ fitted.prior.regression
+        axes = fitted.axes
+        spread = np.einsum("ji,jk,ki->i", axes, fitted.prior.covariance, axes)
+        variance = np.tile(spread, (len(people), 1))
+        mean[seen], variance[seen] = fitted.weights[place[seen]], fitted.variances[place[seen]]
+        if items is None or context is None or not len(context):
+            return mean, variance
+        shown = canonical(context.take(~seen[context.user]))
+        if not len(shown):
+            return mean, variance
+        new, user = np.unique(shown.user, return_inverse=True)
+        used, row = np.unique(shown.item, return_inverse=True)
+        base, _, columns = self.columns(items.take(used))
+        rows = columns[row]
+        residual = shown.rating.astype(np.float64) - base[row]
+        statistics = Statistics.collect(user, rows, residual, len(new))
+        found = posterior(fitted.prior, described[new], statistics)
+        mean[new], variance[new] = found.mean, _along(found.covariance, axes)
+        return mean, variance
+
+    def predict(
+        self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
+    ) -> Prediction:
+        """Predict `pairs`; `context` rows of users absent from training adapt to them."""
+        if not len(pairs):
+            nothing = np.zeros(0, np.float32)
+            return Prediction(nothing, nothing)
+        fitted = self._ready
+        weights, spread = self.weights_of(people, items, context)
+        used, row = np.unique(pairs.item, return_inverse=True)
+        base, doubt, columns = self.columns(items.take(used))
+        turned = (columns @ fitted.axes) ** 2
+        mean = base[row] + np.einsum("ij,ij->i", columns[row], weights[pairs.user])
+        personal = np.einsum("ij,ij->i", turned[row], spread[pairs.user])
+        std = fitted.widening * np.sqrt(doubt[row] + personal + fitted.prior.noise)
+        return Prediction(on_scale(mean), std.astype(np.float32))
+
+    def score_matrix(self, items: Items, people: People) -> npt.NDArray[np.float32]:
+        """Return every person's score of every picture (people, items), as one matrix product.
+
+        Scores are not bent to the scale (`on_scale`): their order and differences are what counts.
+        """
+        base, _, columns = self.columns(items)
+        weights, _ = self.weights_of(people)
+        scores = weights.astype(np.float32) @ columns.astype(np.float32).T
+        scores += base.astype(np.float32)
+        return scores
+
+    def knows(self, people: People) -> npt.NDArray[np.bool_]:
+        """Return who was in training."""
+        return self._ready.users.encode(people) >= 0
+
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return config and arrays."""
+        fitted = self._ready
+        config, arrays = fitted.population.state()
+        return (
+            {
+                "cv_folds": self.cv_folds,
+                "demographics": self.demographics,
+                "chosen": self.chosen,
+                "population": config,
+                "features": fitted.features.to_json(),
+                "people": fitted.people.to_json(),
+                "users": list(fitted.users.keys),
+                "noise": fitted.prior.noise,
+                "widening": fitted.widening,
+            },
+            {
+                **{f"population.{key}": value for key, value in arrays.items()},
+                **fitted.features.arrays(),
+                **fitted.consensus.arrays(),
+                "regression": fitted.prior.regression,
+                "covariance": fitted.prior.covariance,
+                "weights": fitted.weights,
+                "variances": fitted.variances,
+                "axes": fitted.axes,
+            },
+        )
+
+    @classmethod
+    def from_state(cls, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
+        """Rebuild from `state`."""
+        inner = {
+            key.removeprefix("population."): value
+            for key, value in arrays.items()
+            if key.startswith("population.")
+        }
+        population = Population.from_state(config["population"], inner)
+        model = cls(config["cv_folds"], population, demographics=config["demographics"])
+        model.chosen = config["chosen"]
+        model._fitted = _Fitted(
+            population,
+            Consensus.from_arrays(arrays),
+            TasteFeatures.from_saved(config["features"], arrays),
+            PeopleColumns.from_json(config["people"]),
+            UserIndex(tuple(config["users"])),
+            Prior(arrays["regression"], arrays["covariance"], config["noise"]),
+            arrays["weights"],
+            arrays["variances"],
+            arrays["axes"],
+            config["widening"],
+        )
+        return model
+
+
+def _along(covariance: Array, axes: Array) -> Array:
+    """Return the variances (n, k) of covariances (n, k, k) along the columns of `axes`."""
+    return np.einsum("nij,ij->nj", covariance @ axes, axes)

@@ -1,0 +1,252 @@
+"""What `hierarchical` chooses inside train: columns of taste, and how far the covariance is shrunken.
+
+Every configuration is scored on held-out prompts twice: for users whose other ratings the prior was
+learned from, and for users held out altogether, given 20 ratings. The mean of the two within-user
+correlations counts; the first configuration that is as good as the best within the standard error
+over folds is taken, smaller ones first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pamela.data import Fold, IntArray, Items, Pairs
+from pamela.models.base import Progress, on_scale, say
+from pamela.models.consensus import Consensus
+from pamela.models.effects import within_user_correlation
+from pamela.models.encoding import Array, prompt_groups
+from pamela.models.people_columns import PeopleColumns
+from pamela.models.personal import Statistics, fit_prior, posterior
+from pamela.models.taste_features import Sizes, TasteFeatures
+
+SIZES: tuple[Sizes, ...] = (
+    Sizes(image=0, prompt=0, kernel=0, metadata=False),
+    Sizes(image=8, prompt=8, kernel=8, metadata=True),
+    Sizes(image=16, prompt=16, kernel=16, metadata=True),
+    Sizes(image=32, prompt=32, kernel=32, metadata=True),
+    Sizes(image=64, prompt=48, kernel=32, metadata=True),
+)
+PSEUDO_USERS: tuple[float, ...] = (30.0, 300.0, 1000.0)
+FIRST_PSEUDO_USERS = 300.0
+CV_ITERATIONS = 12
+CV_USERS = 400  # users of the cross-validation at most
+CV_SHOTS = 20
+QUANTILE, NORMAL_QUANTILE = 0.90, 1.6449  # of |z|: the interval that is to hold 90 %
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The configuration taken, and how it was found.
+
+    Attributes
+    ----------
+    widening : factor on the predictive standard deviation such that 90 % intervals held 90 % of
+        the held-out ratings.
+    scores : ``{configuration: cross-validated correlation}``.
+    """
+
+    sizes: Sizes
+    pseudo_users: float
+    widening: float
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """The training rows, sorted by user, with what all raters think taken off.
+
+    Attributes
+    ----------
+    items : the m rated training pictures.
+    users : int64 array (n,), rows of the people who rated.
+    user, item : int64 arrays (rows,), places in `users` and `items`.
+    rating, residual : arrays (rows,), the rating, and the rating less the picture's consensus.
+    score : array (m,), the population's held-out score of each picture.
+    doubt : variance of a picture's true mean about its score.
+    described : array (n, q), what is known of each person.
+    """
+
+    items: Items
+    users: IntArray
+    user: IntArray
+    item: IntArray
+    rating: Array
+    residual: Array
+    score: Array
+    doubt: float
+    described: Array
+
+    @classmethod
+    def make(cls, fold: Fold, train: Pairs, consensus: Consensus, people: PeopleColumns) -> Self:
+        """Prepare canonical training pairs."""
+        users, user = np.unique(train.user, return_inverse=True)
+        used, item = np.unique(train.item, return_inverse=True)
+        items = fold.items.take(used)
+        mean, score = consensus.of_known(items)
+        rating = train.rating.astype(np.float64)
+        return cls(
+            items, users, user, item, rating, rating - mean[item], score,
+            consensus.doubt,            people.transform(fold.people)[users],
+        )  # fmt: skip
+
+    def features(self, sizes: Sizes) -> tuple[TasteFeatures, Array]:
+        """Return fitted columns of taste and their values (m, k) for the training pictures."""
+        fitted = TasteFeatures.fit(self.items, self.score, sizes)
+        return fitted, fitted.transform(self.items, self.score)
+
+    def sample(self, most: int, seed: int) -> IntArray:
+        """Return at most `most` places in `users`, sorted."""
+        order = np.random.default_rng([seed, 29]).permutation(len(self.users))
+        return np.sort(order[:most])
+
+    def collect(
+        self, columns: Array, users: IntArray, keep: npt.NDArray[np.bool_] | None = None
+    ) -> Statistics:
+        """Return the statistics of some users' rows.
+
+        Parameters
+        ----------
+        columns : array (m, k).
+        users : int64 array (a,), places in `users`, sorted.
+        keep : bool array (rows,), which rows count; all where not given.
+        """
+        place = np.full(len(self.users), -1, np.int64)
+        place[users] = np.arange(len(users))
+        mine = place[self.user] >= 0
+        rows = np.flatnonzero(mine if keep is None else keep & mine)
+        return Statistics.collect(
+            place[self.user[rows]], columns[self.item[rows]], self.residual[rows], len(users)
+        )
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """One configuration: correlations (folds, 2) for seen and adapted users, and |z| values."""
+
+    correlations: Array
+    z: Array
+
+    @property
+    def score(self) -> float:
+        return float(self.correlations.mean())
+
+
+@dataclass(frozen=True)
+class _Division:
+    """Cross-validation: the fold of each user and of each row's prompt, and who takes part."""
+
+    users: IntArray
+    user_part: IntArray
+    row_part: IntArray
+    folds: int
+    draw: Array
+
+
+def choose(data: Fitting, folds: int, seed: int, progress: Progress | None) -> Choice:
+    """Choose sizes first, then the shrinkage of the covariance."""
+    division = _divide(data, folds, seed)
+    tried: dict[tuple[Sizes, float], _Outcome] = {}
+    steps = len(SIZES) + len(PSEUDO_USERS) - 1
+
+    def outcome(sizes: Sizes, pseudo_users: float) -> _Outcome:
+        key = (sizes, pseudo_users)
+        if key not in tried:
+            say(progress, 0.8 * len(tried) / steps, f"taste {sizes.name}")
+            tried[key] = _validate(data, division, sizes, pseudo_users)
+        return tried[key]
+
+    sizes = _smallest_good([(one, outcome(one, FIRST_PSEUDO_USERS)) for one in SIZES])
+    shrink = max(PSEUDO_USERS, key=lambda one: outcome(sizes, one).score)
+    z = np.abs(tried[sizes, shrink].z)
+    widening = float(np.quantile(z, QUANTILE)) / NORMAL_QUANTILE if len(z) else 1.0
+    scores = {
+        f"{one.name}, {nu:g} users": round(found.score, 6) for (one, nu), found in tried.items()
+    }
+    return Choice(sizes, shrink, min(max(widening, 0.5), 2.0), scores)
+
+
+def _smallest_good(tried: list[tuple[Sizes, _Outcome]]) -> Sizes:
+    """Return the first configuration that the best does not beat by a standard error."""
+    best = max(tried, key=lambda one: one[1].score)
+    for sizes, found in tried:
+        difference = (best[1].correlations - found.correlations).ravel()
+        error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else 0.0
+        if difference.mean() <= 0.5 * error:
+            return sizes
+    return best[0]
+
+
+def _divide(data: Fitting, folds: int, seed: int) -> _Division:
+    rng = np.random.default_rng([seed, 17])
+    names, group = np.unique(prompt_groups(data.items), return_inverse=True)
+    item_part = (rng.permutation(len(names)) % folds)[group]
+    count = len(data.users)
+    users = np.sort(rng.permutation(count)[:CV_USERS])
+    user_part = np.full(count, -1, np.int64)
+    user_part[users] = rng.permutation(len(users)) % folds
+    return _Division(
+        users, user_part, item_part[data.item], folds, rng.random(len(data.rating))
+    )
+
+
+def _validate(data: Fitting, division: _Division, sizes: Sizes, pseudo_users: float) -> _Outcome:
+    features, columns = data.features(sizes)
+    correlations, z = [], []
+    for number in range(division.folds):
+        inside = division.row_part != number
+        apart = division.user_part == number
+        learners = division.users[~apart[division.users]]
+        strangers = division.users[apart[division.users]]
+        if not len(learners) or inside.all() or not inside.any():
+            continue
+        statistics = data.collect(columns, learners, inside)
+        prior, _ = fit_prior(
+            statistics,
+            data.described[learners],
+            features.start,
+            pseudo_users=pseudo_users,
+            iterations=CV_ITERATIONS,
+        )
+        row = []
+        for some, rows in (
+            (learners, inside),
+            (strangers, inside & _first_rows(data, division, inside)),
+        ):
+            if not len(some):
+                continue
+            found = posterior(prior, data.described[some], data.collect(columns, some, rows))
+            place = np.full(len(data.users), -1, np.int64)
+            place[some] = np.arange(len(some))
+            test = np.flatnonzero(~inside & (place[data.user] >= 0))
+            if not len(test):
+                continue
+            at, item = place[data.user[test]], data.item[test]
+            mean = data.score[item] + np.einsum("ij,ij->i", columns[item], found.mean[at])
+            doubt = np.full(len(test), data.doubt + prior.noise)
+            doubt = doubt + np.einsum(
+                "ij,ijk,ik->i", columns[item], found.covariance[at], columns[item], optimize=True
+            )
+            pairs = Pairs(at, item, data.rating[test].astype(np.float32))
+            row.append(within_user_correlation(pairs, mean))
+            z.append((data.rating[test] - on_scale(mean)) / np.sqrt(doubt))
+        if row:
+            correlations.append([row[0], row[-1]])
+    if not correlations:
+        return _Outcome(np.zeros((1, 2)), np.zeros(0))
+    return _Outcome(np.array(correlations), np.concatenate(z))
+
+
+def _first_rows(
+    data: Fitting, division: _Division, inside: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Return `CV_SHOTS` random rows of every user among those `inside`."""
+    draw = np.where(inside, division.draw, np.inf)
+    order = np.lexsort((draw, data.user))
+    user = data.user[order]
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order)) - np.searchsorted(user, user, side="left")
+    return np.asarray(inside & (place < CV_SHOTS))
