@@ -218,14 +218,14 @@ def training_pool(recipe: Recipe, kept: Path | None, workers: int) -> Pool:
 
 
 def main(
-    pool: Annotated[int, typer.Option(help="pictures drawn for training")] = 26_000,
-    pairs: Annotated[int, typer.Option(help="pictures seen in training, at most")] = 400_000,
-    minutes: Annotated[float, typer.Option(help="of training, at most")] = 40.0,
+    pool: Annotated[int, typer.Option(help="pictures drawn for training")] = 48_000,
+    pairs: Annotated[int, typer.Option(help="pictures seen in training, at most")] = 900_000,
+    minutes: Annotated[float, typer.Option(help="of training, at most")] = 50.0,
     seed: Annotated[int, typer.Option(help="of pictures, weights and order")] = 11,
     batch_size: Annotated[int, typer.Option(help="pictures per step")] = 64,
     learning_rate: Annotated[float, typer.Option(help="highest, of AdamW")] = 2e-3,
     weight_decay: Annotated[float, typer.Option(help="of AdamW")] = 0.05,
-    attribute_weight: Annotated[float, typer.Option(help="of the attribute loss")] = 8.0,
+    attribute_weight: Annotated[float, typer.Option(help="of the attribute loss")] = 16.0,
     class_weight: Annotated[float, typer.Option(help="of the class losses")] = 1.0,
     folder: Annotated[Path, typer.Option(help="where the files go")] = FOLDER,
     kept_pool: Annotated[
