@@ -26,10 +26,10 @@ import polars as pl
 import torch
 
 from pamela import schema as s
-from pamela.data import Fold, Items, Pairs, People
+from pamela.data import FloatArray, Fold, Items, Pairs, People
 from pamela.errors import PamelaError
 from pamela.io import read_json, write_json
-from pamela.models.base import Prediction, Progress, RewardModel, say
+from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
 from pamela.models.batches import EVAL_BATCH
 from pamela.models.encoding import (
     UNKNOWN,
@@ -235,7 +235,8 @@ class Paper(RewardModel):
 
     def _measure_std(self, fold: Fold, validation: Pairs) -> None:
         """Take the predictive deviation from validation residuals, seen and unseen users apart."""
-        error = self._mean_of(fold.items, fold.people, validation) - validation.rating
+        mean = self._mean_of(fold.items, fold.people, validation)
+        error = mean.astype(np.float64) - validation.rating
         known = self.knows(fold.people)[validation.user]
         self._std = _deviations(error, known)
         names = self._datasets.names if self._datasets is not None else ()
@@ -245,7 +246,7 @@ class Paper(RewardModel):
             name: _deviations(error[mask], known[mask]) for name, mask in own.items() if mask.any()
         }
 
-    def _mean_of(self, items: Items, people: People, pairs: Pairs) -> npt.NDArray[np.float64]:
+    def _mean_of(self, items: Items, people: People, pairs: Pairs) -> FloatArray:
         if self._encoding is None or self._network is None:
             raise PamelaError("model paper: not fitted; fit or load it first")
         tables = self._encoding.tables(items, people)
@@ -261,10 +262,7 @@ class Paper(RewardModel):
                 )  # fmt: skip
                 out.append(rating.double().numpy())
         mean, scale = self._standard.of(items, pairs)
-        clipped: npt.NDArray[np.float64] = np.clip(
-            np.concatenate(out) * scale + mean, s.SCALE_LOW, s.SCALE_HIGH
-        )
-        return clipped
+        return on_scale(np.concatenate(out) * scale + mean)
 
     def predict(
         self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
@@ -278,7 +276,7 @@ class Paper(RewardModel):
             for name, own in self._stds.items():
                 here = np.where(known, own["seen"], own["unseen"])
                 std = np.where(column == name, here, std)
-        return Prediction(mean.astype(np.float32), std.astype(np.float32))
+        return Prediction(mean, std.astype(np.float32))
 
     def knows(self, people: People) -> npt.NDArray[np.bool_]:
         """Return, per row of `people`, whether that user was in training."""
