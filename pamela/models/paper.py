@@ -30,7 +30,7 @@ from pamela.data import FloatArray, Fold, Items, Pairs, People
 from pamela.errors import PamelaError
 from pamela.io import read_json, write_json
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
-from pamela.models.batches import EVAL_BATCH
+from pamela.models.batches import EVAL_BATCH, device_count
 from pamela.models.encoding import (
     UNKNOWN,
     Array,
@@ -79,14 +79,15 @@ class Paper(RewardModel):
     ----------
     search : how sizes are chosen and how long training may take.
     device : ``auto``, ``cpu`` or ``gpu``.
+    devices : processes of the last training, a device each; the search's runs are too short.
     """
 
     name: ClassVar[str] = "paper"
     personal: ClassVar[bool] = True
     uses_demographics: ClassVar[bool] = True
 
-    def __init__(self, search: Search, device: str) -> None:
-        self.search, self.device = search, device
+    def __init__(self, search: Search, device: str, devices: int | str = 1) -> None:
+        self.search, self.device, self.devices = search, device, devices
         self.chosen: dict[str, Any] = {}
         self._encoding: Encoding | None = None
         self._network: PreferenceTransformer | None = None
@@ -110,6 +111,7 @@ class Paper(RewardModel):
                 dataset_weights=params.dataset_weights,
             ),
             params.device,
+            params.devices,
         )
 
     def fit(
@@ -137,7 +139,7 @@ class Paper(RewardModel):
 
         history, module = self._train(
             fold, train, validation, trial, self.search.epochs(trial), seed,
-            listener=told, workdir=workdir,
+            listener=told, workdir=workdir, devices=device_count(self.device, self.devices),
         )  # fmt: skip
         self._network, self._shape = module, trial.shape
         self.chosen = {**trial.to_json(), "cv_correlation": scores, **said}
@@ -212,6 +214,7 @@ class Paper(RewardModel):
         *,
         listener: Any = None,
         workdir: Path | None = None,
+        devices: int = 1,
     ) -> tuple[pl.DataFrame, PreferenceTransformer]:
         self._encoding = Encoding.fit(fold.items, fold.people, train, trial.components)
         from pamela.models.fitting import train_network  # Lightning: not where one only predicts
@@ -226,6 +229,7 @@ class Paper(RewardModel):
             self.search.regime(trial, epochs),
             seed=seed,
             device=self.device,
+            devices=devices,
             listener=listener,
             workdir=workdir,
             datasets=self._datasets,
