@@ -23,7 +23,8 @@ from pamela.io import read_json, write_json
 from pamela.models.batches import Shard
 
 if TYPE_CHECKING:
-    from pamela.models.fitting import Job, Listener, Trained
+    from pamela.models.callbacks import Listener
+    from pamela.models.fitting import Job, Trained
 
 POLL_S = 0.1  # between two looks at the processes
 WEIGHTS, CURVE = "best.safetensors", "curve.json"

@@ -7,11 +7,7 @@ and resumed from its checkpoint ends with the same weights.
 
 from __future__ import annotations
 
-import logging
 import math
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +22,12 @@ from torch import Tensor, nn
 
 from pamela.data import FloatArray, Pairs
 from pamela.models.batches import EVAL_BATCH, Regime, Shard, SlicedBatches, Tables
+from pamela.models.callbacks import LEAST_GAIN, KeepBest, Listener, Report, quiet_lightning
 from pamela.models.encoding import Datasets
 from pamela.models.transformer import PreferenceTransformer
 from pamela.models.weights import mean_correlation
 
 CHECKPOINT = "last"
-LEAST_GAIN = 1e-4  # of the validation correlation that counts as better
 WARM_UP_SHARE = 0.1
 GRADIENT_NORM = 1.0
 
@@ -157,70 +153,6 @@ class RatingModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class KeepBest(Callback):
-    """Remember the weights of the epoch with the best validation correlation."""
-
-    def __init__(self) -> None:
-        self.best = -math.inf
-        self.weights: dict[str, Tensor] = {}
-
-    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Copy the weights if this epoch is better."""
-        value = float(trainer.callback_metrics["val_correlation"])
-        if value > self.best + LEAST_GAIN or not self.weights:
-            self.best = value
-            network: nn.Module = module.network  # type: ignore[assignment]
-            self.weights = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
-        return {"best": self.best, "weights": self.weights}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept."""
-        self.best, self.weights = state_dict["best"], state_dict["weights"]
-
-
-class Report(Callback):
-    """Tell a listener after every epoch."""
-
-    def __init__(self, listener: Callable[[int, float], None]) -> None:
-        self.listener = listener
-
-    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Report the epoch that just ended and its validation correlation."""
-        value = float(trainer.callback_metrics["val_correlation"])
-        self.listener(trainer.current_epoch + 1, value)
-
-
-@contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's banners and the few warnings that do not concern us."""
-    loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric", "lightning")]
-    levels = [logger.level for logger in loggers]
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    with warnings.catch_warnings():
-        for harmless in (
-            ".*does not have many workers.*",  # batches are slices: workers would only cost
-            ".*Checkpoint directory .* exists and is not empty.*",
-            ".*no `val_dataloader`.*",
-            ".*GPU available but not used.*",
-            ".*Detected call of `lr_scheduler.step\\(\\)` before `optimizer.step\\(\\)`.*",
-            ".*loaded checkpoint was produced.*mid-epoch.*",
-            ".*number of training batches .* is smaller than the logging interval.*",
-            ".*isinstance\\(treespec, LeafSpec\\).*",
-        ):
-            warnings.filterwarnings("ignore", message=harmless)
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-            torch.use_deterministic_algorithms(deterministic)
-
-
 def train_network(
     network: PreferenceTransformer,
     tables: Tables,
@@ -264,9 +196,6 @@ def train_network(
     network.load_state_dict(trained.weights)
     network.cpu().eval()
     return pl.DataFrame(trained.curve)
-
-
-Listener = Callable[[int, float], None]  # epoch, validation correlation
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,10 @@ from pamela.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
 from pamela.models.consensus import Consensus
 from pamela.models.encoding import Array, UserIndex, canonical
-from pamela.models.personal import USERS_AT_ONCE, Prior, Statistics, posterior
+from pamela.models.personal import Statistics
 from pamela.models.population import Population
-from pamela.models.ridge_tuning import Mask, Rows, Tuned, diagonals, nearest, ridge_prior, tune
+from pamela.models.ridge_people import RidgePeople
+from pamela.models.ridge_tuning import Mask, Rows, tune
 from pamela.params import TrainParams
 
 SHARE_OF_POPULATION, SHARE_OF_CHOICE = 0.5, 0.8  # of the fitting time, for the progress bar
@@ -54,32 +55,6 @@ class Learned:
     scores: dict[str, float]
 
 
-@dataclass(frozen=True)
-class _Fitted:
-    """All that prediction needs.
-
-    Attributes
-    ----------
-    level, noise : variances of a person's level and of a rating.
-    counts : int64 array (users,), training ratings of each person.
-    weights, variances : float32 arrays (users, k), posterior means and variances.
-    """
-
-    consensus: Consensus
-    users: UserIndex
-    level: float
-    noise: float
-    tuned: tuple[Tuned, ...]
-    counts: IntArray
-    weights: npt.NDArray[np.float32]
-    variances: npt.NDArray[np.float32]
-
-    def prior(self, place: int) -> Prior:
-        """Return the prior of the people whom ``tuned[place]`` is for."""
-        k = self.weights.shape[1]
-        return ridge_prior(self.level, self.noise, self.tuned[place].strength, k)
-
-
 class ResidualModel(RewardModel):
     """Population plus ridge weights per person on columns that a subclass provides.
 
@@ -96,7 +71,8 @@ class ResidualModel(RewardModel):
         self.cv_folds = cv_folds
         self.chosen: dict[str, Any] = {}
         self._population = population
-        self._fitted: _Fitted | None = None
+        self._consensus: Consensus | None = None
+        self._people: RidgePeople | None = None
 
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
@@ -148,7 +124,8 @@ class ResidualModel(RewardModel):
         say(progress, SHARE_OF_CHOICE, "strength by number of ratings")
         tuned = tune(some, folds, learned.by_fold, seed)
         users = UserIndex.fit(fold.people, train)
-        self._fitted = _condition(rows, learned.columns, consensus, users, tuned)
+        self._consensus = consensus
+        self._people = RidgePeople.fit(rows, learned.columns, users, tuned)
         self.chosen = {
             **learned.chosen,
             "tuned": [one.to_json() for one in tuned],
@@ -166,10 +143,10 @@ class ResidualModel(RewardModel):
         )
 
     @property
-    def _ready(self) -> _Fitted:
-        if self._fitted is None:
+    def _ready(self) -> tuple[Consensus, RidgePeople]:
+        if self._consensus is None or self._people is None:
             raise PamelaError(f"model {self.name}: not fitted; fit or load it first")
-        return self._fitted
+        return self._consensus, self._people
 
     def weights_of(
         self, people: People, items: Items | None = None, context: Pairs | None = None
@@ -179,34 +156,33 @@ class ResidualModel(RewardModel):
         Training users get what training learned, others the ridge on their rows of `context`
         (pairs over `items`), or nothing.
         """
-        mean, variance, _ = self._people(people, items, context)
+        mean, variance, _ = self._adapted(people, items, context)
         return mean, variance
 
-    def _people(
+    def _adapted(
         self, people: People, items: Items | None, context: Pairs | None
     ) -> tuple[Array, Array, IntArray]:
         """Return weights, their variances, and the number of ratings behind them, per person."""
-        fitted = self._ready
-        place = fitted.users.encode(people)
+        consensus, known = self._ready
+        place = known.users.encode(people)
         seen = place >= 0
-        mean = np.zeros((len(people), fitted.weights.shape[1]))
-        variance = np.tile(np.diag(fitted.prior(0).covariance), (len(people), 1))
+        mean = np.zeros((len(people), known.weights.shape[1]))
+        variance = np.tile(np.diag(known.prior(0).covariance), (len(people), 1))
         counts = np.zeros(len(people), np.int64)
-        known = place[seen]
-        mean[seen], variance[seen] = fitted.weights[known], fitted.variances[known]
-        counts[seen] = fitted.counts[known]
+        mean[seen], variance[seen] = known.weights[place[seen]], known.variances[place[seen]]
+        counts[seen] = known.counts[place[seen]]
         shown = canonical(context.take(~seen[context.user])) if context is not None else None
         if items is None or shown is None or not len(shown):
             return mean, variance, counts
         new, user = np.unique(shown.user, return_inverse=True)
         used, row = np.unique(shown.item, return_inverse=True)
         some = items.take(used)
-        base, _, _ = fitted.consensus.of(some, self._population)
-        columns = self._columns(some, fitted.consensus)
+        base, _, _ = consensus.of(some, self._population)
         residual = shown.rating.astype(np.float64) - base[row]
-        statistics = Statistics.collect(user, columns[row], residual, len(new))
+        columns = self._columns(some, consensus)[row]
+        statistics = Statistics.collect(user, columns, residual, len(new))
         counts[new] = statistics.count
-        mean[new], variance[new] = _ridges(fitted, statistics)
+        mean[new], variance[new] = known.ridges(statistics)
         return mean, variance, counts
 
     def predict(
@@ -216,44 +192,38 @@ class ResidualModel(RewardModel):
         if not len(pairs):
             nothing = np.zeros(0, np.float32)
             return Prediction(nothing, nothing)
-        fitted = self._ready
-        weights, variances, counts = self._people(people, items, context)
+        consensus, known = self._ready
+        weights, variances, counts = self._adapted(people, items, context)
         used, row = np.unique(pairs.item, return_inverse=True)
         some = items.take(used)
-        base, doubt, _ = fitted.consensus.of(some, self._population)
-        columns = self._columns(some, fitted.consensus)
+        base, doubt, _ = consensus.of(some, self._population)
+        columns = self._columns(some, consensus)
         mean = base[row] + np.einsum("ij,ij->i", columns[row], weights[pairs.user])
         personal = np.einsum("ij,ij->i", columns[row] ** 2, variances[pairs.user])
-        std = np.sqrt(doubt[row] + personal + fitted.noise)
-        group = nearest(fitted.tuned, counts)[pairs.user]
-        std *= _widening(fitted.tuned, some.frame[s.DATASET].to_list())[group, row]
+        std = np.sqrt(doubt[row] + personal + known.noise)
+        std *= known.widening(counts[pairs.user], some.frame[s.DATASET].to_numpy()[row])
         return Prediction(on_scale(mean), std.astype(np.float32))
 
     def knows(self, people: People) -> npt.NDArray[np.bool_]:
         """Return who was in training."""
-        return self._ready.users.encode(people) >= 0
+        return self._ready[1].users.encode(people) >= 0
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return config and arrays."""
-        fitted = self._ready
+        consensus, people = self._ready
         config, arrays = self._population.state()
         return (
             {
                 "cv_folds": self.cv_folds,
                 "chosen": self.chosen,
                 "population": config,
-                "users": list(fitted.users.keys),
-                "level": fitted.level,
-                "noise": fitted.noise,
-                "tuned": [one.to_json() for one in fitted.tuned],
+                **people.to_json(),
             },
             {
                 **{f"population.{key}": value for key, value in arrays.items()},
-                **fitted.consensus.arrays(),
+                **consensus.arrays(),
                 **self._columns_state(),
-                "counts": fitted.counts,
-                "weights": fitted.weights,
-                "variances": fitted.variances,
+                **people.arrays(),
             },
         )
 
@@ -265,54 +235,6 @@ class ResidualModel(RewardModel):
         model = cls(config["cv_folds"], Population.from_state(config["population"], inner))
         model.chosen = config["chosen"]
         model._load_columns(arrays)
-        model._fitted = _Fitted(
-            Consensus.from_arrays(arrays),
-            UserIndex(tuple(config["users"])),
-            config["level"],
-            config["noise"],
-            tuple(Tuned.from_json(one) for one in config["tuned"]),
-            arrays["counts"],
-            arrays["weights"],
-            arrays["variances"],
-        )
+        model._consensus = Consensus.from_arrays(arrays)
+        model._people = RidgePeople.from_saved(config, arrays)
         return model
-
-
-def _condition(
-    rows: Rows, columns: Array, consensus: Consensus, users: UserIndex, tuned: tuple[Tuned, ...]
-) -> _Fitted:
-    """Condition every training person on all of their rows, some people at a time."""
-    shape = (rows.users, columns.shape[1])
-    fitted = _Fitted(
-        consensus, users, rows.level, rows.noise, tuned, rows.counts,
-        np.zeros(shape, np.float32), np.zeros(shape, np.float32),
-    )  # fmt: skip
-    for begin in range(0, rows.users, USERS_AT_ONCE):
-        span = np.arange(begin, min(begin + USERS_AT_ONCE, rows.users))
-        some = rows.of_users(span)
-        statistics = Statistics.collect(some.user, columns[some.item], some.residual, some.users)
-        fitted.weights[span], fitted.variances[span] = _ridges(fitted, statistics)
-    return fitted
-
-
-def _ridges(fitted: _Fitted, statistics: Statistics) -> tuple[Array, Array]:
-    """Return weights (n, k) and variances (n, k), each person's with their own strength."""
-    mean, variance = np.zeros(statistics.moment.shape), np.zeros(statistics.moment.shape)
-    group = nearest(fitted.tuned, statistics.count)
-    for place in np.unique(group):
-        mine = np.flatnonzero(group == place)
-        found = posterior(fitted.prior(int(place)), np.ones((len(mine), 1)), statistics.take(mine))
-        mean[mine], variance[mine] = found.mean, diagonals(found.covariance)
-    return mean, variance
-
-
-def _widening(tuned: tuple[Tuned, ...], datasets: list[str]) -> Array:
-    """Return the factor on the deviation (tuned, n) of pictures of these datasets.
-
-    One that training did not hold gets the mean of the others.
-    """
-    table = []
-    for one in tuned:
-        usual = float(np.mean(list(one.widening.values()))) if one.widening else 1.0
-        table.append([one.widening.get(name, usual) for name in datasets])
-    return np.array(table)
