@@ -225,9 +225,7 @@ class Paper(RewardModel):
         listener: Any = None,
         workdir: Path | None = None,
     ) -> tuple[pl.DataFrame, PreferenceTransformer]:
-        self._encoding = Encoding.fit(
-            fold.items, fold.people, train, trial.components, self.inputs
-        )
+        self._encoding = Encoding.fit(fold.items, fold.people, train, trial.components, self.inputs)
         from pamela.models.fitting import train_network  # Lightning: not where one only predicts
 
         torch.manual_seed(seed)
