@@ -120,6 +120,35 @@ def estimate_slice(
     return SliceEstimates(numbers, differences)
 
 
+def contrast_estimates(
+    j: Judgments, params: EvaluateParams, contrasts: Floats, *, stream: str
+) -> dict[Key, list[Estimate]]:
+    """Estimate linear combinations of the models' values, e.g. means over seeds, differences.
+
+    All combinations share their resamples, and with slices of the same name (`estimate_slice`).
+
+    Parameters
+    ----------
+    contrasts : (M, C), a column of weights on the models per combination wanted; a user whose
+        value is undefined for any model is left out of all.
+
+    Returns
+    -------
+    Per metric of aggregation `user` and margin, C estimates.
+    """
+    seed = [params.seed, zlib.crc32(stream.encode())]
+    draws = make_draws(j.n_users, params.bootstrap, seed, n_prompts=j.n_clusters)
+    user = _UserLevel(j, params, draws)
+    return {
+        key: mean_estimates(
+            values @ contrasts,
+            draws,
+            None if user.influence is None else user.influence[key] @ contrasts,
+        )
+        for key, values in user.values.items()
+    }
+
+
 def user_values(j: Judgments, margins: Sequence[float], min_pairs: int) -> dict[Key, Floats]:
     """Return every metric's value per user and model, (U, M) each."""
     accuracy = m.pairwise_accuracy(j, margins, min_pairs)

@@ -11,6 +11,7 @@ from typing import Any
 
 from pamela.pages import Picture, inline, write_page
 from pamela.provenance import dataset_hashes, encoder_info, git_state, model_hashes, versions
+from pamela.report_ablation import section as ablation_section
 from pamela.report_joint import held_out_note, joint_table
 from pamela.report_tables import (
     differences_table,
@@ -56,6 +57,7 @@ def context(results: Results) -> dict[str, Any]:
         "headline": headline_sentences(results),
         "datasets": [_dataset(results, name, plots) for name in results.datasets],
         "joint": joint_table(results),
+        "ablation": ablation_section(project),
         "paper": paper_table(results),
         "world": calibration_table(results),
         "steering": _steering(results, plots),

@@ -32,7 +32,7 @@ from pamela.models.people_columns import PeopleColumns
 from pamela.models.personal import USERS_AT_ONCE, Prior, Statistics, fit_prior, posterior
 from pamela.models.population import Population
 from pamela.models.taste_features import TasteFeatures
-from pamela.params import TrainParams
+from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
 ITERATIONS = 40
 PRIOR_USERS = 2000  # users from whom the prior is learned, at most
@@ -68,17 +68,20 @@ class Hierarchical(RewardModel):
     Parameters
     ----------
     cv_folds : folds over users and prompts in which sizes are chosen.
-    demographics : whether what people say of themselves moves their prior.
     population : how to build the population part.
+    inputs : without demographics the prior is the same for everybody, without the user nobody's
+        ratings move it, without metadata no column of taste is of a type, group or style.
     """
 
     name: ClassVar[str] = "hierarchical"
-    personal: ClassVar[bool] = True
-    adapts: ClassVar[bool] = True
-    uses_demographics: ClassVar[bool] = True
+    switches: ClassVar[frozenset[str]] = frozenset(InputParams.model_fields)
 
-    def __init__(self, cv_folds: int, population: Population, *, demographics: bool) -> None:
-        self.cv_folds, self.demographics = cv_folds, demographics
+    def __init__(
+        self, cv_folds: int, population: Population, inputs: InputParams = ALL_INPUTS
+    ) -> None:
+        self.cv_folds, self.inputs = cv_folds, inputs
+        self.personal = inputs.user or inputs.demographics
+        self.adapts, self.uses_demographics = inputs.user, inputs.demographics
         self.chosen: dict[str, Any] = {}
         self._population = population
         self._fitted: _Fitted | None = None
@@ -86,9 +89,7 @@ class Hierarchical(RewardModel):
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
         """Build from ``train`` params."""
-        return cls(
-            params.cv_folds, Population.from_params(params), demographics=params.demographics
-        )
+        return cls(params.cv_folds, Population.from_params(params), params.inputs)
 
     def fit(
         self,
@@ -109,9 +110,9 @@ class Hierarchical(RewardModel):
         self._population.fit(fold, seed=seed, progress=early)
         train = canonical(fold[s.TRAIN])
         consensus = Consensus.fit(self._population, fold, train, seed=seed)
-        people = PeopleColumns.fit(fold.people, train, demographics=self.demographics)
+        people = PeopleColumns.fit(fold.people, train, demographics=self.inputs.demographics)
         data = Fitting.make(fold, train, consensus, people)
-        choice = choose(data, self.cv_folds, seed, late)
+        choice = choose(data, self.cv_folds, seed, late, self.inputs)
         say(late, 0.8, "fit the prior")
         features, columns = data.features(choice.sizes)
         learners = data.sample(PRIOR_USERS, seed)
@@ -126,7 +127,7 @@ class Hierarchical(RewardModel):
             consensus,
             features,
             people,
-            UserIndex.fit(fold.people, train),
+            UserIndex.fit(fold.people, train) if self.inputs.user else UserIndex(()),
             prior,
             data,
             columns,
@@ -205,7 +206,7 @@ class Hierarchical(RewardModel):
         spread = np.einsum("ji,jk,ki->i", axes, fitted.prior.covariance, axes)
         variance = np.tile(spread, (len(people), 1))
         mean[seen], variance[seen] = fitted.weights[place[seen]], fitted.variances[place[seen]]
-        if items is None or context is None or not len(context):
+        if items is None or context is None or not len(context) or not self.inputs.user:
             return mean, variance
         shown = canonical(context.take(~seen[context.user]))
         if not len(shown):
@@ -259,7 +260,7 @@ class Hierarchical(RewardModel):
         return (
             {
                 "cv_folds": self.cv_folds,
-                "demographics": self.demographics,
+                "inputs": self.inputs.model_dump(),
                 "chosen": self.chosen,
                 "population": config,
                 "features": fitted.features.to_json(),
@@ -289,7 +290,7 @@ class Hierarchical(RewardModel):
             if key.startswith("population.")
         }
         population = Population.from_state(config["population"], inner)
-        model = cls(config["cv_folds"], population, demographics=config["demographics"])
+        model = cls(config["cv_folds"], population, InputParams(**config["inputs"]))
         model.chosen = config["chosen"]
         model._fitted = _Fitted(
             population,

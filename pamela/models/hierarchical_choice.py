@@ -8,7 +8,7 @@ over folds is taken, smaller ones first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -22,6 +22,7 @@ from pamela.models.encoding import Array, prompt_groups
 from pamela.models.people_columns import PeopleColumns
 from pamela.models.personal import Statistics, fit_prior, posterior
 from pamela.models.taste_features import Sizes, TasteFeatures
+from pamela.params import InputParams
 
 # Smaller ones first. What bends is worth more on few pictures, what is linear on many.
 SIZES: tuple[Sizes, ...] = (
@@ -150,20 +151,23 @@ class _Division:
     draw: Array
 
 
-def choose(data: Fitting, folds: int, seed: int, progress: Progress | None) -> Choice:
+def choose(
+    data: Fitting, folds: int, seed: int, progress: Progress | None, inputs: InputParams
+) -> Choice:
     """Choose sizes first, then the shrinkage of the covariance."""
+    offered = [replace(one, metadata=one.metadata and inputs.metadata) for one in SIZES]
     division = _divide(data, folds, seed)
     tried: dict[tuple[Sizes, float], _Outcome] = {}
-    steps = len(SIZES) + len(PSEUDO_USERS) - 1
+    steps = len(offered) + len(PSEUDO_USERS) - 1
 
     def outcome(sizes: Sizes, pseudo_users: float) -> _Outcome:
         key = (sizes, pseudo_users)
         if key not in tried:
             say(progress, 0.8 * len(tried) / steps, f"taste {sizes.name}")
-            tried[key] = _validate(data, division, sizes, pseudo_users)
+            tried[key] = _validate(data, division, sizes, pseudo_users, inputs)
         return tried[key]
 
-    sizes = _smallest_good([(one, outcome(one, FIRST_PSEUDO_USERS)) for one in SIZES])
+    sizes = _smallest_good([(one, outcome(one, FIRST_PSEUDO_USERS)) for one in offered])
     shrink = max(PSEUDO_USERS, key=lambda one: outcome(sizes, one).score)
     z = np.abs(tried[sizes, shrink].z)
     widening = float(np.quantile(z, QUANTILE)) / NORMAL_QUANTILE if len(z) else 1.0
@@ -195,7 +199,9 @@ def _divide(data: Fitting, folds: int, seed: int) -> _Division:
     return _Division(users, user_part, item_part[data.item], folds, rng.random(len(data.rating)))
 
 
-def _validate(data: Fitting, division: _Division, sizes: Sizes, pseudo_users: float) -> _Outcome:
+def _validate(
+    data: Fitting, division: _Division, sizes: Sizes, pseudo_users: float, inputs: InputParams
+) -> _Outcome:
     features, columns = data.features(sizes)
     correlations, z = [], []
     for number in range(division.folds):
@@ -220,7 +226,8 @@ def _validate(data: Fitting, division: _Division, sizes: Sizes, pseudo_users: fl
         ):
             if not len(some):
                 continue
-            found = posterior(prior, data.described[some], data.collect(columns, some, rows))
+            told = rows & inputs.user  # without the user nobody's ratings say who they are
+            found = posterior(prior, data.described[some], data.collect(columns, some, told))
             place = np.full(len(data.users), -1, np.int64)
             place[some] = np.arange(len(some))
             test = np.flatnonzero(~inside & (place[data.user] >= 0))

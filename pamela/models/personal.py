@@ -59,8 +59,8 @@ class Statistics:
             rows = slice(bounds[one], bounds[one + 1])
             gram[one] = features[rows].T @ features[rows]
             moment[one] = features[rows].T @ y[rows]
-        square = np.bincount(user, y * y, users)
-        return cls(gram, moment, square, np.diff(bounds))
+        square: Array = np.bincount(user, y * y, users).astype(np.float64)
+        return cls(gram, moment, square, np.diff(bounds).astype(np.int64))
 
     def take(self, rows: IntArray | slice) -> Statistics:
         """Return these users."""
