@@ -47,6 +47,7 @@ from pamela.variants import VARIANTS
 
 BASELINE: Final = "population"  # the model that knows no person
 PAPER: Final = "paper"
+LEVELS: Final = ("global_mean", "user_mean")  # one value per user: no order to compare
 
 EVALUATION = pl.Schema(
     {
@@ -192,10 +193,10 @@ def _shares_of_seen_gain(
 def comparisons(models: Sequence[str], champion: str | None = None) -> list[tuple[str, str]]:
     """Return (model, baseline) to subtract.
 
-    All against `population`, and `population` against its controls; the champion and `paper`
-    against everything else that is trained and against `population` with user means; where the
-    ideal is known, what the encoder lost (feature observer minus ideal) and what each model lost
-    (minus feature observer).
+    All against `population`, and `population` against its controls; the champion against every
+    other trained model, it and `paper` against `population` with user means; where the ideal is
+    known, what the encoder lost (feature observer minus ideal) and what each model lost (minus
+    feature observer).
     """
     found = []
     if BASELINE in models:
@@ -208,7 +209,7 @@ def comparisons(models: Sequence[str], champion: str | None = None) -> list[tupl
         found += [
             (str(lead), name)
             for name in wanted
-            if name in models and name not in (lead, BASELINE, "global_mean")
+            if name in models and name not in (lead, BASELINE, *LEVELS)
         ]
     if FEATURE_OBSERVER in models:
         found += [(FEATURE_OBSERVER, IDEAL_OBSERVER)]

@@ -200,7 +200,7 @@ def test_the_table_of_the_ideal_says_what_was_lost_where(results):
         model=pl.lit("feature_observer"), value=pl.col("value") - 0.05
     )
     share = evaluation.filter(model="paper", metric="srocc", population="seen").with_columns(
-        metric=pl.lit("share_of_ideal"), value=pl.lit(0.5)
+        metric=pl.lit("share_of_ideal_srocc"), value=pl.lit(0.5)
     )
     write_parquet(
         results.project.reports / "evaluation.parquet", pl.concat([evaluation, feature, share])
