@@ -237,9 +237,7 @@ def ideal_of(models: Sequence[str]) -> Ideal | None:
     )
 
 
-def _number_frame(
-    numbers: list[Number], models: list[str], where: dict[str, Any]
-) -> pl.DataFrame:
+def _number_frame(numbers: list[Number], models: list[str], where: dict[str, Any]) -> pl.DataFrame:
     rows = [
         {
             **where,

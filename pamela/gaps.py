@@ -121,7 +121,7 @@ def _slice(
             levels = _large_enough(told.filter(pl.Series(valid)))
             if len(levels) < 2:
                 continue
-            inside = valid & told.is_in(levels).to_numpy()
+            inside = valid & told.is_in(levels).fill_null(False).to_numpy()
             kept = told.filter(pl.Series(inside))
             code = kept.replace_strict(levels, np.arange(len(levels))).to_numpy()
             seed = [params.seed, zlib.crc32(f"{stream}/{column}/{metric}".encode())]
@@ -200,7 +200,9 @@ def gap_between(values: Floats, group: Ints, draws: int, seed: list[int]) -> Gap
     best, worst = int(mean.argmax()), int(mean.argmin())
     gap = float(mean[best] - mean[worst])
     between = function_estimates(
-        np.array([gap]), (means[:, best] - means[:, worst])[:, None], int(count[[best, worst]].sum())
+        np.array([gap]),
+        (means[:, best] - means[:, worst])[:, None],
+        int(count[[best, worst]].sum()),
     )
     rng = np.random.default_rng([*seed, len(count)])
     dealt = rng.permuted(np.tile(values, (draws, 1)), axis=1)

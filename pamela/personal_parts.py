@@ -121,9 +121,7 @@ def estimate_parts(
     if variants.is_empty():
         return []
     personal = variants[MODEL].unique(maintain_order=True).to_list()
-    gaps = [
-        pair for pair in comparisons if not {*pair}.isdisjoint(personal) and not _opinion(pair)
-    ]
+    gaps = [pair for pair in comparisons if not {*pair}.isdisjoint(personal) and not _opinion(pair)]
     others = [name for pair in gaps for name in pair if name not in personal]
     asked = variants.select(MODEL, VARIANT).unique(maintain_order=True).group_by(
         MODEL, maintain_order=True).agg(VARIANT)  # fmt: skip
@@ -173,7 +171,7 @@ def _parts(
     weights = np.stack([c.weight for c in wanted], axis=1)
     first = [float(params.margins[0])]
     two_way = draws.prompts is not None
-    rows = np.bincount(j.user, minlength=j.n_users)
+    rows = np.bincount(j.user, minlength=j.n_users).astype(np.float64)
     pairs = m.pair_counts(j, first).count[:, 0]
     for metric in METRICS:
         if metric == m.SROCC:

@@ -5,6 +5,8 @@ Drawn for the personal models: seen users solid, unseen users after `SWAP_SHOTS`
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -49,7 +51,8 @@ def reliability_figure(predictions: pl.DataFrame, models: list[str]) -> Figure |
                 continue
             style = look(model)
             name = f"{model}, {population}" + (f" after {shots}" if shots else "")
-            kind = {"color": style.color, "linestyle": LINES[population], "label": name}
+            line = LINES[population]
+            kind: dict[str, Any] = {"color": style.color, "linestyle": line, "label": name}
             left.plot(NOMINAL, observed_coverage(mine), marker=style.marker, **kind)
             bins = error_by_deviation(mine)
             right.plot(bins["std"], bins["rmse"], marker=style.marker, **kind)

@@ -38,9 +38,9 @@ FIGURES = {
     "shots": "What a few ratings of an unseen user are worth. Models that cannot adapt are flat.",
     "calibration": "Left: mean rating given, by predicted rating (ten equally filled bins). Right: "
     "how often the predictive interval holds the rating. On the diagonal is right.",
-    "reliability": "Left: share of ratings inside the interval, by how many it should hold. Right: "
-    "root mean squared error in ten equally filled bins of the predicted deviation. On the diagonal "
-    "is right. Solid: seen users; dotted: unseen users after a few of their ratings.",
+    "reliability": "Left: share of ratings inside the interval, by how many it should hold. "
+    "Right: root mean squared error in ten equally filled bins of the predicted deviation. On the "
+    "diagonal is right. Solid: seen users; dotted: unseen users after a few of their ratings.",
     "ratings": "The ratings that passed validation.",
 }
 SHEET = "What the arms chose, by user and prompt, beside the unsteered original."

@@ -25,6 +25,7 @@ from pamela.slices import COLUMN, LEVEL
 from pamela.variants import SWAP_SHOTS, SWAPS
 
 SIGNIFICANT = 0.05
+BEYOND = "beyond chance"
 Where = tuple[str, int | None]  # population, shots
 SLICES_TOLD: tuple[Where, ...] = ((SEEN, None), (UNSEEN, SWAP_SHOTS))
 
@@ -71,7 +72,8 @@ def swap_section(results: Results, dataset: str) -> Section | None:
     """Return what is lost when each user is scored with another's taste."""
     found = _numbers(results, dataset)
     models = personal_models(results, dataset, observers=True)
-    rows, strong = [], set()
+    rows: list[list[Cell]] = []
+    strong: set[int] = set()
     for model in models:
         told = [w for w in SLICES_TOLD if _has(found, (model, SWAP_LOSS + SROCC, *w))]
         for where in told:
@@ -130,15 +132,16 @@ def parts_section(results: Results, dataset: str) -> Section | None:
         for b in trained(results.models(dataset))
         if b not in (champion, BASELINE) and champion in models
     ]
-    rows, strong = [], set()
+    rows: list[list[Cell]] = []
+    strong: set[int] = set()
     for model, baseline in pairs:
         told = [w for w in SLICES_TOLD if _has(gaps, (model, SROCC + PERSONAL_PART, *w, baseline))]
         for where in told:
             if (model, baseline) == (champion, BASELINE):
                 strong.add(len(rows))
             cells = [
-                Cell(f"{model} minus {baseline}" if where == told[0] else ""),
-                Cell(users_name(where)),
+                Cell(model if where == told[0] else ""),
+                Cell(f"minus {baseline}", users_name(where)),
             ]
             for metric in (SROCC, PAIRWISE_ACCURACY):
                 cells += [
@@ -153,7 +156,7 @@ def parts_section(results: Results, dataset: str) -> Section | None:
         _parts_text(gaps, champion),
         Table(
             title="Generic and personal part",
-            columns=["", "users", "SROCC", "generic", "personal", "accuracy, margin 0", "generic",
+            columns=["model", "", "SROCC", "generic", "personal", "accuracy, margin 0", "generic",
                      "personal"],
             rows=rows,
             caption=(
@@ -199,8 +202,8 @@ def seen_gain_section(results: Results, dataset: str) -> Section | None:
     champion = results.params.train.champion
     told = [
         f"{row['value']:.0%} after {k} of their ratings ({_range(row, '.0%')})"
-        for k in shots
-        if k and (row := found.get((champion, SHARE_OF_SEEN_GAIN, UNSEEN, k)))
+        for k in (SWAP_SHOTS, max(shots))
+        if k in shots and (row := found.get((champion, SHARE_OF_SEEN_GAIN, UNSEEN, k)))
         and row["ci_low"] is not None
     ]  # fmt: skip
     text = (
@@ -235,7 +238,8 @@ def gaps_section(results: Results, dataset: str) -> Section | None:
     found = rows_by_key(gaps, COLUMN)
     order = gaps.select(COLUMN, POPULATION, SHOTS, MODEL).unique(maintain_order=True)
     champion = results.params.train.champion
-    rows, strong = [], set()
+    rows: list[list[Cell]] = []
+    strong: set[int] = set()
     for column, population, shots, model in order.iter_rows():
         srocc, accuracy = (
             found.get((model, metric, population, shots, column))
@@ -253,17 +257,20 @@ def gaps_section(results: Results, dataset: str) -> Section | None:
                 Cell(srocc["best"], f"{srocc['worst']} is the worst of {srocc['n_groups']}"),
                 number(srocc),
                 Cell(f"{srocc['by_chance']:.3f}", f"95 % below {srocc['by_chance_95']:.3f}"),
-                Cell(verdict(srocc), f"p = {srocc['p_value']:.2g}"),
+                _told(srocc),
                 number(accuracy),
-                Cell(verdict(accuracy), f"p = {accuracy['p_value']:.2g}") if accuracy else Cell(DASH),
+                _told(accuracy),
             ]
         )
     mine = gaps.filter(model=champion, metric=SROCC)
-    beyond = mine.filter(pl.col("p_value") < SIGNIFICANT)
-    text = f"{champion}: {beyond.height} of {mine.height} gaps between demographic groups " + (
-        "are larger than chance alone gives."
-        if beyond.height
-        else "are larger than chance alone gives: no group is served worse as far as can be told."
+    beyond = [gap for gap in mine.to_dicts() if verdict(gap) == BEYOND]
+    named = "; ".join(
+        f"{g[COLUMN].replace('_', ' ')}, {users_name((g[POPULATION], g[SHOTS]))}" for g in beyond
+    )
+    text = (
+        f"{champion}: {len(beyond)} of {mine.height} SROCC gaps between demographic groups have an "
+        "interval above what chance alone gives"
+        + (f" ({named})." if beyond else ": no group is served worse, as far as can be told.")
     )
     return Section(
         "Accuracy by demographic group",
@@ -275,9 +282,9 @@ def gaps_section(results: Results, dataset: str) -> Section | None:
             rows=rows,
             caption=(
                 f"Groups of at least {MIN_GROUP_USERS} users; each group's value is the mean over "
-                "its users. The interval resamples users within the two groups. By chance: the mean "
-                "gap after dealing the users out to groups of the same sizes anew; p: how often "
-                "that gives at least this gap. One p in twenty lies below .05 by chance."
+                "its users. The interval resamples users within the two groups. By chance: the "
+                "mean gap after dealing the users out to groups of the same sizes anew; p: how "
+                "often that gives at least this gap. One p in twenty lies below .05 by chance."
             ),
             strong=strong,
         ),
@@ -286,8 +293,15 @@ def gaps_section(results: Results, dataset: str) -> Section | None:
 
 
 def verdict(gap: dict[str, Any]) -> str:
-    """Say whether a gap is larger than what chance alone gives."""
-    return "beyond chance" if gap["p_value"] < SIGNIFICANT else "chance gives as much"
+    """Say whether a gap is larger than what chance alone gives: by its p and by its interval."""
+    if gap["p_value"] >= SIGNIFICANT:
+        return "chance gives as much"
+    excluded = gap["ci_low"] is not None and gap["ci_low"] > gap["by_chance"]
+    return BEYOND if excluded else "unclear: the interval holds chance"
+
+
+def _told(gap: dict[str, Any] | None) -> Cell:
+    return Cell(verdict(gap), f"p = {gap['p_value']:.2g}") if gap else Cell(DASH)
 
 
 def _groups_table(results: Results, dataset: str) -> Table:
@@ -308,7 +322,8 @@ def _groups_table(results: Results, dataset: str) -> Table:
                      *map(number, cells)])  # fmt: skip
     return Table(
         title="Every group",
-        columns=["group", "users", "n", *(f"{m}, {w}" for m in models for w in ("SROCC", "accuracy"))],
+        columns=["group", "users", "n",
+                 *(f"{model}, {what}" for model in models for what in ("SROCC", "accuracy"))],
         rows=rows,
         caption="Mean over the users of a group; 95 % intervals resample them.",
     )  # fmt: skip

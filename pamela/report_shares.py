@@ -27,12 +27,12 @@ def shares_section(results: Results, dataset: str) -> Section | None:
     """Return the models' shares of what the observers gain; None where no truth is known."""
     margins = results.params.evaluate.margins
     names = {
-        SHARE_OF_IDEAL_ACCURACY: "accuracy, share of the ideal",
-        SHARE_OF_FEATURES_ACCURACY: "accuracy, share of what the features allow",
-        OF_IDEAL + SROCC: "SROCC, share of the ideal",
-        OF_FEATURES + SROCC: "SROCC, share of what the features allow",
-        ratio_name(margins): f"accuracy at margin {max(margins):g}, over the ideal observer's",
-        SHARE_OF_IDEAL_CONFLICT: "conflict pairs, share of the ideal above one half",
+        SHARE_OF_IDEAL_ACCURACY: "accuracy, of the ideal",
+        SHARE_OF_FEATURES_ACCURACY: "accuracy, of what features allow",
+        OF_IDEAL + SROCC: "SROCC, of the ideal",
+        OF_FEATURES + SROCC: "SROCC, of what features allow",
+        ratio_name(margins): f"accuracy at margin {max(margins):g}, ratio",
+        SHARE_OF_IDEAL_CONFLICT: "conflict pairs, of the ideal",
     }
     rows = results.evaluation.filter(pl.col("metric").is_in(list(names)), dataset=dataset)
     found = rows_by_key(rows)
@@ -43,8 +43,10 @@ def shares_section(results: Results, dataset: str) -> Section | None:
         *((UNSEEN, k) for k in told[SHOTS].drop_nulls().sort()),
     ]
     champion = results.params.train.champion
-    table, strong = [], set()
+    table: list[list[Cell]] = []
+    strong: set[int] = set()
     for metric, name in names.items():
+        told_name = name
         for model in models:
             cells = [sure(found.get((model, metric, *where)), ".2f") for where in columns]
             itself = model == FEATURE_OBSERVER and metric.startswith(OF_FEATURES)
@@ -52,7 +54,8 @@ def shares_section(results: Results, dataset: str) -> Section | None:
                 continue
             if model == champion:
                 strong.add(len(table))
-            table.append([Cell(model), Cell(name), *cells])
+            table.append([Cell(told_name), Cell(model), *cells])
+            told_name = ""  # once per measure
     if not table:
         return None
     return Section(
@@ -60,14 +63,16 @@ def shares_section(results: Results, dataset: str) -> Section | None:
         _text(found, champion),
         Table(
             title="Shares of the ideal",
-            columns=["model", "measure", *map(users_name, columns)],
+            columns=["share", "model", *map(users_name, columns)],
             rows=table,
             caption=(
                 f"(model - {BASELINE}) / (observer - ideal_population), the observer being "
                 "ideal_observer (the ideal) or feature_observer (what the features allow), given "
                 "the same ratings; accuracy at margin "
-                f"{margins[0]:g}. Intervals resample users. A dash: what the observer itself gains "
-                "is not told apart from nothing, so that a share means nothing."
+                f"{margins[0]:g}. Conflict pairs: what the share of right orders has above one "
+                "half, over the ideal's. Ratio: the model's accuracy over the ideal's. Intervals "
+                "resample users. A dash: what the observer itself gains is not told apart from "
+                "nothing, so that a share means nothing."
             ),
             strong=strong,
         ),

@@ -37,7 +37,7 @@ def _levels_table(results: Results, dataset: str, rows: pl.DataFrame, column: st
     shown += [IDEAL_OBSERVER] if IDEAL_OBSERVER in names else []
     found = rows_by_key(rows, LEVEL)
     levels = rows[LEVEL].unique().sort().to_list()
-    table = []
+    table: list[list[Cell]] = []
     for level in levels:
         for where in FIRST_SLICES:
             cells = [found.get((m, PAIRWISE_ACCURACY, *where, level)) for m in shown]

@@ -1,7 +1,7 @@
 """Shares of the ideal: of what telling people apart could gain, how much does a model gain?
 
-``share_of_ideal_<metric>`` = (model - population) / (ideal_observer - ideal_population), of the mean
-over users of within-user SROCC or of pairwise accuracy at the first margin;
+``share_of_ideal_<metric>`` = (model - population) / (ideal_observer - ideal_population), of the
+mean over users of within-user SROCC or of pairwise accuracy at the first margin;
 ``share_of_features_<metric>`` has `feature_observer` in place of `ideal_observer`. At the last
 margin, where most is shared, ``ratio_to_ideal_pairwise_accuracy_<margin>`` is the model's accuracy
 over the ideal observer's. ``share_of_ideal_conflict_side`` is what the model's share of right

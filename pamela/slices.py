@@ -117,7 +117,7 @@ class _Cells:
 
     def totals(self, count: Floats) -> Floats:
         """Return the sum of `count` (cells,) by level."""
-        return np.bincount(self.level, count, self.levels)
+        return np.bincount(self.level, count, self.levels).astype(np.float64)
 
 
 Found = tuple[str, str, str, float | None, Estimate, int]  # level, model, metric, margin, ..., rows

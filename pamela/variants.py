@@ -37,7 +37,7 @@ VARIANT: Final = "variant"
 GENERIC: Final = "generic"
 SWAPS: Final = 3  # derangements; their losses are averaged
 SWAP_SHOTS: Final = 20  # ratings shown of an unseen user whose taste is swapped
-VARIANTS: Final = pl.Schema({**PREDICTIONS, VARIANT: pl.String})
+VARIANTS: Final = pl.Schema([*PREDICTIONS.items(), (VARIANT, pl.String)])
 
 
 def predict_variants(
@@ -70,8 +70,8 @@ def variants_of(model: Asked, name: str, fold: Fold, params: EvaluateParams) -> 
         answer = ask(model, name, fold, pairs, None, people=strangers)
         for k in [None] if population == SEEN else params.shots:
             kept = np.ones(len(pairs), np.bool_) if k is None else (task.shown >= k)[pairs.user]
-            frames.append(_labelled(fold, name, population, k, pairs.take(kept),
-                                    Prediction(answer.mean[kept], answer.std[kept]), GENERIC))  # fmt: skip
+            some = Prediction(answer.mean[kept], answer.std[kept])
+            frames.append(_labelled(fold, name, population, k, pairs.take(kept), some, GENERIC))
     shots = [SWAP_SHOTS] if SWAP_SHOTS in params.shots else []
     asked = [(SEEN, None, seen, None), *((UNSEEN, k, *task.at(k)) for k in shots)]
     for population, k, pairs, context in asked:
@@ -80,9 +80,7 @@ def variants_of(model: Asked, name: str, fold: Fold, params: EvaluateParams) -> 
             found = pairs.take(other >= 0)
             swapped = Pairs(other[other >= 0], found.item, found.rating)
             answer = ask(model, name, fold, swapped, context if model.adapts else None)
-            frames.append(
-                _labelled(fold, name, population, k, found, answer, f"swap_{number}")
-            )
+            frames.append(_labelled(fold, name, population, k, found, answer, f"swap_{number}"))
     return pl.concat(frames)
 
 

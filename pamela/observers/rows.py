@@ -35,8 +35,6 @@ def predict_observers(project: Project, params: Params) -> tuple[pl.DataFrame, p
     asked = create_observers(fold, truth, load_prior(project.truth))
     predictions = [predict_model(one, name, fold, params.evaluate) for name, one in asked.items()]
     variants = [
-        variants_of(one, name, fold, params.evaluate)
-        for name, one in asked.items()
-        if one.personal
+        variants_of(one, name, fold, params.evaluate) for name, one in asked.items() if one.personal
     ]
     return pl.concat(predictions), pl.concat(variants)

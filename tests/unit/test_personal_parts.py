@@ -46,7 +46,10 @@ def make_fold(alone: bool = False) -> Fold:
     n = USERS + alone
 
     def pairs(users: range, images: range) -> Pairs:
-        user, item = (a.ravel() for a in np.meshgrid(np.array(users, int), np.array(images, int), indexing="ij"))
+        user, item = (
+            a.ravel()
+            for a in np.meshgrid(np.array(users, int), np.array(images, int), indexing="ij")
+        )
         liking = (image[item] * taste[user % USERS]).sum(axis=1)
         rating = np.clip(3 + 0.8 * liking + 0.2 * rng.normal(size=len(user)), 1, 5)
         return Pairs(user, item, rating.astype(np.float32))
@@ -71,9 +74,7 @@ def make_fold(alone: bool = False) -> Fold:
     people = pl.DataFrame(
         {s.DATASET: dataset, s.USER: [f"u{k:02}" for k in range(n)], "gender": "female"}
     )
-    return Fold(
-        0, Items(items, image, np.zeros((IMAGES, 0), np.float32)), People(people), parts
-    )
+    return Fold(0, Items(items, image, np.zeros((IMAGES, 0), np.float32)), People(people), parts)
 
 
 SHARED = np.array([1.0, 0.0, 0.0])
@@ -133,9 +134,7 @@ def test_a_swap_depends_on_ids_and_seed_but_not_on_the_order_of_people(fold):
     np.testing.assert_array_equal(first, again)
     assert (swap_users(fold.people, user, [0, 2]) != first).any()
     turned = People(fold.people.frame.reverse())
-    np.testing.assert_array_equal(
-        USERS - 1 - swap_users(turned, user, [0, 1])[::-1], first
-    )
+    np.testing.assert_array_equal(USERS - 1 - swap_users(turned, user, [0, 1])[::-1], first)
 
 
 def test_strangers_have_no_identity_but_their_dataset(fold):
@@ -181,9 +180,7 @@ def test_a_user_alone_in_a_dataset_has_no_rows_in_swaps():
 def predicted(models: dict[str, Knows], fold: Fold) -> tuple[pl.DataFrame, pl.DataFrame]:
     rows = [p.predict_model(model, name, fold, EVALUATE) for name, model in models.items()]
     others = [
-        variants_of(model, name, fold, EVALUATE)
-        for name, model in models.items()
-        if model.personal
+        variants_of(model, name, fold, EVALUATE) for name, model in models.items() if model.personal
     ]
     return pl.concat(rows), pl.concat(others)
 
@@ -283,4 +280,3 @@ def test_parts_do_not_depend_on_the_order_of_rows(fold):
             by_name[one.model, one.baseline, one.metric], abs=1e-12
         )
     assert estimate_parts(rows, VARIANTS.to_frame(), pairs, EVALUATE, stream="x") == []
-
