@@ -11,6 +11,7 @@ from typing import Any
 
 from pamela.pages import Picture, Section, inline, write_page
 from pamela.provenance import dataset_hashes, encoder_info, git_state, model_hashes, versions
+from pamela.report_groups import gaps_section
 from pamela.report_joint import held_out_note, joint_table
 from pamela.report_people import people_sections
 from pamela.report_shares import shares_section
@@ -112,6 +113,7 @@ def _parts(results: Results, name: str, reliability: Picture | None) -> list[Sec
     found = [
         shares_section(results, name),
         *people_sections(results, name),
+        gaps_section(results, name),
         slices_section(results, name),
         reliability_section(results, name, reliability),
     ]

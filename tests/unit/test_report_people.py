@@ -8,13 +8,12 @@ import pytest
 from pamela.io import read_parquet, write_parquet
 from pamela.plots import write_plots
 from pamela.report import context
+from pamela.report_groups import gaps_section, verdict
 from pamela.report_people import (
-    gaps_section,
     parts_section,
     people_sections,
     seen_gain_section,
     swap_section,
-    verdict,
 )
 from pamela.report_slices import reliability_section, slices_section
 from pamela.results import Results
@@ -119,5 +118,6 @@ def test_what_was_not_measured_has_no_section(tmp_path) -> None:
     write_parquet(path, rows.filter(~pl.col("metric").str.contains("generic|swap|share")))
     bare = load(project)
     assert people_sections(bare, "synthetic") == []
+    assert gaps_section(bare, "synthetic") is None
     assert slices_section(bare, "synthetic") is None
     assert reliability_section(bare, "synthetic", None) is None
