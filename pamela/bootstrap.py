@@ -88,7 +88,7 @@ def mean_estimates(values: Floats, draws: Draws, influence: Floats | None = None
     C estimates; `n` is the number of users who have a value.
     """
     point, resampled, n = resampled_means(values, draws, influence)
-    return _estimates(point, resampled, n, spread=(n > 1) | (influence is not None))
+    return function_estimates(point, resampled, n, prompts=influence is not None)
 
 
 def resampled_means(
@@ -152,11 +152,16 @@ def ratio_estimates(top: Floats, bottom: Floats, draws: Draws) -> list[Estimate]
 
 
 def function_estimates(
-    point: Floats, resampled: Floats, n: int | npt.NDArray[np.int64]
+    point: Floats, resampled: Floats, n: int | npt.NDArray[np.int64], *, prompts: bool = False
 ) -> list[Estimate]:
-    """Return estimates from values (C,) and their resamples (B, C) computed elsewhere."""
+    """Return estimates from values (C,) and their resamples (B, C) computed elsewhere.
+
+    Parameters
+    ----------
+    prompts : whether prompts were resampled as well, so that one user has an interval too.
+    """
     count = np.broadcast_to(np.asarray(n), point.shape)
-    return _estimates(point, resampled, count, spread=count > 1)
+    return _estimates(point, resampled, count, spread=(count > 1) | prompts)
 
 
 def _estimates(

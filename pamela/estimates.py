@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pamela import influence as psi
 from pamela import metrics as m
@@ -26,6 +27,7 @@ from pamela.bootstrap import (
     make_draws,
     mean_estimates,
     ratio_estimates,
+    resampled_means,
 )
 from pamela.conflicts import Conflicts, find_conflicts, resample
 from pamela.judgments import Floats, Judgments, group_sum, image_judgments
@@ -167,6 +169,14 @@ class _UserLevel:
         self.values = user_values(j, params.margins, params.min_pairs)
         two_way = draws.prompts is not None
         self.influence = _prompt_influence(j, params.margins) if two_way else None
+        self._means: dict[Key, tuple[Floats, Floats, npt.NDArray[np.int64]]] = {}
+
+    def means(self, key: Key) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+        """Return a metric's means over users (M,), their resamples (B, M), users (M,)."""
+        if key not in self._means:
+            effect = None if self.influence is None else self.influence[key]
+            self._means[key] = resampled_means(self.values[key], self.draws, effect)
+        return self._means[key]
 
     def numbers(self) -> Iterator[Number]:
         """Yield the numbers of aggregation `user`."""
@@ -175,9 +185,8 @@ class _UserLevel:
         for key in keys_of(USER, self.params.margins):
             metric, margin = key
             values = self.values[key]
-            effect = None if self.influence is None else self.influence[key]
             used = rows if margin is None else pairs[:, self.params.margins.index(margin)]
-            estimates = mean_estimates(values, self.draws, effect)
+            estimates = function_estimates(*self.means(key), prompts=self.influence is not None)
             for model, estimate in enumerate(estimates):
                 n_pairs = int(used[~np.isnan(values[:, model])].sum())
                 yield Number(model, metric, USER, margin, _clipped(estimate, metric), n_pairs)
@@ -188,13 +197,12 @@ class _UserLevel:
             margin = float(self.params.margins[0]) if metric == m.PAIRWISE_ACCURACY else None
             if (metric, margin) not in self.values:
                 continue  # conflicts have no value per user
-            values = self.values[metric, margin]
             a, b = (np.array(side) for side in zip(*comparisons, strict=True))
-            effect = None
-            if self.influence is not None:
-                whole = self.influence[metric, margin]
-                effect = whole[:, :, a] - whole[:, :, b]
-            gaps = mean_estimates(values[:, a] - values[:, b], self.draws, effect)
+            point, resampled, n = self.means((metric, margin))  # over the same users by all models
+            two_way = self.influence is not None
+            gaps = function_estimates(
+                point[a] - point[b], resampled[:, a] - resampled[:, b], n[a], prompts=two_way
+            )
             for (model, baseline), estimate in zip(comparisons, gaps, strict=True):
                 yield Difference(model, baseline, metric, estimate)
 

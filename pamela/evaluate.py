@@ -129,10 +129,9 @@ def evaluate_predictions(
                 parts = estimate_parts(here, others.filter(inside), pairs, params, stream=stream)
                 where = {s.DATASET: dataset, POPULATION: population, SHOTS: shots}
                 numbers += [_number_frame(found, models, where), _part_numbers(parts, where)]
-                if shots is not None:
-                    numbers.append(_shares_of_seen_gain(rows, models, params, where))
                 gaps += [_difference_frame(differences, models, where), _part_gaps(parts, where)]
                 advance(1)
+            numbers += _shares_of_seen_gain(rows, models, params, dataset)
     return _stacked(numbers, EVALUATION), _stacked(gaps, DIFFERENCES)
 
 
@@ -175,19 +174,22 @@ def _nobody(
 
 
 def _shares_of_seen_gain(
-    rows: pl.DataFrame, models: list[str], params: EvaluateParams, where: dict[str, Any]
-) -> pl.DataFrame:
-    """Return the rows of `pamela.seen_gain` at one number of shots, where there are seen users."""
+    rows: pl.DataFrame, models: list[str], params: EvaluateParams, dataset: str
+) -> list[pl.DataFrame]:
+    """Return the rows of `pamela.seen_gain`, one frame per number of shots."""
     wanted = [name for name in trained(models) if name != BASELINE]
-    if BASELINE not in models or rows.filter(pl.col(POPULATION) == SEEN).is_empty():
-        return EVALUATION.to_frame()
-    shots, dataset = where[SHOTS], where[s.DATASET]
-    shares, pairs = seen_gain_shares(rows, wanted, BASELINE, params, shots=shots, stream=dataset)
-    numbers = [
-        Number(models.index(name), SHARE_OF_SEEN_GAIN, USER, None, e, pairs)
-        for name, e in zip(wanted, shares, strict=True)
-    ]
-    return _number_frame(numbers, models, where)
+    if BASELINE not in models or not wanted:
+        return []
+    found = seen_gain_shares(rows, wanted, BASELINE, params, stream=dataset)
+    frames = []
+    for k, (shares, pairs) in found.items():
+        numbers = [
+            Number(models.index(name), SHARE_OF_SEEN_GAIN, USER, None, e, pairs)
+            for name, e in zip(wanted, shares, strict=True)
+        ]
+        where = {s.DATASET: dataset, POPULATION: UNSEEN, SHOTS: k}
+        frames.append(_number_frame(numbers, models, where))
+    return frames
 
 
 def comparisons(models: Sequence[str], champion: str | None = None) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ import polars as pl
 from pamela import influence as psi
 from pamela import metrics as m
 from pamela import schema as s
-from pamela.bootstrap import Draws, Estimate, mean_estimates
+from pamela.bootstrap import Draws, Estimate, function_estimates, resampled_means
 from pamela.estimates import slice_draws
 from pamela.judgments import Floats, Judgments
 from pamela.params import EvaluateParams
@@ -180,9 +180,12 @@ def _parts(
         else:
             values, used = m.pairwise_accuracy(j, first, params.min_pairs)[:, 0], pairs
             moved = psi.pairwise_influence(j, first)[:, 0] if two_way else None
-        effect = None if moved is None else psi.by_prompt(moved @ weights, j)
-        # a user without a value has none in any column: the sum is NaN
-        estimates = mean_estimates(values @ weights, draws, effect)
+        effect = None if moved is None else psi.by_prompt(moved, j)
+        # a user without a value has none in any column: means of sums are sums of means
+        point, resampled, n = resampled_means(values, draws, effect)
+        estimates = function_estimates(
+            point @ weights, resampled @ weights, int(n[0]), prompts=two_way
+        )
         n_pairs = int(used[~np.isnan(values[:, 0])].sum())
         for contrast, e in zip(wanted, estimates, strict=True):
             yield Part(contrast.model, contrast.baseline, contrast.form.format(metric), e, n_pairs)

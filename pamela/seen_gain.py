@@ -22,12 +22,12 @@ from pamela import influence as psi
 from pamela import metrics as m
 from pamela import schema as s
 from pamela.bootstrap import Draws, Estimate, make_draws, quotient_estimates, resampled_means
-from pamela.judgments import Bools, Judgments
+from pamela.judgments import Floats
 from pamela.params import EvaluateParams
-from pamela.predictions import POPULATION, SEEN, SHOTS, UNSEEN, slice_judgments
+from pamela.predictions import POPULATION, SEEN, SHOTS, slice_judgments
 
 SHARE_OF_SEEN_GAIN: Final = "share_of_seen_gain"
-SIDE = "/"  # population/user: who is seen in one fold and unseen in another counts as two
+KNOWN: Final = -1  # in place of a number of shots: seen users
 
 
 def seen_gain_shares(
@@ -36,10 +36,9 @@ def seen_gain_shares(
     baseline: str,
     params: EvaluateParams,
     *,
-    shots: int,
     stream: str,
-) -> tuple[list[Estimate], int]:
-    """Return each model's share at `shots`, and the rated rows of unseen users behind it.
+) -> dict[int, tuple[list[Estimate], int]]:
+    """Return each model's shares by the number of shots.
 
     Parameters
     ----------
@@ -50,49 +49,54 @@ def seen_gain_shares(
 
     Returns
     -------
-    One estimate per model, `n` the unseen users; null where seen users gain nothing or one of the
-    groups is empty.
+    Per number of shots, one estimate per model (`n` the unseen users) and the rated rows behind
+    them. Null where seen users gain nothing or one of the groups is empty.
     """
-    seen = rows.filter(pl.col(POPULATION) == SEEN)
-    unseen = rows.filter((pl.col(POPULATION) == UNSEEN) & (pl.col(SHOTS) == shots))
-    if seen.is_empty() or unseen.is_empty():
-        return [Estimate(None, None, None, 0)] * len(models), 0
-    side = pl.concat_str(POPULATION, s.USER, separator=SIDE)
-    both = pl.concat([seen, unseen]).with_columns(side.alias(s.USER))
-    j = slice_judgments(both, [baseline, *models])
-    labels = both[s.USER].unique().sort()  # a user's code is the place of the label
-    known = labels.str.starts_with(SEEN + SIDE).to_numpy()
-    person = labels.str.replace(f"^({SEEN}|{UNSEEN}){SIDE}", "").to_numpy()
-    draws = _draws(j, person, known, params, stream)
+    nobody = {k: ([Estimate(None, None, None, 0)] * len(models), 0) for k in params.shots}
+    if rows.filter(pl.col(POPULATION) == SEEN).is_empty():
+        return nobody
+    group = pl.coalesce(pl.col(SHOTS), KNOWN)
+    who = rows.select(group.alias("_group"), s.USER).unique().sort("_group", s.USER)
+    # who is seen in one fold and unseen in another, or asked at several k, counts as several
+    who = who.with_columns(_label=pl.int_range(pl.len()).cast(pl.String).str.zfill(9))
+    labelled = (
+        rows.with_columns(group.alias("_group"))
+        .join(who, on=["_group", s.USER], how="left", maintain_order="left")
+        .with_columns(pl.col("_label").alias(s.USER))
+    )
+    j = slice_judgments(labelled, [baseline, *models])  # a user's code is the label's number
+    draws = _draws(who, j.n_clusters, params, stream)
     values = m.srocc(j)
     gain = values[:, 1:] - values[:, :1]
     effect = None
     if draws.prompts is not None:
         moved = psi.srocc_influence(j)
         effect = psi.by_prompt(moved[:, 1:] - moved[:, :1], j)
-    here, there = (
-        resampled_means(np.where(mask[:, None], gain, np.nan), draws, effect)
-        for mask in (known, ~known)
-    )
-    n = int(there[2][0])
-    return quotient_estimates(there[:2], here[:2], n), int((~known)[j.user].sum())
+    of_group = who["_group"].to_numpy()
+
+    def gains(number: int) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+        mine = of_group == number
+        some = Draws(draws.users[:, mine], draws.prompts)
+        return resampled_means(gain[mine], some, None if effect is None else effect[mine])
+
+    seen, rated = gains(KNOWN)[:2], np.bincount(of_group[j.user] + 1)
+    found = dict(nobody)
+    for k in np.unique(of_group[of_group != KNOWN]).tolist():
+        point, resampled, n = gains(k)
+        found[k] = quotient_estimates((point, resampled), seen, int(n[0])), int(rated[k + 1])
+    return found
 
 
-def _draws(
-    j: Judgments,
-    person: npt.NDArray[np.str_],
-    known: Bools,
-    params: EvaluateParams,
-    stream: str,
-) -> Draws:
+def _draws(who: pl.DataFrame, clusters: int, params: EvaluateParams, stream: str) -> Draws:
     """Resample people once where some are on both sides, else each side by itself."""
     seed = [params.seed, zlib.crc32(f"{stream}/seen gain".encode())]
-    names, place = np.unique(person.astype(str), return_inverse=True)
-    if len(names) < len(person):
-        draws = make_draws(len(names), params.bootstrap, seed, n_prompts=j.n_clusters)
-        return Draws(draws.users[:, place], draws.prompts)
-    seen = make_draws(int(known.sum()), params.bootstrap, seed, n_prompts=j.n_clusters)
-    unseen = make_draws(int((~known).sum()), params.bootstrap, [*seed, 1])
-    users = np.zeros((params.bootstrap, len(known)))
-    users[:, known], users[:, ~known] = seen.users, unseen.users
-    return Draws(users, seen.prompts)
+    known = (who["_group"] == KNOWN).to_numpy()
+    names, place = np.unique(who[s.USER].to_numpy().astype(str), return_inverse=True)
+    both = make_draws(len(names), params.bootstrap, seed, n_prompts=clusters)
+    if np.isin(place[known], place[~known]).any():
+        return Draws(both.users[:, place], both.prompts)
+    users = np.zeros((params.bootstrap, len(who)))
+    for number, side in enumerate((known, ~known)):
+        people, own = np.unique(place[side], return_inverse=True)
+        users[:, side] = make_draws(len(people), params.bootstrap, [*seed, number]).users[:, own]
+    return Draws(users, both.prompts)

@@ -218,9 +218,8 @@ def test_the_share_of_the_seen_gain_is_the_quotient_of_two_gains(same_people, im
         key: frame.group_by(s.USER).agg(r=pl.corr("mean", s.RATING, method="spearman"))["r"].mean()
         for key, frame in rows.group_by("model", "population")
     }
-    found, pairs = seen_gain_shares(
-        rows, ["all", "half"], "population", EVALUATE, shots=20, stream="here"
-    )
+    by_shots = seen_gain_shares(rows, ["all", "half"], "population", EVALUATE, stream="here")
+    found, pairs = by_shots[20]
     assert pairs == 20 * images
     for name, e in zip(("all", "half"), found, strict=True):
         gain = [rho[name, p] - rho["population", p] for p in ("unseen", "seen")]
@@ -228,12 +227,13 @@ def test_the_share_of_the_seen_gain_is_the_quotient_of_two_gains(same_people, im
         assert e.ci_low < e.value < e.ci_high
         assert e.ci_high - e.ci_low < 1.0
         assert e.n == 20
-    (nothing,), _ = seen_gain_shares(
-        rows, ["none"], "population", EVALUATE, shots=20, stream="here"
-    )
+    (nothing,), _ = seen_gain_shares(rows, ["none"], "population", EVALUATE, stream="x")[20]
     assert nothing.value is None or nothing.ci_low is None
-    (empty,), none = seen_gain_shares(rows, ["all"], "population", EVALUATE, shots=5, stream="x")
+    (empty, _), none = by_shots[5]
     assert (empty.value, empty.n, none) == (None, 0, 0)
+    again = seen_gain_shares(rows.reverse(), ["all"], "population", EVALUATE, stream="here")[20][0]
+    assert again[0].value == pytest.approx(found[0].value, abs=1e-12)
+    assert again[0].ci_low == pytest.approx(found[0].ci_low, abs=1e-12)
 
 
 # --- kinds of pictures ----------------------------------------------------------------------------
