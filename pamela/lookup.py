@@ -21,7 +21,6 @@ from pamela.data import IntArray, Items, People
 from pamela.errors import PamelaError
 
 ImageLike: TypeAlias = "str | Path | Any"  # a path, a PIL image or a uint8 array (h, w, 3)
-POPULATION_ID = ""  # no user id is empty, so every model takes it for somebody unknown
 NEW = -1  # the catalog row of a picture that is not in the catalog
 
 
@@ -61,7 +60,7 @@ class UserLookup:
                 f"unknown demographic {strange[0]!r} in dataset {dataset}: known are {names}"
             )
         schema = self._people.frame.schema
-        values = {s.DATASET: dataset, s.USER: POPULATION_ID, **demographics}
+        values = {s.DATASET: dataset, s.USER: s.POPULATION_ID, **demographics}
         return People(pl.DataFrame({c: [values.get(c)] for c in schema}, schema=schema))
 
 
