@@ -222,7 +222,6 @@ class Reward:
                 viewer.key or "this user",
                 viewer.source,
                 viewer.person,
-                self._users.stranger(viewer.dataset, {}),
                 Context(viewer.context, np.array(viewer.ratings)) if viewer.ratings else None,
             )
         )

@@ -65,26 +65,23 @@ def print_explanation(explanation: Explanation, top: int) -> None:
 
 def tables(explanation: Explanation, top: int) -> list[Table]:
     """Return the tables that have rows, at most `top` rows each way."""
-    from pamela.explanation import ends, preferred
+    from pamela.explanation import ends, preferred, telling_words
 
     found = []
     if explanation.concepts.height:
         looks = preferred(explanation.concepts).head(2 * top)
         found.append(_table("Looks, with the other looks held", looks, _look))
-    for title, frame, label in (
-        ("Metadata, against the average picture", explanation.levels, _level),
-        ("Words of prompts, with against without", explanation.words, _word),
-        ("Prompts", explanation.prompts, _prompt),
+    for title, (up, down), label in (
+        ("Metadata, against the average picture", ends(explanation.levels, top), _level),
+        ("Words of prompts, with against without", telling_words(explanation.words, top), _word),
+        ("Prompts", ends(explanation.prompts, top), _prompt),
     ):
-        up, down = ends(frame, top)
         if up.height + down.height:
             found.append(_table(title, up.vstack(down.reverse()), label))
     return found
 
 
-def _table(
-    title: str, frame: pl.DataFrame, label: Callable[[dict[str, Any]], str]
-) -> Table:
+def _table(title: str, frame: pl.DataFrame, label: Callable[[dict[str, Any]], str]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -108,7 +105,7 @@ def _table(
 
 def _look(row: dict[str, Any]) -> str:
     against = row["against"]
-    return f"{row['words']} (not {against})" if against else f"{row['words']} ({row['theme']})"
+    return f"{row['words']} (rather than {against})" if against else f"{row['words']} ({row['theme']})"
 
 
 def _level(row: dict[str, Any]) -> str:

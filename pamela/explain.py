@@ -37,9 +37,12 @@ from pamela.explanation import (
     Explanation,
     Known,
 )
+from pamela.lookup import UserLookup
 from pamela.models.base import on_scale
+from pamela.models.encoding import Array
 
-EXAMPLES: Final = 8  # pictures and prompts at either end
+EXAMPLES: Final = 9  # pictures and prompts at either end
+SIZED_ON: Final = 100  # pictures on which people's tastes are compared in size
 NO_DRAWS: Final = (
     "the model gives no posterior of the person, so intervals hold the choice of pictures alone"
 )
@@ -52,14 +55,12 @@ class Person:
     Attributes
     ----------
     row : one row of people; `name` is how to call them, `source` as of `pamela.Score`.
-    stranger : one row of the same dataset of whom nothing is known.
     context : what they rated, for somebody absent from training.
     """
 
     name: str
     source: str
     row: People
-    stranger: People
     context: Context | None = None
 
     @property
@@ -96,12 +97,22 @@ class Explainer:
             )
         return self._lenses[dataset]
 
-    def parts(self, dataset: str, stranger: People) -> PredictedParts | LinearParts:
-        """Return how to find personal parts on the pictures of `lens`, against `stranger`."""
+    def parts(self, dataset: str) -> PredictedParts | LinearParts:
+        """Return how to find personal parts on the pictures of `lens`."""
         if dataset not in self._parts:
-            items = self.lens(dataset).items
-            self._parts[dataset] = parts_of(self.bundle.model, items, stranger)
+            items, nobody = self.lens(dataset).items, self._stranger(dataset)
+            self._parts[dataset] = parts_of(self.bundle.model, items, nobody)
         return self._parts[dataset]
+
+    def sizes(self, dataset: str, people: People) -> Array:
+        """Return the size of each person's taste (people,), over `SIZED_ON` training pictures."""
+        items = self.lens(dataset).items
+        some = np.unique(np.linspace(0, len(items) - 1, SIZED_ON).astype(np.int64))
+        parts = parts_of(self.bundle.model, items.take(some), self._stranger(dataset))
+        return parts.spreads(people)
+
+    def _stranger(self, dataset: str) -> People:
+        return UserLookup(self.bundle).stranger(dataset, {})
 
     def explain(self, person: Person) -> Explanation:
         """Return what raises and lowers this person's score against the population.
@@ -122,8 +133,7 @@ class Explainer:
                 "the population has no personal part: name a user, or adapt to some ratings"
             )
         lens = self.lens(person.dataset)
-        parts = self.parts(person.dataset, person.stranger)
-        part = parts.of(person.row, person.context, draws=RESAMPLES, seed=SEED)
+        part = self.parts(person.dataset).of(person.row, person.context, draws=RESAMPLES, seed=SEED)
         low, high = self.bundle.scales[person.dataset]
         unit = (high - low) / (s.SCALE_HIGH - s.SCALE_LOW)
         notes = lens.notes if part.draws is not None else (*lens.notes, NO_DRAWS)
@@ -165,9 +175,7 @@ def _columns(effects: Effects, prefix: str = "") -> dict[str, np.ndarray]:
     return dict(zip(names, (effects.value, effects.low, effects.high), strict=True))
 
 
-def concept_table(
-    lens: Lens, part: PersonalPart, unit: float
-) -> tuple[pl.DataFrame, float | None]:
+def concept_table(lens: Lens, part: PersonalPart, unit: float) -> tuple[pl.DataFrame, float | None]:
     """Return the effect of every concept, together and alone, and the share explained."""
     if lens.together is None:
         return CONCEPTS_SCHEMA.to_frame(), None
@@ -196,7 +204,7 @@ def level_table(lens: Lens, part: PersonalPart, unit: float) -> pl.DataFrame:
     found = slopes(lens.members, part, lens.resamples).times(elsewhere * unit)
     return (
         lens.levels.with_columns(**{k: pl.Series(v) for k, v in _columns(found).items()})
-        .cast(dict(LEVELS_SCHEMA))
+        .select(*(pl.col(c).cast(kind) for c, kind in LEVELS_SCHEMA.items()))
         .sort("effect", descending=True, maintain_order=True)
     )
 
@@ -264,4 +272,4 @@ def picture_table(lens: Lens, part: PersonalPart, scale: tuple[float, float]) ->
     up = frame.unique("_of", keep="first", maintain_order=True).head(EXAMPLES)
     down = frame.reverse().unique("_of", keep="first", maintain_order=True).head(EXAMPLES)
     found = pl.concat([up, down.reverse()]).unique(s.IMAGE, keep="first", maintain_order=True)
-    return found.drop("_of").cast(dict(PICTURES_SCHEMA))
+    return found.select(*(pl.col(c).cast(kind) for c, kind in PICTURES_SCHEMA.items()))

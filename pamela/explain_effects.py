@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
 from pamela.bootstrap import interval, multinomial_weights
 from pamela.explain_parts import PersonalPart
 from pamela.models.encoding import Array
 
-Matrix = npt.NDArray[Any] | sparse.csr_matrix
+Matrix: TypeAlias = Any  # (n, c): a float array, or sparse of scipy
 RESAMPLES: Final = 400
 PENALTIES: Final = tuple(10.0**power for power in np.arange(-1.0, 5.1, 0.5))
 SMALLEST: Final = 1e-12

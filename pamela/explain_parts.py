@@ -204,9 +204,7 @@ class Axes:
         return float(np.exp(brentq(beyond, FEWEST, MOST)))
 
 
-def parts_of(
-    model: RewardModel, items: Items, stranger: People
-) -> PredictedParts | LinearParts:
+def parts_of(model: RewardModel, items: Items, stranger: People) -> PredictedParts | LinearParts:
     """Return how to find people's personal parts on `items`, against `stranger` (one row)."""
     if isinstance(model, LinearTaste):
         return LinearParts(model, items, stranger)

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
+import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from pamela.explain_pictures import thumbnails
-from pamela.explanation import Explanation, clear, ends
+from pamela.explanation import Explanation, clear, ends, telling_words
 from pamela.plot_style import BLUE, INK, MUTED, RED, STYLE, save
 
 Drawn = Figure | SubFigure
@@ -33,16 +34,16 @@ def write_plot(explanation: Explanation, path: Path, files: Mapping[str, Path]) 
     """Draw profile and pictures side by side into one PNG."""
     shown = any(image in files for image in explanation.pictures["image_id"])
     width = PROFILE_WIDTH + (SHEET_WIDTH if shown else 0.0)
+    height = profile_height(explanation)
     with mpl.rc_context(STYLE):
-        figure = _figure(width, max(profile_height(explanation), SHEET_HEIGHT if shown else 0.0))
+        figure = _figure(width, max(height, SHEET_HEIGHT if shown else 0.0))
         if shown:
-            left, right = figure.subfigures(1, 2, width_ratios=[PROFILE_WIDTH, SHEET_WIDTH])
-            draw_profile(left, explanation)
-            height = figure.get_figheight()
-            top = right
-            if height > 1.05 * SHEET_HEIGHT:
-                top = right.subfigures(2, 1, height_ratios=[SHEET_HEIGHT, height - SHEET_HEIGHT])[0]
-            draw_pictures(top, explanation, files)
+            below = max(height - SHEET_HEIGHT, 0.01)
+            grid = figure.add_gridspec(
+                2, 2, width_ratios=[PROFILE_WIDTH, SHEET_WIDTH], height_ratios=[SHEET_HEIGHT, below]
+            )
+            draw_profile(figure.add_subfigure(grid[:, 0]), explanation)
+            draw_pictures(figure.add_subfigure(grid[0, 1]), explanation, files)
         else:
             draw_profile(figure, explanation)
         figure.suptitle(
@@ -56,15 +57,6 @@ def profile_figure(explanation: Explanation) -> Figure:
     """Return the profile alone."""
     figure = _figure(PROFILE_WIDTH, profile_height(explanation))
     draw_profile(figure, explanation)
-    return figure
-
-
-def pictures_figure(explanation: Explanation, files: Mapping[str, Path]) -> Figure | None:
-    """Return the example pictures alone; None where no file is known."""
-    if not any(image in files for image in explanation.pictures["image_id"]):
-        return None
-    figure = _figure(SHEET_WIDTH, SHEET_HEIGHT)
-    draw_pictures(figure, explanation, files)
     return figure
 
 
@@ -101,15 +93,14 @@ def draw_profile(figure: Drawn, explanation: Explanation) -> None:
 
 def bars(explanation: Explanation) -> pl.DataFrame:
     """Return the metadata levels and words that raise and lower most: label, kind, effect, ci."""
-    named = (
-        (explanation.levels.with_columns(label="level"), "metadata"),
-        (explanation.words.with_columns(label="word"), "word"),
-    )
     columns = ("label", "kind", "effect", "ci_low", "ci_high")
     parts = [
-        part.with_columns(kind=pl.lit(kind)).select(columns)
-        for table, kind in named
-        for part in ends(table, BARS)
+        part.with_columns(label=label, kind=pl.lit(label)).select(columns)
+        for label, sides in (
+            ("level", ends(explanation.levels, BARS)),
+            ("word", telling_words(explanation.words, BARS)),
+        )
+        for part in sides
     ]
     return pl.concat(parts).sort("effect", descending=True, maintain_order=True)
 
@@ -164,7 +155,8 @@ def _bars(axis: Axes, rows: pl.DataFrame, colors: list[str]) -> None:
 
 def _furthest(rows: pl.DataFrame) -> float:
     """Return how far from zero effects and intervals go."""
-    return max((float(rows[c].abs().max() or 0.0) for c in ("effect", "ci_low", "ci_high")), default=0.0)  # type: ignore[arg-type]
+    values = rows.select("effect", "ci_low", "ci_high").cast(pl.Float64).to_numpy()
+    return float(np.abs(values).max(initial=0.0))
 
 
 def _wrapped(text: str, width: int) -> str:

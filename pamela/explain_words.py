@@ -15,12 +15,13 @@ LEAST_PICTURES: Final = 15  # a rarer word cannot be told from its pictures
 LEAST_SHARE, MOST_SHARE = 0.004, 0.9  # of the pictures
 MOST_WORDS: Final = 1500  # the most frequent ones
 # Words that only join others; "very" says something only before another word.
-JOINING: Final = frozenset(
-    "a against an and are as at be been being but by each for from had has have he her here his if in into "
-    "is it its itself my no nor not of off on onto or our out over own she so some such than that "
-    "the their them then there these they this those through to too under up upon was we were "
-    "what when where which while who whose will with within without you your".split()
+_JOINING: Final = (
+    "a against an and are as at be been being but by each for from had has have he her here his "
+    "if in into is it its itself my no nor not of off on onto or our out over own she so some such "
+    "than that the their them then there these they this those through to too under up upon was we "
+    "were what when where which while who whose will with within without you your"
 )
+JOINING: Final = frozenset(_JOINING.split())
 ALONE_SAYS_NOTHING: Final = frozenset({"very", "more", "most", "all", "every", "one", "two"})
 _WORD = re.compile(r"[^\W_](?:[\w'’-]*[^\W_])?")
 

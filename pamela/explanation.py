@@ -62,6 +62,9 @@ PICTURES_SCHEMA: Final = pl.Schema(
 )
 
 
+STEM: Final = 6  # letters by which two words are taken for one
+
+
 @dataclass(frozen=True)
 class Known:
     """A figure with its 95 % interval."""
@@ -136,8 +139,8 @@ class Explanation:
         files : picture file by image id; by default those of the project around the working
             directory. Pictures without a file are left out.
         """
-        from pamela.explain_plots import write_plot
         from pamela.explain_pictures import files_here
+        from pamela.explain_plots import write_plot
 
         found = files_here(self) if files is None else files
         return write_plot(self, Path(path), found)
@@ -183,6 +186,25 @@ def ends(frame: pl.DataFrame, count: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     ordered = frame.sort("effect", descending=True)
     up, down = ordered.filter(pl.col("effect") > 0), ordered.filter(pl.col("effect") < 0)
     return up.head(count), down.reverse().head(count)
+
+
+def telling_words(words: pl.DataFrame, count: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return `ends` of the words of prompts, less those that say again what a stronger one says.
+
+    A word is left out where one of its parts begins as a part of a stronger word on the same side
+    does: of ``minimalist``, ``minimalist style`` and ``minimalist painting`` the strongest stays.
+    """
+    sides = []
+    for side in ends(words, words.height):
+        said: set[str] = set()
+        kept = []
+        for row, word in enumerate(side["word"]):
+            stems = {part[:STEM] for part in word.split()}
+            if len(kept) < count and not stems & said:
+                kept.append(row)
+                said |= stems
+        sides.append(side[kept])
+    return sides[0], sides[1]
 
 
 def sentences(explanation: Explanation) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pamela.pages import Picture, inline, write_page
 from pamela.provenance import dataset_hashes, encoder_info, git_state, model_hashes, versions
+from pamela.report_explain import people_note, people_part
 from pamela.report_joint import held_out_note, joint_table
 from pamela.report_tables import (
     differences_table,
@@ -56,6 +57,7 @@ def context(results: Results) -> dict[str, Any]:
         "headline": headline_sentences(results),
         "datasets": [_dataset(results, name, plots) for name in results.datasets],
         "joint": joint_table(results),
+        "people": people_part(results),
         "paper": paper_table(results),
         "world": calibration_table(results),
         "steering": _steering(results, plots),
@@ -64,7 +66,10 @@ def context(results: Results) -> dict[str, Any]:
             inline(path, f"{path.stem.removeprefix('training_')}. Thin lines: further folds.")
             for path in sorted(plots.glob("training_*.png"))
         ],
-        "skipped": [*skipped(results), *filter(None, [held_out_note(results)])],
+        "skipped": [
+            *skipped(results),
+            *filter(None, [held_out_note(results), people_note(results)]),
+        ],
         "provenance": {
             "git commit": git.commit + (" (with uncommitted changes)" if git.dirty else ""),
             "encoder": "{encoder} ({fingerprint:.12}), {image_dim} image and {prompt_dim} prompt "

@@ -6,26 +6,26 @@ unusual, the one in the middle and the most usual.
 
 from __future__ import annotations
 
+import base64
 import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from PIL import Image
 
 from pamela import schema as s
 from pamela.api import Reward
 from pamela.bundle import load_bundle
-from pamela.explain_lens import NO_TEXT
-from pamela.explain_parts import LinearParts
-from pamela.explain_pictures import files_of
-from pamela.explain_plots import pictures_figure, profile_figure
-from pamela.explanation import Explanation, ends, preferred, sentences
+from pamela.data import People
+from pamela.explain_pictures import files_of, thumbnails
+from pamela.explain_plots import profile_figure
+from pamela.explanation import Explanation, ends, preferred, sentences, telling_words
 from pamela.hashing import hash_ids
-from pamela.io import read_parquet
 from pamela.models import model_class
 from pamela.pages import Cell, Picture, Table, inline, number
 from pamela.plot_style import STYLE
@@ -33,26 +33,31 @@ from pamela.results import Results
 from pamela.train import BUNDLE
 
 MOST_PEOPLE: Final = 300  # whose size of taste is compared; more are sampled
-PICTURES: Final = 100  # on which a model without known columns is asked for that
 ROWS: Final = 6  # of metadata, words and prompts, each way
 UNUSUAL, MIDDLE, USUAL = "the most personal taste", "a taste in the middle", "the least personal"
 SECOND: Final = "the second most personal"
-DOTS: Final = 1.44
+TILES: Final = 9  # pictures each way
+SIDE: Final = 192  # pixels of a picture
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A small picture as a data URI, what stands under it, and its prompt."""
+
+    source: str
+    caption: str
+    prompt: str
 
 
 @dataclass(frozen=True)
 class PersonPart:
-    """One person in the report.
-
-    Attributes
-    ----------
-    pictures : profile and, where the files are there, example pictures; `alts` says what they are.
-    """
+    """One person in the report: the profile, examples by title, and the figures."""
 
     title: str
     text: list[str]
-    pictures: list[Picture]
-    alts: list[str]
+    profile: Picture
+    alt: str
+    examples: dict[str, list[Tile]]
     tables: list[Table]
 
 
@@ -95,34 +100,28 @@ def people_note(results: Results) -> str:
 
 def choose_people(reward: Reward, dataset: str) -> list[tuple[str, str]]:
     """Return (``dataset/user``, why) of the training users to show, each once."""
-    bundle = reward.bundle
-    own = (bundle.people.frame[s.DATASET] == dataset).to_numpy() & bundle.in_train_people
-    keys = np.array(bundle.people.keys)[own]
-    keys = np.sort(keys[np.argsort(hash_ids(keys.tolist(), 0), kind="stable")[:MOST_PEOPLE]])
-    people = reward.people(keys.tolist())
-    parts = reward.explainer.parts(dataset, reward.stranger(dataset))
-    sizes = parts.spreads(people) if isinstance(parts, LinearParts) else parts.some(
-        PICTURES
-    ).spreads(people)  # fmt: skip
+    people = reward.bundle.people
+    own = (people.frame[s.DATASET] == dataset).to_numpy() & reward.bundle.in_train_people
+    rows, names = np.flatnonzero(own), people.keys
+    hashed = hash_ids((names[row] for row in rows), 0)
+    rows = np.sort(rows[np.argsort(hashed, kind="stable")[:MOST_PEOPLE]])
+    sizes = reward.explainer.sizes(dataset, People(people.frame[rows]))
+    keys = [names[row] for row in rows]
     order = np.argsort(-sizes, kind="stable")
     n = len(order)
     wanted = {0: UNUSUAL, n - 1: USUAL, n // 2: MIDDLE, 1: SECOND}
-    return [(str(keys[order[at]]), wanted[at]) for at in sorted(wanted) if 0 <= at < n]
+    return [(keys[order[at]], wanted[at]) for at in sorted(wanted) if 0 <= at < n]
 
 
 def _person(results: Results, why: str, one: Explanation) -> PersonPart:
-    files = files_of(results.project, one)
     with rc_context(STYLE):
-        drawn = [(profile_figure(one), f"What raises and lowers the ratings of {one.user}")]
-        examples = pictures_figure(one, files)
-        if examples is not None:
-            drawn.append((examples, f"Pictures that {one.user} is predicted to like more or less"))
-        pictures = [inline(_png(figure), dots_per_pixel=DOTS) for figure, _ in drawn]
+        profile = inline(_png(profile_figure(one)))
     return PersonPart(
         title=f"{one.user.split('/', 1)[1]}: {why}",
         text=sentences(one),
-        pictures=pictures,
-        alts=[alt for _, alt in drawn],
+        profile=profile,
+        alt=f"What raises and lowers the ratings of {one.user}",
+        examples=_examples(results, one),
         tables=tables(one),
     )
 
@@ -133,17 +132,37 @@ def _png(figure: Figure) -> bytes:
     return stream.getvalue()
 
 
+def _examples(results: Results, one: Explanation) -> dict[str, list[Tile]]:
+    """Return the pictures raised and lowered most, where their files are there."""
+    files = files_of(results.project, one)
+    up, down = ends(one.pictures, TILES)
+    found = {
+        title: [
+            Tile(_jpeg(tile), f"{row['person']:.1f}, others {row['population']:.1f}",
+                 row["prompt"] or row["image_id"])
+            for row, tile in thumbnails(table, files, SIDE)
+        ]
+        for title, table in (("Raised most", up), ("Lowered most", down))
+    }  # fmt: skip
+    return {title: tiles for title, tiles in found.items() if tiles}
+
+
+def _jpeg(tile: npt.NDArray[np.uint8]) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(tile).save(stream, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
 def tables(one: Explanation) -> list[Table]:
     """Return the figures behind the pictures."""
     found = []
     if one.concepts.height:
         found.append(_looks(one.concepts))
-    for title, frame, label, counted in (
-        ("Metadata", one.levels, "level", True),
-        ("Words of prompts", one.words, "word", True),
-        ("Prompts", one.prompts, "prompt", False),
+    for title, (up, down), label, counted in (
+        ("Metadata", ends(one.levels, ROWS), "level", True),
+        ("Words of prompts", telling_words(one.words, ROWS), "word", True),
+        ("Prompts", ends(one.prompts, ROWS), "prompt", False),
     ):
-        up, down = ends(frame, ROWS)
         if up.height + down.height:
             found.append(_both_ways(title, up.vstack(down.reverse()), label, counted))
     return found
