@@ -1,9 +1,10 @@
 """`hierarchical`: what everybody likes, plus what this person adds, with a prior learned from all.
 
-score(u, x) = population(x) + taste(x) @ w_u, with w_u ~ N(M' d_u, S): `pamela.models.population` for
-the first part, `pamela.models.taste_features` for the columns of taste, `pamela.models.personal`
-for the prior and the posterior. A person never trained on is the same formula with fewer rows: k
-ratings give a posterior in closed form, none the prior mean given demographics.
+score(u, x) = population(x) + taste(x) @ w_u, with w_u ~ N(M' d_u, S): `pamela.models.population`
+for the first part, `pamela.models.taste_features` for the columns of taste,
+`pamela.models.personal` for the prior and the posterior. A person never trained on is the same
+formula with fewer rows: k ratings give a posterior in closed form, none the prior mean given
+demographics.
 
 What is personal is learned from ratings less what all raters of the picture think of it (its mean,
 shrunken towards the population's held-out score), so that the personal part cannot repair a weak
@@ -122,7 +123,14 @@ class Hierarchical(RewardModel):
             iterations=ITERATIONS,
         )
         self._fitted = self._pack(
-            consensus, features, people, UserIndex.fit(fold.people, train), prior, data, columns, choice
+            consensus,
+            features,
+            people,
+            UserIndex.fit(fold.people, train),
+            prior,
+            data,
+            columns,
+            choice,
         )
         self.chosen = {
             "taste": choice.sizes.name,

@@ -34,6 +34,8 @@ def params(**changes: object) -> TrainParams:
         "champion": "population",
         "seed": 0,
         "device": "cpu",
+        "devices": "auto",
+        "demographics": True,
         "cv_folds": 2,
         "cv_trials": 2,
         "max_epochs": 2,
