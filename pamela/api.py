@@ -22,6 +22,9 @@ from pamela import schema as s
 from pamela.bundle import Bundle, load_bundle
 from pamela.data import Items, Pairs, People
 from pamela.errors import PamelaError
+from pamela.explain import Explainer, Person
+from pamela.explain_parts import Context
+from pamela.explanation import Explanation
 from pamela.lookup import ImageLike, PictureLookup, UserLookup
 from pamela.models.base import Prediction
 
@@ -106,6 +109,7 @@ class Reward:
             bundle, device=device, batch_size=batch_size, workers=workers
         )
         self._ranks: dict[str, np.ndarray[Any, Any]] = {}
+        self.explainer = Explainer(bundle, self._pictures.encoder)
 
     @property
     def version(self) -> str:
@@ -199,6 +203,28 @@ class Reward:
         unit = (s.SCALE_HIGH - s.SCALE_LOW) / (high - low)
         internal = tuple(s.SCALE_LOW + (v - low) * unit for v in values)
         return User(dataset, dict(demographics or {}), context, internal)
+
+    def explain(self, *, user: str | User) -> Explanation:
+        """Say which attributes, metadata, words and prompts raise and lower `user`'s scores.
+
+        Against the population, on the training pictures of the user's dataset;
+        ``docs/explanations.md`` says what the tables mean, ``.plot(path)`` draws them.
+
+        Raises
+        ------
+        PamelaError
+            For an unknown user, a model that scores everybody alike, or a user of whom it knows
+            nothing.
+        """
+        viewer = self._viewer(user, None)
+        return self.explainer.explain(
+            Person(
+                viewer.key or "this user",
+                viewer.source,
+                viewer.person,
+                Context(viewer.context, np.array(viewer.ratings)) if viewer.ratings else None,
+            )
+        )
 
     def _dataset(self, dataset: str | None) -> str:
         names = list(self.bundle.scales)

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pamela.cli_explain import explain_command
 from pamela.cli_import import ImportCommand, import_command, run
 from pamela.errors import PamelaError
 from pamela.project import Project
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("import", cls=ImportCommand)(import_command)
+app.command("explain")(explain_command)
 
 
 @app.command()

@@ -105,6 +105,10 @@ class PictureLookup:
             self._prompt_features(said, known, np.array(same, bool)),
         )
 
+    def encoder(self) -> Any:
+        """Return the encoder the model was trained with (`pamela.encoders.Encoder`)."""
+        return self._get_encoder("the words of explanations")
+
     def _row(self, position: int, image: ImageLike) -> int:
         if not isinstance(image, str | Path):
             return NEW

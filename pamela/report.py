@@ -12,6 +12,7 @@ from typing import Any
 from pamela.pages import Picture, Section, inline, write_page
 from pamela.provenance import dataset_hashes, encoder_info, git_state, model_hashes, versions
 from pamela.report_ablation import section as ablation_section
+from pamela.report_explain import people_note, people_part
 from pamela.report_groups import gaps_section
 from pamela.report_joint import held_out_note, joint_table
 from pamela.report_people import people_sections
@@ -65,6 +66,7 @@ def context(results: Results) -> dict[str, Any]:
         "datasets": [_dataset(results, name, plots) for name in results.datasets],
         "joint": joint_table(results),
         "ablation": ablation_section(project),
+        "people": people_part(results),
         "paper": paper_table(results),
         "world": calibration_table(results),
         "steering": _steering(results, plots),
@@ -73,7 +75,10 @@ def context(results: Results) -> dict[str, Any]:
             inline(path, f"{path.stem.removeprefix('training_')}. Thin lines: further folds.")
             for path in sorted(plots.glob("training_*.png"))
         ],
-        "skipped": [*skipped(results), *filter(None, [held_out_note(results)])],
+        "skipped": [
+            *skipped(results),
+            *filter(None, [held_out_note(results), people_note(results)]),
+        ],
         "provenance": {
             "git commit": git.commit + (" (with uncommitted changes)" if git.dirty else ""),
             "encoder": "{encoder} ({fingerprint:.12}), {image_dim} image and {prompt_dim} prompt "
