@@ -20,7 +20,7 @@ from pamela.models.consensus import Consensus
 from pamela.models.effects import within_user_correlation
 from pamela.models.encoding import Array, prompt_groups
 from pamela.models.people_columns import PeopleColumns
-from pamela.models.personal import Statistics, fit_prior, posterior
+from pamela.models.personal import Statistics, fit_prior, posterior, predict_rows
 from pamela.models.taste_features import Sizes, TasteFeatures
 
 SIZES: tuple[Sizes, ...] = (
@@ -218,18 +218,16 @@ def _validate(data: Fitting, division: _Division, sizes: Sizes, pseudo_users: fl
         ):
             if not len(some):
                 continue
-            found = posterior(prior, data.described[some], data.collect(columns, some, rows))
+            known = statistics if some is learners else data.collect(columns, some, rows)
+            found = posterior(prior, data.described[some], known)
             place = np.full(len(data.users), -1, np.int64)
             place[some] = np.arange(len(some))
             test = np.flatnonzero(~inside & (place[data.user] >= 0))
             if not len(test):
                 continue
             at, item = place[data.user[test]], data.item[test]
-            mean = data.score[item] + np.einsum("ij,ij->i", columns[item], found.mean[at])
-            doubt = np.full(len(test), data.doubt + prior.noise)
-            doubt = doubt + np.einsum(
-                "ij,ijk,ik->i", columns[item], found.covariance[at], columns[item], optimize=True
-            )
+            own, spread = predict_rows(found, at, columns[item])
+            mean, doubt = data.score[item] + own, data.doubt + prior.noise + spread
             pairs = Pairs(at, item, data.rating[test].astype(np.float32))
             row.append(within_user_correlation(pairs, mean))
             z.append((data.rating[test] - on_scale(mean)) / np.sqrt(doubt))

@@ -190,9 +190,28 @@ def fit_prior(
 
 def _squared_residuals(statistics: Statistics, found: Posterior) -> float:
     """Return the expected sum of squared residuals under the posterior."""
-    second = np.einsum("ni,nj->nij", found.mean, found.mean) + found.covariance
+    explained = np.einsum("nij,nj->ni", statistics.gram, found.mean)
     return float(
         statistics.square.sum()
         - 2 * np.vdot(found.mean, statistics.moment)
-        + np.vdot(statistics.gram, second)
+        + np.vdot(explained, found.mean)
+        + np.vdot(statistics.gram, found.covariance)
     )
+
+
+def predict_rows(found: Posterior, user: IntArray, features: Array) -> tuple[Array, Array]:
+    """Return mean and variance (n,) of what people add to n scores.
+
+    Parameters
+    ----------
+    user : int64 array (n,), rows of `found`, sorted.
+    features : array (n, k).
+    """
+    mean = np.einsum("ij,ij->i", features, found.mean[user])
+    variance = np.zeros(len(user))
+    bounds = np.searchsorted(user, np.arange(len(found.mean) + 1))
+    for one in range(len(found.mean)):  # one covariance at a time: n of them would not fit
+        rows = slice(bounds[one], bounds[one + 1])
+        spread = features[rows] @ found.covariance[one]
+        variance[rows] = np.einsum("ij,ij->i", spread, features[rows])
+    return mean, variance
