@@ -24,7 +24,6 @@ from pamela import schema as s
 from pamela.data import Fold, IntArray, Items, Pairs, People
 from pamela.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
-from pamela.models.catalogue import Catalogue
 from pamela.models.consensus import Consensus
 from pamela.models.encoding import Array, UserIndex, canonical
 from pamela.models.hierarchical_choice import Choice, Fitting, choose
@@ -38,6 +37,7 @@ from pamela.models.personal import (
     posterior,
     posterior_of_one,
 )
+from pamela.models.picture_columns import PictureColumns
 from pamela.models.population import Population
 from pamela.models.taste_features import TasteFeatures
 from pamela.params import TrainParams
@@ -232,23 +232,6 @@ class Hierarchical(RewardModel):
             return posterior_of_one(prior, described, rows, y)
         return posterior(prior, described, Statistics.collect(user, rows, y, people))
 
-    def taste(self, person: People, catalogue: Catalogue, row: IntArray, rating: Array) -> Array:
-        """Return the expected weights (1, k) of one person given ratings of catalogued pictures.
-
-        Parameters
-        ----------
-        person : one row of somebody absent from training.
-        row : int64 array (n,), rows of the catalogue, one per rating.
-        rating : array (n,), on the 1..5 scale.
-        """
-        described = self._ready.people.transform(person)
-        if not len(row):
-            expected: Array = described @ self._ready.prior.regression
-            return expected
-        columns = catalogue.columns[row].astype(np.float64)
-        residual = np.asarray(rating, np.float64) - catalogue.base[row]
-        return self._condition(described, np.zeros(len(row), np.int64), columns, residual).mean
-
     def predict(
         self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
     ) -> Prediction:
@@ -271,12 +254,12 @@ class Hierarchical(RewardModel):
 
         Scores are not bent to the scale (`on_scale`): their order and differences are what counts.
         """
-        return self.catalogue(items).scores(self.weights_of(people)[0])
+        return self.picture_columns(items).scores(self.weights_of(people)[0])
 
-    def catalogue(self, items: Items) -> Catalogue:
+    def picture_columns(self, items: Items) -> PictureColumns:
         """Return what scoring needs of `items`, to be kept: it does not depend on the person."""
         base, _, columns = self.columns(items)
-        return Catalogue.make(base, columns)
+        return PictureColumns.make(base, columns)
 
     def knows(self, people: People) -> npt.NDArray[np.bool_]:
         """Return who was in training."""

@@ -64,9 +64,7 @@ class Statistics:
 
     def take(self, rows: IntArray | slice) -> Statistics:
         """Return these users."""
-        return Statistics(
-            self.gram[rows], self.moment[rows], self.square[rows], self.count[rows]
-        )
+        return Statistics(self.gram[rows], self.moment[rows], self.square[rows], self.count[rows])
 
 
 @dataclass(frozen=True)

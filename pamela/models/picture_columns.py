@@ -18,7 +18,7 @@ from pamela.models.encoding import Array
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class PictureColumns:
     """n pictures with k columns of taste each.
 
     Attributes
@@ -57,8 +57,8 @@ class Catalogue:
         people = np.asarray(weights)
         if people.ndim != 2 or people.shape[1] != self.table.shape[1] - 1:
             raise ValueError(
-                f"weights of shape {people.shape}; the catalogue has {self.table.shape[1] - 1} "
-                "columns: it is of another model"
+                f"weights of shape {people.shape}; the pictures have {self.table.shape[1] - 1} "
+                "columns: they are of another model"
             )
         packed = np.ones((len(people), self.table.shape[1]), np.float32)
         packed[:, :-1] = people
