@@ -84,6 +84,14 @@ class ClipEncoder:
                 advance(len(rows))
         return out
 
+    def prepare(self, image: Image.Image) -> Tensor:
+        """Return an RGB picture as the tensor that the encoder takes."""
+        return self._prepare(image)
+
+    def encode_prepared(self, batch: Tensor) -> FloatArray:
+        """Return the features (n, image_dim) of n prepared pictures, at most a batch of them."""
+        return self._run(self._embed_image, batch)
+
     def encode_prompts(self, prompts: Sequence[str | None]) -> FloatArray:
         """Return the features of n prompts, shape (n, prompt_dim); a null prompt is a zero row."""
         out = np.zeros((len(prompts), self.prompt_dim), np.float32)

@@ -22,14 +22,23 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela import schema as s
-from pamela.data import Fold, Items, Pairs, People
+from pamela.data import Fold, IntArray, Items, Pairs, People
 from pamela.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
 from pamela.models.consensus import Consensus
 from pamela.models.encoding import Array, UserIndex, canonical
 from pamela.models.hierarchical_choice import Choice, Fitting, choose
 from pamela.models.people_columns import PeopleColumns
-from pamela.models.personal import USERS_AT_ONCE, Prior, Statistics, fit_prior, posterior
+from pamela.models.personal import (
+    USERS_AT_ONCE,
+    Posterior,
+    Prior,
+    Statistics,
+    fit_prior,
+    posterior,
+    posterior_of_one,
+)
+from pamela.models.picture_columns import PictureColumns
 from pamela.models.population import Population
 from pamela.models.taste_features import TasteFeatures
 from pamela.params import ALL_INPUTS, InputParams, TrainParams
@@ -203,7 +212,7 @@ class Hierarchical(RewardModel):
         seen = place >= 0
         mean = described @ fitted.prior.regression
         axes = fitted.axes
-        spread = np.einsum("ji,jk,ki->i", axes, fitted.prior.covariance, axes)
+        spread = _along(fitted.prior.covariance[None], axes)[0]
         variance = np.tile(spread, (len(people), 1))
         mean[seen], variance[seen] = fitted.weights[place[seen]], fitted.variances[place[seen]]
         if items is None or context is None or not len(context) or not self.inputs.user:
@@ -214,12 +223,23 @@ class Hierarchical(RewardModel):
         new, user = np.unique(shown.user, return_inverse=True)
         used, row = np.unique(shown.item, return_inverse=True)
         base, _, columns = self.columns(items.take(used))
-        rows = columns[row]
         residual = shown.rating.astype(np.float64) - base[row]
-        statistics = Statistics.collect(user, rows, residual, len(new))
-        found = posterior(fitted.prior, described[new], statistics)
-        mean[new], variance[new] = found.mean, _along(found.covariance, axes)
+        for begin in range(0, len(new), USERS_AT_ONCE):
+            some = slice(begin, begin + USERS_AT_ONCE)
+            first, last = np.searchsorted(user, [begin, min(begin + USERS_AT_ONCE, len(new))])
+            rows = slice(first, last)
+            found = self._condition(
+                described[new[some]], user[rows] - begin, columns[row[rows]], residual[rows]
+            )
+            mean[new[some]], variance[new[some]] = found.mean, _along(found.covariance, axes)
         return mean, variance
+
+    def _condition(self, described: Array, user: IntArray, rows: Array, y: Array) -> Posterior:
+        """Return the posterior of people who all have rows; `user` (rows,) is sorted, from 0."""
+        prior, people = self._ready.prior, len(described)
+        if people == 1 and len(rows) < rows.shape[1]:
+            return posterior_of_one(prior, described, rows, y)
+        return posterior(prior, described, Statistics.collect(user, rows, y, people))
 
     def predict(
         self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
@@ -243,11 +263,12 @@ class Hierarchical(RewardModel):
 
         Scores are not bent to the scale (`on_scale`): their order and differences are what counts.
         """
+        return self.picture_columns(items).scores(self.weights_of(people)[0])
+
+    def picture_columns(self, items: Items) -> PictureColumns:
+        """Return what scoring needs of `items`, to be kept: it does not depend on the person."""
         base, _, columns = self.columns(items)
-        weights, _ = self.weights_of(people)
-        scores = weights.astype(np.float32) @ columns.astype(np.float32).T
-        scores += base.astype(np.float32)
-        return scores
+        return PictureColumns.make(base, columns)
 
     def knows(self, people: People) -> npt.NDArray[np.bool_]:
         """Return who was in training."""
