@@ -194,7 +194,7 @@ class Hierarchical(RewardModel):
         seen = place >= 0
         mean = described @ fitted.prior.regression
         axes = fitted.axes
-        spread = np.einsum("ji,jk,ki->i", axes, fitted.prior.covariance, axes)
+        spread = _along(fitted.prior.covariance[None], axes)[0]
         variance = np.tile(spread, (len(people), 1))
         mean[seen], variance[seen] = fitted.weights[place[seen]], fitted.variances[place[seen]]
         if items is None or context is None or not len(context):
