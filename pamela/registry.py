@@ -162,11 +162,15 @@ def register_if_empty(project: Project, params: Params) -> str | None:
         version = _register(project, params, project.models / "bundle")
         set_champion(project, params, version, reason="the first registered model")
         return version
-    lost = [v for v in versions if v.path and not _is_whole(project.root / v.path)]
+    lost = [project.root / v.path for v in versions if v.path]
+    lost = [folder for folder in lost if not _is_whole(folder)]
     if lost:
         bundle, digest = project.models / "bundle", bundle_hash(project.models / "bundle")
-        if digest in {v.tags.get(BUNDLE_HASH) for v in lost}:
-            _keep_copy(project, bundle, digest)
+        for folder in lost:
+            if folder.name == digest:
+                _keep_copy(project, bundle, digest)
+            elif folder.is_dir():  # kept before copies were MLflow models
+                _describe_to_mlflow(folder)
     return None
 
 
@@ -219,12 +223,16 @@ def _keep_copy(project: Project, bundle: Path, digest: str) -> Path:
     """Copy a bundle to its content-addressed folder, as an MLflow model, unless it is there."""
     kept = project.mlartifacts / "registry" / digest
     if not _is_whole(kept):
-        from pamela.serving import write_mlflow_files
-
         with atomic_folder(kept) as aside:
             shutil.copytree(bundle, aside, dirs_exist_ok=True)
-            write_mlflow_files(aside)
+            _describe_to_mlflow(aside)
     return kept
+
+
+def _describe_to_mlflow(folder: Path) -> None:
+    from pamela.serving import write_mlflow_files
+
+    write_mlflow_files(folder)
 
 
 def _is_whole(folder: Path) -> bool:

@@ -5,8 +5,9 @@ folder, and MLflow loads it with `_load_pyfunc`. Weights stay safetensors; nothi
 
 One row of the input is one picture for one person. ``image`` is a path that the server can read, or
 the file's content in base64 (a ``data:`` URL too); ``image_id`` names a known picture instead.
-``user`` is as in `pamela.api.Reward.score`. A row with ``ratings`` asks for the person who gave
-those, with ``demographics`` if any; what was learned of them is kept while the server runs.
+``user`` is as in `pamela.api.Reward.score`. A row with ``ratings`` (a list of objects with image or
+image_id, rating, optional prompt) or ``demographics`` (an object) asks for the person who gave
+those; what was learned of them is kept while the server runs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import json
 import shutil
 import tempfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +28,7 @@ from pamela import schema as s
 from pamela.api import Reward, Score, project_here
 from pamela.bundle import load_bundle
 from pamela.errors import PamelaError
-from pamela.io import read_json
+from pamela.io import read_json, read_parquet
 from pamela.picture_lookup import PRECOMPUTED, ImageLike, Known
 from pamela.viewers import User
 
@@ -40,6 +41,7 @@ PICTURE, RATINGS, DEMOGRAPHICS = "image", "ratings", "demographics"
 TEXTS: Final = ("user", s.DATASET, s.PROMPT, PICTURE, s.IMAGE)
 # The first bytes of a PNG, JPEG or WebP file; base64 of anything else is taken for a path.
 CONTENT: Final = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"RIFF")
+LONGEST_PATH: Final = 80  # what is longer is not shown in messages: it may be a whole picture
 MOST_KEPT: Final = 256  # people given by their ratings that a server remembers
 # A grey PNG of one pixel, for the input example.
 GREY_PNG: Final = (
@@ -69,22 +71,18 @@ def write_mlflow_files(bundle: Path) -> None:
 def signature() -> ModelSignature:
     """Return which columns go in and come out, with their types."""
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import Array, ColSpec, DataType, Map, Object, Property, Schema
+    from mlflow.types.schema import AnyType, ColSpec, DataType, Schema, TensorSpec
 
     text, number = DataType.string, DataType.double
-    rating = Object(
-        [
-            *(Property(name, text, required=False) for name in (PICTURE, s.IMAGE, s.PROMPT)),
-            Property(s.RATING, number),
-        ]
-    )
-    inputs = [
+    # A typed list or map may not be absent from some rows only; `Served` checks them instead.
+    inputs: list[ColSpec | TensorSpec] = [
         *(ColSpec(text, name, required=False) for name in TEXTS),
-        ColSpec(Array(rating), RATINGS, required=False),
-        ColSpec(Map(text), DEMOGRAPHICS, required=False),
+        *(ColSpec(AnyType(), name, required=False) for name in (RATINGS, DEMOGRAPHICS)),
     ]
     kinds = {"float": number}
-    outputs = [ColSpec(kinds.get(str(f.type), text), f.name) for f in fields(Score)]
+    outputs: list[ColSpec | TensorSpec] = [
+        ColSpec(kinds.get(str(f.type), text), f.name) for f in fields(Score)
+    ]
     return ModelSignature(Schema(inputs), Schema(outputs))
 
 
@@ -93,7 +91,7 @@ def example(bundle: Path) -> dict[str, str | None]:
     meta = read_json(bundle / "bundle.json")
     row: dict[str, str | None] = {"user": None, s.DATASET: next(iter(meta["datasets"]))}
     if meta["encoder"]["encoder"] == PRECOMPUTED:
-        return row | {s.IMAGE: "1"}
+        return row | {s.IMAGE: read_parquet(bundle / "catalog.parquet", [s.IMAGE])[s.IMAGE][0]}
     return row | {s.PROMPT: "a red barn at dusk", PICTURE: GREY_PNG}
 
 
@@ -124,7 +122,8 @@ class Served:
         from mlflow.exceptions import MlflowException
 
         try:
-            rows = [_Row(i + 1, row) for i, row in enumerate(model_input.to_dict("records"))]
+            cells = model_input.to_dict("records")
+            rows = [_Row(i + 1, {str(c): v for c, v in row.items()}) for i, row in enumerate(cells)]
             scores = self._score(rows)
         except PamelaError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
@@ -168,7 +167,7 @@ class Served:
             row.demographics,
             [one.image(self.reward, dataset) for one in given],
             [one.text(s.PROMPT) for one in given],
-            [float(one.cells[s.RATING]) for one in given],
+            [one.rating for one in given],
             [one.name for one in given],
         )
 
@@ -185,21 +184,39 @@ class _Row:
 
     def __init__(self, number: int, cells: Mapping[str, Any], part: str = "") -> None:
         self.number, self.cells = number, cells
-        self.name = f"row {number}{part}"
+        path = self.text(PICTURE) or ""
+        self.name = f"row {number}{part}" + (f" ({path})" if 0 < len(path) <= LONGEST_PATH else "")
 
     def text(self, column: str) -> str | None:
         value = self.cells.get(column)
         return value if isinstance(value, str) and value else None
 
     @property
+    def rating(self) -> float:
+        """The number; whatever else stands there is an error."""
+        value = self.cells.get(s.RATING)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise PamelaError(f"{self.name}: {s.RATING} {value!r} is not a number")
+        return float(value)
+
+    @property
     def ratings(self) -> list[Mapping[str, Any]]:
         found = self.cells.get(RATINGS)
-        return [] if found is None or isinstance(found, float) else list(found)
+        if _is_absent(found):
+            return []
+        rows: list[Any] = list(found) if isinstance(found, Iterable) else [found]
+        if not all(isinstance(row, Mapping) for row in rows):
+            raise PamelaError(f"{self.name}: {RATINGS} is not a list of objects")
+        return rows
 
     @property
     def demographics(self) -> dict[str, str]:
         found = self.cells.get(DEMOGRAPHICS)
-        return dict(found) if isinstance(found, Mapping) else {}
+        if _is_absent(found):
+            return {}
+        if not isinstance(found, Mapping) or not all(isinstance(v, str) for v in found.values()):
+            raise PamelaError(f"{self.name}: {DEMOGRAPHICS} is not an object of texts")
+        return dict(found)
 
     @property
     def adapts(self) -> bool:
@@ -223,6 +240,11 @@ class _Row:
         if dataset is None and user is not None and not self.text(s.DATASET):
             dataset = reward.viewer(user).dataset
         return Known(dataset or reward.adapter.dataset(self.text(s.DATASET)), str(key))
+
+
+def _is_absent(cell: Any) -> bool:
+    """Tell whether a cell is empty: pandas has a float, NaN, in its place."""
+    return cell is None or isinstance(cell, float)
 
 
 def _plain(value: Any) -> Any:
