@@ -131,3 +131,18 @@ def _fit(project: Project, name: str) -> None:
     model.fit(fold, seed=0)
     model.save(project.models / name / "fold_0")
     write_bundle(project, name, project.models / "bundle")
+
+
+def register(project: Project) -> None:
+    """Register ``models/bundle`` as the champion of a registry of the project's own."""
+    from pamela import registry
+    from pamela.tracking import client_of
+
+    params = load_params(project.params_file)
+    bundle = project.models / "bundle"
+    kept = registry._keep_copy(project, bundle, registry.bundle_hash(bundle))
+    client = client_of(project, params)
+    client.create_registered_model(registry.NAME)
+    tags = {registry.PATH: project.relative(kept)}
+    version = client.create_model_version(registry.NAME, kept.as_uri(), tags=tags)
+    client.set_registered_model_alias(registry.NAME, registry.CHAMPION, version.version)
