@@ -255,8 +255,32 @@ class Hierarchical(RewardModel):
         turned = (columns @ fitted.axes) ** 2
         mean = base[row] + np.einsum("ij,ij->i", columns[row], weights[pairs.user])
         personal = np.einsum("ij,ij->i", turned[row], spread[pairs.user])
-        std = fitted.widening * np.sqrt(doubt[row] + personal + fitted.prior.noise)
+        return self._predicted(mean, doubt[row] + personal)
+
+    def opinion(
+        self, columns: tuple[Array, Array, Array], weights: Array, spread: Array
+    ) -> Prediction:
+        """Predict what one person thinks of pictures: `predict` with the posterior at hand.
+
+        Parameters
+        ----------
+        columns : of the pictures (n,), as `columns` returns them.
+        weights, spread : arrays (k,), the person's row of `weights_of`.
+        """
+        base, doubt, taste = columns
+        personal = (taste @ self._ready.axes) ** 2 @ spread
+        return self._predicted(base + taste @ weights, doubt + personal)
+
+    def _predicted(self, mean: Array, variance: Array) -> Prediction:
+        """Return ratings of expectation `mean` (n,), which is off by `variance` (n,)."""
+        fitted = self._ready
+        std = fitted.widening * np.sqrt(variance + fitted.prior.noise)
         return Prediction(on_scale(mean), std.astype(np.float32))
+
+    @property
+    def prior(self) -> Prior:
+        """How tastes vary between people, as training learned it."""
+        return self._ready.prior
 
     def score_matrix(self, items: Items, people: People) -> npt.NDArray[np.float32]:
         """Return every person's score of every picture (people, items), as one matrix product.
