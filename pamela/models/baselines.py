@@ -73,7 +73,7 @@ def shrunken_means(code: IntArray, residual: Array, count: int) -> tuple[Array, 
 class _LevelsModel(RewardModel):
     """A sum of shrunken levels over the metadata of pictures."""
 
-    personal: ClassVar[bool] = False
+    personal = False
     levels: ClassVar[tuple[tuple[str, ...], ...]]
 
     def __init__(self) -> None:
@@ -186,8 +186,8 @@ class UserMean(RewardModel):
     """
 
     name: ClassVar[str] = "user_mean"
-    personal: ClassVar[bool] = True
-    adapts: ClassVar[bool] = True
+    personal = True
+    adapts = True
 
     def __init__(self) -> None:
         self.chosen: dict[str, Any] = {}

@@ -107,8 +107,10 @@ class Consensus:
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Rebuild from `arrays`."""
-        parts = (arrays[f"consensus.{part}"] for part in ("keys", "mean", "variance", "score"))
-        return cls(*parts, float(arrays["consensus.doubt"][0]))
+        keys, mean, variance, score = (
+            arrays[f"consensus.{part}"] for part in ("keys", "mean", "variance", "score")
+        )
+        return cls(keys, mean, variance, score, float(arrays["consensus.doubt"][0]))
 
 
 def _keys(items: Items) -> npt.NDArray[np.uint64]:

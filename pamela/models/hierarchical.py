@@ -1,9 +1,10 @@
 """`hierarchical`: what everybody likes, plus what this person adds, with a prior learned from all.
 
-score(u, x) = population(x) + taste(x) @ w_u, with w_u ~ N(M' d_u, S): `pamela.models.population` for
-the first part, `pamela.models.taste_features` for the columns of taste, `pamela.models.personal`
-for the prior and the posterior. A person never trained on is the same formula with fewer rows: k
-ratings give a posterior in closed form, none the prior mean given demographics.
+score(u, x) = population(x) + taste(x) @ w_u, with w_u ~ N(M' d_u, S): `pamela.models.population`
+for the first part, `pamela.models.taste_features` for the columns of taste,
+`pamela.models.personal` for the prior and the posterior. A person never trained on is the same
+formula with fewer rows: k ratings give a posterior in closed form, none the prior mean given
+demographics.
 
 What is personal is learned from ratings less what all raters of the picture think of it (its mean,
 shrunken towards the population's held-out score), so that the personal part cannot repair a weak
@@ -21,17 +22,26 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela import schema as s
-from pamela.data import Fold, Items, Pairs, People
+from pamela.data import Fold, IntArray, Items, Pairs, People
 from pamela.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
 from pamela.models.consensus import Consensus
 from pamela.models.encoding import Array, UserIndex, canonical
 from pamela.models.hierarchical_choice import Choice, Fitting, choose
 from pamela.models.people_columns import PeopleColumns
-from pamela.models.personal import USERS_AT_ONCE, Prior, Statistics, fit_prior, posterior
+from pamela.models.personal import (
+    USERS_AT_ONCE,
+    Posterior,
+    Prior,
+    Statistics,
+    fit_prior,
+    posterior,
+    posterior_of_one,
+)
+from pamela.models.picture_columns import PictureColumns
 from pamela.models.population import Population
 from pamela.models.taste_features import TasteFeatures
-from pamela.params import TrainParams
+from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
 ITERATIONS = 40
 PRIOR_USERS = 2000  # users from whom the prior is learned, at most
@@ -67,17 +77,20 @@ class Hierarchical(RewardModel):
     Parameters
     ----------
     cv_folds : folds over users and prompts in which sizes are chosen.
-    demographics : whether what people say of themselves moves their prior.
     population : how to build the population part.
+    inputs : without demographics the prior is the same for everybody, without the user nobody's
+        ratings move it, without metadata no column of taste is of a type, group or style.
     """
 
     name: ClassVar[str] = "hierarchical"
-    personal: ClassVar[bool] = True
-    adapts: ClassVar[bool] = True
-    uses_demographics: ClassVar[bool] = True
+    switches: ClassVar[frozenset[str]] = frozenset(InputParams.model_fields)
 
-    def __init__(self, cv_folds: int, population: Population, *, demographics: bool) -> None:
-        self.cv_folds, self.demographics = cv_folds, demographics
+    def __init__(
+        self, cv_folds: int, population: Population, inputs: InputParams = ALL_INPUTS
+    ) -> None:
+        self.cv_folds, self.inputs = cv_folds, inputs
+        self.personal = inputs.user or inputs.demographics
+        self.adapts, self.uses_demographics = inputs.user, inputs.demographics
         self.chosen: dict[str, Any] = {}
         self._population = population
         self._fitted: _Fitted | None = None
@@ -85,9 +98,7 @@ class Hierarchical(RewardModel):
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
         """Build from ``train`` params."""
-        return cls(
-            params.cv_folds, Population.from_params(params), demographics=params.demographics
-        )
+        return cls(params.cv_folds, Population.from_params(params), params.inputs)
 
     def fit(
         self,
@@ -108,9 +119,9 @@ class Hierarchical(RewardModel):
         self._population.fit(fold, seed=seed, progress=early)
         train = canonical(fold[s.TRAIN])
         consensus = Consensus.fit(self._population, fold, train, seed=seed)
-        people = PeopleColumns.fit(fold.people, train, demographics=self.demographics)
+        people = PeopleColumns.fit(fold.people, train, demographics=self.inputs.demographics)
         data = Fitting.make(fold, train, consensus, people)
-        choice = choose(data, self.cv_folds, seed, late)
+        choice = choose(data, self.cv_folds, seed, late, self.inputs)
         say(late, 0.8, "fit the prior")
         features, columns = data.features(choice.sizes)
         learners = data.sample(PRIOR_USERS, seed)
@@ -122,7 +133,14 @@ class Hierarchical(RewardModel):
             iterations=ITERATIONS,
         )
         self._fitted = self._pack(
-            consensus, features, people, UserIndex.fit(fold.people, train), prior, data, columns, choice
+            consensus,
+            features,
+            people,
+            UserIndex.fit(fold.people, train) if self.inputs.user else UserIndex(()),
+            prior,
+            data,
+            columns,
+            choice,
         )
         self.chosen = {
             "taste": choice.sizes.name,
@@ -194,10 +212,10 @@ class Hierarchical(RewardModel):
         seen = place >= 0
         mean = described @ fitted.prior.regression
         axes = fitted.axes
-        spread = np.einsum("ji,jk,ki->i", axes, fitted.prior.covariance, axes)
+        spread = _along(fitted.prior.covariance[None], axes)[0]
         variance = np.tile(spread, (len(people), 1))
         mean[seen], variance[seen] = fitted.weights[place[seen]], fitted.variances[place[seen]]
-        if items is None or context is None or not len(context):
+        if items is None or context is None or not len(context) or not self.inputs.user:
             return mean, variance
         shown = canonical(context.take(~seen[context.user]))
         if not len(shown):
@@ -205,12 +223,23 @@ class Hierarchical(RewardModel):
         new, user = np.unique(shown.user, return_inverse=True)
         used, row = np.unique(shown.item, return_inverse=True)
         base, _, columns = self.columns(items.take(used))
-        rows = columns[row]
         residual = shown.rating.astype(np.float64) - base[row]
-        statistics = Statistics.collect(user, rows, residual, len(new))
-        found = posterior(fitted.prior, described[new], statistics)
-        mean[new], variance[new] = found.mean, _along(found.covariance, axes)
+        for begin in range(0, len(new), USERS_AT_ONCE):
+            some = slice(begin, begin + USERS_AT_ONCE)
+            first, last = np.searchsorted(user, [begin, min(begin + USERS_AT_ONCE, len(new))])
+            rows = slice(first, last)
+            found = self._condition(
+                described[new[some]], user[rows] - begin, columns[row[rows]], residual[rows]
+            )
+            mean[new[some]], variance[new[some]] = found.mean, _along(found.covariance, axes)
         return mean, variance
+
+    def _condition(self, described: Array, user: IntArray, rows: Array, y: Array) -> Posterior:
+        """Return the posterior of people who all have rows; `user` (rows,) is sorted, from 0."""
+        prior, people = self._ready.prior, len(described)
+        if people == 1 and len(rows) < rows.shape[1]:
+            return posterior_of_one(prior, described, rows, y)
+        return posterior(prior, described, Statistics.collect(user, rows, y, people))
 
     def predict(
         self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
@@ -226,19 +255,44 @@ class Hierarchical(RewardModel):
         turned = (columns @ fitted.axes) ** 2
         mean = base[row] + np.einsum("ij,ij->i", columns[row], weights[pairs.user])
         personal = np.einsum("ij,ij->i", turned[row], spread[pairs.user])
-        std = fitted.widening * np.sqrt(doubt[row] + personal + fitted.prior.noise)
+        return self._predicted(mean, doubt[row] + personal)
+
+    def opinion(
+        self, columns: tuple[Array, Array, Array], weights: Array, spread: Array
+    ) -> Prediction:
+        """Predict what one person thinks of pictures: `predict` with the posterior at hand.
+
+        Parameters
+        ----------
+        columns : of the pictures (n,), as `columns` returns them.
+        weights, spread : arrays (k,), the person's row of `weights_of`.
+        """
+        base, doubt, taste = columns
+        personal = (taste @ self._ready.axes) ** 2 @ spread
+        return self._predicted(base + taste @ weights, doubt + personal)
+
+    def _predicted(self, mean: Array, variance: Array) -> Prediction:
+        """Return ratings of expectation `mean` (n,), which is off by `variance` (n,)."""
+        fitted = self._ready
+        std = fitted.widening * np.sqrt(variance + fitted.prior.noise)
         return Prediction(on_scale(mean), std.astype(np.float32))
+
+    @property
+    def prior(self) -> Prior:
+        """How tastes vary between people, as training learned it."""
+        return self._ready.prior
 
     def score_matrix(self, items: Items, people: People) -> npt.NDArray[np.float32]:
         """Return every person's score of every picture (people, items), as one matrix product.
 
         Scores are not bent to the scale (`on_scale`): their order and differences are what counts.
         """
+        return self.picture_columns(items).scores(self.weights_of(people)[0])
+
+    def picture_columns(self, items: Items) -> PictureColumns:
+        """Return what scoring needs of `items`, to be kept: it does not depend on the person."""
         base, _, columns = self.columns(items)
-        weights, _ = self.weights_of(people)
-        scores = weights.astype(np.float32) @ columns.astype(np.float32).T
-        scores += base.astype(np.float32)
-        return scores
+        return PictureColumns.make(base, columns)
 
     def knows(self, people: People) -> npt.NDArray[np.bool_]:
         """Return who was in training."""
@@ -251,7 +305,7 @@ class Hierarchical(RewardModel):
         return (
             {
                 "cv_folds": self.cv_folds,
-                "demographics": self.demographics,
+                "inputs": self.inputs.model_dump(),
                 "chosen": self.chosen,
                 "population": config,
                 "features": fitted.features.to_json(),
@@ -281,7 +335,7 @@ class Hierarchical(RewardModel):
             if key.startswith("population.")
         }
         population = Population.from_state(config["population"], inner)
-        model = cls(config["cv_folds"], population, demographics=config["demographics"])
+        model = cls(config["cv_folds"], population, InputParams(**config["inputs"]))
         model.chosen = config["chosen"]
         model._fitted = _Fitted(
             population,

@@ -17,6 +17,7 @@ that a dataset does not have adds nothing.
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -52,7 +53,7 @@ from pamela.models.selection import (
 from pamela.models.standard import Standard
 from pamela.models.transformer import PreferenceTransformer, Shape, Size
 from pamela.models.weights import FoldScores, Weights, candidates, choose_weights
-from pamela.params import TrainParams
+from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
 SHARE_OF_SEARCH = 0.75  # of the fitting time, for the progress bar
 
@@ -79,15 +80,20 @@ class Paper(RewardModel):
     ----------
     search : how sizes are chosen and how long training may take.
     device : ``auto``, ``cpu`` or ``gpu``.
+    inputs : which tokens there are beside picture and prompt.
     devices : processes of the last training, a device each; the search's runs are too short.
     """
 
     name: ClassVar[str] = "paper"
-    personal: ClassVar[bool] = True
-    uses_demographics: ClassVar[bool] = True
+    switches: ClassVar[frozenset[str]] = frozenset(InputParams.model_fields)
 
-    def __init__(self, search: Search, device: str, devices: int | str = 1) -> None:
-        self.search, self.device, self.devices = search, device, devices
+    def __init__(
+        self, search: Search, device: str, inputs: InputParams = ALL_INPUTS, devices: int | str = 1
+    ) -> None:
+        self.search, self.device, self.inputs = search, device, inputs
+        self.devices = devices
+        self.personal = inputs.user or inputs.demographics
+        self.uses_demographics = inputs.demographics
         self.chosen: dict[str, Any] = {}
         self._encoding: Encoding | None = None
         self._network: PreferenceTransformer | None = None
@@ -111,8 +117,17 @@ class Paper(RewardModel):
                 dataset_weights=params.dataset_weights,
             ),
             params.device,
+            params.inputs,
             params.devices,
         )
+
+    def settled(self, params: TrainParams) -> Paper:
+        """Return an unfitted model with the configuration that this one chose."""
+        fresh = Paper.from_params(params)
+        names = (field.name for field in fields(Trial))
+        trial = Trial.from_json({name: self.chosen[name] for name in names})
+        fresh.search = replace(fresh.search, given=(trial,))
+        return fresh
 
     def fit(
         self,
@@ -216,7 +231,7 @@ class Paper(RewardModel):
         workdir: Path | None = None,
         devices: int = 1,
     ) -> tuple[pl.DataFrame, PreferenceTransformer]:
-        self._encoding = Encoding.fit(fold.items, fold.people, train, trial.components)
+        self._encoding = Encoding.fit(fold.items, fold.people, train, trial.components, self.inputs)
         from pamela.models.fitting import train_network  # Lightning: not where one only predicts
 
         torch.manual_seed(seed)
@@ -294,6 +309,7 @@ class Paper(RewardModel):
             raise PamelaError("model paper: not fitted; nothing to save")
         config = {
             "search": self.search.to_json(),
+            "inputs": self.inputs.model_dump(),
             "chosen": self.chosen,
             "shape": vars(self._shape),
             "size": self._encoding.size.to_json(),
@@ -313,7 +329,8 @@ class Paper(RewardModel):
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Rebuild from `state`; scoring runs on the CPU."""
-        model = cls(Search.from_json(config["search"]), "cpu")
+        inputs = InputParams(**config["inputs"]) if "inputs" in config else ALL_INPUTS
+        model = cls(Search.from_json(config["search"]), "cpu", inputs)
         model.chosen, model._std = config["chosen"], config["std"]
         model._stds = config.get("stds", {})
         model._standard = Standard.from_json(config)

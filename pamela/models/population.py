@@ -24,12 +24,13 @@ import polars as pl
 from scipy.linalg import cho_factor, cho_solve
 
 from pamela import schema as s
-from pamela.data import Fold, Items, Pairs, People
+from pamela.data import Fold, IntArray, Items, Pairs, People
 from pamela.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
 from pamela.models.effects import PictureMeans, picture_means
 from pamela.models.encoding import Array, Datasets, prompt_groups, sanitise
 from pamela.models.evidence import Evidence
+from pamela.models.fit_memory import FitMemory, fold_key
 from pamela.models.kernel import Inputs, Kernels, as_float32
 from pamela.models.population_choice import (
     DATASET_WEIGHT,
@@ -41,12 +42,13 @@ from pamela.models.population_choice import (
     weigh,
 )
 from pamela.models.weights import CV, Asked, Weights, candidates, choose_weights
-from pamela.params import TrainParams
+from pamela.params import ALL_INPUTS, TrainParams
 
 MAX_EVIDENCE_ROWS = 1200  # pictures on which the kernels are weighed at last
 MAX_LANDMARKS = 1024  # inducing pictures; twice as many for several datasets
 CHUNK = 4096  # pictures at a time
 JITTER = 1e-6
+_MADE: FitMemory[tuple[dict[str, Any], pl.DataFrame]] = FitMemory()
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,21 @@ class Population(RewardModel):
     ----------
     cv_folds : folds over prompts in which the number of components is chosen.
     dataset_weights : as of ``train.dataset_weights``.
+    metadata : whether it may know type, group and style.
     """
 
     name: ClassVar[str] = "population"
-    personal: ClassVar[bool] = False
+    switches: ClassVar[frozenset[str]] = frozenset({"metadata"})
+    personal = False
 
-    def __init__(self, cv_folds: int, dataset_weights: Asked = CV) -> None:
-        self.cv_folds, self.dataset_weights = cv_folds, dataset_weights
+    def __init__(
+        self,
+        cv_folds: int,
+        dataset_weights: Asked = CV,
+        *,
+        metadata: bool = ALL_INPUTS.metadata,
+    ) -> None:
+        self.cv_folds, self.dataset_weights, self.metadata = cv_folds, dataset_weights, metadata
         self.chosen: dict[str, Any] = {}
         self._function: _Function | None = None
         self._intercept = 0.0
@@ -98,7 +108,7 @@ class Population(RewardModel):
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
         """Build from ``train`` params."""
-        return cls(cv_folds=params.cv_folds, dataset_weights=params.dataset_weights)
+        return cls(params.cv_folds, params.dataset_weights, metadata=params.inputs.metadata)
 
     def fit(
         self,
@@ -108,7 +118,23 @@ class Population(RewardModel):
         progress: Progress | None = None,
         workdir: Path | None = None,
     ) -> pl.DataFrame:
-        """Fit on ``train``; nothing is stepwise, so that the history holds the choices tried."""
+        """Fit on ``train``; nothing is stepwise, so that the history holds the choices tried.
+
+        The very same fit is taken over from the process's memory if it was just made: other models
+        are built upon it.
+        """
+        key = fold_key(fold, seed, self.cv_folds, self.dataset_weights, self.metadata)
+        made = _MADE.get(key)
+        if made is None:
+            history = self._fit(fold, seed, progress)
+            _MADE.keep(key, (vars(self).copy(), history))
+        else:
+            state, history = made
+            vars(self).update(state)
+        say(progress, 1.0, "done")
+        return history
+
+    def _fit(self, fold: Fold, seed: int, progress: Progress | None) -> pl.DataFrame:
         train = fold[s.TRAIN]
         datasets = Datasets.of(fold.items, train)
         means = picture_means(train, len(fold.people), datasets)
@@ -120,12 +146,15 @@ class Population(RewardModel):
             datasets.code[means.items],
         )
         rng = np.random.default_rng(seed)
-        tried = try_components(data, means.items, fold, datasets, self.cv_folds, rng, progress)
+        tried = try_components(
+            data, means.items, fold, datasets, self.cv_folds, rng, progress, metadata=self.metadata
+        )
         best = max(tried, key=lambda one: one.correlation)
         offered = candidates(self.dataset_weights, datasets, train)
         weights, said = choose_weights(offered, best.score_weights)
         say(progress, 0.6, "weigh kernels")
-        kernels = Kernels.fit(data.items, blocks(data.items, best.sizes), max(best.sizes))
+        offers = blocks(data.items, best.sizes, metadata=self.metadata)
+        kernels = Kernels.fit(data.items, offers, max(best.sizes))
         rows = sample(data.code, MAX_EVIDENCE_ROWS, rng)
         evidence = weigh(kernels, data.take(rows), start=best.evidence, iterations=25)
         say(progress, 0.8, "fit")
@@ -146,7 +175,6 @@ class Population(RewardModel):
             },
             **said,
         }
-        say(progress, 1.0, "done")
         return history
 
     def _keep_variances(self, datasets: Datasets, means: PictureMeans, evidence: Evidence) -> None:
@@ -196,7 +224,7 @@ class Population(RewardModel):
         mean, variance = self._function.mean_and_variance(items)
         return mean + self._intercept, variance
 
-    def held_out(self, folds: int, seed: int) -> tuple[Items, Array, Array]:
+    def held_out(self, folds: int, seed: int) -> tuple[Items, Array, IntArray]:
         """Return training pictures' scores from fits that did not see their prompts.
 
         The landmarks and the kernels' weights stay those of the whole fit. Only right after `fit`.
@@ -230,7 +258,7 @@ class Population(RewardModel):
             factor = cho_factor(precision - grams[number], lower=True)
             alpha = cho_solve(factor, right - rights[number])
             score[part == number] = alpha @ crosses[number]
-        return data.items, score + self._intercept, part
+        return data.items, score + self._intercept, part.astype(np.int64)
 
     def predict(
         self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
@@ -265,6 +293,7 @@ class Population(RewardModel):
         keys = (s.DATASET, *s.METADATA)
         config = {
             "cv_folds": self.cv_folds,
+            "metadata": self.metadata,
             "chosen": self.chosen,
             "intercept": self._intercept,
             "row_variance": self._row_variance,
@@ -285,7 +314,7 @@ class Population(RewardModel):
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Rebuild from `state`."""
-        model = cls(config["cv_folds"])
+        model = cls(config["cv_folds"], metadata=config.get("metadata", ALL_INPUTS.metadata))
         model.chosen = config["chosen"]
         model._intercept = config["intercept"]
         model._row_variance = config["row_variance"]

@@ -16,7 +16,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -64,8 +64,8 @@ class ResidualModel(RewardModel):
     population : how to build the population part.
     """
 
-    personal: ClassVar[bool] = True
-    adapts: ClassVar[bool] = True
+    personal = True
+    adapts = True
 
     def __init__(self, cv_folds: int, population: Population) -> None:
         self.cv_folds = cv_folds

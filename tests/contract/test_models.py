@@ -62,7 +62,7 @@ def _hierarchical() -> RewardModel:
     from pamela.models.hierarchical import Hierarchical
     from pamela.models.population import Population
 
-    return Hierarchical(2, Population(cv_folds=3), demographics=True)
+    return Hierarchical(2, Population(cv_folds=3))
 
 
 MODELS: dict[str, Callable[[], RewardModel]] = {
