@@ -18,6 +18,7 @@ from pamela.models.hierarchical import Hierarchical
 from pamela.models.people_columns import RAREST, PeopleColumns
 from pamela.models.population import Population
 from pamela.models.taste_features import LARGEST_COLUMN, KernelComponents, Sizes, TasteFeatures
+from pamela.params import InputParams
 from tests.planted import make_world
 
 # enough rows that coverage can be told to a per cent: about 100 x 90 test ratings
@@ -28,7 +29,8 @@ EVERY = Pairs.concat(FOLD[s.TEST_SEEN], FOLD[s.TEST_UNSEEN])
 
 @cache
 def fitted(demographics: bool = True) -> Hierarchical:
-    model = Hierarchical(2, Population(cv_folds=2), demographics=demographics)
+    inputs = InputParams(user=True, demographics=demographics, metadata=True)
+    model = Hierarchical(2, Population(cv_folds=2), inputs)
     model.fit(FOLD, seed=0)
     return model
 
@@ -302,7 +304,7 @@ def test_a_context_of_a_training_user_changes_nothing_and_the_order_of_rows_neit
 
 
 def test_an_unfitted_model_says_so() -> None:
-    model = Hierarchical(2, Population(cv_folds=2), demographics=True)
+    model = Hierarchical(2, Population(cv_folds=2))
     with pytest.raises(PamelaError, match="hierarchical: not fitted"):
         model.predict(FOLD.items, FOLD.people, EVERY)
     with pytest.raises(PamelaError, match="hierarchical: not fitted"):
