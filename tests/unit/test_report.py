@@ -226,8 +226,8 @@ def test_the_table_of_the_ideal_says_what_was_lost_where(results):
     )  # fmt: skip
     assert seen["lost by paper"].text == "+0.110"
     table = shares_section(again, "synthetic").table
-    mine = next(row for row in table.rows if row[1].text == "paper")
-    assert (mine[0].text, mine[2].text) == ("SROCC, of the ideal", "0.50")
+    mine = next(row for row in table.rows if row[0].text == "paper")
+    assert (mine[1].text, mine[2].text) == ("SROCC, of the ideal", "0.50")
     assert not any("feature_observer" in row[1].text for row in differences_table(
         again, "synthetic").rows)  # fmt: skip
 
