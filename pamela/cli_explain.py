@@ -105,7 +105,9 @@ def _table(title: str, frame: pl.DataFrame, label: Callable[[dict[str, Any]], st
 
 def _look(row: dict[str, Any]) -> str:
     against = row["against"]
-    return f"{row['words']} (rather than {against})" if against else f"{row['words']} ({row['theme']})"
+    return (
+        f"{row['words']} (rather than {against})" if against else f"{row['words']} ({row['theme']})"
+    )
 
 
 def _level(row: dict[str, Any]) -> str:

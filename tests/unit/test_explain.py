@@ -125,9 +125,7 @@ def test_the_report_shows_four_people_and_their_figures(small, dark, tmp_path):
     assert len({user for user, _ in chosen}) == 4
     sizes = [small.reward.explain(user=user).spread for user, _ in chosen]
     assert sizes[0] > sizes[2] > sizes[3]
-    person = PersonPart(
-        "x", sentences(dark), Picture("data:,", 10), "alt", {}, tables(dark)
-    )
+    person = PersonPart("x", sentences(dark), Picture("data:,", 10), "alt", {}, tables(dark))
     part = PeoplePart("hierarchical", {"synthetic": [person]}, [])
     write_page(tmp_path / "part.html", "people.html.j2", {"people": part})
     text = (tmp_path / "part.html").read_text()
@@ -137,7 +135,7 @@ def test_the_report_shows_four_people_and_their_figures(small, dark, tmp_path):
 
 
 def test_nothing_to_explain_is_loud(small, pictures):  # noqa: F811
-    with pytest.raises(PamelaError, match="scores? everybody alike|alike for everybody"):
+    with pytest.raises(PamelaError, match="alike for everybody"):
         make_reward(pictures, "group_mean").explain(user="wide/ann")
     nobody = pamela.User("synthetic", {}, small.reward.bundle.items.take(np.array([], int)), ())
     with pytest.raises(PamelaError, match="the population has no personal part"):

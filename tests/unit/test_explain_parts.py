@@ -223,7 +223,9 @@ def test_the_general_list_works_with_any_open_clip_model(tmp_path):
     image = encoder.encode_images([np.full((40, 40, 3), v, np.uint8) for v in (0, 128, 255)])
     scores = concept_scores(encoder, image, concepts)
     assert scores.shape == (3, len(concepts))
-    low, high = (encoder.encode_prompts([t]) for t in ("a very dark picture", "a very bright picture"))
+    low, high = (
+        encoder.encode_prompts([t]) for t in ("a very dark picture", "a very bright picture")
+    )
     np.testing.assert_allclose(scores[:, 0], (image @ (high - low).T)[:, 0], atol=1e-6)
 
 
