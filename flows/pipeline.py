@@ -24,16 +24,21 @@ from pamela.errors import PamelaError
 from pamela.params import load_params
 from pamela.project import Project
 
+OTHER_GRAPH = "/dvc.yaml:"  # in the names of stages that the root's dvc.yaml does not hold
+
 
 def stale_stages(project: Project) -> list[str]:
-    """Return the names of the stages that `dvc status` says must run (directly)."""
+    """Return the names of the stages that `dvc status` says must run (directly).
+
+    `dvc status` looks at every dvc.yaml below the root; what `dvc repro` runs is the root's own.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "status", "--json"],
         cwd=project.root, env=environment(project), capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode != 0 and not done.stdout.strip():
         raise PamelaError(_last_line(done.stderr) or "dvc status failed")
-    return sorted(json.loads(done.stdout or "{}"))
+    return sorted(name for name in json.loads(done.stdout or "{}") if OTHER_GRAPH not in name)
 
 
 def _last_line(text: str) -> str:

@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -91,6 +92,17 @@ class EmbedParams(_Strict):
     workers: Annotated[int, Field(ge=0)]
 
 
+class InputParams(_Strict):
+    """What the personal models may know beside the picture and its prompt."""
+
+    user: bool  # whose rating it is: a person's own ratings, in training and as context
+    demographics: bool  # what raters say of themselves
+    metadata: bool  # type, group and style of the picture
+
+
+ALL_INPUTS = InputParams(user=True, demographics=True, metadata=True)
+
+
 class TrainParams(_Strict):
     """Fitting the reward models."""
 
@@ -98,7 +110,8 @@ class TrainParams(_Strict):
     champion: str
     seed: Seed
     device: Literal["auto", "cpu", "gpu"]
-    demographics: bool  # whether models may use what raters say of themselves
+    devices: int | str  # processes of gradient training, a device each; auto: every GPU there is
+    inputs: InputParams
     cv_folds: Annotated[int, Field(ge=2)]
     cv_trials: Count  # configurations tried per dataset
     max_epochs: Count
@@ -106,6 +119,13 @@ class TrainParams(_Strict):
     batch_size: Count
     # how much one rating of each dataset counts in joint training (`pamela.models.weights`)
     dataset_weights: DatasetWeights
+
+    @field_validator("devices")
+    @classmethod
+    def _devices_can_be_counted(cls, value: int | str) -> int | str:
+        if value != "auto" and not (isinstance(value, int) and value >= 1):
+            raise ValueError("must be auto or a number of devices, 1 or more")
+        return value
 
     @model_validator(mode="after")
     def _champion_is_trained(self) -> TrainParams:
@@ -123,6 +143,13 @@ class EvaluateParams(_Strict):
     query_size: Count
     bootstrap: Annotated[int, Field(ge=100)]
     seed: Seed
+
+
+class AblationParams(_Strict):
+    """What is trained again with inputs switched off (`pamela.ablation`)."""
+
+    models: Annotated[dict[str, Count], Field(min_length=1)]  # fits of each, by seed
+    shots: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
 class SteerParams(_Strict):
@@ -167,6 +194,7 @@ class Params(_Strict):
     embed: EmbedParams
     train: TrainParams
     evaluate: EvaluateParams
+    ablation: AblationParams
     steer: SteerParams
     report: ReportParams
     retrain: RetrainParams

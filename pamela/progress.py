@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+BAR_UNITS = 1000  # steps of a bar that is told shares
 PLAIN_EVERY_S = 15.0  # without a terminal: a line this often
 
 
@@ -55,3 +56,25 @@ def _plain_lines(label: str, total: int) -> Callable[[int], None]:
             print(f"{label}: {done}/{total}", file=sys.stderr, flush=True)
 
     return advance
+
+
+@contextmanager
+def share_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[float, str], None]]:
+    """Show a bar for work that tells how far it is; yield what takes (share in [0, 1], what).
+
+    Examples
+    --------
+    >>> with share_bar("fit", quiet=True) as told:
+    ...     told(0.5, "half way")
+    """
+    with progress(label, BAR_UNITS, quiet=quiet) as advance:
+        done = 0
+
+        def told(share: float, _what: str) -> None:
+            nonlocal done
+            now = int(BAR_UNITS * min(share, 1.0))
+            if now > done:
+                advance(now - done)
+                done = now
+
+        yield told

@@ -54,6 +54,7 @@ class RunSpec:
     metrics : (key, value, step), in the order of importance.
     artifacts : (file, folder in the run's artifacts).
     datasets : ``{name: hash}`` of what it was computed on.
+    parent : hash of the run under which MLflow shows it, which must come before it; empty: none.
     """
 
     name: str
@@ -64,6 +65,7 @@ class RunSpec:
     tags: dict[str, str]
     datasets: dict[str, str]
     artifacts: list[tuple[Path, str]] = field(default_factory=list)
+    parent: str = ""
 
     @property
     def artifacts_hash(self) -> str:
@@ -82,7 +84,10 @@ def run_specs(results: Results) -> list[RunSpec]:
     ]
     if results.steered:
         specs.append(_steering_spec(results, hashes, common))
-    return [*specs, _pipeline_spec(results, specs, hashes, common)]
+    from pamela.ablation_runs import ablation_specs  # which builds on this module
+
+    ablation = ablation_specs(results.project, results.params)
+    return [*ablation, *specs, _pipeline_spec(results, specs, hashes, common)]
 
 
 def common_tags(results: Results) -> dict[str, str]:
@@ -172,8 +177,7 @@ def _chosen(results: Results, model: str) -> dict[str, str]:
     path = results.project.models / model / "fold_0" / "fit.json"
     if not path.is_file():
         return {}
-    chosen = _flatten("chosen", read_json(path).get("chosen") or {})
-    return {UNFIT.sub("_", key): value for key, value in chosen}
+    return flat("chosen", read_json(path).get("chosen") or {})
 
 
 # --- steering and the pipeline --------------------------------------------------------------------
@@ -260,6 +264,11 @@ def flat_params(results: Results, sections: tuple[str, ...]) -> dict[str, str]:
     """Return ``{section.key: value}`` of the params as text."""
     dumped = results.params.model_dump(by_alias=True, mode="json")
     return {k: v for name in sections for k, v in _flatten(name, dumped[name])}
+
+
+def flat(prefix: str, value: Mapping[str, Any]) -> dict[str, str]:
+    """Return ``{prefix.key: value}`` as text, under names that MLflow takes."""
+    return {UNFIT.sub("_", key): text for key, text in _flatten(prefix, value)}
 
 
 def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:

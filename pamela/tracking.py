@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pamela import mlflow_db
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 HASH = "pamela.hash"
 ARTIFACTS = "pamela.artifacts"
 NOTE = "mlflow.note.content"
+PARENT = "mlflow.parentRunId"
 BATCH = 1000  # metrics that one log_batch call takes
 SMALL_BATCH = 100  # params or tags
 VIEW = "pamela"  # the name of the saved view of the runs table
@@ -107,10 +108,21 @@ def is_published(project: Project, params: Params) -> bool:
 
 def publish(project: Project, params: Params) -> list[Published]:
     """Find or create every run of the current results."""
+    return publish_specs(project, params, run_specs(Results(project, params)))
+
+
+def publish_specs(project: Project, params: Params, specs: Sequence[RunSpec]) -> list[Published]:
+    """Find or create these runs, in order, each below its parent."""
     client = client_of(project, params)
     experiment = experiment_id(client, project, params)
-    specs = run_specs(Results(project, params))
-    return [_publish_one(client, experiment, spec) for spec in specs]
+    ids: dict[str, str] = {}
+    found = []
+    for spec in specs:
+        if spec.parent:
+            spec = replace(spec, tags=spec.tags | {PARENT: ids[spec.parent]})
+        found.append(_publish_one(client, experiment, spec))
+        ids[spec.hash] = found[-1].run_id
+    return found
 
 
 def experiment_id(client: MlflowClient, project: Project, params: Params) -> str:

@@ -27,14 +27,13 @@ from pamela.errors import PamelaError
 from pamela.io import atomic_folder, read_json, write_json, write_parquet
 from pamela.models import create_model, list_models
 from pamela.params import TrainParams
-from pamela.progress import progress
+from pamela.progress import share_bar
 from pamela.project import Project
 
 HISTORY = "history.parquet"
 FIT = "fit.json"
 TRAINING = "training.json"
 BUNDLE = "bundle"
-BAR_UNITS = 1000
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def plan(project: Project, params: TrainParams) -> list[tuple[str, int]]:
     Raises
     ------
     PamelaError
-        On an unknown model, on ``train.device: gpu`` without one.
+        On an unknown model, on ``train.device: gpu`` without one, on more GPUs than there are.
     """
     unknown = [name for name in params.models if name not in list_models()]
     if unknown:
@@ -63,6 +62,12 @@ def plan(project: Project, params: TrainParams) -> list[tuple[str, int]]:
         )
     if params.device == "gpu" and not torch.cuda.is_available():
         raise PamelaError("params.yaml: train.device is gpu but there is none; set it to auto")
+    here = torch.cuda.device_count()
+    asked = params.devices
+    if params.device != "cpu" and here and isinstance(asked, int) and asked > here:
+        raise PamelaError(
+            f"params.yaml: train.devices is {asked} but there are {here} GPUs; set it to auto"
+        )
     return [(name, fold) for fold in range(count_folds(project)) for name in params.models]
 
 
@@ -81,16 +86,7 @@ def fit(project: Project, params: TrainParams, model_name: str, fold_number: int
     workdir = work_folder(project, params, model_name, fold)
     model = create_model(model_name, params)
     start = time.monotonic()
-    with progress(f"train {model_name} fold {fold_number}", BAR_UNITS) as advance:
-        done = 0
-
-        def told(share: float, _what: str) -> None:
-            nonlocal done
-            now = int(BAR_UNITS * min(share, 1.0))
-            if now > done:
-                advance(now - done)
-                done = now
-
+    with share_bar(f"train {model_name} fold {fold_number}") as told:
         history = model.fit(fold, seed=params.seed, progress=told, workdir=workdir)
     seconds = time.monotonic() - start
     with atomic_folder(folder) as aside:

@@ -7,12 +7,16 @@ import re
 from pathlib import Path
 
 PACKAGES = ("pamela", "flows", "benchmarks")
+GRAPHS = ("dvc.yaml", "ablation/dvc.yaml")
 CODE_MARK = "# code (python -m tests.closure)"
 # What a module reads beside its code: no import shows it.
 TEMPLATES = "pamela/templates"
 SHARED_TEMPLATES = (f"{TEMPLATES}/macros.html.j2", f"{TEMPLATES}/style.css.j2")
 DATA_OF = {
+    "pamela/report_ablation.py": (f"{TEMPLATES}/ablation.html.j2", *SHARED_TEMPLATES),
     "pamela/report.py": (f"{TEMPLATES}/report.html.j2", *SHARED_TEMPLATES),
+    "pamela/report_explain.py": (f"{TEMPLATES}/people.html.j2",),
+    "pamela/explain_concepts.py": ("pamela/concepts/general.yaml",),
     "pamela/data_docs/page.py": (f"{TEMPLATES}/data.html.j2", *SHARED_TEMPLATES),
 }
 # Modules chosen by name at run time, as "package.module:Class" text in the source.
@@ -92,9 +96,9 @@ def code_deps(root: Path, module: str) -> list[str]:
     return sorted({"/".join(path.split("/")[:2]) for path in closure} | data)
 
 
-def rewrite(root: Path) -> None:
-    """Replace what follows each ``# code`` mark in dvc.yaml with the stage's closure now."""
-    lines, out, module, skipping = (root / "dvc.yaml").read_text().splitlines(), [], "", False
+def rewrite(root: Path, graph: str) -> None:
+    """Replace what follows each ``# code`` mark in a dvc.yaml with the stage's closure now."""
+    lines, out, module, skipping = (root / graph).read_text().splitlines(), [], "", False
     for line in lines:
         if line.strip().startswith("cmd: python -m "):
             module = line.split()[-1]
@@ -105,8 +109,9 @@ def rewrite(root: Path) -> None:
         if line.strip() == CODE_MARK:
             out += [f"      - {dep}" for dep in code_deps(root, module)]
             skipping = True
-    (root / "dvc.yaml").write_text("\n".join(out) + "\n")
+    (root / graph).write_text("\n".join(out) + "\n")
 
 
-if __name__ == "__main__":  # python -m tests.closure: bring dvc.yaml's code deps up to date
-    rewrite(Path.cwd())
+if __name__ == "__main__":  # python -m tests.closure: bring the code deps up to date
+    for graph in GRAPHS:
+        rewrite(Path.cwd(), graph)

@@ -21,7 +21,7 @@ import yaml
 from flows.environment import QUIET
 
 ROOT = Path(__file__).resolve().parents[1]
-CODE = ("pamela", "flows", "expectations")
+CODE = ("pamela", "flows", "expectations", "ablation")
 FILES = ("dvc.yaml", "params.yaml", "pyproject.toml", ".gitignore", ".dvcignore")
 # What would point a command at this process's project, server or registry:
 OURS = ("PREFECT_API_URL", "PREFECT_HOME", "MLFLOW_TRACKING_URI", "PAMELA_REASON")

@@ -71,11 +71,16 @@ class ClipEncoder:
         self._embed_image = embed_image
         self._embed_text = embed_text
 
-    def encode_images(self, images: Sequence[Picture], label: str | None = None) -> FloatArray:
+    def encode_images(
+        self,
+        images: Sequence[Picture],
+        label: str | None = None,
+        names: Sequence[str] | None = None,
+    ) -> FloatArray:
         """Return the features of n pictures, shape (n, image_dim); see `base.Encoder`."""
         out = np.zeros((len(images), self.image_dim), np.float32)
         done = 0
-        batches = decode_batches(images, self._prepare, self.batch_size, self.workers)
+        batches = decode_batches(images, self._prepare, self.batch_size, self.workers, names)
         with progress(label or "", len(images), quiet=label is None) as advance:
             for batch in batches:
                 rows = self._run(self._embed_image, torch.stack(batch))

@@ -64,9 +64,11 @@ class RewardModel(ABC):
     """A model of how much a person likes a picture."""
 
     name: ClassVar[str]
-    personal: ClassVar[bool]  # whether the user changes the order of pictures
-    adapts: ClassVar[bool] = False  # whether the ratings of a new user (context) change anything
-    uses_demographics: ClassVar[bool] = False
+    # inputs of `train.inputs` that can be switched off; switching changes the three after it
+    switches: ClassVar[frozenset[str]] = frozenset()
+    personal: bool  # whether the user changes the order of pictures
+    adapts: bool = False  # whether the ratings of a new user (context) change anything
+    uses_demographics: bool = False
 
     chosen: dict[str, Any]  # the configuration that fitting chose, with its scores; JSON-able
 
@@ -74,6 +76,13 @@ class RewardModel(ABC):
     def from_params(cls, params: TrainParams) -> Self:
         """Build an unfitted model from the ``train`` params."""
         return cls()
+
+    def settled(self, params: TrainParams) -> RewardModel:
+        """Return an unfitted model for another seed that need not choose its sizes again.
+
+        A model that cannot take its choice over chooses again.
+        """
+        return type(self).from_params(params)
 
     @abstractmethod
     def fit(

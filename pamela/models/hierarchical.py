@@ -1,9 +1,10 @@
 """`hierarchical`: what everybody likes, plus what this person adds, with a prior learned from all.
 
-score(u, x) = population(x) + taste(x) @ w_u, with w_u ~ N(M' d_u, S): `pamela.models.population` for
-the first part, `pamela.models.taste_features` for the columns of taste, `pamela.models.personal`
-for the prior and the posterior. A person never trained on is the same formula with fewer rows: k
-ratings give a posterior in closed form, none the prior mean given demographics.
+score(u, x) = population(x) + taste(x) @ w_u, with w_u ~ N(M' d_u, S): `pamela.models.population`
+for the first part, `pamela.models.taste_features` for the columns of taste,
+`pamela.models.personal` for the prior and the posterior. A person never trained on is the same
+formula with fewer rows: k ratings give a posterior in closed form, none the prior mean given
+demographics.
 
 What is personal is learned from ratings less what all raters of the picture think of it (its mean,
 shrunken towards the population's held-out score), so that the personal part cannot repair a weak
@@ -40,7 +41,7 @@ from pamela.models.personal import (
 from pamela.models.picture_columns import PictureColumns
 from pamela.models.population import Population
 from pamela.models.taste_features import TasteFeatures
-from pamela.params import TrainParams
+from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
 ITERATIONS = 40
 PRIOR_USERS = 2000  # users from whom the prior is learned, at most
@@ -76,17 +77,20 @@ class Hierarchical(RewardModel):
     Parameters
     ----------
     cv_folds : folds over users and prompts in which sizes are chosen.
-    demographics : whether what people say of themselves moves their prior.
     population : how to build the population part.
+    inputs : without demographics the prior is the same for everybody, without the user nobody's
+        ratings move it, without metadata no column of taste is of a type, group or style.
     """
 
     name: ClassVar[str] = "hierarchical"
-    personal: ClassVar[bool] = True
-    adapts: ClassVar[bool] = True
-    uses_demographics: ClassVar[bool] = True
+    switches: ClassVar[frozenset[str]] = frozenset(InputParams.model_fields)
 
-    def __init__(self, cv_folds: int, population: Population, *, demographics: bool) -> None:
-        self.cv_folds, self.demographics = cv_folds, demographics
+    def __init__(
+        self, cv_folds: int, population: Population, inputs: InputParams = ALL_INPUTS
+    ) -> None:
+        self.cv_folds, self.inputs = cv_folds, inputs
+        self.personal = inputs.user or inputs.demographics
+        self.adapts, self.uses_demographics = inputs.user, inputs.demographics
         self.chosen: dict[str, Any] = {}
         self._population = population
         self._fitted: _Fitted | None = None
@@ -94,9 +98,7 @@ class Hierarchical(RewardModel):
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
         """Build from ``train`` params."""
-        return cls(
-            params.cv_folds, Population.from_params(params), demographics=params.demographics
-        )
+        return cls(params.cv_folds, Population.from_params(params), params.inputs)
 
     def fit(
         self,
@@ -117,9 +119,9 @@ class Hierarchical(RewardModel):
         self._population.fit(fold, seed=seed, progress=early)
         train = canonical(fold[s.TRAIN])
         consensus = Consensus.fit(self._population, fold, train, seed=seed)
-        people = PeopleColumns.fit(fold.people, train, demographics=self.demographics)
+        people = PeopleColumns.fit(fold.people, train, demographics=self.inputs.demographics)
         data = Fitting.make(fold, train, consensus, people)
-        choice = choose(data, self.cv_folds, seed, late)
+        choice = choose(data, self.cv_folds, seed, late, self.inputs)
         say(late, 0.8, "fit the prior")
         features, columns = data.features(choice.sizes)
         learners = data.sample(PRIOR_USERS, seed)
@@ -131,7 +133,14 @@ class Hierarchical(RewardModel):
             iterations=ITERATIONS,
         )
         self._fitted = self._pack(
-            consensus, features, people, UserIndex.fit(fold.people, train), prior, data, columns, choice
+            consensus,
+            features,
+            people,
+            UserIndex.fit(fold.people, train) if self.inputs.user else UserIndex(()),
+            prior,
+            data,
+            columns,
+            choice,
         )
         self.chosen = {
             "taste": choice.sizes.name,
@@ -206,7 +215,7 @@ class Hierarchical(RewardModel):
         spread = _along(fitted.prior.covariance[None], axes)[0]
         variance = np.tile(spread, (len(people), 1))
         mean[seen], variance[seen] = fitted.weights[place[seen]], fitted.variances[place[seen]]
-        if items is None or context is None or not len(context):
+        if items is None or context is None or not len(context) or not self.inputs.user:
             return mean, variance
         shown = canonical(context.take(~seen[context.user]))
         if not len(shown):
@@ -246,8 +255,32 @@ class Hierarchical(RewardModel):
         turned = (columns @ fitted.axes) ** 2
         mean = base[row] + np.einsum("ij,ij->i", columns[row], weights[pairs.user])
         personal = np.einsum("ij,ij->i", turned[row], spread[pairs.user])
-        std = fitted.widening * np.sqrt(doubt[row] + personal + fitted.prior.noise)
+        return self._predicted(mean, doubt[row] + personal)
+
+    def opinion(
+        self, columns: tuple[Array, Array, Array], weights: Array, spread: Array
+    ) -> Prediction:
+        """Predict what one person thinks of pictures: `predict` with the posterior at hand.
+
+        Parameters
+        ----------
+        columns : of the pictures (n,), as `columns` returns them.
+        weights, spread : arrays (k,), the person's row of `weights_of`.
+        """
+        base, doubt, taste = columns
+        personal = (taste @ self._ready.axes) ** 2 @ spread
+        return self._predicted(base + taste @ weights, doubt + personal)
+
+    def _predicted(self, mean: Array, variance: Array) -> Prediction:
+        """Return ratings of expectation `mean` (n,), which is off by `variance` (n,)."""
+        fitted = self._ready
+        std = fitted.widening * np.sqrt(variance + fitted.prior.noise)
         return Prediction(on_scale(mean), std.astype(np.float32))
+
+    @property
+    def prior(self) -> Prior:
+        """How tastes vary between people, as training learned it."""
+        return self._ready.prior
 
     def score_matrix(self, items: Items, people: People) -> npt.NDArray[np.float32]:
         """Return every person's score of every picture (people, items), as one matrix product.
@@ -272,7 +305,7 @@ class Hierarchical(RewardModel):
         return (
             {
                 "cv_folds": self.cv_folds,
-                "demographics": self.demographics,
+                "inputs": self.inputs.model_dump(),
                 "chosen": self.chosen,
                 "population": config,
                 "features": fitted.features.to_json(),
@@ -302,7 +335,7 @@ class Hierarchical(RewardModel):
             if key.startswith("population.")
         }
         population = Population.from_state(config["population"], inner)
-        model = cls(config["cv_folds"], population, demographics=config["demographics"])
+        model = cls(config["cv_folds"], population, InputParams(**config["inputs"]))
         model.chosen = config["chosen"]
         model._fitted = _Fitted(
             population,

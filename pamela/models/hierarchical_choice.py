@@ -1,4 +1,4 @@
-"""What `hierarchical` chooses inside train: columns of taste, and how far the covariance is shrunken.
+"""What `hierarchical` chooses inside train: columns of taste, shrinkage of their covariance.
 
 Every configuration is scored on held-out prompts twice: for users whose other ratings the prior was
 learned from, and for users held out altogether, given 20 ratings. The mean of the two within-user
@@ -22,13 +22,18 @@ from pamela.models.encoding import Array, prompt_groups
 from pamela.models.people_columns import PeopleColumns
 from pamela.models.personal import Statistics, fit_prior, posterior, predict_rows
 from pamela.models.taste_features import Sizes, TasteFeatures
+from pamela.params import InputParams
 
+# Smaller ones first. What bends is worth more on few pictures, what is linear on many.
 SIZES: tuple[Sizes, ...] = (
     Sizes(image=0, prompt=0, kernel=0, metadata=False),
-    Sizes(image=8, prompt=8, kernel=8, metadata=True),
+    Sizes(image=0, prompt=0, kernel=16, metadata=True),
+    Sizes(image=0, prompt=0, kernel=32, metadata=True),
+    Sizes(image=16, prompt=16, kernel=0, metadata=True),
     Sizes(image=16, prompt=16, kernel=16, metadata=True),
     Sizes(image=32, prompt=32, kernel=32, metadata=True),
-    Sizes(image=64, prompt=48, kernel=32, metadata=True),
+    Sizes(image=64, prompt=64, kernel=0, metadata=True),
+    Sizes(image=96, prompt=96, kernel=0, metadata=True),
 )
 PSEUDO_USERS: tuple[float, ...] = (30.0, 300.0, 1000.0)
 FIRST_PSEUDO_USERS = 300.0
@@ -165,20 +170,23 @@ class _Division:
     draw: Array
 
 
-def choose(data: Fitting, folds: int, seed: int, progress: Progress | None) -> Choice:
+def choose(
+    data: Fitting, folds: int, seed: int, progress: Progress | None, inputs: InputParams
+) -> Choice:
     """Choose sizes first, then the shrinkage of the covariance."""
+    offered = [replace(one, metadata=one.metadata and inputs.metadata) for one in SIZES]
     data, division = _divide(data, folds, seed)
     tried: dict[tuple[Sizes, float], _Outcome] = {}
-    steps = len(SIZES) + len(PSEUDO_USERS) - 1
+    steps = len(offered) + len(PSEUDO_USERS) - 1
 
     def outcome(sizes: Sizes, pseudo_users: float) -> _Outcome:
         key = (sizes, pseudo_users)
         if key not in tried:
             say(progress, 0.8 * len(tried) / steps, f"taste {sizes.name}")
-            tried[key] = _validate(data, division, sizes, pseudo_users)
+            tried[key] = _validate(data, division, sizes, pseudo_users, inputs)
         return tried[key]
 
-    sizes = _smallest_good([(one, outcome(one, FIRST_PSEUDO_USERS)) for one in SIZES])
+    sizes = _smallest_good([(one, outcome(one, FIRST_PSEUDO_USERS)) for one in offered])
     shrink = max(PSEUDO_USERS, key=lambda one: outcome(sizes, one).score)
     z = np.abs(tried[sizes, shrink].z)
     widening = float(np.quantile(z, QUANTILE)) / NORMAL_QUANTILE if len(z) else 1.0
@@ -209,7 +217,9 @@ def _divide(data: Fitting, folds: int, seed: int) -> tuple[Fitting, _Division]:
     return data, _Division(user_part, item_part[data.item], folds, rng.random(len(data.rating)))
 
 
-def _validate(data: Fitting, division: _Division, sizes: Sizes, pseudo_users: float) -> _Outcome:
+def _validate(
+    data: Fitting, division: _Division, sizes: Sizes, pseudo_users: float, inputs: InputParams
+) -> _Outcome:
     features, columns = data.features(sizes)
     correlations, z = [], []
     for number in range(division.folds):
@@ -233,7 +243,9 @@ def _validate(data: Fitting, division: _Division, sizes: Sizes, pseudo_users: fl
         ):
             if not len(some):
                 continue
-            known = statistics if some is learners else data.collect(columns, some, rows)
+            told = rows & inputs.user  # without the user nobody's ratings say who they are
+            whole = some is learners and inputs.user
+            known = statistics if whole else data.collect(columns, some, told)
             found = posterior(prior, data.described[some], known)
             place = np.full(len(data.users), -1, np.int64)
             place[some] = np.arange(len(some))

@@ -16,8 +16,7 @@ from pamela.data import Items, Pairs, People
 from pamela.models.batches import Tables
 from pamela.models.encoding import UNKNOWN, Codes, Components, UserIndex, datasets_without
 from pamela.models.transformer import Size
-
-METADATA_COLUMNS = (s.DATASET, *s.METADATA)
+from pamela.params import InputParams
 
 
 @dataclass(frozen=True)
@@ -31,16 +30,21 @@ class Encoding:
     demographics: tuple[Codes, ...]
 
     @classmethod
-    def fit(cls, items: Items, people: People, pairs: Pairs, components: int) -> Self:
-        """Fit on the pictures and users of `pairs`."""
+    def fit(
+        cls, items: Items, people: People, pairs: Pairs, components: int, inputs: InputParams
+    ) -> Self:
+        """Fit on the pictures and users of `pairs`; what is switched off gets no token.
+
+        Without users everybody is the unknown user. The dataset is no metadata: it stays.
+        """
         seen_items = items.take(np.unique(pairs.item))
         seen_people = people.frame[np.unique(pairs.user)]
         return cls(
             Components.fit(seen_items.image, components),
             Components.fit(seen_items.prompt, components),
-            _codes(seen_items.frame, METADATA_COLUMNS),
-            UserIndex.fit(people, pairs),
-            _codes(seen_people, people.demographics),
+            _codes(seen_items.frame, (s.DATASET, *(s.METADATA if inputs.metadata else ()))),
+            UserIndex.fit(people, pairs) if inputs.user else UserIndex(()),
+            _codes(seen_people, people.demographics if inputs.demographics else ()),
         )
 
     @property

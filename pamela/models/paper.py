@@ -17,6 +17,7 @@ that a dataset does not have adds nothing.
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -26,11 +27,11 @@ import polars as pl
 import torch
 
 from pamela import schema as s
-from pamela.data import Fold, Items, Pairs, People
+from pamela.data import FloatArray, Fold, Items, Pairs, People
 from pamela.errors import PamelaError
 from pamela.io import read_json, write_json
-from pamela.models.base import Prediction, Progress, RewardModel, say
-from pamela.models.batches import EVAL_BATCH
+from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
+from pamela.models.batches import EVAL_BATCH, device_count
 from pamela.models.encoding import (
     UNKNOWN,
     Array,
@@ -52,7 +53,7 @@ from pamela.models.selection import (
 from pamela.models.standard import Standard
 from pamela.models.transformer import PreferenceTransformer, Shape, Size
 from pamela.models.weights import FoldScores, Weights, candidates, choose_weights
-from pamela.params import TrainParams
+from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
 SHARE_OF_SEARCH = 0.75  # of the fitting time, for the progress bar
 
@@ -79,14 +80,20 @@ class Paper(RewardModel):
     ----------
     search : how sizes are chosen and how long training may take.
     device : ``auto``, ``cpu`` or ``gpu``.
+    inputs : which tokens there are beside picture and prompt.
+    devices : processes of the last training, a device each; the search's runs are too short.
     """
 
     name: ClassVar[str] = "paper"
-    personal: ClassVar[bool] = True
-    uses_demographics: ClassVar[bool] = True
+    switches: ClassVar[frozenset[str]] = frozenset(InputParams.model_fields)
 
-    def __init__(self, search: Search, device: str) -> None:
-        self.search, self.device = search, device
+    def __init__(
+        self, search: Search, device: str, inputs: InputParams = ALL_INPUTS, devices: int | str = 1
+    ) -> None:
+        self.search, self.device, self.inputs = search, device, inputs
+        self.devices = devices
+        self.personal = inputs.user or inputs.demographics
+        self.uses_demographics = inputs.demographics
         self.chosen: dict[str, Any] = {}
         self._encoding: Encoding | None = None
         self._network: PreferenceTransformer | None = None
@@ -110,7 +117,17 @@ class Paper(RewardModel):
                 dataset_weights=params.dataset_weights,
             ),
             params.device,
+            params.inputs,
+            params.devices,
         )
+
+    def settled(self, params: TrainParams) -> Paper:
+        """Return an unfitted model with the configuration that this one chose."""
+        fresh = Paper.from_params(params)
+        names = (field.name for field in fields(Trial))
+        trial = Trial.from_json({name: self.chosen[name] for name in names})
+        fresh.search = replace(fresh.search, given=(trial,))
+        return fresh
 
     def fit(
         self,
@@ -137,7 +154,7 @@ class Paper(RewardModel):
 
         history, module = self._train(
             fold, train, validation, trial, self.search.epochs(trial), seed,
-            listener=told, workdir=workdir,
+            listener=told, workdir=workdir, devices=device_count(self.device, self.devices),
         )  # fmt: skip
         self._network, self._shape = module, trial.shape
         self.chosen = {**trial.to_json(), "cv_correlation": scores, **said}
@@ -212,8 +229,9 @@ class Paper(RewardModel):
         *,
         listener: Any = None,
         workdir: Path | None = None,
+        devices: int = 1,
     ) -> tuple[pl.DataFrame, PreferenceTransformer]:
-        self._encoding = Encoding.fit(fold.items, fold.people, train, trial.components)
+        self._encoding = Encoding.fit(fold.items, fold.people, train, trial.components, self.inputs)
         from pamela.models.fitting import train_network  # Lightning: not where one only predicts
 
         torch.manual_seed(seed)
@@ -226,6 +244,7 @@ class Paper(RewardModel):
             self.search.regime(trial, epochs),
             seed=seed,
             device=self.device,
+            devices=devices,
             listener=listener,
             workdir=workdir,
             datasets=self._datasets,
@@ -235,7 +254,8 @@ class Paper(RewardModel):
 
     def _measure_std(self, fold: Fold, validation: Pairs) -> None:
         """Take the predictive deviation from validation residuals, seen and unseen users apart."""
-        error = self._mean_of(fold.items, fold.people, validation) - validation.rating
+        mean = self._mean_of(fold.items, fold.people, validation)
+        error = mean.astype(np.float64) - validation.rating
         known = self.knows(fold.people)[validation.user]
         self._std = _deviations(error, known)
         names = self._datasets.names if self._datasets is not None else ()
@@ -245,7 +265,7 @@ class Paper(RewardModel):
             name: _deviations(error[mask], known[mask]) for name, mask in own.items() if mask.any()
         }
 
-    def _mean_of(self, items: Items, people: People, pairs: Pairs) -> npt.NDArray[np.float64]:
+    def _mean_of(self, items: Items, people: People, pairs: Pairs) -> FloatArray:
         if self._encoding is None or self._network is None:
             raise PamelaError("model paper: not fitted; fit or load it first")
         tables = self._encoding.tables(items, people)
@@ -261,10 +281,7 @@ class Paper(RewardModel):
                 )  # fmt: skip
                 out.append(rating.double().numpy())
         mean, scale = self._standard.of(items, pairs)
-        clipped: npt.NDArray[np.float64] = np.clip(
-            np.concatenate(out) * scale + mean, s.SCALE_LOW, s.SCALE_HIGH
-        )
-        return clipped
+        return on_scale(np.concatenate(out) * scale + mean)
 
     def predict(
         self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
@@ -278,7 +295,7 @@ class Paper(RewardModel):
             for name, own in self._stds.items():
                 here = np.where(known, own["seen"], own["unseen"])
                 std = np.where(column == name, here, std)
-        return Prediction(mean.astype(np.float32), std.astype(np.float32))
+        return Prediction(mean, std.astype(np.float32))
 
     def knows(self, people: People) -> npt.NDArray[np.bool_]:
         """Return, per row of `people`, whether that user was in training."""
@@ -292,6 +309,7 @@ class Paper(RewardModel):
             raise PamelaError("model paper: not fitted; nothing to save")
         config = {
             "search": self.search.to_json(),
+            "inputs": self.inputs.model_dump(),
             "chosen": self.chosen,
             "shape": vars(self._shape),
             "size": self._encoding.size.to_json(),
@@ -311,7 +329,8 @@ class Paper(RewardModel):
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Rebuild from `state`; scoring runs on the CPU."""
-        model = cls(Search.from_json(config["search"]), "cpu")
+        inputs = InputParams(**config["inputs"]) if "inputs" in config else ALL_INPUTS
+        model = cls(Search.from_json(config["search"]), "cpu", inputs)
         model.chosen, model._std = config["chosen"], config["std"]
         model._stds = config.get("stds", {})
         model._standard = Standard.from_json(config)

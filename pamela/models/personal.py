@@ -20,7 +20,8 @@ from pamela.models.encoding import Array
 
 SMALLEST = 1e-6  # floor of a variance
 USERS_AT_ONCE = 256
-REGRESSION_PRIOR = 5.0  # users' worth of evidence that a description changes nothing
+REGRESSION_PRIOR = 50.0  # users' worth of evidence that a description changes nothing
+NO_MEAN = 1e9  # the same, of the intercept: what all people share is the population's to say
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ class Statistics:
             rows = slice(bounds[one], bounds[one + 1])
             gram[one] = features[rows].T @ features[rows]
             moment[one] = features[rows].T @ y[rows]
-        square = np.bincount(user, y * y, users)
-        return cls(gram, moment, square, np.diff(bounds))
+        square: Array = np.bincount(user, y * y, users).astype(np.float64)
+        return cls(gram, moment, square, np.diff(bounds).astype(np.int64))
 
     def take(self, rows: IntArray | slice) -> Statistics:
         """Return these users."""
@@ -173,7 +174,7 @@ def fit_prior(
     total = max(float(statistics.square.sum()) / rows, SMALLEST)
     prior = Prior(np.zeros((described.shape[1], k)), np.diag(np.maximum(start, SMALLEST)), total)
     ridge = np.eye(described.shape[1]) * REGRESSION_PRIOR
-    ridge[0, 0] = SMALLEST
+    ridge[0, 0] = NO_MEAN
     solve = np.linalg.inv(described.T @ described + ridge) @ described.T
     course: list[float] = []
     for _ in range(iterations):

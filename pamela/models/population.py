@@ -24,7 +24,7 @@ import polars as pl
 from scipy.linalg import cho_factor, cho_solve
 
 from pamela import schema as s
-from pamela.data import Fold, Items, Pairs, People
+from pamela.data import Fold, IntArray, Items, Pairs, People
 from pamela.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
 from pamela.models.effects import PictureMeans, picture_means
@@ -41,7 +41,7 @@ from pamela.models.population_choice import (
     weigh,
 )
 from pamela.models.weights import CV, Asked, Weights, candidates, choose_weights
-from pamela.params import TrainParams
+from pamela.params import ALL_INPUTS, TrainParams
 
 MAX_EVIDENCE_ROWS = 1200  # pictures on which the kernels are weighed at last
 MAX_LANDMARKS = 1024  # inducing pictures; twice as many for several datasets
@@ -80,13 +80,21 @@ class Population(RewardModel):
     ----------
     cv_folds : folds over prompts in which the number of components is chosen.
     dataset_weights : as of ``train.dataset_weights``.
+    metadata : whether it may know type, group and style.
     """
 
     name: ClassVar[str] = "population"
-    personal: ClassVar[bool] = False
+    switches: ClassVar[frozenset[str]] = frozenset({"metadata"})
+    personal = False
 
-    def __init__(self, cv_folds: int, dataset_weights: Asked = CV) -> None:
-        self.cv_folds, self.dataset_weights = cv_folds, dataset_weights
+    def __init__(
+        self,
+        cv_folds: int,
+        dataset_weights: Asked = CV,
+        *,
+        metadata: bool = ALL_INPUTS.metadata,
+    ) -> None:
+        self.cv_folds, self.dataset_weights, self.metadata = cv_folds, dataset_weights, metadata
         self.chosen: dict[str, Any] = {}
         self._function: _Function | None = None
         self._intercept = 0.0
@@ -98,7 +106,7 @@ class Population(RewardModel):
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
         """Build from ``train`` params."""
-        return cls(cv_folds=params.cv_folds, dataset_weights=params.dataset_weights)
+        return cls(params.cv_folds, params.dataset_weights, metadata=params.inputs.metadata)
 
     def fit(
         self,
@@ -120,12 +128,15 @@ class Population(RewardModel):
             datasets.code[means.items],
         )
         rng = np.random.default_rng(seed)
-        tried = try_components(data, means.items, fold, datasets, self.cv_folds, rng, progress)
+        tried = try_components(
+            data, means.items, fold, datasets, self.cv_folds, rng, progress, metadata=self.metadata
+        )
         best = max(tried, key=lambda one: one.correlation)
         offered = candidates(self.dataset_weights, datasets, train)
         weights, said = choose_weights(offered, best.score_weights)
         say(progress, 0.6, "weigh kernels")
-        kernels = Kernels.fit(data.items, blocks(data.items, best.sizes), max(best.sizes))
+        offers = blocks(data.items, best.sizes, metadata=self.metadata)
+        kernels = Kernels.fit(data.items, offers, max(best.sizes))
         rows = sample(data.code, MAX_EVIDENCE_ROWS, rng)
         evidence = weigh(kernels, data.take(rows), start=best.evidence, iterations=25)
         say(progress, 0.8, "fit")
@@ -196,7 +207,7 @@ class Population(RewardModel):
         mean, variance = self._function.mean_and_variance(items)
         return mean + self._intercept, variance
 
-    def held_out(self, folds: int, seed: int) -> tuple[Items, Array, Array]:
+    def held_out(self, folds: int, seed: int) -> tuple[Items, Array, IntArray]:
         """Return training pictures' scores from fits that did not see their prompts.
 
         The landmarks and the kernels' weights stay those of the whole fit. Only right after `fit`.
@@ -230,7 +241,7 @@ class Population(RewardModel):
             factor = cho_factor(precision - grams[number], lower=True)
             alpha = cho_solve(factor, right - rights[number])
             score[part == number] = alpha @ crosses[number]
-        return data.items, score + self._intercept, part
+        return data.items, score + self._intercept, part.astype(np.int64)
 
     def predict(
         self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
@@ -265,6 +276,7 @@ class Population(RewardModel):
         keys = (s.DATASET, *s.METADATA)
         config = {
             "cv_folds": self.cv_folds,
+            "metadata": self.metadata,
             "chosen": self.chosen,
             "intercept": self._intercept,
             "row_variance": self._row_variance,
@@ -285,7 +297,7 @@ class Population(RewardModel):
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Rebuild from `state`."""
-        model = cls(config["cv_folds"])
+        model = cls(config["cv_folds"], metadata=config.get("metadata", ALL_INPUTS.metadata))
         model.chosen = config["chosen"]
         model._intercept = config["intercept"]
         model._row_variance = config["row_variance"]

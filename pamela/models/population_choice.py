@@ -92,12 +92,15 @@ def try_components(
     cv_folds: int,
     rng: np.random.Generator,
     progress: Progress | None,
+    *,
+    metadata: bool,
 ) -> list[Tried]:
     """Score every number of components by cross-validation over prompts.
 
     Parameters
     ----------
     items : int64 array (m,), rows of the pictures of `whole` in the fold.
+    metadata : whether kernels may compare type, group and style.
     """
     rows = sample(whole.code, MAX_CHOICE_ROWS, rng)
     data = whole.take(rows)
@@ -111,7 +114,7 @@ def try_components(
     tried: list[Tried] = []
     for number, sizes in enumerate(COMPONENT_CHOICES):
         say(progress, 0.6 * number / len(COMPONENT_CHOICES), f"components {sizes}")
-        kernels = Kernels.fit(data.items, blocks(data.items, sizes), max(sizes))
+        kernels = Kernels.fit(data.items, blocks(data.items, sizes, metadata=metadata), max(sizes))
         inputs = kernels.inputs(data.items)
         matrices = kernels.matrices(inputs, inputs)
         base = _intercepts(inputs)
@@ -139,9 +142,10 @@ def history_of(tried: list[Tried]) -> pl.DataFrame:
     )
 
 
-def blocks(items: Items, sizes: tuple[int, ...]) -> list[Block]:
+def blocks(items: Items, sizes: tuple[int, ...], *, metadata: bool) -> list[Block]:
     """Return the kernels for pictures with these features."""
-    found = [Block("metadata", "equal", key) for key in range(len(METADATA_KEYS))]
+    keys = range(len(METADATA_KEYS) if metadata else 0)
+    found = [Block("metadata", "equal", key) for key in keys]
     for source, features in (("image", items.image), ("prompt", items.prompt)):
         if features.shape[1] and np.any(features):
             found += [Block(source, "angle"), Block(source, "linear", max(sizes))]

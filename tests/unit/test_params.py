@@ -49,6 +49,12 @@ def test_an_unknown_key_is_named(tmp_path, section):
         ("train", "champion", "oracle", "not in train.models"),
         ("ingest", "datasets", ["a", "a"], "named twice"),
         ("ingest", "datasets", ["../up"], "ingest.datasets"),
+        ("train", "inputs", {"user": True, "demographics": True}, "train.inputs.metadata"),
+        ("train", "inputs", {**RAW["train"]["inputs"], "age": True}, "train.inputs.age"),
+        ("train", "inputs", {**RAW["train"]["inputs"], "user": "yes"}, "train.inputs.user"),
+        ("ablation", "models", {}, "ablation.models"),
+        ("ablation", "models", {"paper": 0}, "ablation.models.paper"),
+        ("ablation", "shots", [-1], "ablation.shots"),
     ],
 )
 def test_a_bad_value_names_its_key(tmp_path, section, key, value, says):

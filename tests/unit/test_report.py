@@ -12,6 +12,7 @@ from pamela.io import read_json, read_parquet, write_json, write_parquet
 from pamela.model_card import model_card
 from pamela.plots import write_plots
 from pamela.report import write_report
+from pamela.report_shares import shares_section
 from pamela.report_tables import (
     differences_table,
     further_table,
@@ -200,7 +201,7 @@ def test_the_table_of_the_ideal_says_what_was_lost_where(results):
         model=pl.lit("feature_observer"), value=pl.col("value") - 0.05
     )
     share = evaluation.filter(model="paper", metric="srocc", population="seen").with_columns(
-        metric=pl.lit("share_of_ideal"), value=pl.lit(0.5)
+        metric=pl.lit("share_of_ideal_srocc"), value=pl.lit(0.5)
     )
     write_parquet(
         results.project.reports / "evaluation.parquet", pl.concat([evaluation, feature, share])
@@ -224,7 +225,9 @@ def test_the_table_of_the_ideal_says_what_was_lost_where(results):
         "+0.050", "+0.030 to +0.060",
     )  # fmt: skip
     assert seen["lost by paper"].text == "+0.110"
-    assert seen["paper, share of the ideal"].text == "0.50"
+    table = shares_section(again, "synthetic").table
+    mine = next(row for row in table.rows if row[1].text == "paper")
+    assert (mine[0].text, mine[2].text) == ("SROCC, of the ideal", "0.50")
     assert not any("feature_observer" in row[1].text for row in differences_table(
         again, "synthetic").rows)  # fmt: skip
 

@@ -18,7 +18,7 @@ from pamela.io import read_json, write_json, write_parquet
 from pamela.models.base import RewardModel
 from pamela.models.paper import Paper
 from pamela.models.store import load_model
-from pamela.params import TrainParams
+from pamela.params import ALL_INPUTS, TrainParams
 from pamela.project import Project
 from tests.planted import DATASET, make_world
 from tests.unit.folders import split_rows_of, write_split
@@ -34,6 +34,8 @@ def params(**changes: object) -> TrainParams:
         "champion": "population",
         "seed": 0,
         "device": "cpu",
+        "devices": "auto",
+        "inputs": ALL_INPUTS,
         "cv_folds": 2,
         "cv_trials": 2,
         "max_epochs": 2,

@@ -1,0 +1,50 @@
+"""The ablation, apart from the pipeline: ``dvc repro ablation/dvc.yaml``.
+
+Trains models again with inputs switched off and measures what each input was worth
+(``flows.ablation_page`` shows it). Run in the project root: ``python -m flows.ablation``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from flows.runtime import here, main, stage, step
+from pamela import ablation, ablation_numbers
+from pamela.io import read_parquet
+from pamela.params import Params
+from pamela.project import Project
+
+plan = step("plan")(ablation.plan)
+fit_and_ask = step("fit and ask")(ablation.run)
+
+
+@step("compute metrics")
+def measure(project: Project, params: Params, done: Sequence[ablation.Done]) -> pl.DataFrame:
+    """Compute every number and its paired difference to the full model."""
+    images = read_parquet(project.validated / "images.parquet")
+    predictions = pl.concat([one.predictions for one in done])
+    return ablation_numbers.measure(predictions, images, params)
+
+
+@step("write results")
+def write(
+    project: Project, params: Params, done: Sequence[ablation.Done], table: pl.DataFrame
+) -> None:
+    """Write table, record and headline numbers."""
+    ablation_numbers.write_results(project, params, done, table)
+
+
+@stage("ablation")
+def flow() -> None:
+    """Train every variant and measure."""
+    project, params = here()
+    done = [fit_and_ask(project, params, job) for job in plan(project, params)]
+    table = measure(project, params, done)
+    write(project, params, done, table)
+    print(f"ablation: {ablation.summary(done)}")
+
+
+if __name__ == "__main__":
+    main(flow)

@@ -1,0 +1,34 @@
+"""The ablation's page and MLflow runs: ``python -m flows.ablation_page`` in the project root.
+
+``dvc repro ablation/dvc.yaml`` runs it after ``flows.ablation``.
+"""
+
+from __future__ import annotations
+
+from flows.runtime import here, main, stage, step
+from pamela import report_ablation, tracking
+from pamela.ablation_runs import ablation_specs
+from pamela.params import Params
+from pamela.project import Project
+
+write_page = step("write the page")(report_ablation.write_report)
+
+
+@step("publish to MLflow")
+def publish(project: Project, params: Params) -> int:
+    """Find or create the ablation's runs and return how many are new."""
+    specs = ablation_specs(project, params)
+    return sum(run.created for run in tracking.publish_specs(project, params, specs))
+
+
+@stage("ablation page")
+def flow() -> None:
+    """Show the ablation, for people and for MLflow."""
+    project, params = here()
+    write_page(project, params.report.title)
+    new = publish(project, params)
+    print(f"ablation: {new} new MLflow runs; see reports/{report_ablation.PAGE}")
+
+
+if __name__ == "__main__":
+    main(flow)

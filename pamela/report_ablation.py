@@ -1,0 +1,221 @@
+"""``reports/ablation.html``: what user, demographics and metadata are worth, in one page.
+
+Written by the ablation (``dvc repro ablation/dvc.yaml``); the main report shows the same tables
+where the ablation was run on its data.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pamela import metrics as m
+from pamela import published
+from pamela import schema as s
+from pamela.ablation import FULL, NONE, VARIANT
+from pamela.ablation_numbers import RECORD, TABLE
+from pamela.io import read_json, read_parquet
+from pamela.pages import DASH, Cell, Table, inline, number, write_page
+from pamela.params import InputParams
+from pamela.plots_ablation import draw_differences
+from pamela.predictions import MODEL, POPULATION, SEEN, SHOTS
+from pamela.project import Project
+from pamela.provenance import dataset_hashes, encoder_info
+from pamela.report_tables import NAMES, sign
+
+PAGE = "ablation.html"
+COMMAND = "dvc repro ablation/dvc.yaml"
+GAP = ("difference", "difference_ci_low", "difference_ci_high")
+Row = dict[str, Any]
+
+
+def write_report(project: Project, title: str) -> None:
+    """Write the page from ``reports/ablation.parquet`` and its record."""
+    table = read_parquet(project.reports / TABLE)
+    record = read_json(project.reports / RECORD)
+    context = {
+        "title": title,
+        "command": COMMAND,
+        "datasets": [_dataset(name, rows) for name, rows in by_dataset(table)],
+        "finding": published.ABLATION_FINDING,
+        "made": {
+            "encoder": "{encoder} ({fingerprint:.12})".format(**record["encoder"]),
+            **{f"dataset {name}": digest for name, digest in record["datasets"].items()},
+        },
+        "params": {
+            f"{section}.{key}": value
+            for section, values in record["params"].items()
+            for key, value in values.items()
+        },
+    }
+    write_page(project.reports / PAGE, "ablation.html.j2", context)
+
+
+def by_dataset(table: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+    """Return the table's datasets with their rows, in order."""
+    names = table[s.DATASET].unique(maintain_order=True)
+    return [(name, table.filter(pl.col(s.DATASET) == name)) for name in names]
+
+
+def _dataset(name: str, rows: pl.DataFrame) -> dict[str, Any]:
+    return {
+        "name": name,
+        "simulated": name == "synthetic",
+        "sentences": sentences(rows),
+        "figure": inline(
+            draw_differences(rows.filter(metric=m.SROCC)),
+            "SROCC of every variant minus the full model on the same users, with 95 % intervals.",
+        ),
+        "tables": [srocc_table(rows), further_table(rows)],
+    }
+
+
+def section(project: Project) -> dict[str, Any] | None:
+    """Return what the main report shows, or none where the ablation was not run.
+
+    One that was run on other data or features is named as such and not shown.
+    """
+    if not (project.reports / TABLE).is_file() or not (project.reports / RECORD).is_file():
+        return None
+    if is_stale(project):
+        return {"page": None, "command": COMMAND, "tables": []}
+    table = read_parquet(project.reports / TABLE)
+    tables = [srocc_table(rows, name) for name, rows in by_dataset(table)]
+    return {"page": PAGE, "command": COMMAND, "tables": tables}
+
+
+def is_stale(project: Project) -> bool:
+    """Return whether the ablation that lies there was run on other data or features."""
+    record = read_json(project.reports / RECORD)
+    same = record["encoder"]["fingerprint"] == encoder_info(project)["fingerprint"]
+    return not same or record["datasets"] != dataset_hashes(project)
+
+
+def variant_name(variant: str) -> str:
+    """Return a variant's name for people."""
+    names = {FULL: "all three", NONE: "none of them"}
+    return names.get(variant) or f"without {variant.removeprefix('no_')}"
+
+
+def where_name(population: str, shots: int | None) -> str:
+    """Return ``seen`` or ``unseen, 20 shots``."""
+    return population if shots is None else f"{population}, {shots} shots"
+
+
+def srocc_table(rows: pl.DataFrame, dataset: str = "") -> Table:
+    """Return model x variant x (SROCC and its difference to the full model, by users)."""
+    found = rows.filter(metric=m.SROCC)
+    places = _places(found)
+    table: list[list[Cell]] = []
+    strong: set[int] = set()
+    for (model, variant), by_place in _by_variant(found).items():
+        first = next(iter(by_place.values()))
+        if variant == FULL:
+            strong.add(len(table))
+        cells = [Cell(model if variant == FULL else ""), Cell(variant_name(variant))]
+        cells += [Cell("yes" if first[name] else DASH) for name in InputParams.model_fields]
+        for place in places:
+            cells += [number(by_place[place]), _gap(by_place[place])]
+        cells.append(_published(model, variant))
+        table.append(cells)
+    seeds = ", ".join(
+        f"{row[MODEL]} {row['n_seeds']}"
+        for row in found.select(MODEL, "n_seeds").unique(maintain_order=True).to_dicts()
+    )
+    titles = [title for place in places for title in (where_name(*place), "minus all three")]
+    return Table(
+        title=f"The ablation: SROCC{f' on {dataset}' if dataset else ''}",
+        columns=["model", "variant", *InputParams.model_fields, *titles, "the paper, unseen"],
+        rows=table,
+        caption=(
+            "SROCC, mean over users; 95 % bootstrap interval below. Every variant is trained again "
+            "and chooses its own sizes inside train. Differences are paired over the same users: "
+            "▲ the interval lies above zero, ▼ below, · it holds zero. Values are averaged over "
+            f"seeds ({seeds}); intervals are over users, not seeds. {published.ABLATION_FINDING}"
+        ),
+        strong=strong,
+    )
+
+
+def further_table(rows: pl.DataFrame) -> Table:
+    """Return the differences in the other metrics, and what they vary by between seeds."""
+    metrics = [name for name in rows["metric"].unique(maintain_order=True) if name != m.SROCC]
+    places = _places(rows)
+    table = []
+    cells_of = {metric: _by_variant(rows.filter(metric=metric)) for metric in (m.SROCC, *metrics)}
+    for key, by_place in cells_of[m.SROCC].items():
+        if key[1] == FULL:
+            continue
+        cells = [Cell(key[0]), Cell(variant_name(key[1]))]
+        cells += [_gap(cells_of[metric][key][place]) for metric in metrics for place in places]
+        cells += [_sd(by_place[place]) for place in places]
+        table.append(cells)
+    named = [f"{NAMES[metric]}, {where_name(*place)}" for metric in metrics for place in places]
+    spread = [f"SD of the SROCC difference over seeds, {where_name(*place)}" for place in places]
+    return Table(
+        title="Other measures: each variant minus the full model",
+        columns=["model", "variant", *named, *spread],
+        rows=table,
+        caption="Paired as above; accuracy at the first margin. RMSE: above zero is worse.",
+    )
+
+
+def sentences(rows: pl.DataFrame) -> list[str]:
+    """Say, per model, what leaving out each input changes, where the interval excludes zero."""
+    told = []
+    for model in rows[MODEL].unique(maintain_order=True):
+        found = rows.filter((pl.col("metric") == m.SROCC) & (pl.col(MODEL) == model))
+        clear = [
+            f"{variant_name(row[VARIANT])} {row['difference']:+.3f} "
+            f"[{row['difference_ci_low']:+.3f}, {row['difference_ci_high']:+.3f}] "
+            f"({where_name(row[POPULATION], row[SHOTS])})"
+            for row in found.filter(pl.col(VARIANT) != FULL).to_dicts()
+            if row["difference"] is not None and sign(_as_row(row)) != "·"
+        ]
+        if clear:
+            told.append(f"{model}, SROCC against the full model: {'; '.join(clear)}.")
+        else:
+            told.append(f"{model}: no variant can be told from the full model.")
+    return told
+
+
+def _places(rows: pl.DataFrame) -> list[tuple[str, int | None]]:
+    """Return the (population, shots) of the table, seen first."""
+    found = rows.select(POPULATION, SHOTS).unique(maintain_order=True).rows()
+    return sorted(found, key=lambda place: (place[0] != SEEN, place[1] or 0))
+
+
+def _by_variant(rows: pl.DataFrame) -> dict[tuple[str, str], dict[tuple[str, int | None], Row]]:
+    found: dict[tuple[str, str], dict[tuple[str, int | None], Row]] = {}
+    for row in rows.to_dicts():
+        found.setdefault((row[MODEL], row[VARIANT]), {})[row[POPULATION], row[SHOTS]] = row
+    return found
+
+
+def _as_row(row: Row) -> Row:
+    """Return the difference as rows of the evaluation hold a value."""
+    return dict(zip(("value", "ci_low", "ci_high"), (row[key] for key in GAP), strict=True))
+
+
+def _gap(row: Row) -> Cell:
+    if row[VARIANT] == FULL or row["difference"] is None:
+        return Cell(DASH)
+    cell = number(_as_row(row), "+.3f")
+    return Cell(f"{cell.text} {sign(_as_row(row))}", cell.small)
+
+
+def _sd(row: Row) -> Cell:
+    return Cell(DASH if row["seed_sd"] is None else f"{row['seed_sd']:.3f}")
+
+
+def _published(model: str, variant: str) -> Cell:
+    """Return the paper's SROCC for held-out users, known of its full model alone."""
+    known = model == "paper" and variant == FULL
+    return Cell(f"{published.HELD_OUT_USERS[0].srocc:.3f}" if known else DASH)
+
+
+def page_path(project: Project) -> Path:
+    """Return ``reports/ablation.html``."""
+    return project.reports / PAGE
