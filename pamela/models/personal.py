@@ -114,14 +114,15 @@ def posterior(prior: Prior, described: Array, statistics: Statistics) -> Posteri
 
 def _inverses(matrices: Array) -> Array:
     """Return the inverses of positive definite matrices (n, k, k): half the time of `inv`."""
-    found = np.empty_like(matrices)
+    found, diagonal = np.empty_like(matrices), np.arange(matrices.shape[1])
     for one, matrix in enumerate(matrices):
         factor, failed = lapack.dpotrf(matrix.T, clean=1)
         upper, singular = lapack.dpotri(factor, overwrite_c=1)
         if failed or singular:  # not quite positive definite, by rounding
             found[one] = np.linalg.inv(matrix)
         else:
-            found[one] = upper + np.triu(upper, 1).T
+            np.add(upper, upper.T, out=found[one])
+            found[one, diagonal, diagonal] *= 0.5
     return found
 
 
