@@ -87,7 +87,7 @@ class Prior:
     @cached_property
     def precision(self) -> Array:
         """The inverse of the covariance (k, k)."""
-        inverse: Array = np.linalg.inv(self.covariance)
+        inverse: Array = np.linalg.inv(self.covariance).astype(np.float64)
         return inverse
 
 
