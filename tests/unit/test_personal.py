@@ -17,6 +17,7 @@ from pamela.models.personal import (
     posterior,
     posterior_of_one,
     predict_rows,
+    structured,
 )
 
 NORMAL_90 = 1.6449
@@ -153,11 +154,11 @@ def test_statistics_are_sums_over_each_user_s_rows() -> None:
 # --- expectation maximisation ---------------------------------------------------------------------
 
 
-def learned(rows: Rows, iterations: int, pseudo_users: float = 0.0) -> Prior:
+def learned(rows: Rows, iterations: int, rank: int | None = None) -> Prior:
     start = np.full(rows.features.shape[1], 0.7)
     return fit_prior(
         rows.statistics, rows.described, start,
-        pseudo_users=pseudo_users, iterations=iterations, tolerance=0.0,
+        rank=rank, iterations=iterations, tolerance=0.0,
     )[0]  # fmt: skip
 
 
@@ -227,11 +228,39 @@ def test_where_em_ends_the_likelihood_is_flat() -> None:
     assert max(rough) > 1  # and it was not flat on the way
 
 
-def test_pseudo_users_pull_the_covariance_to_its_diagonal() -> None:
-    rows = problem(4)
-    free, pulled = learned(rows, 1).covariance, learned(rows, 1, pseudo_users=75.0).covariance
-    np.testing.assert_allclose(np.diag(pulled), np.diag(free), rtol=1e-4)
-    assert pulled[0, 1] == pytest.approx(free[0, 1] * 25 / (25 + 75), rel=1e-6)
+@pytest.mark.parametrize("rank", [0, 1, 2, 3])
+def test_a_few_factors_keep_variances_and_the_leading_correlations(rank: int) -> None:
+    rng = np.random.default_rng(rank)
+    factors = rng.normal(size=(12, rank)) * 0.8
+    covariance = factors @ factors.T + 0.5 * np.eye(12)
+    found = structured(covariance, rank)
+    np.testing.assert_allclose(np.diag(found), np.diag(covariance), rtol=1e-9)
+    assert np.linalg.eigvalsh(found).min() > 0
+    scale = np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)))
+    missed = np.abs(found - covariance) / scale
+    assert missed.max() < 0.25  # what is planted has so many factors: little is lost
+    if rank:
+        fewer = np.abs(structured(covariance, rank - 1) - covariance) / scale
+        assert fewer.mean() > 2 * missed.mean()
+
+
+def test_all_factors_are_any_covariance() -> None:
+    covariance = learned(problem(4), 3).covariance
+    for rank in (None, len(covariance), len(covariance) + 5):
+        np.testing.assert_array_equal(structured(covariance, rank), covariance)
+
+
+def test_few_factors_are_found_from_few_people() -> None:
+    """With fewer people than columns a factor prior is nearer to the truth than a free one."""
+    rng = np.random.default_rng(8)
+    loading = rng.normal(size=(30, 2)) * 0.6
+    truth = Prior(np.zeros((1, 30)), loading @ loading.T + 0.1 * np.eye(30), 0.5)
+    rows = plant(truth, np.full(25, 60), rng)
+    away = [
+        np.linalg.norm(learned(rows, 15, rank).covariance - truth.covariance)
+        for rank in (2, None, 0)
+    ]
+    assert away[0] < 0.9 * min(away[1:])
 
 
 def test_the_planted_prior_is_recovered() -> None:
@@ -270,9 +299,7 @@ def test_equal_ratings_leave_a_prior_that_can_be_used() -> None:
     rng = np.random.default_rng(7)
     user = np.repeat(np.arange(6), 4)
     flat = Statistics.collect(user, rng.normal(size=(24, 3)), np.zeros(24), 6)
-    prior, course = fit_prior(
-        flat, np.ones((6, 1)), np.full(3, 0.5), pseudo_users=30.0, iterations=20
-    )
+    prior, course = fit_prior(flat, np.ones((6, 1)), np.full(3, 0.5), rank=2, iterations=20)
     assert prior.noise > 0
     assert np.linalg.eigvalsh(prior.covariance).min() > 0
     found = posterior(prior, np.ones((6, 1)), flat)
