@@ -27,7 +27,7 @@ from pamela.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
 from pamela.models.consensus import Consensus
 from pamela.models.encoding import Array, UserIndex, canonical
-from pamela.models.hierarchical_choice import Choice, Fitting, choose
+from pamela.models.hierarchical_choice import Fitting, choose, judge_seen
 from pamela.models.people_columns import PeopleColumns
 from pamela.models.personal import (
     USERS_AT_ONCE,
@@ -133,6 +133,9 @@ class Hierarchical(RewardModel):
             rank=choice.rank,
             iterations=ITERATIONS,
         )
+        judged = [*choice.judged]
+        if self.inputs.user:
+            judged.append(judge_seen(data, columns, prior, seed))
         self._fitted = self._pack(
             consensus,
             features,
@@ -141,14 +144,14 @@ class Hierarchical(RewardModel):
             prior,
             data,
             columns,
-            choice,
+            Widening.fit(judged),
         )
         self.chosen = {
             "taste": choice.sizes.name,
             "columns": len(features.start),
             "rank": choice.rank,
             "noise_variance": round(prior.noise, 6),
-            "widening": choice.widening.to_json(),
+            "widening": self._fitted.widening.to_json(),
             "cv": choice.scores,
             "population": self._population.chosen,
         }
@@ -164,7 +167,7 @@ class Hierarchical(RewardModel):
         prior: Prior,
         data: Fitting,
         columns: Array,
-        choice: Choice,
+        widening: Widening,
     ) -> _Fitted:
         """Condition every training user on all of their rows, some users at a time."""
         axes = np.linalg.eigh(prior.covariance)[1]
@@ -184,7 +187,7 @@ class Hierarchical(RewardModel):
             np.concatenate(weights),
             np.concatenate(variances),
             axes,
-            choice.widening,
+            widening,
         )
 
     @property

@@ -22,13 +22,13 @@ from pamela.models.encoding import Array, prompt_groups
 from pamela.models.people_columns import PeopleColumns
 from pamela.models.personal import (
     Posterior,
+    Prior,
     Statistics,
     fit_prior,
     posterior,
     predict_rows,
 )
 from pamela.models.taste_features import Sizes, TasteFeatures
-from pamela.models.widening import Widening
 from pamela.params import InputParams
 
 # Smaller ones first. What bends is worth more on few pictures, what is linear on many.
@@ -47,6 +47,8 @@ FIRST_RANK = 3
 CV_ITERATIONS = 12
 CV_USERS = 400  # users of the cross-validation at most
 CV_SHOTS = 20
+JUDGING_FOLDS = 8  # of prompts, to judge the intervals of training users
+Judged = tuple[float, Array]
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,14 @@ class Choice:
 
     Attributes
     ----------
-    widening : factors on the predictive standard deviation.
+    judged : strangers with 20 ratings and with none: the share of the prior's variance left, and z
+        values (error over predictive standard deviation).
     scores : ``{configuration: cross-validated correlation}``.
     """
 
     sizes: Sizes
     rank: int
-    widening: Widening
+    judged: list[Judged]
     scores: dict[str, float]
 
 
@@ -160,11 +163,11 @@ class _Outcome:
     Attributes
     ----------
     correlations : array (folds, 2), for seen and for adapted users.
-    judged : per group of users the share of the prior's variance left, and z values.
+    judged : of strangers, as in `Choice`.
     """
 
     correlations: Array
-    judged: list[tuple[float, Array]]
+    judged: list[Judged]
 
     @property
     def score(self) -> float:
@@ -203,7 +206,7 @@ def choose(
         f"{one.name}, rank {factors}": round(found.score, 6)
         for (one, factors), found in tried.items()
     }
-    return Choice(sizes, rank, Widening.fit(tried[sizes, rank].judged), scores)
+    return Choice(sizes, rank, tried[sizes, rank].judged, scores)
 
 
 def _smallest_good(tried: list[tuple[Sizes, _Outcome]]) -> Sizes:
@@ -232,7 +235,7 @@ def _validate(
 ) -> _Outcome:
     features, columns = data.features(sizes)
     correlations = []
-    judged: list[list[tuple[float, Array]]] = [[], [], []]
+    judged: list[list[Judged]] = [[], [], []]
     for number in range(division.folds):
         inside = division.row_part != number
         apart = division.user_part == number
@@ -269,12 +272,30 @@ def _validate(
             correlations.append([row[0], row[min(1, len(row) - 1)]])
     if not correlations:
         return _Outcome(np.zeros((1, 2)), [])
-    groups = [
-        (float(np.mean([left for left, _ in one])), np.concatenate([z for _, z in one]))
-        for one in judged
-        if one
-    ]
-    return _Outcome(np.array(correlations), groups)
+    return _Outcome(np.array(correlations), [_together(one) for one in judged[1:] if one])
+
+
+def _together(judged: list[Judged]) -> Judged:
+    left = float(np.mean([one for one, _ in judged]))
+    return left, np.concatenate([z for _, z in judged])
+
+
+def judge_seen(data: Fitting, columns: Array, prior: Prior, seed: int) -> Judged:
+    """Return what is left and z values of training users on prompts that their posterior lacks.
+
+    The prior is that of the whole fit: in the cross-validation above it is learned from fewer
+    people and prompts, and errs more than it will.
+    """
+    whole, division = _divide(data, JUDGING_FOLDS, seed)
+    users, judged = np.arange(len(whole.users)), []
+    for number in range(JUDGING_FOLDS):
+        inside = division.row_part != number
+        known = whole.collect(columns, users, inside)
+        found = posterior(prior, whole.described, known)
+        test, mean, doubt = _held_out(whole, columns, ~inside, users, found)
+        z = (whole.rating[test] - on_scale(mean)) / np.sqrt(doubt + prior.noise)
+        judged.append((found.left(prior), z))
+    return _together(judged)
 
 
 def _held_out(

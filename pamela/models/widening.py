@@ -58,7 +58,7 @@ class Widening:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able form."""
-        return asdict(self)
+        return {key: list(value) for key, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
