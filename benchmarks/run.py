@@ -1,7 +1,8 @@
 """Measure and write ``reports/bench.json``: ``python -m benchmarks.run`` (`make bench`).
 
-The whole run on the embedded dataset, large tables (`benchmarks.scale`), planted pairs of datasets
-(`benchmarks.joint`; the real pair is ``python -m benchmarks.joint --real``).
+The whole run on the embedded dataset, suggested ratings (`benchmarks.suggest`), large tables
+(`benchmarks.scale`), planted pairs of datasets (`benchmarks.joint`; the real pair is
+``python -m benchmarks.joint --real``).
 
 A list of ``name, value, unit, baseline, ratio``. Every speed claim is the ratio of two things
 measured in this run on this machine.
@@ -119,6 +120,13 @@ def bench_joint(project: Project) -> list[Entry]:
     return bench_planted(load_params(project.root / "params.yaml"))
 
 
+def bench_suggestions(project: Project) -> list[Entry]:
+    """Ask how many suggested ratings of new people teach what 20 random ones do."""
+    from benchmarks.suggest import bench_suggest
+
+    return bench_suggest(project)
+
+
 def main() -> None:
     """Run every benchmark in a copy of the project and write the list."""
     parser = argparse.ArgumentParser(description="write reports/bench.json")
@@ -129,7 +137,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as aside:
         copy = clone(here, arguments.keep or Path(aside))
         rows: list[Entry] = []
-        for bench in (bench_server, bench_stages, bench_nothing_to_do, bench_tables, bench_joint):
+        for bench in (
+            bench_server,
+            bench_stages,
+            bench_nothing_to_do,
+            bench_suggestions,
+            bench_tables,
+            bench_joint,
+        ):
             rows += bench(copy)
             write_json(here.reports / "bench.json", rows)
     print(json.dumps(rows, indent=1))
