@@ -20,9 +20,10 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 import pamela
+from pamela.api import Score
+from pamela.mlflow_model import GREY_PNG
 from pamela.picture_lookup import Known
 from pamela.registry import resolve
-from pamela.serving import GREY_PNG
 from tests.conftest import command_env
 
 PROMPT = "a red barn at dusk"
@@ -56,7 +57,7 @@ def test_signature_and_example_are_there_and_the_example_is_answered(served):
     example = served.input_example
     answer = served.predict(example)
     outputs = [column.name for column in served.metadata.signature.outputs]
-    assert list(answer.columns) == outputs
+    assert list(answer.columns) == outputs == list(Score.__dataclass_fields__)
     assert answer["source"][0] == "population"
     assert base64.b64decode(GREY_PNG).startswith(b"\x89PNG")
 

@@ -182,3 +182,23 @@ def test_an_older_bundle_without_its_rated_pairs_is_named(reward, tmp_path):
     bare = Reward(replace(reward.bundle, folder=tmp_path))
     with pytest.raises(PamelaError, match=r"no rated\.parquet.*synthetic/p000"):
         bare.suggest(user="p000")
+
+
+def test_the_benchmark_counts_the_ratings_it_takes():
+    """Planted curves of 40 people: the bar of 20 random ratings is reached at the fifth."""
+    from benchmarks.suggest import METRICS, MOST, entries
+
+    rng = np.random.default_rng(0)
+    person = rng.normal(size=(40, 1)) * 0.1
+    rise = np.minimum(np.arange(MOST + 1), 8)[:, None, None] * 0.02
+    curve = 0.3 + rise + person + np.zeros((1, 1, 2))
+    random = curve[5] - 0.001
+    rows = entries(curve, random)
+    assert len(rows) == 2 * len(METRICS)
+    reached = [row for row in rows if row["unit"] == "ratings"]
+    for row in reached:
+        assert (row["value"], row["ci_low"], row["ci_high"]) == (5.0, 5.0, 5.0)
+    gaps = [row["value"] for row in rows if row["unit"] == ""]
+    assert gaps == pytest.approx([0.061, 0.061])
+    never = entries(curve - 1.0, random)
+    assert never[0]["value"] == MOST + 1
