@@ -1,7 +1,8 @@
 """Measure and write ``reports/bench.json``: ``python -m benchmarks.run`` (`make bench`).
 
 The whole run on the embedded dataset, large tables (`benchmarks.scale`), planted pairs of datasets
-(`benchmarks.joint`; the real pair is ``python -m benchmarks.joint --real``).
+(`benchmarks.joint`; the real pair is ``python -m benchmarks.joint --real``); on the models of that
+run `benchmarks.training`, `scoring`, `encoding` and `newcomers`, and `benchmarks.growth`.
 
 A list of ``name, value, unit, baseline, ratio``. Every speed claim is the ratio of two things
 measured in this run on this machine.
@@ -119,6 +120,30 @@ def bench_joint(project: Project) -> list[Entry]:
     return bench_planted(load_params(project.root / "params.yaml"))
 
 
+def bench_models(project: Project) -> list[Entry]:
+    """Measure training, scoring, adapting, encoding and strangers on the models of this run."""
+    from benchmarks.encoding import bench_encoding
+    from benchmarks.newcomers import bench_newcomers
+    from benchmarks.scoring import bench_scoring
+    from benchmarks.training import bench_training
+
+    parts = (bench_training, bench_scoring, bench_encoding, bench_newcomers)
+    return [row for bench in parts for row in bench(project)]
+
+
+def bench_sizes(project: Project) -> list[Entry]:
+    """Fit `hierarchical` on up to 7 million ratings."""
+    from benchmarks.growth import bench_growth
+
+    return bench_growth()
+
+
+BENCHES: tuple[Callable[[Project], list[Entry]], ...] = (
+    bench_server, bench_stages, bench_nothing_to_do, bench_tables, bench_joint, bench_models,
+    bench_sizes,
+)  # fmt: skip
+
+
 def main() -> None:
     """Run every benchmark in a copy of the project and write the list."""
     parser = argparse.ArgumentParser(description="write reports/bench.json")
@@ -129,7 +154,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as aside:
         copy = clone(here, arguments.keep or Path(aside))
         rows: list[Entry] = []
-        for bench in (bench_server, bench_stages, bench_nothing_to_do, bench_tables, bench_joint):
+        for bench in BENCHES:
             rows += bench(copy)
             write_json(here.reports / "bench.json", rows)
     print(json.dumps(rows, indent=1))

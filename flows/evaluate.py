@@ -5,8 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from flows.runtime import here, main, stage, step
-from pamela import evaluate, predictions
+from pamela import evaluate, gaps, predictions, slices, variants
 from pamela.data import count_folds
+from pamela.headline import headline
 from pamela.io import read_parquet, write_json, write_parquet
 from pamela.observers import rows
 from pamela.params import Params
@@ -31,19 +32,41 @@ def noise_ceiling(project: Project, predicted: pl.DataFrame) -> pl.DataFrame:
     return predictions.with_noise_ceiling(project, predicted)
 
 
+@step("swap users")
+def swap_users(project: Project, params: Params, number: int) -> pl.DataFrame:
+    """Ask every personal model of a fold as a stranger and as other users."""
+    return variants.predict_variants(project, params, number)
+
+
 @step("ideal observers")
-def ideal_observers(project: Project, params: Params) -> pl.DataFrame:
-    """Ask the observers that know the world's pictures and priors."""
+def ideal_observers(project: Project, params: Params) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Ask the observers that know the world's pictures and priors, also as other users."""
     return rows.predict_observers(project, params)
 
 
 @step("compute metrics")
 def compute_metrics(
-    project: Project, params: Params, predicted: pl.DataFrame
+    project: Project, params: Params, predicted: pl.DataFrame, others: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Compute every number and every paired difference with its interval."""
     images = read_parquet(project.validated / "images.parquet")
-    return evaluate.evaluate_predictions(predicted, images, params.evaluate)
+    champion = params.train.champion
+    return evaluate.evaluate_predictions(
+        predicted, images, params.evaluate, variants=others, champion=champion
+    )
+
+
+@step("accuracy by kind of picture and group of people")
+def compute_slices(project: Project, params: Params, predicted: pl.DataFrame) -> None:
+    """Write the tables of slices, of groups and of the gaps between groups."""
+    images = read_parquet(project.validated / "images.parquet")
+    users = read_parquet(project.validated / "users.parquet")
+    of_pictures = slices.picture_slices(predicted, images, params.evaluate)
+    models = (params.train.champion, evaluate.BASELINE)
+    groups, between = gaps.demographic_gaps(predicted, users, models, params.evaluate)
+    write_parquet(project.reports / "slices.parquet", of_pictures)
+    write_parquet(project.reports / "groups.parquet", groups)
+    write_parquet(project.reports / "gaps.parquet", between)
 
 
 @step("write reports")
@@ -58,7 +81,7 @@ def write_reports(
     write_parquet(project.reports / "predictions.parquet", predicted)
     write_parquet(project.reports / "evaluation.parquet", numbers)
     write_parquet(project.reports / "differences.parquet", differences)
-    figures = evaluate.headline(numbers, differences, params)
+    figures = headline(numbers, differences, params)
     write_json(project.metrics / "evaluation.json", figures)
 
 
@@ -68,12 +91,16 @@ def flow() -> None:
     project, params = here()
     folds = range(count_folds(project))
     frames = [predict_fold(project, params, number) for number in folds]
+    others = [swap_users(project, params, number) for number in folds]
     if predictions.wants_control(params):
         frames.append(shuffled_control(project, params))
     if rows.knows_the_world(project, params):
-        frames.append(ideal_observers(project, params))
+        asked, as_others = ideal_observers(project, params)
+        frames.append(asked)
+        others.append(as_others)
     predicted = noise_ceiling(project, pl.concat(frames))
-    numbers, differences = compute_metrics(project, params, predicted)
+    numbers, differences = compute_metrics(project, params, predicted, pl.concat(others))
+    compute_slices(project, params, predicted)
     write_reports(project, params, predicted, numbers, differences)
 
 

@@ -6,6 +6,7 @@
     reward.score(user="synthetic/p017", prompt="a red barn", images=["barn.png"])
     me = reward.adapt(ratings=[("a.png", 5), ("b.png", "its prompt", 2)], dataset="synthetic")
     reward.score(user=me, prompt="a red barn", images=["barn.png"])
+    reward.suggest(user=me, n=10)                            # what to rate next
 """
 
 from __future__ import annotations
@@ -13,19 +14,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
-import polars as pl
 
 from pamela import schema as s
+from pamela.adapt import PEOPLE, Adapter, SavedPeople
 from pamela.bundle import Bundle, load_bundle
-from pamela.data import Items, Pairs, People
 from pamela.errors import PamelaError
-from pamela.lookup import ImageLike, PictureLookup, UserLookup
-from pamela.models.base import Prediction
+from pamela.explain import Explainer, Person
+from pamela.explain_parts import Context
+from pamela.explanation import Explanation
+from pamela.picture_lookup import ImageLike, Known, PictureLookup
+from pamela.project import Project
+from pamela.viewers import Source, User, Viewer, Viewers
 
-Source = Literal["seen", "adapted", "demographics", "population"]
+__all__ = ["Reward", "Score", "Source", "Suggestion", "User", "load"]
 
 
 @dataclass(frozen=True)
@@ -55,20 +58,25 @@ class Score:
 
 
 @dataclass(frozen=True)
-class User:
-    """A person the model was not trained on: what `Reward.adapt` returns.
+class Suggestion:
+    """A picture whose rating would teach much; `Reward.adapt` takes ``(suggestion.image, rating)``.
 
     Attributes
     ----------
-    dataset : whose scale and raters this person is compared with.
-    demographics : categorical answers; unknown ones are absent.
-    context, ratings : the pictures this person rated and their ratings on the 1..5 scale.
+    image : the picture: its id in the catalog, or the candidate as it was given.
+    image_id : its id, if it is in the catalog.
+    file : where it lies, if that is known.
+    prompt : what it was asked to show.
+    before, left : standard deviation of the difference in liking of two random pictures, on the
+        dataset's scale, before any suggestion is rated, and once this one and those above are.
     """
 
-    dataset: str
-    demographics: Mapping[str, str]
-    context: Items
-    ratings: tuple[float, ...]
+    image: ImageLike
+    image_id: str | None
+    file: Path | None
+    prompt: str | None
+    before: float
+    left: float
 
 
 def load(uri: str | Path = "models:/pamela@champion") -> Reward:
@@ -84,28 +92,57 @@ def load(uri: str | Path = "models:/pamela@champion") -> Reward:
         If there is no such model; the message says what exists.
     """
     if str(uri).startswith("models:/"):
-        from pamela.project import Project
         from pamela.registry import resolve
 
-        return Reward(load_bundle(resolve(str(uri), Project.here())))
+        project = Project.here()
+        return Reward(load_bundle(resolve(str(uri), project)), project=project)
     folder = Path(uri)
     if not folder.is_dir():
         raise PamelaError(f"{folder}: no such folder; give a bundle folder or models:/NAME@ALIAS")
-    return Reward(load_bundle(folder))
+    return Reward(load_bundle(folder), project=project_here())
+
+
+def project_here() -> Project | None:
+    """Return the project around the working directory, if there is one."""
+    try:
+        return Project.here()
+    except PamelaError:
+        return None
 
 
 class Reward:
-    """A loaded reward model; cheap to keep, `score` may be called any number of times."""
+    """A loaded reward model; cheap to keep, `score` may be called any number of times.
+
+    Parameters
+    ----------
+    device : auto, cpu or gpu, for encoding.
+    batch_size, workers : pictures encoded at once, and threads that decode them.
+    project : where saved people are found; None for nowhere.
+    """
 
     def __init__(
-        self, bundle: Bundle, *, device: str = "auto", batch_size: int = 64, workers: int = 2
+        self,
+        bundle: Bundle,
+        *,
+        device: str = "auto",
+        batch_size: int = 64,
+        workers: int = 2,
+        project: Project | None = None,
     ) -> None:
         self.bundle = bundle
-        self._users = UserLookup(bundle)
-        self._pictures = PictureLookup(
-            bundle, device=device, batch_size=batch_size, workers=workers
+        self.viewers = Viewers(bundle)
+        self.pictures = PictureLookup(
+            bundle,
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            cache=project.people_cache if project else None,
         )
-        self._ranks: dict[str, np.ndarray[Any, Any]] = {}
+        self.adapter = Adapter(bundle, self.viewers.users, self.pictures)
+        self.people = SavedPeople(project.people, project.root) if project else None
+        self._recalled: dict[str, tuple[tuple[int, int], User]] = {}
+        self._root = project.root if project else None
+        self.explainer = Explainer(bundle, self.pictures.encoder)
 
     @property
     def version(self) -> str:
@@ -114,8 +151,9 @@ class Reward:
 
     @property
     def users(self) -> list[str]:
-        """Every user known, as ``dataset/user``."""
-        return list(self._users.row)
+        """Every user known, as ``dataset/user``, and every saved person, as ``people/NAME``."""
+        saved = [f"{PEOPLE}/{name}" for name in self.people.names] if self.people else []
+        return [*self.viewers.users.row, *saved]
 
     def score(
         self,
@@ -129,8 +167,9 @@ class Reward:
 
         Parameters
         ----------
-        user : ``dataset/user`` (bare where unique), a `User`, or None for the population.
-        images : paths, PIL images or uint8 arrays (h, w, 3).
+        user : ``dataset/user`` (bare where unique), a saved person's name, a `User`, or None for
+            the population.
+        images : paths, contents (bytes) of files, PIL images or uint8 arrays (h, w, 3).
         prompt : one for all, or one per image. A known picture brings its own if none is given.
         dataset : whose scale to answer on, for ``user=None`` with several datasets.
 
@@ -139,16 +178,12 @@ class Reward:
         PamelaError
             For an unknown user or an image that is missing or does not decode; it names which.
         """
-        if isinstance(images, str | Path):
+        if isinstance(images, str | Path | bytes):
             raise PamelaError("images: give a list of images, not a single path")
-        viewer = self._viewer(user, dataset)
-        prediction = self._predict(viewer, self._pictures.items(list(images), prompt))
-        low, high = self.bundle.scales[viewer.dataset]
-        unit = (high - low) / (s.SCALE_HIGH - s.SCALE_LOW)
-        ranks = self._training_means(viewer)
-        below = np.searchsorted(ranks, prediction.mean, "left")
-        not_above = np.searchsorted(ranks, prediction.mean, "right")
-        percentile = 100.0 * (below + not_above) / (2.0 * max(len(ranks), 1))
+        viewer = self.viewer(user, dataset)
+        prediction = self.viewers.predict(viewer, self.pictures.items(list(images), prompt))
+        low, unit = self._scale(viewer.dataset)
+        percentile = self.viewers.percentile(viewer, prediction.mean)
         return [
             Score(
                 rating=low + (float(mean) - s.SCALE_LOW) * unit,
@@ -178,96 +213,120 @@ class Reward:
         Raises
         ------
         PamelaError
-            If the model cannot learn from ratings (`RewardModel.adapts`), or a rating is off the
-            scale, or a demographic is unknown.
+            If the model cannot learn from ratings (`RewardModel.adapts`), a rating is off the
+            scale, a picture is missing, or a demographic is unknown.
         """
-        if ratings and not self.bundle.model.adapts:
-            raise PamelaError(
-                f"the model {self.bundle.model.name!r} cannot learn from a new user's ratings: "
-                "give demographics alone, or use a champion that adapts"
+        user = self.adapter.user(
+            self.adapter.dataset(dataset),
+            demographics or {},
+            [r[0] for r in ratings],
+            [r[1] if len(r) == 3 else None for r in ratings],
+            [float(r[-1]) for r in ratings],
+        )
+        self.viewers.adapted(user)  # what the ratings teach is worked out here, once
+        return user
+
+    def suggest(
+        self,
+        *,
+        user: str | User | None,
+        n: int = 10,
+        candidates: Sequence[ImageLike] | None = None,
+        dataset: str | None = None,
+    ) -> list[Suggestion]:
+        """Name the pictures whose ratings would teach most about the order in which `user` likes.
+
+        Parameters
+        ----------
+        user : as for `score`; a `User` without ratings or None is somebody quite new.
+        n : how many; fewer if there are not so many candidates.
+        candidates : what to choose from, and whose order is to be learned. By default the training
+            pictures of the user's dataset that they have not rated.
+        dataset : whose pictures, for ``user=None`` with several datasets.
+
+        Raises
+        ------
+        PamelaError
+            If the model's taste is not linear, so that it cannot tell.
+        """
+        from pamela.suggest import suggest_rows
+
+        viewer = self.viewer(user, dataset)
+        given = None if candidates is None else self.pictures.items(list(candidates), None)
+        items, design = suggest_rows(self.viewers, viewer, n, given)
+        _, unit = self._scale(viewer.dataset)
+        frame = items.frame
+        files = frame[s.FILE] if s.FILE in frame.columns else [None] * frame.height
+        chosen = zip(design.picks.tolist(), design.left.tolist(), strict=True)
+        names, keys, prompts = frame[s.DATASET], frame[s.IMAGE], frame[s.PROMPT]
+        return [
+            Suggestion(
+                image=candidates[row] if candidates else Known(names[row], keys[row]),
+                image_id=keys[row],
+                file=self._root / files[row] if files[row] and self._root else None,
+                prompt=prompts[row],
+                before=design.before * unit,
+                left=left * unit,
             )
-        dataset = self._dataset(dataset)
-        low, high = self.bundle.scales[dataset]
-        values = [float(r[-1]) for r in ratings]
-        off = next((v for v in values if not low <= v <= high), None)
-        if off is not None:
-            raise PamelaError(f"rating {off:g} is off the scale {low:g}..{high:g} of {dataset}")
-        self._users.stranger(dataset, demographics or {})  # checks the names now
-        context = self._pictures.items(
-            [r[0] for r in ratings], [r[1] if len(r) == 3 else None for r in ratings]
+            for row, left in chosen
+        ]
+
+    def explain(self, *, user: str | User) -> Explanation:
+        """Say which attributes, metadata, words and prompts raise and lower `user`'s scores.
+
+        Against the population, on the training pictures of the user's dataset;
+        ``docs/explanations.md`` says what the tables mean, ``.plot(path)`` draws them.
+
+        Raises
+        ------
+        PamelaError
+            For an unknown user, a model that scores everybody alike, or a user of whom it knows
+            nothing.
+        """
+        viewer = self.viewer(user)
+        return self.explainer.explain(
+            Person(
+                user if isinstance(user, str) else "this user",
+                viewer.source,
+                viewer.person,
+                Context(viewer.context, np.array(viewer.ratings)) if viewer.ratings else None,
+            )
         )
-        unit = (s.SCALE_HIGH - s.SCALE_LOW) / (high - low)
-        internal = tuple(s.SCALE_LOW + (v - low) * unit for v in values)
-        return User(dataset, dict(demographics or {}), context, internal)
 
-    def _dataset(self, dataset: str | None) -> str:
-        names = list(self.bundle.scales)
-        if dataset is None and len(names) == 1:
-            return names[0]
-        if dataset not in names:
-            raise PamelaError(f"dataset {dataset!r}: give one of {', '.join(names)}")
-        return dataset
+    def person(self, name: str) -> User:
+        """Return the saved person called `name` (``pamela adapt``) as a `User` of this model."""
+        if self.people is None or not self.people.has(name):
+            there = ", ".join(self.people.names) if self.people else ""
+            raise PamelaError(f"no saved person {name!r}; there are: {there or '(none)'}")
+        state = self.people.state(name)
+        if self._recalled.get(name, (None,))[0] != state:
+            self._recalled[name] = (state, self.people.recall(name, self.adapter))
+        return self._recalled[name][1]
 
-    def _viewer(self, user: str | User | None, dataset: str | None) -> _Viewer:
-        nothing = self.bundle.items.take(np.zeros(0, np.int64))
-        if isinstance(user, str):
-            person = self._users.find(user)
-            described = any(person.frame[c][0] is not None for c in person.demographics)
-            source: Source = self._stranger_source(described)
-            if self.bundle.model.knows(person)[0]:
-                source = "seen"
-            return _Viewer(person, nothing, (), source, person.keys[0])
+    def viewer(self, user: str | User | None, dataset: str | None = None) -> Viewer:
+        """Return who looks; what is known of them is worked out once."""
+        if user is None:
+            return self.viewers.nobody(self.adapter.dataset(dataset))
         if isinstance(user, User):
-            person = self._users.stranger(user.dataset, user.demographics)
-            source = "adapted" if user.ratings else self._stranger_source(bool(user.demographics))
-            return _Viewer(person, user.context, user.ratings, source, None)
-        name = self._dataset(dataset)
-        return _Viewer(self._users.stranger(name, {}), nothing, (), "population", f"{name}/")
+            return self.viewers.adapted(user)
+        if self._is_saved(user):
+            return self.viewers.adapted(self.person(user.removeprefix(f"{PEOPLE}/")))
+        others = self.people.names if self.people else []
+        return self.viewers.seen(self.viewers.users.find(user, others))
 
-    def _stranger_source(self, described: bool) -> Source:
-        """Demographics count as a source only for a model that reads them."""
-        read = described and self.bundle.model.uses_demographics
-        return "demographics" if read else "population"
+    def _is_saved(self, user: str) -> bool:
+        known = self.viewers.users.matches(user)
+        name = user.removeprefix(f"{PEOPLE}/")
+        if self.people is None or user in known or not self.people.has(name):
+            return False
+        if known and name == user:
+            raise PamelaError(
+                f"user {user!r} is a saved person and a user: say {PEOPLE}/{user} or "
+                f"{' or '.join(known)}"
+            )
+        return True
 
-    def _predict(self, viewer: _Viewer, items: Items) -> Prediction:
-        n, k = len(items), len(viewer.ratings)
-        pairs = Pairs(np.zeros(n, np.int64), np.arange(n), np.zeros(n, np.float32))
-        if not k:
-            return self.bundle.model.predict(items, viewer.person, pairs)
-        shown = Pairs(
-            np.zeros(k, np.int64), np.arange(n, n + k), np.array(viewer.ratings, np.float32)
-        )
-        everything = Items(
-            pl.concat([items.frame, viewer.context.frame]),
-            np.concatenate([items.image, viewer.context.image]),
-            np.concatenate([items.prompt, viewer.context.prompt]),
-        )
-        return self.bundle.model.predict(everything, viewer.person, pairs, shown)
-
-    def _training_means(self, viewer: _Viewer) -> np.ndarray[Any, Any]:
-        """Return the viewer's predictions for the dataset's training pictures, sorted."""
-        if viewer.key is not None and viewer.key in self._ranks:
-            return self._ranks[viewer.key]
-        catalog = self.bundle.items
-        own = (catalog.frame[s.DATASET] == viewer.dataset).to_numpy()
-        trained = catalog.take(np.flatnonzero(own & self.bundle.in_train_items))
-        means = np.sort(self._predict(viewer, trained).mean)
-        if viewer.key is not None:
-            self._ranks[viewer.key] = means
-        return means
-
-
-@dataclass(frozen=True)
-class _Viewer:
-    """Who looks: one row of people, what they rated, and a key where answers may be kept."""
-
-    person: People
-    context: Items
-    ratings: tuple[float, ...]
-    source: Source
-    key: str | None
-
-    @property
-    def dataset(self) -> str:
-        name: str = self.person.frame[s.DATASET][0]
-        return name
+    def _scale(self, dataset: str) -> tuple[float, float]:
+        """Return the lowest rating of `dataset`, and what one internal unit is there."""
+        low, high = self.bundle.scales[dataset]
+        return low, (high - low) / (s.SCALE_HIGH - s.SCALE_LOW)

@@ -87,6 +87,14 @@ def mean_estimates(values: Floats, draws: Draws, influence: Floats | None = None
     -------
     C estimates; `n` is the number of users who have a value.
     """
+    point, resampled, n = resampled_means(values, draws, influence)
+    return function_estimates(point, resampled, n, prompts=influence is not None)
+
+
+def resampled_means(
+    values: Floats, draws: Draws, influence: Floats | None = None
+) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+    """Return the averages of `mean_estimates` (C,), their resamples (B, C) and users (C,)."""
     valid = ~np.isnan(values)
     filled = np.where(valid, values, 0.0)
     total = draws.users @ filled
@@ -99,7 +107,32 @@ def mean_estimates(values: Floats, draws: Draws, influence: Floats | None = None
     resampled = np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
     n = valid.sum(axis=0)
     point = np.divide(filled.sum(axis=0), n, out=np.full(len(n), np.nan), where=n > 0)
-    return _estimates(point, resampled, n, spread=(n > 1) | (influence is not None))
+    return point, resampled, n
+
+
+def quotient_estimates(
+    top: tuple[Floats, Floats], bottom: tuple[Floats, Floats], n: int
+) -> list[Estimate]:
+    """Return quotients of two quantities that share their draws, e.g. shares of a gain.
+
+    Parameters
+    ----------
+    top, bottom : values (C,) and their resamples (B, C).
+    n : users behind them.
+
+    Returns
+    -------
+    C estimates. A share of nothing is no number: null where the bottom is not above 0, and without
+    an interval where it is not in more than 2.5 % of the draws.
+    """
+    point = np.divide(
+        top[0], bottom[0], out=np.full_like(top[0], np.nan), where=np.asarray(bottom[0]) > 0
+    )
+    defined = bottom[1] > 0
+    resampled = np.divide(top[1], bottom[1], out=np.full_like(top[1], np.nan), where=defined)
+    sure = (~defined).mean(axis=0) <= (1.0 - LEVEL) / 2.0
+    found = _estimates(point, resampled, np.full(len(point), n), spread=sure & (n > 1))
+    return [e if e.value is not None else Estimate(None, None, None, e.n) for e in found]
 
 
 def ratio_estimates(top: Floats, bottom: Floats, draws: Draws) -> list[Estimate]:
@@ -119,11 +152,16 @@ def ratio_estimates(top: Floats, bottom: Floats, draws: Draws) -> list[Estimate]
 
 
 def function_estimates(
-    point: Floats, resampled: Floats, n: int | npt.NDArray[np.int64]
+    point: Floats, resampled: Floats, n: int | npt.NDArray[np.int64], *, prompts: bool = False
 ) -> list[Estimate]:
-    """Return estimates from values (C,) and their resamples (B, C) computed elsewhere."""
+    """Return estimates from values (C,) and their resamples (B, C) computed elsewhere.
+
+    Parameters
+    ----------
+    prompts : whether prompts were resampled as well, so that one user has an interval too.
+    """
     count = np.broadcast_to(np.asarray(n), point.shape)
-    return _estimates(point, resampled, count, spread=count > 1)
+    return _estimates(point, resampled, count, spread=(count > 1) | prompts)
 
 
 def _estimates(

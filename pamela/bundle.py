@@ -8,6 +8,8 @@ can compare on it) and is what the registry stores::
     catalog.parquet      every known picture: content hash, prompt, metadata, whether trained on
     catalog.safetensors  their features: image (n, d) and prompt (n, p), float32
     users.parquet        every known user: demographics, whether trained on
+    rated.parquet        who rated what, as rows of users and catalog, and whether that was learned
+                         from; no ratings
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import polars as pl
 from safetensors.numpy import load_file, save_file
 
 from pamela import schema as s
-from pamela.data import Items, People, load_fold, load_scales
+from pamela.data import Fold, IntArray, Items, People, load_fold, load_scales
 from pamela.errors import PamelaError
 from pamela.io import atomic_folder, read_json, read_parquet, write_json, write_parquet
 from pamela.models.base import RewardModel
@@ -32,6 +34,7 @@ from pamela.project import Project
 FORMAT = 1
 IN_TRAIN = "in_train"
 BUNDLE_FOLD = 0
+RATED = "rated.parquet"
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Bundle:
     scales : ``{dataset: (low, high)}``.
     encoder : ``{"encoder": name, "fingerprint": ..., "image_dim": d, "prompt_dim": p}``.
     version : short hash of the model.
+    folder : where it was loaded from, if from a folder.
     """
 
     model: RewardModel
@@ -55,6 +59,31 @@ class Bundle:
     scales: dict[str, tuple[float, float]]
     encoder: dict[str, Any]
     version: str
+    folder: Path | None = None
+
+    def rated_by(self, user: str) -> tuple[IntArray, IntArray]:
+        """Return catalog rows of the pictures that `user` (``dataset/user_id``) rated.
+
+        Returns
+        -------
+        Those that the model learned from, and all others, held-out ones too.
+
+        Raises
+        ------
+        PamelaError
+            If the bundle does not say.
+        """
+        path = self.folder / RATED if self.folder else None
+        if path is None or not path.is_file():
+            raise PamelaError(
+                f"{self.folder or 'this bundle'}: no {RATED}, so it is not known what {user} has "
+                "rated; run `dvc repro train` and register it again"
+            )
+        row = self.people.keys.index(user)
+        mine = pl.scan_parquet(path, glob=False).filter(pl.col(s.USER) == row).collect()
+        learned = mine[IN_TRAIN].to_numpy()
+        item = mine[s.IMAGE].to_numpy().astype(np.int64)
+        return item[learned], item[~learned]
 
 
 def write_bundle(project: Project, model_name: str, folder: Path) -> None:
@@ -65,7 +94,7 @@ def write_bundle(project: Project, model_name: str, folder: Path) -> None:
     trained_items = np.isin(np.arange(len(fold.items)), train.item)
     trained_people = np.isin(np.arange(len(fold.people)), train.user)
     catalog = fold.items.frame.select(
-        s.DATASET, s.IMAGE, s.SHA256, s.PROMPT, *s.METADATA, s.PROMPT_ID
+        s.DATASET, s.IMAGE, s.SHA256, s.FILE, s.PROMPT, *s.METADATA, s.PROMPT_ID
     )
     with atomic_folder(folder) as aside:
         for name in (CONFIG, WEIGHTS):
@@ -84,6 +113,7 @@ def write_bundle(project: Project, model_name: str, folder: Path) -> None:
             aside / "users.parquet",
             fold.people.frame.with_columns(pl.Series(IN_TRAIN, trained_people)),
         )
+        write_parquet(aside / RATED, _rated(fold))
         write_json(
             aside / "bundle.json",
             {
@@ -94,6 +124,17 @@ def write_bundle(project: Project, model_name: str, folder: Path) -> None:
                 "datasets": {k: {"scale": list(v)} for k, v in load_scales(project).items()},
             },
         )
+
+
+def _rated(fold: Fold) -> pl.DataFrame:
+    """Return the rows of user and item of every rated pair, once, and whether it was trained on."""
+    rated = pl.concat(
+        pl.DataFrame({s.USER: pairs.user, s.IMAGE: pairs.item}).select(
+            pl.all().cast(pl.Int32), pl.lit(part == s.TRAIN).alias(IN_TRAIN)
+        )
+        for part, pairs in sorted(fold.parts.items())
+    )
+    return rated.group_by(s.USER, s.IMAGE).agg(pl.col(IN_TRAIN).any()).sort(s.USER, s.IMAGE)
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -115,4 +156,5 @@ def load_bundle(folder: Path) -> Bundle:
         scales={k: (v["scale"][0], v["scale"][1]) for k, v in meta["datasets"].items()},
         encoder=meta["encoder"],
         version=f"{meta['model']}-{meta['model_hash'][:8]}",
+        folder=folder,
     )

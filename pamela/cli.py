@@ -1,4 +1,4 @@
-"""The ``pamela`` command: import a dataset, retrain, score pictures.
+"""The ``pamela`` command: import a dataset, retrain, score pictures, adapt to people.
 
 ``pamela --help`` lists the commands. Prefect and DVC are run as commands in the project root; this
 package imports neither.
@@ -14,7 +14,9 @@ from typing import Annotated, Any
 
 import typer
 
+from pamela.cli_explain import explain_command
 from pamela.cli_import import ImportCommand, import_command, run
+from pamela.cli_people import CHAMPION_URI, MODEL_HELP, adapt, suggest
 from pamela.errors import PamelaError
 from pamela.project import Project
 
@@ -25,6 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("import", cls=ImportCommand)(import_command)
+app.command("explain")(explain_command)
+app.command("adapt")(adapt)
+app.command("suggest")(suggest)
 
 
 @app.command()
@@ -47,14 +52,15 @@ def retrain(
 def score(
     images: Annotated[list[Path], typer.Argument(help="Picture files.")],
     user: Annotated[
-        str | None, typer.Option(help="dataset/user, bare where unique; none: the population.")
+        str | None,
+        typer.Option(
+            help="dataset/user, bare where unique, or who was adapted to; none: the population."
+        ),
     ] = None,
     prompt: Annotated[
         str | None, typer.Option(help="What the pictures were asked to show.")
     ] = None,
-    model: Annotated[
-        str, typer.Option(help="models:/NAME@ALIAS, models:/NAME/VERSION or a bundle folder.")
-    ] = "models:/pamela@champion",
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = CHAMPION_URI,
     dataset: Annotated[
         str | None, typer.Option(help="Whose scale to answer on, without a user.")
     ] = None,
@@ -92,15 +98,6 @@ def _print_table(rows: list[dict[str, Any]], user: str | None) -> None:
             f"{row['percentile']:.0f}",
         )
     Console().print(table)
-
-
-@app.command()
-def adapt() -> None:
-    """Adapt to a new user from a few ratings (needs a champion that adapts)."""
-    raise PamelaError(
-        "no model of this version learns from a new user's ratings yet; Reward.adapt takes "
-        "demographics, and `pamela score` without --user scores for the population"
-    )
 
 
 def main() -> None:

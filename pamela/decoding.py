@@ -7,6 +7,7 @@ suffix; sizes are checked before a pixel is decoded, so that memory stays bounde
 
 from __future__ import annotations
 
+import io
 import threading
 from contextlib import nullcontext
 from pathlib import Path
@@ -19,7 +20,7 @@ from PIL import ExifTags, Image
 
 from pamela.errors import PamelaError
 
-Picture: TypeAlias = Path | Image.Image | npt.NDArray[np.uint8]
+Picture: TypeAlias = Path | bytes | Image.Image | npt.NDArray[np.uint8]
 
 FORMATS: Final = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS: Final = 89_478_485  # a decompression bomb starts here (Pillow's own bound)
@@ -47,7 +48,8 @@ def open_rgb(picture: Picture, name: str) -> Image.Image:
 
     Parameters
     ----------
-    picture : path of a PNG, JPEG or WebP file; a PIL image; or a uint8 array (h, w[, 3 or 4]).
+    picture : path or content of a PNG, JPEG or WebP file; a PIL image; or a uint8 array
+        (h, w[, 3 or 4]).
     name : what to call it in a message.
 
     Raises
@@ -57,8 +59,9 @@ def open_rgb(picture: Picture, name: str) -> Image.Image:
         `MAX_ELONGATION`, or is an array of another shape or type.
     """
     try:
-        if isinstance(picture, Path):
-            with Image.open(picture, formats=FORMATS) as opened:
+        if isinstance(picture, Path | bytes):
+            file = io.BytesIO(picture) if isinstance(picture, bytes) else picture
+            with Image.open(file, formats=FORMATS) as opened:
                 return to_rgb(opened)
         if isinstance(picture, Image.Image):
             return to_rgb(picture)

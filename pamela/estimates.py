@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pamela import influence as psi
 from pamela import metrics as m
@@ -26,18 +27,22 @@ from pamela.bootstrap import (
     make_draws,
     mean_estimates,
     ratio_estimates,
+    resampled_means,
 )
 from pamela.conflicts import Conflicts, find_conflicts, resample
 from pamela.judgments import Floats, Judgments, group_sum, image_judgments
 from pamela.params import EvaluateParams
-from pamela.shares import SHARE_OF_IDEAL, Ideal, share_estimates
+from pamela.pooled_error import RMSE_POOLED_RELATIVE, relative_rmse
+from pamela.shares import SHARE_OF_IDEAL_CONFLICT, Ideal, all_shares, conflict_shares
 
 USER = "user"
 POOLED = "pooled"
 IMAGE = "image"
 
 # Reported as differences of two models too; pairwise accuracy at the first margin.
-DIFFERENCE_METRICS = (m.SROCC, m.PLCC, m.RMSE, m.PAIRWISE_ACCURACY, m.CONFLICT_SIDE)
+DIFFERENCE_METRICS = (
+    m.SROCC, m.PLCC, m.RMSE, m.PAIRWISE_ACCURACY, m.CONFLICT_SIDE, RMSE_POOLED_RELATIVE,
+)  # fmt: skip
 
 Key = tuple[str, float | None]  # metric, margin
 
@@ -101,22 +106,22 @@ def estimate_slice(
     comparisons : (model, baseline) places to subtract.
     ideal : whose shares of the ideal to report, where the ideal is known.
     """
-    draws = make_draws(
-        j.n_users,
-        params.bootstrap,
-        [params.seed, zlib.crc32(stream.encode())],
-        n_prompts=j.n_clusters,
-    )
+    draws = slice_draws(j, params, stream)
     user = _UserLevel(j, params, draws)
     conflicts = find_conflicts(j)
     numbers = [
         *user.numbers(),
         *_pooled(j, params, draws),
-        *_conflict_numbers(conflicts, draws),
+        *_conflict_numbers(conflicts, draws, ideal),
         *_image_numbers(j, params, stream),
         *(user.shares(ideal) if ideal is not None else ()),
     ]
-    differences = [*user.differences(comparisons), *_conflict_gaps(conflicts, draws, comparisons)]
+    relative = zip(comparisons, relative_rmse(j, draws, comparisons), strict=True)
+    differences = [
+        *user.differences(comparisons),
+        *_conflict_gaps(conflicts, draws, comparisons),
+        *(Difference(a, b, RMSE_POOLED_RELATIVE, e) for (a, b), e in relative),
+    ]
     return SliceEstimates(numbers, differences)
 
 
@@ -136,8 +141,7 @@ def contrast_estimates(
     -------
     Per metric of aggregation `user` and margin, C estimates.
     """
-    seed = [params.seed, zlib.crc32(stream.encode())]
-    draws = make_draws(j.n_users, params.bootstrap, seed, n_prompts=j.n_clusters)
+    draws = slice_draws(j, params, stream)
     user = _UserLevel(j, params, draws)
     return {
         key: mean_estimates(
@@ -147,6 +151,16 @@ def contrast_estimates(
         )
         for key, values in user.values.items()
     }
+
+
+def slice_draws(j: Judgments, params: EvaluateParams, stream: str) -> Draws:
+    """Return the resamples of a slice: the same for the same users, seed and `stream`."""
+    return make_draws(
+        j.n_users,
+        params.bootstrap,
+        [params.seed, zlib.crc32(stream.encode())],
+        n_prompts=j.n_clusters,
+    )
 
 
 def user_values(j: Judgments, margins: Sequence[float], min_pairs: int) -> dict[Key, Floats]:
@@ -183,6 +197,14 @@ class _UserLevel:
         self.values = user_values(j, params.margins, params.min_pairs)
         two_way = draws.prompts is not None
         self.influence = _prompt_influence(j, params.margins) if two_way else None
+        self._means: dict[Key, tuple[Floats, Floats, npt.NDArray[np.int64]]] = {}
+
+    def means(self, key: Key) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+        """Return a metric's means over users (M,), their resamples (B, M), users (M,)."""
+        if key not in self._means:
+            effect = None if self.influence is None else self.influence[key]
+            self._means[key] = resampled_means(self.values[key], self.draws, effect)
+        return self._means[key]
 
     def numbers(self) -> Iterator[Number]:
         """Yield the numbers of aggregation `user`."""
@@ -191,9 +213,8 @@ class _UserLevel:
         for key in keys_of(USER, self.params.margins):
             metric, margin = key
             values = self.values[key]
-            effect = None if self.influence is None else self.influence[key]
             used = rows if margin is None else pairs[:, self.params.margins.index(margin)]
-            estimates = mean_estimates(values, self.draws, effect)
+            estimates = function_estimates(*self.means(key), prompts=self.influence is not None)
             for model, estimate in enumerate(estimates):
                 n_pairs = int(used[~np.isnan(values[:, model])].sum())
                 yield Number(model, metric, USER, margin, _clipped(estimate, metric), n_pairs)
@@ -204,23 +225,22 @@ class _UserLevel:
             margin = float(self.params.margins[0]) if metric == m.PAIRWISE_ACCURACY else None
             if (metric, margin) not in self.values:
                 continue  # conflicts have no value per user
-            values = self.values[metric, margin]
             a, b = (np.array(side) for side in zip(*comparisons, strict=True))
-            effect = None
-            if self.influence is not None:
-                whole = self.influence[metric, margin]
-                effect = whole[:, :, a] - whole[:, :, b]
-            gaps = mean_estimates(values[:, a] - values[:, b], self.draws, effect)
+            point, resampled, n = self.means((metric, margin))  # over the same users by all models
+            two_way = self.influence is not None
+            gaps = function_estimates(
+                point[a] - point[b], resampled[:, a] - resampled[:, b], n[a], prompts=two_way
+            )
             for (model, baseline), estimate in zip(comparisons, gaps, strict=True):
                 yield Difference(model, baseline, metric, estimate)
 
     def shares(self, ideal: Ideal) -> Iterator[Number]:
-        """Yield each model's share of the ideal."""
-        values = self.values[m.SROCC, None]
-        rows = np.bincount(self.j.user, minlength=self.j.n_users)
-        n_pairs = int(rows[~np.isnan(values[:, ideal.observer])].sum())
-        for model, e in zip(ideal.models, share_estimates(values, ideal, self.draws), strict=True):
-            yield Number(model, SHARE_OF_IDEAL, USER, None, e, n_pairs)
+        """Yield each model's shares of what the observers gain."""
+        rows = len(self.j)
+        shares = all_shares(self.values, ideal, self.params.margins, self.draws)
+        for metric, estimates in shares.items():
+            for model, e in zip(ideal.models, estimates, strict=True):
+                yield Number(model, metric, USER, None, e, rows if e.n else 0)
 
 
 def _pooled(j: Judgments, params: EvaluateParams, draws: Draws) -> Iterator[Number]:
@@ -270,11 +290,15 @@ def _correlation(n: Floats, y: Floats, x: Floats, yy: Floats, xx: Floats, xy: Fl
     return np.where(vy > 1e-12, np.clip(r, -1.0, 1.0), np.nan)
 
 
-def _conflict_numbers(c: Conflicts, draws: Draws) -> Iterator[Number]:
+def _conflict_numbers(c: Conflicts, draws: Draws, ideal: Ideal | None) -> Iterator[Number]:
     for metric, counts in ((m.CONFLICT_SIDE, c.side), (m.CONFLICT_BOTH, c.both)):
         point, resampled = resample(c, counts, draws)
         for model, estimate in enumerate(function_estimates(point, resampled, c.n_users)):
             yield Number(model, metric, POOLED, None, estimate, c.n_pairs)
+        if ideal is not None and metric == m.CONFLICT_SIDE:
+            shares = conflict_shares(point, resampled, ideal, c.n_users)
+            for model, estimate in zip(ideal.models, shares, strict=True):
+                yield Number(model, SHARE_OF_IDEAL_CONFLICT, POOLED, None, estimate, c.n_pairs)
 
 
 def _conflict_gaps(

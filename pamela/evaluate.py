@@ -1,18 +1,22 @@
 """The evaluate stage: every number of every model, with its interval, from the predictions.
 
 Writes ``reports/evaluation.parquet`` (one row per number), ``reports/differences.parquet`` (paired
-differences of two models) and ``metrics/evaluation.json`` (headline numbers), beside what
-`pamela.predictions` writes. Definitions are in `pamela.metrics`. Run: ``python -m flows.evaluate``.
+differences of two models), ``reports/slices.parquet`` and ``reports/gaps.parquet``
+(`pamela.slices`, `pamela.gaps`), and ``metrics/evaluation.json`` (`pamela.headline`), beside what
+`pamela.predictions` writes. Every number is defined in docs/evaluation.md, the metrics in
+`pamela.metrics`. Run: ``python -m flows.evaluate``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Final
 
 import polars as pl
 
 from pamela import schema as s
 from pamela.bootstrap import Estimate
+from pamela.comparators import POPULATION_USER_MEAN
 from pamela.estimates import (
     DIFFERENCE_METRICS,
     IMAGE,
@@ -24,7 +28,8 @@ from pamela.estimates import (
     keys_of,
 )
 from pamela.observers import FEATURE_OBSERVER, IDEAL_OBSERVER, IDEAL_POPULATION
-from pamela.params import EvaluateParams, Params
+from pamela.params import EvaluateParams
+from pamela.personal_parts import Part, estimate_parts
 from pamela.predictions import (
     MODEL,
     NOISE_CEILING,
@@ -36,7 +41,13 @@ from pamela.predictions import (
     slice_judgments,
 )
 from pamela.progress import progress
-from pamela.shares import SHARE_OF_IDEAL, Ideal
+from pamela.seen_gain import SHARE_OF_SEEN_GAIN, seen_gain_shares
+from pamela.shares import SHARE_OF_IDEAL_CONFLICT, Ideal, share_names
+from pamela.variants import VARIANTS
+
+BASELINE: Final = "population"  # the model that knows no person
+PAPER: Final = "paper"
+LEVELS: Final = ("global_mean", "user_mean")  # one value per user: no order to compare
 
 EVALUATION = pl.Schema(
     {
@@ -76,6 +87,8 @@ def evaluate_predictions(
     images: pl.DataFrame,
     params: EvaluateParams,
     *,
+    variants: pl.DataFrame | None = None,
+    champion: str | None = None,
     quiet: bool = False,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Compute every number from the predictions.
@@ -85,6 +98,8 @@ def evaluate_predictions(
     predictions : rows of `PREDICTIONS`; in a slice (dataset, population, shots) all models have
         the same rows.
     images : the images table, for the ``prompt_id`` over which intervals may resample.
+    variants : what the personal models say as somebody else (`pamela.variants.VARIANTS`).
+    champion : the model that is compared with each of the others.
 
     Returns
     -------
@@ -95,28 +110,39 @@ def evaluate_predictions(
     slices: list[tuple[str, int | None]] = [(SEEN, None), *((UNSEEN, k) for k in params.shots)]
     datasets = predictions[s.DATASET].unique(maintain_order=True).to_list()
     prompts = images.select(s.DATASET, s.IMAGE, s.PROMPT_ID)
+    answered = VARIANTS.to_frame() if variants is None else variants
     with progress("metrics", len(datasets) * len(slices), quiet=quiet) as advance:
         for dataset in datasets:
-            rows = predictions.filter(pl.col(s.DATASET) == dataset).join(
-                prompts, on=[s.DATASET, s.IMAGE], how="left", maintain_order="left"
+            rows, others = (
+                frame.filter(pl.col(s.DATASET) == dataset).join(
+                    prompts, on=[s.DATASET, s.IMAGE], how="left", maintain_order="left"
+                )
+                for frame in (predictions, answered)
             )
             models = rows[MODEL].unique(maintain_order=True).to_list()
+            pairs = comparisons(models, champion)
             for population, shots in slices:
-                here = rows.filter(
-                    (pl.col(POPULATION) == population) & pl.col(SHOTS).eq_missing(shots)
-                )
-                found, differences = _slice(here, models, params, f"{dataset}/{population}")
+                inside = (pl.col(POPULATION) == population) & pl.col(SHOTS).eq_missing(shots)
+                stream = f"{dataset}/{population}"
+                here = rows.filter(inside)
+                found, differences = _slice(here, models, pairs, params, stream)
+                parts = estimate_parts(here, others.filter(inside), pairs, params, stream=stream)
                 where = {s.DATASET: dataset, POPULATION: population, SHOTS: shots}
-                numbers.append(_number_frame(found, models, where))
-                gaps.append(_difference_frame(differences, models, where))
+                numbers += [_number_frame(found, models, where), _part_numbers(parts, where)]
+                gaps += [_difference_frame(differences, models, where), _part_gaps(parts, where)]
                 advance(1)
+            numbers += _shares_of_seen_gain(rows, models, params, dataset)
     return _stacked(numbers, EVALUATION), _stacked(gaps, DIFFERENCES)
 
 
 def _slice(
-    rows: pl.DataFrame, models: list[str], params: EvaluateParams, stream: str
+    rows: pl.DataFrame,
+    models: list[str],
+    compared: list[tuple[str, str]],
+    params: EvaluateParams,
+    stream: str,
 ) -> tuple[list[Number], list[Difference]]:
-    pairs = [(models.index(a), models.index(b)) for a, b in comparisons(models)]
+    pairs = [(models.index(a), models.index(b)) for a, b in compared]
     ideal = ideal_of(models)
     if rows.is_empty():
         return _nobody(len(models), pairs, params, ideal)
@@ -138,49 +164,82 @@ def _nobody(
         for metric, margin in keys_of(aggregation, params.margins)
     ]
     if ideal is not None:
-        numbers += [Number(model, SHARE_OF_IDEAL, USER, None, none, 0) for model in ideal.models]
+        shares = [(USER, name) for name in share_names(ideal, params.margins)]
+        numbers += [
+            Number(model, metric, aggregation, None, none, 0)
+            for model in ideal.models
+            for aggregation, metric in (*shares, (POOLED, SHARE_OF_IDEAL_CONFLICT))
+        ]
     return numbers, [Difference(a, b, m, none) for m in DIFFERENCE_METRICS for a, b in pairs]
 
 
-def comparisons(models: Sequence[str]) -> list[tuple[str, str]]:
+def _shares_of_seen_gain(
+    rows: pl.DataFrame, models: list[str], params: EvaluateParams, dataset: str
+) -> list[pl.DataFrame]:
+    """Return the rows of `pamela.seen_gain`, one frame per number of shots."""
+    wanted = [name for name in trained(models) if name != BASELINE]
+    if BASELINE not in models or not wanted:
+        return []
+    found = seen_gain_shares(rows, wanted, BASELINE, params, stream=dataset)
+    frames = []
+    for k, (shares, pairs) in found.items():
+        numbers = [
+            Number(models.index(name), SHARE_OF_SEEN_GAIN, USER, None, e, pairs)
+            for name, e in zip(wanted, shares, strict=True)
+        ]
+        where = {s.DATASET: dataset, POPULATION: UNSEEN, SHOTS: k}
+        frames.append(_number_frame(numbers, models, where))
+    return frames
+
+
+def comparisons(models: Sequence[str], champion: str | None = None) -> list[tuple[str, str]]:
     """Return (model, baseline) to subtract.
 
-    All against `population`, and `population` against its controls; where the ideal is known, what
-    the encoder lost (feature observer minus ideal) and what each model lost (minus feature
-    observer).
+    All against `population`, and `population` against its controls; the champion against every
+    other trained model, it and `paper` against `population` with user means; where the ideal is
+    known, what the encoder lost (feature observer minus ideal) and what each model lost (minus
+    feature observer).
     """
     found = []
-    if "population" in models:
-        found += [(name, "population") for name in models if name not in ("population", SHUFFLED)]
-        found += [("population", name) for name in ("group_mean", SHUFFLED) if name in models]
+    if BASELINE in models:
+        found += [(name, BASELINE) for name in models if name not in (BASELINE, SHUFFLED)]
+        found += [(BASELINE, name) for name in ("group_mean", SHUFFLED) if name in models]
+    leads = [name for name in dict.fromkeys((champion, PAPER)) if name in models]
+    others = [*trained(models), *([POPULATION_USER_MEAN] if POPULATION_USER_MEAN in models else [])]
+    for lead in leads:
+        wanted = others if lead == champion else [POPULATION_USER_MEAN]
+        found += [
+            (str(lead), name)
+            for name in wanted
+            if name in models and name not in (lead, BASELINE, *LEVELS)
+        ]
     if FEATURE_OBSERVER in models:
         found += [(FEATURE_OBSERVER, IDEAL_OBSERVER)]
         found += [(name, FEATURE_OBSERVER) for name in trained(models)]
-    return found
+    return list(dict.fromkeys(found))
 
 
 def trained(models: Sequence[str]) -> list[str]:
-    """Return those of `models` that learn from features: no control, nothing that knows truth."""
+    """Return those of `models` that are trained: no control, nothing that knows truth."""
     known = (SHUFFLED, NOISE_CEILING, IDEAL_OBSERVER, IDEAL_POPULATION, FEATURE_OBSERVER)
-    return [name for name in models if name not in known]
+    return [name for name in models if name not in (*known, POPULATION_USER_MEAN)]
 
 
 def ideal_of(models: Sequence[str]) -> Ideal | None:
     """Return what shares of the ideal are made of, where the ideal and `population` are known."""
-    if not {IDEAL_OBSERVER, IDEAL_POPULATION, "population"} <= set(models):
+    if not {IDEAL_OBSERVER, IDEAL_POPULATION, BASELINE} <= set(models):
         return None
     place = {name: number for number, name in enumerate(models)}
     return Ideal(
         models=tuple(place[name] for name in (*trained(models), FEATURE_OBSERVER) if name in place),
-        population=place["population"],
+        population=place[BASELINE],
         observer=place[IDEAL_OBSERVER],
         ideal_population=place[IDEAL_POPULATION],
+        feature_observer=place.get(FEATURE_OBSERVER),
     )
 
 
-def _number_frame(
-    numbers: list[Number], models: list[str], where: dict[str, str | int | None]
-) -> pl.DataFrame:
+def _number_frame(numbers: list[Number], models: list[str], where: dict[str, Any]) -> pl.DataFrame:
     rows = [
         {
             **where,
@@ -200,7 +259,7 @@ def _number_frame(
 
 
 def _difference_frame(
-    differences: list[Difference], models: list[str], where: dict[str, str | int | None]
+    differences: list[Difference], models: list[str], where: dict[str, Any]
 ) -> pl.DataFrame:
     rows = [
         {
@@ -218,62 +277,43 @@ def _difference_frame(
     return pl.DataFrame(rows, schema=DIFFERENCES)
 
 
+def _part_numbers(parts: list[Part], where: dict[str, Any]) -> pl.DataFrame:
+    rows = [
+        {
+            **where,
+            MODEL: part.model,
+            "metric": part.metric,
+            "aggregation": USER,
+            "margin": None,
+            "value": part.estimate.value,
+            "ci_low": part.estimate.ci_low,
+            "ci_high": part.estimate.ci_high,
+            "n_users": part.estimate.n,
+            "n_pairs": part.n_pairs,
+        }
+        for part in parts
+        if part.baseline is None
+    ]
+    return pl.DataFrame(rows, schema=EVALUATION)
+
+
+def _part_gaps(parts: list[Part], where: dict[str, Any]) -> pl.DataFrame:
+    rows = [
+        {
+            **where,
+            "metric": part.metric,
+            MODEL: part.model,
+            "baseline": part.baseline,
+            "value": part.estimate.value,
+            "ci_low": part.estimate.ci_low,
+            "ci_high": part.estimate.ci_high,
+            "n_users": part.estimate.n,
+        }
+        for part in parts
+        if part.baseline is not None
+    ]
+    return pl.DataFrame(rows, schema=DIFFERENCES)
+
+
 def _stacked(frames: list[pl.DataFrame], schema: pl.Schema) -> pl.DataFrame:
     return pl.concat([schema.to_frame(), *frames])
-
-
-# --- headline -------------------------------------------------------------------------------------
-MAX_HEADLINE = 24  # `dvc metrics` stays readable
-
-
-def headline(
-    evaluation: pl.DataFrame, differences: pl.DataFrame, params: Params
-) -> dict[str, float]:
-    """Return the few flat numbers of ``metrics/evaluation.json``, most important first.
-
-    ``<model>_<seen|unseen>_<metric>``, mean over users, unseen at 0 shots; with several datasets
-    each name is prefixed by its dataset and fewer numbers are kept for each.
-    """
-    datasets = [d for d in params.ingest.datasets if d in evaluation[s.DATASET].unique()]
-    margins = [margin for margin in (0.0, 2.0) if margin in params.evaluate.margins]
-    champion = params.train.champion
-    gain = f"{champion}_minus_population"
-    names: list[tuple[str, str, str, float | None]] = []
-    for metric, margin in [
-        ("srocc", None),
-        *(("pairwise_accuracy", margin) for margin in margins),
-        ("plcc", None),
-        ("rmse", None),
-    ]:
-        for model in dict.fromkeys((champion, "population")):
-            names += [(model, population, metric, margin) for population in (SEEN, UNSEEN)]
-        if metric == "srocc":
-            names += [(gain, population, metric, None) for population in (SEEN, UNSEEN)]
-            names += [("group_mean", SEEN, metric, None), (IDEAL_OBSERVER, SEEN, metric, None)]
-            names += [(champion, SEEN, SHARE_OF_IDEAL, None), (NOISE_CEILING, SEEN, metric, None)]
-    lookup = _headline_values(evaluation, differences, champion, gain)
-    share = MAX_HEADLINE // max(len(datasets), 1)
-    found: dict[str, float] = {}
-    for dataset in datasets:
-        prefix = f"{dataset}_" if len(datasets) > 1 else ""
-        values = {
-            f"{prefix}{model}_{population}_{metric}"
-            + ("" if margin is None else f"_{margin:g}"): lookup[key]
-            for model, population, metric, margin in names
-            if (key := (dataset, model, population, metric, margin)) in lookup
-        }
-        found |= dict(list(values.items())[:share])
-    return found
-
-
-def _headline_values(
-    evaluation: pl.DataFrame, differences: pl.DataFrame, champion: str, gain: str
-) -> dict[tuple[str, str, str, str, float | None], float]:
-    first = (pl.col(SHOTS).is_null() | (pl.col(SHOTS) == 0)) & pl.col("value").is_not_null()
-    columns = [s.DATASET, MODEL, POPULATION, "metric", "margin", "value"]
-    rows = evaluation.filter(first & (pl.col("aggregation") == USER)).select(columns)
-    gaps = differences.filter(
-        first & (pl.col(MODEL) == champion) & (pl.col("baseline") == "population")
-    ).with_columns(pl.lit(gain).alias(MODEL), margin=pl.lit(None, dtype=pl.Float64))
-    both = pl.concat([rows, gaps.select(columns)])
-    return {tuple(row[:5]): row[5] for row in both.iter_rows()}

@@ -37,6 +37,14 @@ class FeatureCache:
         known = pl.concat(keys) if keys else pl.Series(KEY, [], pl.String)
         return frame.filter(~pl.col(column).is_in(known.implode()))
 
+    def holds(self, keys: Sequence[str | None]) -> npt.NDArray[np.bool_]:
+        """Return, per key, whether its row is here (a null key's is not)."""
+        asked = pl.DataFrame({KEY: keys}, schema={KEY: pl.String}).with_row_index("_row")
+        lacking = self.missing(asked, KEY)["_row"].to_numpy()
+        held = np.array([key is not None for key in keys], dtype=np.bool_)
+        held[lacking] = False
+        return held
+
     def add(self, keys: Sequence[str], values: FloatArray) -> None:
         """Append rows: n keys and float32 (n, dim)."""
         if values.shape != (len(keys), self.dim):

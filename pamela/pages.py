@@ -47,6 +47,17 @@ class Picture:
     caption: str = ""
 
 
+@dataclass(frozen=True)
+class Section:
+    """A part of a page: a title, a sentence that says what it means, and what is behind it."""
+
+    title: str
+    text: str
+    table: Table | None = None
+    picture: Picture | None = None
+    folded: list[Table] = field(default_factory=list)  # shown when opened
+
+
 def number(row: dict[str, Any] | None, form: str = ".3f") -> Cell:
     """Return a value with its interval under it, or a dash."""
     if row is None or row.get("value") is None:

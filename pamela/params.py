@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -109,6 +110,7 @@ class TrainParams(_Strict):
     champion: str
     seed: Seed
     device: Literal["auto", "cpu", "gpu"]
+    devices: int | str  # processes of gradient training, a device each; auto: every GPU there is
     inputs: InputParams
     cv_folds: Annotated[int, Field(ge=2)]
     cv_trials: Count  # configurations tried per dataset
@@ -117,6 +119,13 @@ class TrainParams(_Strict):
     batch_size: Count
     # how much one rating of each dataset counts in joint training (`pamela.models.weights`)
     dataset_weights: DatasetWeights
+
+    @field_validator("devices")
+    @classmethod
+    def _devices_can_be_counted(cls, value: int | str) -> int | str:
+        if value != "auto" and not (isinstance(value, int) and value >= 1):
+            raise ValueError("must be auto or a number of devices, 1 or more")
+        return value
 
     @model_validator(mode="after")
     def _champion_is_trained(self) -> TrainParams:

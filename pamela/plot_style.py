@@ -37,6 +37,7 @@ LOOKS: dict[str, Look] = {
     "group_mean": Look("#6b7583", (0, (5, 2)), "P"),
     "user_mean": Look("#98a1ad", (0, (3, 2)), "X"),
     "global_mean": Look("#b9c0c9", (0, (1, 1.5)), "."),
+    "population_user_mean": Look("#4f9e86", (0, (4, 2)), "s"),
     "population_shuffled": Look("#8fb8a8", (0, (3, 2)), "s"),
     "noise_ceiling": Look("#111111", (0, (2, 2)), ""),
     "ideal_observer": Look("#111111", (0, (6, 2)), ""),

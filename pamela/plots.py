@@ -17,10 +17,13 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pamela.comparators import POPULATION_USER_MEAN
 from pamela.metrics import PAIRWISE_ACCURACY, SROCC
 from pamela.plot_diagnostics import calibration, rating_histograms, training_curves
+from pamela.plot_reliability import reliability_figure
 from pamela.plot_style import BLUE, INK, MUTED, STYLE, legend_below, look, panels, save
 from pamela.predictions import SEEN, UNSEEN
+from pamela.report_people import personal_models
 from pamela.results import CEILINGS, POPULATIONS, Results, headline_rows, shot_rows
 
 TITLES = {SEEN: "Seen users, new images", UNSEEN: "Unseen users, 0 shots"}
@@ -45,7 +48,8 @@ def write_plots(results: Results, folder: Path) -> list[Path]:
 
 def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
     for dataset in results.datasets:
-        models = results.models(dataset)
+        # with user means, `population` orders every user's pictures as without
+        models = [m for m in results.models(dataset) if m != POPULATION_USER_MEAN]
         rows = results.evaluation.filter(dataset=dataset)
         yield f"{dataset}_srocc", rank_correlation(rows, models)
         yield f"{dataset}_margins", margin_curves(rows, models)
@@ -55,6 +59,9 @@ def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
         predictions = results.predictions.filter(dataset=dataset)
         if predictions.height:
             yield f"{dataset}_calibration", calibration(predictions, models)
+        figure = reliability_figure(predictions, personal_models(results, dataset))
+        if figure is not None:
+            yield f"{dataset}_reliability", figure
         scale = tuple(results.dataset_meta[dataset]["scale"])
         yield (
             f"{dataset}_ratings",

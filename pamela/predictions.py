@@ -14,12 +14,14 @@ import numpy as np
 import polars as pl
 
 from pamela import schema as s
+from pamela.comparators import POPULATION_USER_MEAN, PopulationUserMean
 from pamela.data import FloatArray, Fold, Items, Pairs, People, load_fold
 from pamela.errors import PamelaError
 from pamela.io import read_json, read_parquet
 from pamela.judgments import Judgments, judgments
 from pamela.models import create_model
 from pamela.models.base import Prediction
+from pamela.models.population import Population
 from pamela.models.store import load_model
 from pamela.params import EvaluateParams, Params
 from pamela.progress import progress
@@ -86,7 +88,10 @@ def restrict(fold: Fold, folds: dict[str, int]) -> Fold:
 def predict_fold(
     project: Project, params: Params, number: int, *, quiet: bool = False
 ) -> pl.DataFrame:
-    """Return what every trained model predicts for the test rows of fold `number`."""
+    """Return what every trained model predicts for the test rows of fold `number`.
+
+    Beside `population` stands `pamela.comparators.PopulationUserMean`.
+    """
     fold = restrict(load_fold(project, number), own_folds(project))
     frames = [PREDICTIONS.to_frame()]
     names = params.train.models
@@ -94,6 +99,9 @@ def predict_fold(
         for name in names:
             model = load_model(project.models / name / f"fold_{number}")
             frames.append(predict_model(model, name, fold, params.evaluate))
+            if isinstance(model, Population):
+                beside = PopulationUserMean.taught(model, fold)
+                frames.append(predict_model(beside, POPULATION_USER_MEAN, fold, params.evaluate))
             advance(1)
     return pl.concat(frames)
 
@@ -112,25 +120,40 @@ def predict_model(model: Asked, name: str, fold: Fold, params: EvaluateParams) -
         If a prediction is not a finite number.
     """
     seen = fold[s.TEST_SEEN]
-    frames = [_frame(fold, name, SEEN, None, seen, _ask(model, name, fold, seen, None))]
+    frames = [frame_of(fold, name, SEEN, None, seen, ask(model, name, fold, seen, None))]
     task = unseen_task(fold, query_size=params.query_size, seed=params.seed)
-    plain = _ask(model, name, fold, task.query, None)
+    plain = ask(model, name, fold, task.query, None)
     for k in params.shots:
         query, context = task.at(k)
         if model.adapts and k > 0:
-            answer = _ask(model, name, fold, query, context)
+            answer = ask(model, name, fold, query, context)
         else:
             kept = (task.shown >= k)[task.query.user]  # the rows of `query`, in its order
             answer = Prediction(plain.mean[kept], plain.std[kept])
-        frames.append(_frame(fold, name, UNSEEN, k, query, answer))
+        frames.append(frame_of(fold, name, UNSEEN, k, query, answer))
     return pl.concat(frames)
 
 
-def _ask(model: Asked, name: str, fold: Fold, pairs: Pairs, context: Pairs | None) -> Prediction:
+def ask(
+    model: Asked,
+    name: str,
+    fold: Fold,
+    pairs: Pairs,
+    context: Pairs | None,
+    *,
+    people: People | None = None,
+) -> Prediction:
+    """Return the model's answer for `pairs`, as the fold's users or as `people` in their places.
+
+    Raises
+    ------
+    PamelaError
+        If an answer is not a finite number.
+    """
     if len(pairs) == 0:
         none: FloatArray = np.zeros(0, np.float32)
         return Prediction(none, none)
-    answer = model.predict(fold.items, fold.people, pairs, context)
+    answer = model.predict(fold.items, fold.people if people is None else people, pairs, context)
     bad = ~(np.isfinite(answer.mean) & np.isfinite(answer.std))
     if bad.any():
         raise PamelaError(
@@ -140,9 +163,10 @@ def _ask(model: Asked, name: str, fold: Fold, pairs: Pairs, context: Pairs | Non
     return answer
 
 
-def _frame(
+def frame_of(
     fold: Fold, model: str, population: str, shots: int | None, pairs: Pairs, answer: Prediction
 ) -> pl.DataFrame:
+    """Return rows of `PREDICTIONS`: the answer beside who was asked about what."""
     frame = pl.DataFrame(
         {
             s.DATASET: fold.people.frame[s.DATASET].gather(pairs.user),

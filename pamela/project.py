@@ -65,6 +65,11 @@ class Project:
         """Batches that wait: ``<dataset>/<batch>/`` with ``_DONE`` when complete."""
         return self.root / "data" / "inbox"
 
+    @property
+    def people(self) -> Path:
+        """People whom models are adapted to, a file each (git-ignored: it is personal)."""
+        return self.root / "data" / "people"
+
     # --- stage outputs ------------------------------------------------------------------------
     @property
     def synthetic(self) -> Path:
@@ -136,6 +141,11 @@ class Project:
     def part_cache(self) -> Path:
         """What ingest, validate and split worked out per source (git-ignored; may be deleted)."""
         return self.root / ".cache" / "parts"
+
+    @property
+    def people_cache(self) -> Path:
+        """Features of pictures that saved people rated (git-ignored; may be deleted)."""
+        return self.root / ".cache" / "people"
 
     @property
     def mlartifacts(self) -> Path:

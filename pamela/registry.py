@@ -162,18 +162,22 @@ def register_if_empty(project: Project, params: Params) -> str | None:
         version = _register(project, params, project.models / "bundle")
         set_champion(project, params, version, reason="the first registered model")
         return version
-    lost = [v for v in versions if v.path and not (project.root / v.path).is_dir()]
+    lost = [project.root / v.path for v in versions if v.path]
+    lost = [folder for folder in lost if not _is_whole(folder)]
     if lost:
         bundle, digest = project.models / "bundle", bundle_hash(project.models / "bundle")
-        if digest in {v.tags.get(BUNDLE_HASH) for v in lost}:
-            _keep_copy(project, bundle, digest)
+        for folder in lost:
+            if folder.name == digest:
+                _keep_copy(project, bundle, digest)
+            elif folder.is_dir():  # kept before copies were MLflow models
+                _describe_to_mlflow(folder)
     return None
 
 
 def is_registered(project: Project, params: Params) -> bool:
     """Return whether the champion and its files are there (no MLflow import with SQLite)."""
     found = list_versions(project, params)
-    return bool(found) and all(not v.path or (project.root / v.path).is_dir() for v in found)
+    return bool(found) and all(not v.path or _is_whole(project.root / v.path) for v in found)
 
 
 def register_challenger(project: Project, params: Params, *, bundle: Path | None = None) -> str:
@@ -216,12 +220,24 @@ def bundle_hash(bundle: Path) -> str:
 
 
 def _keep_copy(project: Project, bundle: Path, digest: str) -> Path:
-    """Copy a bundle to its content-addressed folder, unless it is there."""
+    """Copy a bundle to its content-addressed folder, as an MLflow model, unless it is there."""
     kept = project.mlartifacts / "registry" / digest
-    if not kept.is_dir():
+    if not _is_whole(kept):
         with atomic_folder(kept) as aside:
             shutil.copytree(bundle, aside, dirs_exist_ok=True)
+            _describe_to_mlflow(aside)
     return kept
+
+
+def _describe_to_mlflow(folder: Path) -> None:
+    from pamela.serving import write_mlflow_files
+
+    write_mlflow_files(folder)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Tell whether a registered copy is there, and one that MLflow can serve."""
+    return (folder / "MLmodel").is_file()
 
 
 def _register(project: Project, params: Params, bundle: Path) -> str:

@@ -9,10 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pamela.pages import Picture, inline, write_page
+from pamela.pages import Picture, Section, inline, write_page
 from pamela.provenance import dataset_hashes, encoder_info, git_state, model_hashes, versions
 from pamela.report_ablation import section as ablation_section
+from pamela.report_explain import PeoplePart, people_note
+from pamela.report_groups import gaps_section
 from pamela.report_joint import held_out_note, joint_table
+from pamela.report_people import people_sections
+from pamela.report_shares import shares_section
+from pamela.report_slices import reliability_section, slices_section
 from pamela.report_tables import (
     differences_table,
     further_table,
@@ -36,18 +41,26 @@ FIGURES = {
     "shots": "What a few ratings of an unseen user are worth. Models that cannot adapt are flat.",
     "calibration": "Left: mean rating given, by predicted rating (ten equally filled bins). Right: "
     "how often the predictive interval holds the rating. On the diagonal is right.",
+    "reliability": "Left: share of ratings inside the interval, by how many it should hold. "
+    "Right: root mean squared error in ten equally filled bins of the predicted deviation. On the "
+    "diagonal is right. Solid: seen users; dotted: unseen users after a few of their ratings.",
     "ratings": "The ratings that passed validation.",
 }
 SHEET = "What the arms chose, by user and prompt, beside the unsteered original."
 ORDER = ("srocc", "margins", "gap", "shots")
 
 
-def write_report(results: Results, path: Path) -> None:
-    """Write the page to `path`; the plots must lie in ``reports/plots``."""
-    write_page(path, "report.html.j2", context(results))
+def write_report(results: Results, path: Path, people: PeoplePart | None) -> None:
+    """Write the page to `path`; the plots must lie in ``reports/plots``.
+
+    Parameters
+    ----------
+    people : the part of `pamela.report_explain`; without it there is no such section.
+    """
+    write_page(path, "report.html.j2", context(results, people))
 
 
-def context(results: Results) -> dict[str, Any]:
+def context(results: Results, people: PeoplePart | None) -> dict[str, Any]:
     """Return everything the template shows."""
     project, params = results.project, results.params
     plots = project.reports / "plots"
@@ -58,6 +71,7 @@ def context(results: Results) -> dict[str, Any]:
         "datasets": [_dataset(results, name, plots) for name in results.datasets],
         "joint": joint_table(results),
         "ablation": ablation_section(project),
+        "people": people,
         "paper": paper_table(results),
         "world": calibration_table(results),
         "steering": _steering(results, plots),
@@ -66,7 +80,10 @@ def context(results: Results) -> dict[str, Any]:
             inline(path, f"{path.stem.removeprefix('training_')}. Thin lines: further folds.")
             for path in sorted(plots.glob("training_*.png"))
         ],
-        "skipped": [*skipped(results), *filter(None, [held_out_note(results)])],
+        "skipped": [
+            *skipped(results),
+            *filter(None, [held_out_note(results), people_note(results)]),
+        ],
         "provenance": {
             "git commit": git.commit + (" (with uncommitted changes)" if git.dirty else ""),
             "encoder": "{encoder} ({fingerprint:.12}), {image_dim} image and {prompt_dim} prompt "
@@ -95,11 +112,24 @@ def _dataset(results: Results, name: str, plots: Path) -> dict[str, Any]:
         "further": further_table(results, name),
         "differences": differences_table(results, name),
         "ideal": ideal_table(results, name),
+        "parts": _parts(results, name, figure("reliability")),
         "figures": [found for kind in ORDER if (found := figure(kind))],
         "calibration": figure("calibration"),
         "ratings": figure("ratings"),
         "splits": splits_table(results, name),
     }
+
+
+def _parts(results: Results, name: str, reliability: Picture | None) -> list[Section]:
+    """Return the sections that there are numbers for, in reading order."""
+    found = [
+        shares_section(results, name),
+        *people_sections(results, name),
+        gaps_section(results, name),
+        slices_section(results, name),
+        reliability_section(results, name, reliability),
+    ]
+    return [section for section in found if section is not None]
 
 
 def _steering(results: Results, plots: Path) -> dict[str, Any] | None:

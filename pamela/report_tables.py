@@ -13,6 +13,7 @@ from pamela.metrics import CONFLICT_BOTH, CONFLICT_SIDE, PAIRWISE_ACCURACY, PLCC
 from pamela.observers import FEATURE_OBSERVER, IDEAL_OBSERVER
 from pamela.overlaps import describe_overlaps
 from pamela.pages import DASH, Cell, Table, number
+from pamela.pooled_error import RMSE_POOLED_RELATIVE
 from pamela.predictions import SEEN, UNSEEN
 from pamela.results import POPULATIONS, Results, headline_rows
 
@@ -24,6 +25,7 @@ NAMES = {
     CONFLICT_SIDE: "conflict pairs, one order right",
     CONFLICT_BOTH: "conflict pairs, both right",
     "coverage_90": "90 % interval holds",
+    RMSE_POOLED_RELATIVE: "RMSE",
 }
 CONFLICTS = (CONFLICT_SIDE, CONFLICT_BOTH)  # counted over pairs of users, so only pooled
 FURTHER = (PLCC, RMSE, CONFLICT_SIDE, CONFLICT_BOTH, "coverage_90")
@@ -116,7 +118,7 @@ def differences_table(results: Results, dataset: str) -> Table | None:
     rows = results.differences.filter(
         (pl.col("dataset") == dataset)
         & (pl.col("shots").is_null() | (pl.col("shots") == 0))
-        & pl.col("metric").is_in([SROCC, PAIRWISE_ACCURACY])
+        & pl.col("metric").is_in([SROCC, PAIRWISE_ACCURACY, RMSE_POOLED_RELATIVE])
         & (pl.col("baseline") != FEATURE_OBSERVER)  # stands in a table of its own
         & (pl.col("baseline") != IDEAL_OBSERVER)
     )
@@ -125,25 +127,28 @@ def differences_table(results: Results, dataset: str) -> Table | None:
     found: dict[tuple[str, str], dict[tuple[str, str], dict[str, Any]]] = {}
     for r in rows.to_dicts():
         found.setdefault((r["model"], r["baseline"]), {})[r["population"], r["metric"]] = r
-    columns = [(p, m) for m in (SROCC, PAIRWISE_ACCURACY) for p in POPULATIONS]
+    wanted = (SROCC, PAIRWISE_ACCURACY, RMSE_POOLED_RELATIVE)
+    columns = [(p, m) for m in wanted for p in POPULATIONS]
     table = [
-        [Cell(model), Cell(f"minus {baseline}"), *(_verdict(cells.get(key)) for key in columns)]
+        [Cell(model), Cell(baseline), *(_verdict(cells.get((p, m)), m) for p, m in columns)]
         for (model, baseline), cells in found.items()
     ]
     return Table(
         title="Differences on the same users",
-        columns=["model", "", *(f"{NAMES[m]}, {p}" for p, m in columns)],
+        columns=["model", "minus", *(f"{NAMES[m]}, {p}" for p, m in columns)],
         rows=table,
         caption=(
             "Paired bootstrap over users, margin 0 for accuracy. ▲ the interval lies above zero, "
-            "▼ below, · it holds zero."
+            "▼ below, · it holds zero. RMSE: all rows in one pool, relative (-2 % is an error two "
+            "per cent lower); population_user_mean is population plus each user's shrunken mean "
+            "residual, which takes off the level of a person's ratings and nothing else."
         ),
         strong={i for i, key in enumerate(found) if key[0] == results.params.train.champion},
     )
 
 
-def _verdict(row: dict[str, Any] | None) -> Cell:
-    cell = number(row, "+.3f")
+def _verdict(row: dict[str, Any] | None, metric: str) -> Cell:
+    cell = number(row, "+.1%" if metric == RMSE_POOLED_RELATIVE else "+.3f")
     return Cell(f"{cell.text} {sign(row)}", cell.small) if row and cell.text != DASH else cell
 
 

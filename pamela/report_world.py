@@ -16,7 +16,6 @@ from pamela.observers import FEATURE_OBSERVER, IDEAL_OBSERVER, IDEAL_POPULATION
 from pamela.predictions import SEEN, UNSEEN, WORLD
 from pamela.report_tables import Cell, Table, number
 from pamela.results import POPULATIONS, Results, headline_rows
-from pamela.shares import SHARE_OF_IDEAL
 from pamela.synthetic.plan import PART_ROWS
 
 PAPER = "paper"
@@ -117,7 +116,7 @@ def ideal_table(results: Results, dataset: str) -> Table | None:
         return None
     found = {
         (r["model"], r["metric"], r["population"], r["shots"]): r
-        for r in rows.filter(pl.col("metric").is_in([SROCC, SHARE_OF_IDEAL])).to_dicts()
+        for r in rows.filter(metric=SROCC).to_dicts()
     }
     gaps = {
         (r["model"], r["baseline"], r["population"], r["shots"]): r
@@ -139,24 +138,17 @@ def ideal_table(results: Results, dataset: str) -> Table | None:
                 number(_turned(gaps.get((name, FEATURE_OBSERVER, *where))), "+.3f")
                 for where in slices
             )])  # fmt: skip
-    shares = [
-        [Cell(f"{name}, share of the ideal"),
-         *(number(found.get((name, SHARE_OF_IDEAL, *where)), ".2f") for where in slices)]
-        for name in (*names, FEATURE_OBSERVER)
-        if name != "population" and any((name, SHARE_OF_IDEAL, *where) in found for where in slices)
-    ]  # fmt: skip
     return Table(
         title="What could be known, and where it was lost",
         columns=["", *(SEEN if k is None else f"{p}, {k} shots" for p, k in slices)],
-        rows=[*observers, *lost, *shares],
+        rows=[*observers, *lost],
         caption=(
             "SROCC, mean over users. ideal_observer: Bayesian on the true attributes and the "
             "world's priors, given the same rating rows as the models; feature_observer: the same, "
             "given only the best linear reconstruction of the attributes from the features; "
             "ideal_population: without users. Lost by the encoder: ideal minus feature observer; "
             "lost by a model: feature observer minus the model (below zero: the model found in the "
-            "features what is not linear in them). Share of the ideal: (model - population) / "
-            "(ideal_observer - ideal_population)."
+            "features what is not linear in them)."
         ),
         strong=set(range(len(observers))),
     )

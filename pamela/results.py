@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from pamela import schema as s
+from pamela.comparators import POPULATION_USER_MEAN
 from pamela.estimates import USER
 from pamela.io import read_json, read_parquet
 from pamela.metrics import coinciding_margins
@@ -38,6 +39,21 @@ class Results:
     def differences(self) -> pl.DataFrame:
         """``reports/differences.parquet``, paired differences of two models."""
         return read_parquet(self.project.reports / "differences.parquet")
+
+    @cached_property
+    def slices(self) -> pl.DataFrame:
+        """``reports/slices.parquet``, accuracy by kind of picture."""
+        return read_parquet(self.project.reports / "slices.parquet")
+
+    @cached_property
+    def groups(self) -> pl.DataFrame:
+        """``reports/groups.parquet``, accuracy by demographic group."""
+        return read_parquet(self.project.reports / "groups.parquet")
+
+    @cached_property
+    def gaps(self) -> pl.DataFrame:
+        """``reports/gaps.parquet``, best minus worst demographic group."""
+        return read_parquet(self.project.reports / "gaps.parquet")
 
     @cached_property
     def predictions(self) -> pl.DataFrame:
@@ -90,7 +106,8 @@ class Results:
     def models(self, dataset: str) -> list[str]:
         """Return evaluated models: the champion, the others, the control, then the ceilings."""
         found = self.evaluation.filter(dataset=dataset)["model"].unique().to_list()
-        order = [self.params.train.champion, *reversed(self.params.train.models), SHUFFLED]
+        order = [self.params.train.champion, *reversed(self.params.train.models)]
+        order += [POPULATION_USER_MEAN, SHUFFLED]
         order += CEILINGS
         return sorted(found, key=lambda m: (order.index(m) if m in order else len(order), m))
 

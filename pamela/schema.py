@@ -61,6 +61,7 @@ IMAGES_SCHEMA: Final = pl.Schema(
 # Demographic columns follow the two keys; they are categorical text and differ by dataset.
 USERS_KEYS: Final = (DATASET, USER)
 METADATA: Final = (TYPE, GROUP, STYLE)
+POPULATION_ID: Final = ""  # no user id is empty, so every model takes it for somebody unknown
 
 # --- the internal rating scale ----------------------------------------------------------------
 SCALE_LOW: Final = 1.0

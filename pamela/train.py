@@ -52,7 +52,7 @@ def plan(project: Project, params: TrainParams) -> list[tuple[str, int]]:
     Raises
     ------
     PamelaError
-        On an unknown model, on ``train.device: gpu`` without one.
+        On an unknown model, on ``train.device: gpu`` without one, on more GPUs than there are.
     """
     unknown = [name for name in params.models if name not in list_models()]
     if unknown:
@@ -62,6 +62,12 @@ def plan(project: Project, params: TrainParams) -> list[tuple[str, int]]:
         )
     if params.device == "gpu" and not torch.cuda.is_available():
         raise PamelaError("params.yaml: train.device is gpu but there is none; set it to auto")
+    here = torch.cuda.device_count()
+    asked = params.devices
+    if params.device != "cpu" and here and isinstance(asked, int) and asked > here:
+        raise PamelaError(
+            f"params.yaml: train.devices is {asked} but there are {here} GPUs; set it to auto"
+        )
     return [(name, fold) for fold in range(count_folds(project)) for name in params.models]
 
 

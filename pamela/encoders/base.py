@@ -39,13 +39,19 @@ class Encoder(Protocol):
     image_dim: int
     prompt_dim: int
 
-    def encode_images(self, images: Sequence[Picture], label: str | None = None) -> FloatArray:
+    def encode_images(
+        self,
+        images: Sequence[Picture],
+        label: str | None = None,
+        names: Sequence[str] | None = None,
+    ) -> FloatArray:
         """Return the features of n pictures, shape (n, image_dim).
 
         Parameters
         ----------
         images : paths, PIL images or uint8 arrays (height, width[, 3 or 4]).
         label : name of the progress bar; None for no bar.
+        names : what a message calls each picture; None for its path or place.
         """
         ...
 

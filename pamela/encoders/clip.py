@@ -71,11 +71,16 @@ class ClipEncoder:
         self._embed_image = embed_image
         self._embed_text = embed_text
 
-    def encode_images(self, images: Sequence[Picture], label: str | None = None) -> FloatArray:
+    def encode_images(
+        self,
+        images: Sequence[Picture],
+        label: str | None = None,
+        names: Sequence[str] | None = None,
+    ) -> FloatArray:
         """Return the features of n pictures, shape (n, image_dim); see `base.Encoder`."""
         out = np.zeros((len(images), self.image_dim), np.float32)
         done = 0
-        batches = decode_batches(images, self._prepare, self.batch_size, self.workers)
+        batches = decode_batches(images, self._prepare, self.batch_size, self.workers, names)
         with progress(label or "", len(images), quiet=label is None) as advance:
             for batch in batches:
                 rows = self._run(self._embed_image, torch.stack(batch))
@@ -83,6 +88,14 @@ class ClipEncoder:
                 done += len(rows)
                 advance(len(rows))
         return out
+
+    def prepare(self, image: Image.Image) -> Tensor:
+        """Return an RGB picture as the tensor that the encoder takes."""
+        return self._prepare(image)
+
+    def encode_prepared(self, batch: Tensor) -> FloatArray:
+        """Return the features (n, image_dim) of n prepared pictures, at most a batch of them."""
+        return self._run(self._embed_image, batch)
 
     def encode_prompts(self, prompts: Sequence[str | None]) -> FloatArray:
         """Return the features of n prompts, shape (n, prompt_dim); a null prompt is a zero row."""

@@ -38,15 +38,18 @@ def decode_batches(
     prepare: Callable[[Image.Image], T],
     batch_size: int,
     workers: int,
+    names: Sequence[str] | None = None,
 ) -> Iterator[list[T]]:
     """Yield lists of at most `batch_size` prepared pictures, in order.
 
-    With ``workers > 0`` a thread pool decodes a few batches ahead of the consumer (Pillow
-    releases the interpreter's lock while it decodes and resizes).
+    `names` is what a message calls each of them (by default `name_of`). With ``workers > 0`` a
+    thread pool decodes a few batches ahead of the consumer (Pillow releases the interpreter's lock
+    while it decodes and resizes).
     """
 
     def one(position: int) -> T:
-        return prepare(open_rgb(pictures[position], name_of(pictures[position], position)))
+        name = names[position] if names else name_of(pictures[position], position)
+        return prepare(open_rgb(pictures[position], name))
 
     starts = range(0, len(pictures), batch_size)
     batches = (range(at, min(at + batch_size, len(pictures))) for at in starts)

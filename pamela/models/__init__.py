@@ -17,6 +17,8 @@ MODELS: dict[str, str] = {
     "user_mean": "pamela.models.baselines:UserMean",
     "group_mean": "pamela.models.baselines:GroupMean",
     "population": "pamela.models.population:Population",
+    "residual_ridge": "pamela.models.residual_ridge:ResidualRidge",
+    "mf": "pamela.models.matrix_factorisation:MatrixFactorisation",
     "paper": "pamela.models.paper:Paper",
     "hierarchical": "pamela.models.hierarchical:Hierarchical",
 }

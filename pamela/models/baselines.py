@@ -15,7 +15,7 @@ import polars as pl
 
 from pamela import schema as s
 from pamela.data import Fold, IntArray, Items, Pairs, People
-from pamela.models.base import Prediction, Progress, RewardModel, say
+from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
 from pamela.models.encoding import UNKNOWN, Array, Codes, UserIndex, canonical
 
 SMALLEST = 1e-4  # floor of a variance
@@ -266,7 +266,4 @@ class UserMean(RewardModel):
 
 
 def _prediction(mean: Array, variance: Array) -> Prediction:
-    return Prediction(
-        np.clip(mean, s.SCALE_LOW, s.SCALE_HIGH).astype(np.float32),
-        np.sqrt(variance).astype(np.float32),
-    )
+    return Prediction(on_scale(mean), np.sqrt(variance).astype(np.float32))

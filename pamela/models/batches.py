@@ -15,6 +15,19 @@ from torch import Tensor
 EVAL_BATCH = 8192
 
 
+def device_count(device: str, devices: int | str) -> int:
+    """Return how many processes train, a device each.
+
+    Parameters
+    ----------
+    device : ``auto``, ``cpu`` or ``gpu``.
+    devices : a number, or ``auto``: every GPU there is, one process on a CPU.
+    """
+    if isinstance(devices, int):
+        return devices
+    return max(torch.cuda.device_count(), 1) if device != "cpu" else 1
+
+
 @dataclass(frozen=True)
 class Tables:
     """What the network sees of pictures and people, looked up by row.
@@ -50,12 +63,34 @@ class Regime:
     patience: int
 
 
+@dataclass(frozen=True)
+class Shard:
+    """Which part of every batch one of several processes trains on.
+
+    Every process gets equally many rows; what is missing at the end is filled with rows of weight
+    zero, and the others weigh so much more that the mean over processes of the mean over their rows
+    is the mean over the batch.
+    """
+
+    rank: int
+    world: int
+
+    def of(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return this process's rows (ceil(n / world),) of a batch (n,), and their weights."""
+        count = len(rows)
+        own = math.ceil(count / self.world)
+        place = self.rank + self.world * torch.arange(own)
+        there = (place < count).to(torch.float32)
+        return rows[place % count], there * (own * self.world / count)
+
+
 class SlicedBatches:
     """Batches of (user, item, target) cut from tensors in memory.
 
     Parameters
     ----------
     epoch : says which epoch it is; None keeps the rows in order.
+    shard : the part of each batch that this process gets; the last column is then a weight.
     """
 
     def __init__(
@@ -65,9 +100,10 @@ class SlicedBatches:
         *,
         seed: int = 0,
         epoch: Callable[[], int] | None = None,
+        shard: Shard | None = None,
     ) -> None:
         self.columns, self.batch_size = columns, batch_size
-        self.seed, self.epoch = seed, epoch
+        self.seed, self.epoch, self.shard = seed, epoch, shard
 
     def __len__(self) -> int:
         return math.ceil(len(self.columns[0]) / self.batch_size)
@@ -80,4 +116,9 @@ class SlicedBatches:
             order = torch.randperm(count, generator=generator)
         for start in range(0, count, self.batch_size):
             rows = order[start : start + self.batch_size]
-            yield tuple(column[rows] for column in self.columns)
+            if self.shard is None:
+                yield tuple(column[rows] for column in self.columns)
+                continue
+            own, factor = self.shard.of(rows)
+            *columns, weight = (column[own] for column in self.columns)
+            yield (*columns, weight * factor)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pamela import schema as s
-from pamela.data import Fold, Items, Pairs
+from pamela.data import Fold, IntArray, Items, Pairs
 from pamela.hashing import hash_ids
 from pamela.models.effects import picture_means
 from pamela.models.encoding import Array, Datasets
@@ -86,6 +86,14 @@ class Consensus:
         score[known] = self.score[at[known]]
         return mean, variance, score
 
+    def place_of(self, items: Items) -> IntArray:
+        """Return the place in `keys` of every picture, -1 where it was not trained on."""
+        if not len(self.keys):
+            return np.full(len(items), -1, np.int64)
+        keys = _keys(items)
+        at = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
+        return np.where(self.keys[at] == keys, at, -1).astype(np.int64)
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return named arrays to save."""
         return {
@@ -99,8 +107,10 @@ class Consensus:
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Rebuild from `arrays`."""
-        parts = (arrays[f"consensus.{part}"] for part in ("keys", "mean", "variance", "score"))
-        return cls(*parts, float(arrays["consensus.doubt"][0]))
+        keys, mean, variance, score = (
+            arrays[f"consensus.{part}"] for part in ("keys", "mean", "variance", "score")
+        )
+        return cls(keys, mean, variance, score, float(arrays["consensus.doubt"][0]))
 
 
 def _keys(items: Items) -> npt.NDArray[np.uint64]:

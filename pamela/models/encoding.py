@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -23,6 +24,7 @@ CLIP_SD = 8.0  # a standardised feature further out than this many deviations is
 LARGEST = 1e6  # a raw feature above this is not a feature
 UNKNOWN = -1
 ABSENT = -2  # the dataset has no such column: not a category, and no information
+FEW = 64  # rows up to which a dictionary is quicker than a join of tables
 
 
 def canonical(pairs: Pairs) -> Pairs:
@@ -152,17 +154,31 @@ class Codes:
 
     def encode(self, frame: pl.DataFrame) -> IntArray:
         """Return the code of every row, `UNKNOWN` where training had none, or `ABSENT`."""
+        codes = self._look_up(frame) if _is_few(frame, self.columns) else self._join(frame)
+        if not self.absent:
+            return codes
+        lacks = frame[s.DATASET].is_in(self.absent).to_numpy()
+        return np.where(lacks, ABSENT, codes)
+
+    def _join(self, frame: pl.DataFrame) -> IntArray:
         table = pl.DataFrame(
             {"_key": list(self.values), "_code": np.arange(len(self.values))},
             schema={"_key": pl.String, "_code": pl.Int64},
         )
         keys = _key(frame, self.columns).rename("_key").to_frame()
         found = keys.join(table, on="_key", how="left", maintain_order="left")["_code"]
-        codes = found.fill_null(UNKNOWN).to_numpy().astype(np.int64)
-        if not self.absent:
-            return codes
-        lacks = frame[s.DATASET].is_in(self.absent).to_numpy()
-        return np.where(lacks, ABSENT, codes)
+        return found.fill_null(UNKNOWN).to_numpy().astype(np.int64)
+
+    def _look_up(self, frame: pl.DataFrame) -> IntArray:
+        """Return what `_join` does, for a person's few rows in microseconds."""
+        none = [None] * frame.height
+        cells = (frame[c].to_list() if c in frame.columns else none for c in self.columns)
+        keys = ("\x1f".join(c or "" for c in row) for row in zip(*cells, strict=True))
+        return np.array([self._places.get(key, UNKNOWN) for key in keys], np.int64)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {value: code for code, value in enumerate(self.values)}
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able form."""
@@ -173,6 +189,13 @@ class Codes:
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """Rebuild from `to_json`."""
         return cls(tuple(saved["columns"]), tuple(saved["values"]), tuple(saved.get("absent", ())))
+
+
+def _is_few(frame: pl.DataFrame, columns: Sequence[str]) -> bool:
+    """Tell whether a frame is small and its `columns` are text, as a dictionary needs them."""
+    return frame.height <= FEW and all(
+        frame.schema[c] == pl.String for c in columns if c in frame.columns
+    )
 
 
 def _key(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:

@@ -7,11 +7,8 @@ and resumed from its checkpoint ends with the same weights.
 
 from __future__ import annotations
 
-import logging
 import math
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +17,17 @@ import numpy as np
 import polars as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.strategies import Strategy
 from torch import Tensor, nn
 
 from pamela.data import FloatArray, Pairs
-from pamela.models.batches import EVAL_BATCH, Regime, SlicedBatches, Tables
+from pamela.models.batches import EVAL_BATCH, Regime, Shard, SlicedBatches, Tables
+from pamela.models.callbacks import LEAST_GAIN, KeepBest, Listener, Report, quiet_lightning
 from pamela.models.encoding import Datasets
 from pamela.models.transformer import PreferenceTransformer
 from pamela.models.weights import mean_correlation
 
 CHECKPOINT = "last"
-LEAST_GAIN = 1e-4  # of the validation correlation that counts as better
 WARM_UP_SHARE = 0.1
 GRADIENT_NORM = 1.0
 
@@ -77,8 +75,10 @@ class RatingModule(L.LightningModule):
         self.tables = self.tables.to(self.device)
 
     def on_train_epoch_start(self) -> None:
-        """Draw this epoch's dropout and masks from (seed, epoch)."""
-        torch.manual_seed(self.seed + 104729 * (self.current_epoch + 1))
+        """Draw this epoch's dropout and masks from (seed, epoch), other ones in each process."""
+        torch.manual_seed(
+            self.seed + 104729 * (self.current_epoch + 1) + 15485863 * self.global_rank
+        )
         self._losses.clear()
 
     def training_step(self, batch: tuple[Tensor, ...], _: int) -> Tensor:
@@ -106,8 +106,13 @@ class RatingModule(L.LightningModule):
         score = torch.cat(self._scores).double().cpu().numpy()
         correlation = mean_correlation(self.validation, score, self.datasets)
         loss = float(np.mean((score - self.validation.rating) ** 2))
-        self.log("val_correlation", torch.tensor(correlation, dtype=torch.float64))
-        train = float(torch.stack(self._losses).mean()) if self._losses else float("nan")
+        # every process scores the whole validation set; equal values keep their decisions equal
+        value = torch.tensor(correlation, dtype=torch.float64)
+        self.log("val_correlation", value, sync_dist=True)
+        train = float("nan")
+        if self._losses:
+            mean = torch.stack(self._losses).mean()
+            train = float(self.trainer.strategy.reduce(mean, reduce_op="mean"))
         self.curve.append(
             {
                 "step": self.current_epoch + 1,
@@ -148,70 +153,6 @@ class RatingModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class KeepBest(Callback):
-    """Remember the weights of the epoch with the best validation correlation."""
-
-    def __init__(self) -> None:
-        self.best = -math.inf
-        self.weights: dict[str, Tensor] = {}
-
-    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Copy the weights if this epoch is better."""
-        value = float(trainer.callback_metrics["val_correlation"])
-        if value > self.best + LEAST_GAIN or not self.weights:
-            self.best = value
-            network: nn.Module = module.network  # type: ignore[assignment]
-            self.weights = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
-        return {"best": self.best, "weights": self.weights}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept."""
-        self.best, self.weights = state_dict["best"], state_dict["weights"]
-
-
-class Report(Callback):
-    """Tell a listener after every epoch."""
-
-    def __init__(self, listener: Callable[[int, float], None]) -> None:
-        self.listener = listener
-
-    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Report the epoch that just ended and its validation correlation."""
-        value = float(trainer.callback_metrics["val_correlation"])
-        self.listener(trainer.current_epoch + 1, value)
-
-
-@contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's banners and the few warnings that do not concern us."""
-    loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric", "lightning")]
-    levels = [logger.level for logger in loggers]
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    with warnings.catch_warnings():
-        for harmless in (
-            ".*does not have many workers.*",  # batches are slices: workers would only cost
-            ".*Checkpoint directory .* exists and is not empty.*",
-            ".*no `val_dataloader`.*",
-            ".*GPU available but not used.*",
-            ".*Detected call of `lr_scheduler.step\\(\\)` before `optimizer.step\\(\\)`.*",
-            ".*loaded checkpoint was produced.*mid-epoch.*",
-            ".*number of training batches .* is smaller than the logging interval.*",
-            ".*isinstance\\(treespec, LeafSpec\\).*",
-        ):
-            warnings.filterwarnings("ignore", message=harmless)
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-            torch.use_deterministic_algorithms(deterministic)
-
-
 def train_network(
     network: PreferenceTransformer,
     tables: Tables,
@@ -221,7 +162,8 @@ def train_network(
     *,
     seed: int,
     device: str,
-    listener: Callable[[int, float], None] | None = None,
+    devices: int = 1,
+    listener: Listener | None = None,
     workdir: Path | None = None,
     datasets: Datasets | None = None,
     row_weight: FloatArray | None = None,
@@ -232,6 +174,7 @@ def train_network(
     ----------
     train, validation : pairs whose ratings are already standardised.
     device : ``auto``, ``cpu`` or ``gpu``.
+    devices : with several, each gets a process and a part of every batch (DDP).
     listener : told (epoch, validation correlation) after every epoch.
     workdir : keeps a checkpoint per epoch; a run that finds one there goes on from it.
     datasets : where the rows are of several.
@@ -241,13 +184,67 @@ def train_network(
     -------
     DataFrame with ``step`` (epoch), ``train_loss``, ``val_loss``, ``val_correlation``.
     """
-    columns = _columns(train)
-    if row_weight is not None:
-        columns = (*columns, torch.from_numpy(row_weight))
-    batches = SlicedBatches(columns, regime.batch_size, seed=seed, epoch=lambda: 0)
+    job = Job(
+        network, tables, train, validation, regime, seed, device, workdir, datasets, row_weight
+    )
+    if devices > 1:
+        from pamela.models.distributed import train_on_several
+
+        trained = train_on_several(job, devices, listener)
+    else:
+        trained = run(job, listener)
+    network.load_state_dict(trained.weights)
+    network.cpu().eval()
+    return pl.DataFrame(trained.curve)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run; see `train_network`."""
+
+    network: PreferenceTransformer
+    tables: Tables
+    train: Pairs
+    validation: Pairs
+    regime: Regime
+    seed: int
+    device: str
+    workdir: Path | None
+    datasets: Datasets | None
+    row_weight: FloatArray | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The weights of the best epoch, and the curve."""
+
+    weights: dict[str, Tensor]
+    curve: list[dict[str, float]]
+
+
+def run(
+    job: Job,
+    listener: Listener | None = None,
+    *,
+    shard: Shard | None = None,
+    strategy: Strategy | None = None,
+) -> Trained:
+    """Train in this process, alone or as one of several.
+
+    Parameters
+    ----------
+    shard, strategy : this process's part, and how the processes exchange gradients.
+    """
+    regime, seed = job.regime, job.seed
+    columns = _columns(job.train)
+    if job.row_weight is not None:
+        columns = (*columns, torch.from_numpy(job.row_weight))
+    elif shard is not None:
+        columns = (*columns, torch.ones(len(job.train)))
+    batches = SlicedBatches(columns, regime.batch_size, seed=seed, epoch=lambda: 0, shard=shard)
     steps = len(batches) * regime.epochs
     module = RatingModule(
-        network, tables, regime, validation, steps=steps, seed=seed, datasets=datasets
+        job.network, job.tables, regime, job.validation, steps, seed, datasets=job.datasets
     )
     keep = KeepBest()
     callbacks: list[Callback] = [
@@ -258,14 +255,17 @@ def train_network(
     ]
     if listener is not None:
         callbacks.append(Report(listener))
+    workdir = job.workdir
     if workdir is not None:
         latest = ModelCheckpoint(workdir, CHECKPOINT, save_top_k=1, enable_version_counter=False)
         callbacks.append(latest)
     checkpoint = workdir / f"{CHECKPOINT}.ckpt" if workdir is not None else None
     with quiet_lightning():
         trainer = L.Trainer(
-            accelerator=device,
-            devices=1,
+            accelerator=job.device,
+            devices=shard.world if shard is not None else 1,
+            strategy=strategy if strategy is not None else "auto",
+            use_distributed_sampler=False,  # batches are cut by `Shard`
             max_epochs=regime.epochs,
             callbacks=callbacks,
             logger=False,
@@ -280,12 +280,10 @@ def train_network(
         trainer.fit(
             module,
             batches,
-            SlicedBatches(_columns(validation), EVAL_BATCH),
+            SlicedBatches(_columns(job.validation), EVAL_BATCH),
             ckpt_path=checkpoint if checkpoint is not None and checkpoint.is_file() else None,
         )
-    network.load_state_dict(keep.weights)
-    network.cpu().eval()
-    return pl.DataFrame(module.curve)
+    return Trained(keep.weights, module.curve)
 
 
 def _columns(pairs: Pairs) -> tuple[Tensor, ...]:

@@ -1,9 +1,10 @@
 """`hierarchical`: what everybody likes, plus what this person adds, with a prior learned from all.
 
-score(u, x) = population(x) + taste(x) @ w_u, with w_u ~ N(M' d_u, S): `pamela.models.population` for
-the first part, `pamela.models.taste_features` for the columns of taste, `pamela.models.personal`
-for the prior and the posterior. A person never trained on is the same formula with fewer rows: k
-ratings give a posterior in closed form, none the prior mean given demographics.
+score(u, x) = population(x) + taste(x) @ w_u, with w_u ~ N(M' d_u, S): `pamela.models.population`
+for the first part, `pamela.models.taste_features` for the columns of taste,
+`pamela.models.personal` for the prior and the posterior. A person never trained on is the same
+formula with fewer rows: k ratings give a posterior in closed form, none the prior mean given
+demographics.
 
 What is personal is learned from ratings less what all raters of the picture think of it (its mean,
 shrunken towards the population's held-out score), so that the personal part cannot repair a weak
@@ -21,14 +22,23 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela import schema as s
-from pamela.data import Fold, Items, Pairs, People
+from pamela.data import Fold, IntArray, Items, Pairs, People
 from pamela.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
 from pamela.models.consensus import Consensus
 from pamela.models.encoding import Array, UserIndex, canonical
 from pamela.models.hierarchical_choice import Choice, Fitting, choose
 from pamela.models.people_columns import PeopleColumns
-from pamela.models.personal import USERS_AT_ONCE, Prior, Statistics, fit_prior, posterior
+from pamela.models.personal import (
+    USERS_AT_ONCE,
+    Posterior,
+    Prior,
+    Statistics,
+    fit_prior,
+    posterior,
+    posterior_of_one,
+)
+from pamela.models.picture_columns import PictureColumns
 from pamela.models.population import Population
 from pamela.models.taste_features import TasteFeatures
 from pamela.params import ALL_INPUTS, InputParams, TrainParams
@@ -202,7 +212,7 @@ class Hierarchical(RewardModel):
         seen = place >= 0
         mean = described @ fitted.prior.regression
         axes = fitted.axes
-        spread = np.einsum("ji,jk,ki->i", axes, fitted.prior.covariance, axes)
+        spread = _along(fitted.prior.covariance[None], axes)[0]
         variance = np.tile(spread, (len(people), 1))
         mean[seen], variance[seen] = fitted.weights[place[seen]], fitted.variances[place[seen]]
         if items is None or context is None or not len(context) or not self.inputs.user:
@@ -213,12 +223,23 @@ class Hierarchical(RewardModel):
         new, user = np.unique(shown.user, return_inverse=True)
         used, row = np.unique(shown.item, return_inverse=True)
         base, _, columns = self.columns(items.take(used))
-        rows = columns[row]
         residual = shown.rating.astype(np.float64) - base[row]
-        statistics = Statistics.collect(user, rows, residual, len(new))
-        found = posterior(fitted.prior, described[new], statistics)
-        mean[new], variance[new] = found.mean, _along(found.covariance, axes)
+        for begin in range(0, len(new), USERS_AT_ONCE):
+            some = slice(begin, begin + USERS_AT_ONCE)
+            first, last = np.searchsorted(user, [begin, min(begin + USERS_AT_ONCE, len(new))])
+            rows = slice(first, last)
+            found = self._condition(
+                described[new[some]], user[rows] - begin, columns[row[rows]], residual[rows]
+            )
+            mean[new[some]], variance[new[some]] = found.mean, _along(found.covariance, axes)
         return mean, variance
+
+    def _condition(self, described: Array, user: IntArray, rows: Array, y: Array) -> Posterior:
+        """Return the posterior of people who all have rows; `user` (rows,) is sorted, from 0."""
+        prior, people = self._ready.prior, len(described)
+        if people == 1 and len(rows) < rows.shape[1]:
+            return posterior_of_one(prior, described, rows, y)
+        return posterior(prior, described, Statistics.collect(user, rows, y, people))
 
     def predict(
         self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
@@ -234,19 +255,44 @@ class Hierarchical(RewardModel):
         turned = (columns @ fitted.axes) ** 2
         mean = base[row] + np.einsum("ij,ij->i", columns[row], weights[pairs.user])
         personal = np.einsum("ij,ij->i", turned[row], spread[pairs.user])
-        std = fitted.widening * np.sqrt(doubt[row] + personal + fitted.prior.noise)
+        return self._predicted(mean, doubt[row] + personal)
+
+    def opinion(
+        self, columns: tuple[Array, Array, Array], weights: Array, spread: Array
+    ) -> Prediction:
+        """Predict what one person thinks of pictures: `predict` with the posterior at hand.
+
+        Parameters
+        ----------
+        columns : of the pictures (n,), as `columns` returns them.
+        weights, spread : arrays (k,), the person's row of `weights_of`.
+        """
+        base, doubt, taste = columns
+        personal = (taste @ self._ready.axes) ** 2 @ spread
+        return self._predicted(base + taste @ weights, doubt + personal)
+
+    def _predicted(self, mean: Array, variance: Array) -> Prediction:
+        """Return ratings of expectation `mean` (n,), which is off by `variance` (n,)."""
+        fitted = self._ready
+        std = fitted.widening * np.sqrt(variance + fitted.prior.noise)
         return Prediction(on_scale(mean), std.astype(np.float32))
+
+    @property
+    def prior(self) -> Prior:
+        """How tastes vary between people, as training learned it."""
+        return self._ready.prior
 
     def score_matrix(self, items: Items, people: People) -> npt.NDArray[np.float32]:
         """Return every person's score of every picture (people, items), as one matrix product.
 
         Scores are not bent to the scale (`on_scale`): their order and differences are what counts.
         """
+        return self.picture_columns(items).scores(self.weights_of(people)[0])
+
+    def picture_columns(self, items: Items) -> PictureColumns:
+        """Return what scoring needs of `items`, to be kept: it does not depend on the person."""
         base, _, columns = self.columns(items)
-        weights, _ = self.weights_of(people)
-        scores = weights.astype(np.float32) @ columns.astype(np.float32).T
-        scores += base.astype(np.float32)
-        return scores
+        return PictureColumns.make(base, columns)
 
     def knows(self, people: People) -> npt.NDArray[np.bool_]:
         """Return who was in training."""

@@ -1,4 +1,4 @@
-"""What `hierarchical` chooses inside train: columns of taste, and how far the covariance is shrunken.
+"""What `hierarchical` chooses inside train: columns of taste, shrinkage of their covariance.
 
 Every configuration is scored on held-out prompts twice: for users whose other ratings the prior was
 learned from, and for users held out altogether, given 20 ratings. The mean of the two within-user
@@ -20,16 +20,20 @@ from pamela.models.consensus import Consensus
 from pamela.models.effects import within_user_correlation
 from pamela.models.encoding import Array, prompt_groups
 from pamela.models.people_columns import PeopleColumns
-from pamela.models.personal import Statistics, fit_prior, posterior
+from pamela.models.personal import Statistics, fit_prior, posterior, predict_rows
 from pamela.models.taste_features import Sizes, TasteFeatures
 from pamela.params import InputParams
 
+# Smaller ones first. What bends is worth more on few pictures, what is linear on many.
 SIZES: tuple[Sizes, ...] = (
     Sizes(image=0, prompt=0, kernel=0, metadata=False),
-    Sizes(image=8, prompt=8, kernel=8, metadata=True),
+    Sizes(image=0, prompt=0, kernel=16, metadata=True),
+    Sizes(image=0, prompt=0, kernel=32, metadata=True),
+    Sizes(image=16, prompt=16, kernel=0, metadata=True),
     Sizes(image=16, prompt=16, kernel=16, metadata=True),
     Sizes(image=32, prompt=32, kernel=32, metadata=True),
-    Sizes(image=64, prompt=48, kernel=32, metadata=True),
+    Sizes(image=64, prompt=64, kernel=0, metadata=True),
+    Sizes(image=96, prompt=96, kernel=0, metadata=True),
 )
 PSEUDO_USERS: tuple[float, ...] = (30.0, 300.0, 1000.0)
 FIRST_PSEUDO_USERS = 300.0
@@ -115,12 +119,32 @@ class Fitting:
         users : int64 array (a,), places in `users`, sorted.
         keep : bool array (rows,), which rows count; all where not given.
         """
-        place = np.full(len(self.users), -1, np.int64)
-        place[users] = np.arange(len(users))
-        mine = place[self.user] >= 0
-        rows = np.flatnonzero(mine if keep is None else keep & mine)
-        return Statistics.collect(
-            place[self.user[rows]], columns[self.item[rows]], self.residual[rows], len(users)
+        rows, place = self._rows_of(users)
+        if keep is not None:
+            rows, place = rows[keep[rows]], place[keep[rows]]
+        return Statistics.collect(place, columns[self.item[rows]], self.residual[rows], len(users))
+
+    def _rows_of(self, users: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the rows of some users, and for each the place in `users`; both sorted."""
+        first, last = (np.searchsorted(self.user, users, side=side) for side in ("left", "right"))
+        count = last - first
+        place = np.repeat(np.arange(len(users)), count)
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        return first[place] + within, place
+
+    def of_users(self, users: IntArray) -> Self:
+        """Return the rows of some users alone, over the same pictures."""
+        if len(users) == len(self.users):
+            return self
+        rows, place = self._rows_of(users)
+        return replace(
+            self,
+            users=self.users[users],
+            user=place,
+            item=self.item[rows],
+            rating=self.rating[rows],
+            residual=self.residual[rows],
+            described=self.described[users],
         )
 
 
@@ -138,9 +162,8 @@ class _Outcome:
 
 @dataclass(frozen=True)
 class _Division:
-    """Cross-validation: the fold of each user and of each row's prompt, and who takes part."""
+    """Cross-validation: the fold of each user and of each row's prompt."""
 
-    users: IntArray
     user_part: IntArray
     row_part: IntArray
     folds: int
@@ -152,7 +175,7 @@ def choose(
 ) -> Choice:
     """Choose sizes first, then the shrinkage of the covariance."""
     offered = [replace(one, metadata=one.metadata and inputs.metadata) for one in SIZES]
-    division = _divide(data, folds, seed)
+    data, division = _divide(data, folds, seed)
     tried: dict[tuple[Sizes, float], _Outcome] = {}
     steps = len(offered) + len(PSEUDO_USERS) - 1
 
@@ -184,17 +207,14 @@ def _smallest_good(tried: list[tuple[Sizes, _Outcome]]) -> Sizes:
     return best[0]
 
 
-def _divide(data: Fitting, folds: int, seed: int) -> _Division:
+def _divide(data: Fitting, folds: int, seed: int) -> tuple[Fitting, _Division]:
+    """Return the rows of those who take part, `CV_USERS` at most, and their folds."""
     rng = np.random.default_rng([seed, 17])
     names, group = np.unique(prompt_groups(data.items), return_inverse=True)
     item_part = (rng.permutation(len(names)) % folds)[group]
-    count = len(data.users)
-    users = np.sort(rng.permutation(count)[:CV_USERS])
-    user_part = np.full(count, -1, np.int64)
-    user_part[users] = rng.permutation(len(users)) % folds
-    return _Division(
-        users, user_part, item_part[data.item], folds, rng.random(len(data.rating))
-    )
+    users = np.sort(rng.permutation(len(data.users))[:CV_USERS])
+    data, user_part = data.of_users(users), rng.permutation(len(users)) % folds
+    return data, _Division(user_part, item_part[data.item], folds, rng.random(len(data.rating)))
 
 
 def _validate(
@@ -205,8 +225,7 @@ def _validate(
     for number in range(division.folds):
         inside = division.row_part != number
         apart = division.user_part == number
-        learners = division.users[~apart[division.users]]
-        strangers = division.users[apart[division.users]]
+        learners, strangers = np.flatnonzero(~apart), np.flatnonzero(apart)
         if not len(learners) or inside.all() or not inside.any():
             continue
         statistics = data.collect(columns, learners, inside)
@@ -225,18 +244,17 @@ def _validate(
             if not len(some):
                 continue
             told = rows & inputs.user  # without the user nobody's ratings say who they are
-            found = posterior(prior, data.described[some], data.collect(columns, some, told))
+            whole = some is learners and inputs.user
+            known = statistics if whole else data.collect(columns, some, told)
+            found = posterior(prior, data.described[some], known)
             place = np.full(len(data.users), -1, np.int64)
             place[some] = np.arange(len(some))
             test = np.flatnonzero(~inside & (place[data.user] >= 0))
             if not len(test):
                 continue
             at, item = place[data.user[test]], data.item[test]
-            mean = data.score[item] + np.einsum("ij,ij->i", columns[item], found.mean[at])
-            doubt = np.full(len(test), data.doubt + prior.noise)
-            doubt = doubt + np.einsum(
-                "ij,ijk,ik->i", columns[item], found.covariance[at], columns[item], optimize=True
-            )
+            own, spread = predict_rows(found, at, columns[item])
+            mean, doubt = data.score[item] + own, data.doubt + prior.noise + spread
             pairs = Pairs(at, item, data.rating[test].astype(np.float32))
             row.append(within_user_correlation(pairs, mean))
             z.append((data.rating[test] - on_scale(mean)) / np.sqrt(doubt))

@@ -27,11 +27,11 @@ import polars as pl
 import torch
 
 from pamela import schema as s
-from pamela.data import Fold, Items, Pairs, People
+from pamela.data import FloatArray, Fold, Items, Pairs, People
 from pamela.errors import PamelaError
 from pamela.io import read_json, write_json
-from pamela.models.base import Prediction, Progress, RewardModel, say
-from pamela.models.batches import EVAL_BATCH
+from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
+from pamela.models.batches import EVAL_BATCH, device_count
 from pamela.models.encoding import (
     UNKNOWN,
     Array,
@@ -81,13 +81,17 @@ class Paper(RewardModel):
     search : how sizes are chosen and how long training may take.
     device : ``auto``, ``cpu`` or ``gpu``.
     inputs : which tokens there are beside picture and prompt.
+    devices : processes of the last training, a device each; the search's runs are too short.
     """
 
     name: ClassVar[str] = "paper"
     switches: ClassVar[frozenset[str]] = frozenset(InputParams.model_fields)
 
-    def __init__(self, search: Search, device: str, inputs: InputParams = ALL_INPUTS) -> None:
+    def __init__(
+        self, search: Search, device: str, inputs: InputParams = ALL_INPUTS, devices: int | str = 1
+    ) -> None:
         self.search, self.device, self.inputs = search, device, inputs
+        self.devices = devices
         self.personal = inputs.user or inputs.demographics
         self.uses_demographics = inputs.demographics
         self.chosen: dict[str, Any] = {}
@@ -114,6 +118,7 @@ class Paper(RewardModel):
             ),
             params.device,
             params.inputs,
+            params.devices,
         )
 
     def settled(self, params: TrainParams) -> Paper:
@@ -149,7 +154,7 @@ class Paper(RewardModel):
 
         history, module = self._train(
             fold, train, validation, trial, self.search.epochs(trial), seed,
-            listener=told, workdir=workdir,
+            listener=told, workdir=workdir, devices=device_count(self.device, self.devices),
         )  # fmt: skip
         self._network, self._shape = module, trial.shape
         self.chosen = {**trial.to_json(), "cv_correlation": scores, **said}
@@ -224,6 +229,7 @@ class Paper(RewardModel):
         *,
         listener: Any = None,
         workdir: Path | None = None,
+        devices: int = 1,
     ) -> tuple[pl.DataFrame, PreferenceTransformer]:
         self._encoding = Encoding.fit(fold.items, fold.people, train, trial.components, self.inputs)
         from pamela.models.fitting import train_network  # Lightning: not where one only predicts
@@ -238,6 +244,7 @@ class Paper(RewardModel):
             self.search.regime(trial, epochs),
             seed=seed,
             device=self.device,
+            devices=devices,
             listener=listener,
             workdir=workdir,
             datasets=self._datasets,
@@ -247,7 +254,8 @@ class Paper(RewardModel):
 
     def _measure_std(self, fold: Fold, validation: Pairs) -> None:
         """Take the predictive deviation from validation residuals, seen and unseen users apart."""
-        error = self._mean_of(fold.items, fold.people, validation) - validation.rating
+        mean = self._mean_of(fold.items, fold.people, validation)
+        error = mean.astype(np.float64) - validation.rating
         known = self.knows(fold.people)[validation.user]
         self._std = _deviations(error, known)
         names = self._datasets.names if self._datasets is not None else ()
@@ -257,7 +265,7 @@ class Paper(RewardModel):
             name: _deviations(error[mask], known[mask]) for name, mask in own.items() if mask.any()
         }
 
-    def _mean_of(self, items: Items, people: People, pairs: Pairs) -> npt.NDArray[np.float64]:
+    def _mean_of(self, items: Items, people: People, pairs: Pairs) -> FloatArray:
         if self._encoding is None or self._network is None:
             raise PamelaError("model paper: not fitted; fit or load it first")
         tables = self._encoding.tables(items, people)
@@ -273,10 +281,7 @@ class Paper(RewardModel):
                 )  # fmt: skip
                 out.append(rating.double().numpy())
         mean, scale = self._standard.of(items, pairs)
-        clipped: npt.NDArray[np.float64] = np.clip(
-            np.concatenate(out) * scale + mean, s.SCALE_LOW, s.SCALE_HIGH
-        )
-        return clipped
+        return on_scale(np.concatenate(out) * scale + mean)
 
     def predict(
         self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
@@ -290,7 +295,7 @@ class Paper(RewardModel):
             for name, own in self._stds.items():
                 here = np.where(known, own["seen"], own["unseen"])
                 std = np.where(column == name, here, std)
-        return Prediction(mean.astype(np.float32), std.astype(np.float32))
+        return Prediction(mean, std.astype(np.float32))
 
     def knows(self, people: People) -> npt.NDArray[np.bool_]:
         """Return, per row of `people`, whether that user was in training."""

@@ -24,12 +24,13 @@ import polars as pl
 from scipy.linalg import cho_factor, cho_solve
 
 from pamela import schema as s
-from pamela.data import Fold, Items, Pairs, People
+from pamela.data import Fold, IntArray, Items, Pairs, People
 from pamela.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
 from pamela.models.effects import PictureMeans, picture_means
 from pamela.models.encoding import Array, Datasets, prompt_groups, sanitise
 from pamela.models.evidence import Evidence
+from pamela.models.fit_memory import FitMemory, fold_key
 from pamela.models.kernel import Inputs, Kernels, as_float32
 from pamela.models.population_choice import (
     DATASET_WEIGHT,
@@ -47,6 +48,7 @@ MAX_EVIDENCE_ROWS = 1200  # pictures on which the kernels are weighed at last
 MAX_LANDMARKS = 1024  # inducing pictures; twice as many for several datasets
 CHUNK = 4096  # pictures at a time
 JITTER = 1e-6
+_MADE: FitMemory[tuple[dict[str, Any], pl.DataFrame]] = FitMemory()
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,23 @@ class Population(RewardModel):
         progress: Progress | None = None,
         workdir: Path | None = None,
     ) -> pl.DataFrame:
-        """Fit on ``train``; nothing is stepwise, so that the history holds the choices tried."""
+        """Fit on ``train``; nothing is stepwise, so that the history holds the choices tried.
+
+        The very same fit is taken over from the process's memory if it was just made: other models
+        are built upon it.
+        """
+        key = fold_key(fold, seed, self.cv_folds, self.dataset_weights, self.metadata)
+        made = _MADE.get(key)
+        if made is None:
+            history = self._fit(fold, seed, progress)
+            _MADE.keep(key, (vars(self).copy(), history))
+        else:
+            state, history = made
+            vars(self).update(state)
+        say(progress, 1.0, "done")
+        return history
+
+    def _fit(self, fold: Fold, seed: int, progress: Progress | None) -> pl.DataFrame:
         train = fold[s.TRAIN]
         datasets = Datasets.of(fold.items, train)
         means = picture_means(train, len(fold.people), datasets)
@@ -157,7 +175,6 @@ class Population(RewardModel):
             },
             **said,
         }
-        say(progress, 1.0, "done")
         return history
 
     def _keep_variances(self, datasets: Datasets, means: PictureMeans, evidence: Evidence) -> None:
@@ -207,7 +224,7 @@ class Population(RewardModel):
         mean, variance = self._function.mean_and_variance(items)
         return mean + self._intercept, variance
 
-    def held_out(self, folds: int, seed: int) -> tuple[Items, Array, Array]:
+    def held_out(self, folds: int, seed: int) -> tuple[Items, Array, IntArray]:
         """Return training pictures' scores from fits that did not see their prompts.
 
         The landmarks and the kernels' weights stay those of the whole fit. Only right after `fit`.
@@ -241,7 +258,7 @@ class Population(RewardModel):
             factor = cho_factor(precision - grams[number], lower=True)
             alpha = cho_solve(factor, right - rights[number])
             score[part == number] = alpha @ crosses[number]
-        return data.items, score + self._intercept, part
+        return data.items, score + self._intercept, part.astype(np.int64)
 
     def predict(
         self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None

@@ -11,6 +11,7 @@ from pamela.params import Params
 from pamela.predictions import WORLD, predict_model, restrict
 from pamela.project import Project
 from pamela.synthetic.raters import load_prior
+from pamela.variants import variants_of
 
 
 def knows_the_world(project: Project, params: Params) -> bool:
@@ -18,15 +19,22 @@ def knows_the_world(project: Project, params: Params) -> bool:
     return WORLD in params.ingest.datasets and (project.truth / "world.json").is_file()
 
 
-def predict_observers(project: Project, params: Params) -> pl.DataFrame:
+def predict_observers(project: Project, params: Params) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Ask the observers what every model is asked: the same queries after the same shots.
 
     They are given the truth about pictures and the priors of people, and learn from the same
     rating rows as the models. Fold 0, the world's rows only.
+
+    Returns
+    -------
+    Their predictions, and what those that tell people apart say as somebody else
+    (`pamela.variants.VARIANTS`).
     """
     fold = restrict(load_fold(project, 0), {WORLD: 1})
     truth = read_parquet(project.truth / "images.parquet")
     asked = create_observers(fold, truth, load_prior(project.truth))
-    return pl.concat(
-        [predict_model(observer, name, fold, params.evaluate) for name, observer in asked.items()]
-    )
+    predictions = [predict_model(one, name, fold, params.evaluate) for name, one in asked.items()]
+    variants = [
+        variants_of(one, name, fold, params.evaluate) for name, one in asked.items() if one.personal
+    ]
+    return pl.concat(predictions), pl.concat(variants)

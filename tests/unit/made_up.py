@@ -11,10 +11,12 @@ from safetensors.numpy import save_file
 
 from pamela import schema as s
 from pamela.evaluate import EVALUATION
+from pamela.gaps import GAPS, GROUPS
 from pamela.io import write_json, write_parquet
 from pamela.overlaps import MEANING
 from pamela.params import Params, load_params
 from pamela.project import Project
+from pamela.slices import SLICES
 
 SKILL = {
     "global_mean": 0.0,
@@ -43,6 +45,9 @@ def make_project(root: Path, *, dataset: str = "synthetic", steered: bool = True
     write_parquet(project.reports / "evaluation.parquet", evaluation(dataset))
     write_parquet(project.reports / "differences.parquet", differences(dataset))
     write_parquet(project.reports / "predictions.parquet", predictions(dataset, rng))
+    write_parquet(project.reports / "slices.parquet", slices(dataset))
+    write_parquet(project.reports / "groups.parquet", groups(dataset))
+    write_parquet(project.reports / "gaps.parquet", gaps(dataset))
     write_json(project.metrics / "evaluation.json", {"srocc_seen": 0.42, "srocc_unseen": 0.39})
     write_json(project.metrics / "steering.json", steering() if steered else {"skipped": 1})
     write_json(project.reports / "validation.json", validation(dataset))
@@ -123,7 +128,21 @@ def evaluation(dataset: str) -> pl.DataFrame:
                     aggregation="pooled",
                 )
             )
+        if model == "paper":
+            rows += _people_rows(dataset)
     return pl.DataFrame(rows, schema=EVALUATION, orient="row")
+
+
+def _people_rows(dataset: str) -> list[tuple[object, ...]]:
+    """Return what was found by asking `paper` as somebody else."""
+    rows = []
+    for population, shots in (("seen", None), ("unseen", 20)):
+        for metric, own in (("srocc", 0.42), ("pairwise_accuracy", 0.676)):
+            for prefix, value in (("generic_", own - 0.05), ("swapped_", own - 0.07),
+                                  ("swap_loss_", 0.07)):  # fmt: skip
+                rows.append(_row(dataset, "paper", population, shots, prefix + metric, value))
+    rows.append(_row(dataset, "paper", "unseen", 20, "share_of_seen_gain", 0.31))
+    return rows
 
 
 def differences(dataset: str) -> pl.DataFrame:
@@ -142,9 +161,13 @@ def differences(dataset: str) -> pl.DataFrame:
             40,
         )
         for population, shots in (("seen", None), ("unseen", 0))
-        for metric in ("srocc", "pairwise_accuracy")
+        for metric in ("srocc", "pairwise_accuracy", "rmse_pooled_relative")
         for baseline in ("population", "group_mean")
     ]
+    for part, value in (("_generic", 0.01), ("_personal", 0.05)):
+        for metric in ("srocc", "pairwise_accuracy"):
+            rows.append((dataset, "seen", None, metric + part, "paper", "population", value,
+                         value - 0.02, value + 0.02, 40))  # fmt: skip
     schema = {
         "dataset": pl.String,
         "population": pl.String,
@@ -183,6 +206,39 @@ def predictions(dataset: str, rng: np.random.Generator, n: int = 400) -> pl.Data
             )
         )
     return pl.concat(frames)
+
+
+def slices(dataset: str) -> pl.DataFrame:
+    """Return accuracy by type of picture."""
+    rows = [
+        (dataset, model, "seen", None, "type", level, "pairwise_accuracy", "pooled", 0.0, value,
+         value - 0.02, value + 0.02, 20, 500)
+        for level, add in (("Art", 0.0), ("Photorealism", 0.03))
+        for model, skill in SKILL.items()
+        for value in (0.5 + skill / 2 + add,)
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=SLICES, orient="row")
+
+
+def groups(dataset: str) -> pl.DataFrame:
+    """Return accuracy by gender."""
+    rows = [
+        (dataset, "paper", "seen", None, "gender", level, metric, value, value - 0.03,
+         value + 0.03, 10)
+        for metric in ("srocc", "pairwise_accuracy")
+        for level, value in (("female", 0.45), ("male", 0.39))
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=GROUPS, orient="row")
+
+
+def gaps(dataset: str) -> pl.DataFrame:
+    """Return the gap between the genders, beyond chance in SROCC alone."""
+    rows = [
+        (dataset, "paper", "seen", None, "gender", metric, "female", "male", 0.06, 0.03, 0.09,
+         0.02, 0.04, p, 2, 20)
+        for metric, p in (("srocc", 0.01), ("pairwise_accuracy", 0.4))
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=GAPS, orient="row")
 
 
 def steering() -> dict[str, float]:

@@ -128,7 +128,7 @@ def test_a_missing_picture_is_named(reward, pictures):
 def test_a_new_picture_needs_an_encoder(reward, tmp_path):
     path = tmp_path / "new.png"
     Image.new("RGB", (8, 8), (1, 2, 3)).save(path)
-    with pytest.raises(PamelaError, match=r"new.png: .*precomputed features"):
+    with pytest.raises(PamelaError, match=r"new.png\): .*precomputed features"):
         reward.score(user="bob", images=[path])
 
 

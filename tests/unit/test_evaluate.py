@@ -13,16 +13,16 @@ from rich.console import Console
 
 from pamela import predictions as p
 from pamela import schema as s
+from pamela.comparators import POPULATION_USER_MEAN
 from pamela.data import Fold, Items, Pairs, People, load_fold
 from pamela.errors import PamelaError
 from pamela.evaluate import (
     DIFFERENCES,
     EVALUATION,
-    MAX_HEADLINE,
     comparisons,
     evaluate_predictions,
-    headline,
 )
+from pamela.headline import MAX_HEADLINE, headline
 from pamela.io import read_parquet, write_json, write_parquet
 from pamela.models import create_model
 from pamela.models.base import Prediction, RewardModel
@@ -262,7 +262,8 @@ def test_one_row_per_number_in_the_columns_of_the_design(numbers, params):
     keys = ["dataset", "model", "population", "shots", "metric", "aggregation", "margin"]
     assert not evaluation.select(keys).is_duplicated().any()
     k, slices = len(params.evaluate.margins), 1 + len(params.evaluate.shots)
-    assert evaluation.height == len(MODELS) * slices * (3 * k + 4 + 6 + 3)
+    shares_of_seen_gain = 2 * len(params.evaluate.shots)  # of the models beside `population`
+    assert evaluation.height == len(MODELS) * slices * (3 * k + 4 + 6 + 3) + shares_of_seen_gain
     assert evaluation.filter(pl.col("margin").is_not_null())["metric"].unique().to_list() == [
         "pairwise_accuracy"
     ]
@@ -327,6 +328,13 @@ def test_comparisons_name_the_baselines():
         ("population", p.SHUFFLED),
     ]
     assert comparisons(["paper"]) == []
+    asked = ["user_mean", "population", "mf", "paper", "hierarchical", POPULATION_USER_MEAN]
+    found = comparisons(asked, "hierarchical")
+    assert len(found) == len(set(found))
+    assert {(name, "population") for name in asked if name != "population"} <= set(found)
+    assert {("hierarchical", name) for name in ("mf", "paper", POPULATION_USER_MEAN)} <= set(found)
+    assert ("paper", POPULATION_USER_MEAN) in found
+    assert ("hierarchical", "user_mean") not in found
 
 
 def test_headline_is_short_flat_and_stable(numbers, params):
@@ -432,7 +440,7 @@ def test_the_stage_on_disk_population_beats_its_shuffled_self(tmp_path, params):
         ),
     )
     assert predicted[p.MODEL].unique(maintain_order=True).to_list() == [
-        *names, p.SHUFFLED, p.NOISE_CEILING,
+        *names, POPULATION_USER_MEAN, p.SHUFFLED, p.NOISE_CEILING,
     ]  # fmt: skip
     images = read_parquet(project.validated / "images.parquet")
     evaluation, differences = evaluate_predictions(predicted, images, params.evaluate, quiet=True)
@@ -441,7 +449,8 @@ def test_the_stage_on_disk_population_beats_its_shuffled_self(tmp_path, params):
     assert pick(evaluation, model="global_mean", aggregation="user", **at) == 0.0
     gain = differences.filter(model="population", baseline=p.SHUFFLED, **at)
     assert gain["ci_low"].item() > 0
-    assert headline(evaluation, differences, params)["noise_ceiling_seen_srocc"] == 1.0
+    mine = pick(evaluation, model="population", aggregation="user", **at)
+    assert headline(evaluation, differences, params)["population_seen_srocc"] == mine
 
 
 def test_without_a_world_there_is_neither_control_nor_ceiling(tmp_path, params, predicted):

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from pamela import schema as s
 from pamela.data import Pairs
 from pamela.models.batches import Regime, SlicedBatches, Tables
+from pamela.models.callbacks import KeepBest
 from pamela.models.effects import within_user_correlation
 from pamela.models.encoding import prompt_groups
-from pamela.models.fitting import KeepBest, train_network
+from pamela.models.fitting import train_network
 from pamela.models.paper import Paper
 from pamela.models.selection import (
     DESIGNED,

@@ -34,6 +34,7 @@ def params(**changes: object) -> TrainParams:
         "champion": "population",
         "seed": 0,
         "device": "cpu",
+        "devices": "auto",
         "inputs": ALL_INPUTS,
         "cv_folds": 2,
         "cv_trials": 2,

@@ -1,0 +1,164 @@
+"""Scoring and adapting, features cached: ``python -m benchmarks.scoring``, part of `make bench`.
+
+All users x all pictures of a finished run. `hierarchical` keeps a table of the pictures
+(`pamela.models.picture_columns`, built once) beside the features; its scores are then one matrix
+product. Against it stand the bare product of the same shapes without the base score, and one pass
+of `paper`'s transformer per pair: timed on two samples of pairs in its own large batches, the
+difference per pair extrapolated to all pairs, so that what it prepares once is not counted.
+
+Adapting: `Reward.adapt` with 20 ratings of pictures that the model knows, given as files, for 200
+simulated strangers one after the other; what the first score afterwards takes stands beside, and so
+does the posterior alone. CPU seconds stand beside, as other work may run on the machine.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.newcomers import MODEL, Strangers, draw_strangers
+from benchmarks.run import Entry, entry
+from benchmarks.timing import Clock, Taken, fitted, fold_of, median_seconds, run_alone
+from pamela import schema as s
+from pamela.api import Reward
+from pamela.bundle import load_bundle, write_bundle
+from pamela.data import Fold, Pairs, People
+from pamela.errors import PamelaError
+from pamela.models.base import RewardModel
+from pamela.models.hierarchical import Hierarchical
+from pamela.project import Project
+
+SAMPLES: Final = (8192, 4 * 8192)  # pairs that the transformer is timed on
+REPEATS: Final = 15
+SLOW_REPEATS: Final = 3
+TIMES_FASTER: Final = 1000.0
+SHARE_OF_PRODUCT: Final = 0.5
+USERS: Final = 200
+RATINGS: Final = 20
+ADAPT_MS: Final = 5.0
+
+
+def seconds_per_pair(model: RewardModel, fold: Fold) -> float:
+    """Return what one more pair costs `model`, from two samples of different size."""
+    rng = np.random.default_rng(0)
+    found = []
+    for count in SAMPLES:
+        user = rng.integers(0, len(fold.people), count)
+        item = rng.integers(0, len(fold.items), count)
+        pairs = Pairs(user, item, np.zeros(count, np.float32))
+        found.append(_median_of_predict(model, fold, pairs))
+    return (found[1] - found[0]) / (SAMPLES[1] - SAMPLES[0])
+
+
+def _median_of_predict(model: RewardModel, fold: Fold, pairs: Pairs) -> float:
+    return median_seconds(lambda: model.predict(fold.items, fold.people, pairs), SLOW_REPEATS)
+
+
+def bare_product(people: int, items: int, columns: int) -> float:
+    """Return the seconds of one float32 matrix product of these shapes."""
+    rng = np.random.default_rng(0)
+    left = rng.normal(size=(people, columns)).astype(np.float32)
+    right = rng.normal(size=(items, columns)).astype(np.float32)
+    return median_seconds(lambda: left @ right.T, REPEATS)
+
+
+def bench_scores(project: Project) -> list[Entry]:
+    """Score all users x all pictures."""
+    fold, ours = fold_of(project), _hierarchical(project)
+    people, items = len(fold.people), len(fold.items)
+    start = time.monotonic()
+    table = ours.picture_columns(fold.items)
+    built = time.monotonic() - start
+    weights = ours.weights_of(fold.people)[0].astype(np.float32)
+    scored = median_seconds(lambda: table.scores(weights), REPEATS)
+    product = bare_product(people, items, table.columns.shape[1])
+    passes = seconds_per_pair(fitted(project, "paper"), fold) * people * items
+    label = f"scoring, {people} users x {items} pictures"
+    return [
+        entry(f"{label}, hierarchical", 1000 * scored, "ms"),
+        entry(f"{label}, bare matrix product", 1000 * product, "ms"),
+        entry(f"{label}, paper, extrapolated from {SAMPLES[1]} pairs", passes, "s"),
+        entry("scoring, table of the pictures, built once", built, "s"),
+        entry("scoring, times faster than paper", passes / scored, "times", TIMES_FASTER),
+        entry("scoring, speed over the bare product's", product / scored, "", SHARE_OF_PRODUCT),
+    ]
+
+
+def _hierarchical(project: Project) -> Hierarchical:
+    model = fitted(project, MODEL)
+    if not isinstance(model, Hierarchical):
+        raise PamelaError(f"models/{MODEL}: holds a {model.name}; run `dvc repro -f train`")
+    return model
+
+
+def bench_adapting(project: Project) -> list[Entry]:
+    """Adapt to 200 strangers, each with 20 ratings of known pictures."""
+    fold = fold_of(project)
+    strangers = draw_strangers(project, fold, USERS)
+    with tempfile.TemporaryDirectory() as aside:
+        folder = Path(aside) / "bundle"
+        write_bundle(project, MODEL, folder)
+        reward = Reward(load_bundle(folder))
+    files = [project.root / name for name in fold.items.frame[s.FILE]]
+    asked = [files[int(strangers.query.item[0])]]
+    adapted, first = [], []
+    for person in range(USERS):
+        ratings = _ratings_of(strangers, person, files)
+        clock = Clock()
+        user = reward.adapt(ratings=ratings)
+        adapted.append(clock.taken)
+        clock = Clock()
+        reward.score(user=user, images=asked)
+        first.append(clock.taken)
+    label = f"adapting, {RATINGS} ratings, median of {USERS} users"
+    return [
+        *_medians(label, adapted, ADAPT_MS),
+        *_medians(f"{label}, posterior alone", _posteriors(project, fold, strangers)),
+        *_medians(f"{label}, first score", first),
+    ]
+
+
+def _medians(label: str, taken: list[Taken], goal: float | None = None) -> list[Entry]:
+    wall, cpu = ([getattr(one, name) for one in taken] for name in ("wall_s", "cpu_s"))
+    return [
+        entry(label, 1000 * statistics.median(wall), "ms", goal),
+        entry(f"{label}, CPU", 1000 * statistics.median(cpu), "ms", goal),
+    ]
+
+
+def _ratings_of(strangers: Strangers, person: int, files: list[Path]) -> list[tuple[Path, float]]:
+    shown = strangers.context.take(_shown(strangers, person))
+    return [(files[i], float(r)) for i, r in zip(shown.item, shown.rating, strict=True)]
+
+
+def _shown(strangers: Strangers, person: int) -> npt.NDArray[np.bool_]:
+    return (strangers.context.user == person) & (strangers.place < RATINGS)
+
+
+def _posteriors(project: Project, fold: Fold, strangers: Strangers) -> list[Taken]:
+    """Return what it takes from rated pictures' features to each person's weights."""
+    model, found = _hierarchical(project), []
+    for person in range(USERS):
+        shown = strangers.context.take(_shown(strangers, person))
+        one = People(strangers.people.frame[person])
+        pictures = fold.items.take(shown.item)
+        pairs = Pairs(np.zeros(RATINGS, np.int64), np.arange(RATINGS), shown.rating)
+        clock = Clock()
+        model.weights_of(one, pictures, pairs)
+        found.append(clock.taken)
+    return found
+
+
+def bench_scoring(project: Project) -> list[Entry]:
+    """Time scores of everybody and everything, and what adapting to a stranger takes."""
+    return bench_scores(project) + bench_adapting(project)
+
+
+if __name__ == "__main__":
+    run_alone("scoring", bench_scoring)

@@ -1,0 +1,98 @@
+"""What the benchmarks share: clocks, the finished run that they build on, and stating the load."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.run import Entry
+from pamela.data import Fold, load_fold
+from pamela.errors import PamelaError
+from pamela.io import write_json
+from pamela.models.base import RewardModel
+from pamela.models.store import load_model
+from pamela.project import Project
+
+FOLD = 0
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Seconds on the wall and of CPU (all threads)."""
+
+    wall_s: float
+    cpu_s: float
+
+
+class Clock:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    @property
+    def taken(self) -> Taken:
+        """What has passed until now."""
+        return Taken(time.perf_counter() - self._wall, time.process_time() - self._cpu)
+
+
+def median_seconds(work: Callable[[], object], repeats: int) -> float:
+    """Return the median wall time of `work`, once run before to warm up."""
+    work()
+    found = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - start)
+    return statistics.median(found)
+
+
+def fitted(project: Project, name: str) -> RewardModel:
+    """Return a model of the project's finished run.
+
+    Raises
+    ------
+    PamelaError
+        If the run has none.
+    """
+    folder = project.models / name / f"fold_{FOLD}"
+    if not folder.is_dir():
+        raise PamelaError(
+            f"{project.relative(folder)}: no fitted model; name {name} in train.models "
+            "(params.yaml) and run `make repro`"
+        )
+    return load_model(folder)
+
+
+def fold_of(project: Project) -> Fold:
+    """Return the fold that the benchmarks use."""
+    return load_fold(project, FOLD)
+
+
+def load() -> float:
+    """Return how many processes waited for a core over the last minute."""
+    return round(os.getloadavg()[0], 1)
+
+
+def run_alone(name: str, bench: Callable[[Project], list[Entry]]) -> None:
+    """Run one benchmark on the project here; write ``reports/bench_<name>.json``."""
+    parser = argparse.ArgumentParser(description=(bench.__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, help=f"instead of reports/bench_{name}.json")
+    asked = parser.parse_args()
+    project = Project.here()
+    before = load()
+    try:
+        rows: list[dict[str, Any]] = bench(project)
+    except PamelaError as error:
+        sys.exit(f"error: {error}")
+    write_json(asked.out or project.reports / f"bench_{name}.json", rows)
+    print(json.dumps(rows, indent=1))
+    print(f"load {before} before, {load()} after, {os.cpu_count()} cores")

@@ -1,0 +1,40 @@
+"""Models whose personal part is linear in known columns, with a Gaussian posterior of the weights.
+
+What the API can do with such a model and no other: keep a person's posterior instead of working it
+out for every call, and say which ratings would teach most.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from pamela.data import Items, Pairs, People
+from pamela.models.base import Prediction
+from pamela.models.encoding import Array
+from pamela.models.personal import Prior
+
+
+@runtime_checkable
+class LinearTaste(Protocol):
+    """A fitted model that scores ``base(picture) + columns(picture) @ weights(person)``."""
+
+    @property
+    def prior(self) -> Prior:
+        """How weights vary between people, and the noise of one rating."""
+        ...
+
+    def columns(self, items: Items) -> tuple[Array, Array, Array]:
+        """Return base (n,), its variance (n,) and the columns (n, k) of pictures."""
+        ...
+
+    def weights_of(
+        self, people: People, items: Items | None = None, context: Pairs | None = None
+    ) -> tuple[Array, Array]:
+        """Return weights (n, k) of people and what `opinion` needs of their spread (n, k)."""
+        ...
+
+    def opinion(
+        self, columns: tuple[Array, Array, Array], weights: Array, spread: Array
+    ) -> Prediction:
+        """Predict what one person of these weights (k,) thinks of pictures of these columns."""
+        ...

@@ -1,0 +1,30 @@
+"""Fixtures that several unit tests share."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from pamela.project import Project
+
+
+@pytest.fixture(scope="session")
+def small_template(tmp_path_factory) -> Project:
+    """Return a project with a real, small model, registered as champion; leave it as it is."""
+    from tests.unit.small_model import make_small_project, register
+
+    project = make_small_project(tmp_path_factory.mktemp("small") / "project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        register(project)
+    return project
+
+
+@pytest.fixture
+def small_project(small_template, tmp_path, monkeypatch) -> Project:
+    """Return a copy of `small_template`, in whose root the test runs."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    root = shutil.copytree(small_template.root, tmp_path / "project")
+    monkeypatch.chdir(root)
+    return Project(root)
