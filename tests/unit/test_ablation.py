@@ -13,9 +13,10 @@ from scipy.stats import spearmanr
 
 from pamela import ablation, ablation_numbers
 from pamela import schema as s
-from pamela.ablation import FULL, NONE, SEED, VARIANT, VARIANTS, Done, Job
-from pamela.ablation_numbers import ABLATION, contrasts, headline, measure
+from pamela.ablation import Done, Job
+from pamela.ablation_numbers import contrasts, headline, measure
 from pamela.ablation_runs import ablation_specs
+from pamela.ablation_table import ABLATION, FULL, NONE, SEED, VARIANT, VARIANTS
 from pamela.errors import PamelaError
 from pamela.io import read_json, read_parquet, write_json
 from pamela.models import create_model

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from pamela import schema as s
-from pamela.ablation import FULL, NONE, VARIANTS
+from pamela.ablation_table import FULL, NONE, VARIANTS
 from pamela.data import Items, Pairs, People
 from pamela.models import MODELS, model_class
 from pamela.models.base import RewardModel
