@@ -43,7 +43,8 @@ class Widening:
         judged : per group the share of the prior's variance left, and z values (n,): error over
             predictive standard deviation.
         """
-        told = sorted((left, np.abs(z)) for left, z in judged if len(z) >= FEWEST)
+        told = [(left, np.abs(z)) for left, z in judged if len(z) >= FEWEST]
+        told.sort(key=lambda one: one[0])  # where nobody's ratings count, nothing is ever known
         if not told:
             return cls((1.0,), (1.0,))
         factors = [
