@@ -323,7 +323,7 @@ def test_sentences_name_what_excludes_zero_and_nothing_else(table):
 
 def test_the_report_shows_it_where_it_was_run_and_names_a_stale_one(shown):
     results = Results(shown, params_of(shown))
-    assert [t.title for t in context(results)["ablation"]["tables"]] == [
+    assert [t.title for t in context(results, None)["ablation"]["tables"]] == [
         "The ablation: SROCC on synthetic"
     ]
     record = read_json(shown.reports / "ablation.json")
