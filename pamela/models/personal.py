@@ -87,8 +87,8 @@ class Prior:
     @cached_property
     def precision(self) -> Array:
         """The inverse of the covariance (k, k)."""
-        inverse: Array = np.linalg.inv(self.covariance)
-        return inverse
+        inverse = np.linalg.inv(self.covariance)
+        return inverse.astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True)
