@@ -1,8 +1,9 @@
 """Measure and write ``reports/bench.json``: ``python -m benchmarks.run`` (`make bench`).
 
-The whole run on the embedded dataset, large tables (`benchmarks.scale`), planted pairs of datasets
-(`benchmarks.joint`; the real pair is ``python -m benchmarks.joint --real``); on the models of that
-run `benchmarks.training`, `scoring`, `encoding` and `newcomers`, and `benchmarks.growth`.
+The whole run on the embedded dataset, suggested ratings (`benchmarks.suggest`), large tables
+(`benchmarks.scale`), planted pairs of datasets (`benchmarks.joint`; the real pair is
+``python -m benchmarks.joint --real``); on the models of that run `benchmarks.training`, `scoring`,
+`encoding` and `newcomers`; and `benchmarks.growth`.
 
 A list of ``name, value, unit, baseline, ratio``. Every speed claim is the ratio of two things
 measured in this run on this machine.
@@ -138,9 +139,16 @@ def bench_sizes(project: Project) -> list[Entry]:
     return bench_growth()
 
 
+def bench_suggestions(project: Project) -> list[Entry]:
+    """Ask how many suggested ratings of new people teach what 20 random ones do."""
+    from benchmarks.suggest import bench_suggest
+
+    return bench_suggest(project)
+
+
 BENCHES: tuple[Callable[[Project], list[Entry]], ...] = (
-    bench_server, bench_stages, bench_nothing_to_do, bench_tables, bench_joint, bench_models,
-    bench_sizes,
+    bench_server, bench_stages, bench_nothing_to_do, bench_suggestions, bench_tables, bench_joint,
+    bench_models, bench_sizes,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from pamela.params import Params
 from pamela.plots import write_plots
 from pamela.project import Project
 from pamela.report import write_report
+from pamela.report_explain import PeoplePart, people_part
 from pamela.results import Results
 
 
@@ -27,10 +28,16 @@ def card(results: Results, project: Project) -> None:
     write_model_card(results, project.root / "MODEL_CARD.md")
 
 
+@step("explain people")
+def explain(results: Results) -> PeoplePart | None:
+    """Return the part on single people; none where the champion knows none."""
+    return people_part(results)
+
+
 @step("write the page")
-def page(results: Results, project: Project) -> None:
+def page(results: Results, project: Project, people: PeoplePart | None) -> None:
     """Write ``reports/index.html``."""
-    write_report(results, project.reports / "index.html")
+    write_report(results, project.reports / "index.html", people)
 
 
 @step("publish to MLflow")
@@ -52,7 +59,7 @@ def report() -> None:
     results = Results(project, params)
     plots = draw(results, project)
     card(results, project)
-    page(results, project)
+    page(results, project, explain(results))
     new = publish(project, params)
     version = register(project, params)
     told = f"; registered {registry.NAME} version {version} as champion" if version else ""

@@ -14,29 +14,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
 from pamela import schema as s
+from pamela.ablation_table import SEED, VARIANT, VARIANTS
 from pamela.data import Fold, count_folds, load_fold
 from pamela.errors import PamelaError
 from pamela.models import create_model, list_models, model_class
 from pamela.models.base import RewardModel
-from pamela.params import ALL_INPUTS, InputParams, Params, TrainParams
+from pamela.params import InputParams, Params, TrainParams
 from pamela.predictions import own_folds, predict_model, restrict
 from pamela.progress import share_bar
 from pamela.project import Project
 from pamela.train import work_folder
-
-FULL: Final = "full"
-NONE: Final = "none"
-VARIANTS: Final[dict[str, InputParams]] = {
-    FULL: ALL_INPUTS,
-    **{f"no_{one}": ALL_INPUTS.model_copy(update={one: False}) for one in InputParams.model_fields},
-    NONE: InputParams(**dict.fromkeys(InputParams.model_fields, False)),
-}
-VARIANT, SEED = "variant", "seed"
 
 
 @dataclass(frozen=True)

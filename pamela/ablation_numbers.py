@@ -15,7 +15,17 @@ import polars as pl
 
 from pamela import metrics as m
 from pamela import schema as s
-from pamela.ablation import FULL, SEED, VARIANT, VARIANTS, Done
+from pamela.ablation import Done
+from pamela.ablation_table import (
+    ABLATION,
+    FULL,
+    RECORD,
+    SEED,
+    TABLE,
+    VARIANT,
+    VARIANTS,
+    slice_name,
+)
 from pamela.bootstrap import Estimate
 from pamela.estimates import Key, contrast_estimates
 from pamela.io import write_json, write_parquet
@@ -25,34 +35,10 @@ from pamela.predictions import MODEL, POPULATION, SEEN, SHOTS, UNSEEN, slice_jud
 from pamela.project import Project
 from pamela.provenance import dataset_hashes, encoder_info
 
-TABLE, RECORD = "ablation.parquet", "ablation.json"
 # What of the params makes this result: without what the variants set themselves.
 SECTIONS: Final = ("split", "embed", "train", "evaluate", "ablation")
 SET_HERE: Final = ("inputs", "models", "champion")
 METRICS = (m.SROCC, m.PLCC, m.PAIRWISE_ACCURACY, m.RMSE)
-ABLATION = pl.Schema(
-    {
-        s.DATASET: pl.String,
-        MODEL: pl.String,
-        VARIANT: pl.String,
-        "user": pl.Boolean,  # whether the variant has each of `train.inputs`
-        "demographics": pl.Boolean,
-        "metadata": pl.Boolean,
-        POPULATION: pl.String,
-        SHOTS: pl.Int64,
-        "metric": pl.String,
-        "margin": pl.Float64,
-        "value": pl.Float64,
-        "ci_low": pl.Float64,
-        "ci_high": pl.Float64,
-        "difference": pl.Float64,
-        "difference_ci_low": pl.Float64,
-        "difference_ci_high": pl.Float64,
-        "seed_sd": pl.Float64,  # of the difference, between seeds; null with one seed
-        "n_users": pl.Int64,
-        "n_seeds": pl.Int64,
-    }
-)
 Slice = tuple[str, int | None]  # population, shots
 
 
@@ -164,11 +150,6 @@ def _row(
         "n_users": value.n,
         "n_seeds": seeds,
     }
-
-
-def slice_name(population: str, shots: int | None) -> str:
-    """Return ``seen`` or ``unseen_20``."""
-    return population if shots is None else f"{population}_{shots}"
 
 
 def headline(table: pl.DataFrame) -> dict[str, float]:

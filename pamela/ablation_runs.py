@@ -11,8 +11,7 @@ from typing import Any
 import polars as pl
 
 from pamela import metrics as m
-from pamela.ablation import FULL, VARIANT
-from pamela.ablation_numbers import RECORD, TABLE, slice_name
+from pamela.ablation_table import FULL, RECORD, TABLE, VARIANT, slice_name
 from pamela.io import read_json, read_parquet
 from pamela.params import Params
 from pamela.predictions import MODEL, POPULATION, SHOTS

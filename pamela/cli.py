@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +20,11 @@ from pamela.cli_import import ImportCommand, import_command, run
 from pamela.cli_people import CHAMPION_URI, MODEL_HELP, adapt, suggest
 from pamela.errors import PamelaError
 from pamela.project import Project
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pamela.api import Score
 
 app = typer.Typer(
     help="Personal reward models for text-to-image generation.",
@@ -70,34 +76,31 @@ def score(
 
     reward = pamela.load(model)
     scores = reward.score(user=user, prompt=prompt, images=images, dataset=dataset)
-    rows = [{"image": str(i), **asdict(x)} for i, x in zip(images, scores, strict=True)]
+    rows = [(str(image), score) for image, score in zip(images, scores, strict=True)]
     if sys.stdout.isatty():
-        _print_table(rows, user)
+        from rich.console import Console
+
+        print_table(rows, user, Console())
     else:
-        for row in rows:
-            typer.echo(json.dumps(row, ensure_ascii=False))
+        for image, one in rows:
+            typer.echo(json.dumps({"image": image, **asdict(one)}, ensure_ascii=False))
 
 
-def _print_table(rows: list[dict[str, Any]], user: str | None) -> None:
-    from rich.console import Console
+def print_table(rows: Sequence[tuple[str, Score]], user: str | None, console: Console) -> None:
+    """Print scores of named pictures as a table; long names are folded, none is cut."""
     from rich.table import Table
 
-    first = rows[0]
+    first = rows[0][1]
     table = Table(
-        title=f"{user or 'population'} ({first['source']}) · {first['model_version']}",
+        title=f"{user or 'population'} ({first.source}) · {first.model_version}",
         title_justify="left",
     )
     table.add_column("image", overflow="fold")
     for name in ("rating", "std", "percentile"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(
-            row["image"],
-            f"{row['rating']:.2f}",
-            f"{row['std']:.2f}",
-            f"{row['percentile']:.0f}",
-        )
-    Console().print(table)
+        table.add_column(name, justify="right", no_wrap=True)
+    for image, one in rows:
+        table.add_row(image, f"{one.rating:.2f}", f"{one.std:.2f}", f"{one.percentile:.0f}")
+    console.print(table)
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -18,8 +18,11 @@ from pamela.errors import PamelaError
 from pamela.project import Project
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from pamela.adapt import SavedPerson
     from pamela.api import Reward, Suggestion
+    from pamela.ratings_file import RatingsFile
     from pamela.viewers import User
 
 MODEL_HELP = "models:/NAME@ALIAS, models:/NAME/VERSION or a bundle folder."
@@ -96,7 +99,12 @@ def adapt(
         print(f"columns left out: {', '.join(file.left_out)}", file=sys.stderr)
     if changed:
         print(f"{changed} earlier ratings replaced", file=sys.stderr)
-    _print_learned(learned)
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        print_learned(learned, Console())
+    else:
+        typer.echo(json.dumps(asdict(learned), ensure_ascii=False))
 
 
 def _split(pair: str) -> tuple[str, str]:
@@ -123,7 +131,7 @@ def _check_name(reward: Reward, name: str, *, replace: bool, add: bool) -> None:
 
 def _person(
     reward: Reward,
-    file: Any,
+    file: RatingsFile,
     name: str,
     demographics: dict[str, str],
     dataset: str | None,
@@ -178,11 +186,8 @@ def _learned(reward: Reward, user: User, name: str, person: SavedPerson) -> Lear
     )
 
 
-def _print_learned(learned: Learned) -> None:
-    if not sys.stdout.isatty():
-        typer.echo(json.dumps(learned.__dict__, ensure_ascii=False))
-        return
-    from rich.console import Console
+def print_learned(learned: Learned, console: Console) -> None:
+    """Print what was learned as a short table."""
     from rich.table import Table
 
     table = Table(
@@ -201,7 +206,6 @@ def _print_learned(learned: Learned) -> None:
         "std of one rating", f"{learned.std:.2f}; knowing nobody: {learned.std_before:.2f}"
     )
     table.add_row("saved in", learned.file)
-    console = Console()
     console.print(table)
     console.print(f"next: pamela score --user {learned.name} IMAGE...", highlight=False)
 
@@ -234,7 +238,9 @@ def suggest(
     if sheet is not None:
         _write_sheet(sheet, found)
     if sys.stdout.isatty():
-        _print_suggestions(found, user)
+        from rich.console import Console
+
+        print_suggestions(found, user, Console())
         if sheet is not None:
             print(
                 f"fill in the ratings in {sheet}, then: pamela adapt --ratings {sheet} --name NAME"
@@ -268,11 +274,10 @@ def _write_sheet(path: Path, found: Sequence[Suggestion]) -> None:
         raise PamelaError(f"{path}: {error.strerror}") from None
 
 
-def _print_suggestions(found: Sequence[Suggestion], user: str | None) -> None:
-    from rich.console import Console
+def print_suggestions(found: Sequence[Suggestion], user: str | None, console: Console) -> None:
+    """Print what to rate next as a table."""
     from rich.table import Table
 
-    console = Console()
     if not found:
         console.print("nothing is left to rate: all training pictures are")
         return

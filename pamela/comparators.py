@@ -55,7 +55,7 @@ class PopulationUserMean:
         users, code = np.unique(train.user, return_inverse=True)
         _, _, between = shrunken_means(code, residual, len(users))
         count = np.bincount(code, minlength=len(users)).astype(np.float64)
-        total = np.bincount(code, residual, len(users))
+        total = np.bincount(code, residual, len(users)).astype(np.float64)
         centred = residual - (total / count)[code]
         within = float(centred @ centred) / max(len(train) - len(users), 1)
         keys = np.array(fold.people.keys)[users]

@@ -26,12 +26,12 @@ from pamela.bootstrap import (
     function_estimates,
     make_draws,
     mean_estimates,
-    ratio_estimates,
     resampled_means,
 )
 from pamela.conflicts import Conflicts, find_conflicts, resample
-from pamela.judgments import Floats, Judgments, group_sum, image_judgments
+from pamela.judgments import Floats, Judgments, image_judgments
 from pamela.params import EvaluateParams
+from pamela.pooled import pooled_estimates
 from pamela.pooled_error import RMSE_POOLED_RELATIVE, relative_rmse
 from pamela.shares import SHARE_OF_IDEAL_CONFLICT, Ideal, all_shares, conflict_shares
 
@@ -111,7 +111,7 @@ def estimate_slice(
     conflicts = find_conflicts(j)
     numbers = [
         *user.numbers(),
-        *_pooled(j, params, draws),
+        *_pooled(j, params, draws, user.pairs),
         *_conflict_numbers(conflicts, draws, ideal),
         *_image_numbers(j, params, stream),
         *(user.shares(ideal) if ideal is not None else ()),
@@ -163,9 +163,11 @@ def slice_draws(j: Judgments, params: EvaluateParams, stream: str) -> Draws:
     )
 
 
-def user_values(j: Judgments, margins: Sequence[float], min_pairs: int) -> dict[Key, Floats]:
-    """Return every metric's value per user and model, (U, M) each."""
-    accuracy = m.pairwise_accuracy(j, margins, min_pairs)
+def user_values(
+    j: Judgments, margins: Sequence[float], min_pairs: int, pairs: m.PairCounts
+) -> dict[Key, Floats]:
+    """Return every metric's value per user and model, (U, M) each; `pairs` by user."""
+    accuracy = m.accuracy_of(pairs, min_pairs)
     values: dict[Key, Floats] = {
         (m.PAIRWISE_ACCURACY, float(margin)): accuracy[:, k] for k, margin in enumerate(margins)
     }
@@ -176,9 +178,11 @@ def user_values(j: Judgments, margins: Sequence[float], min_pairs: int) -> dict[
     return values
 
 
-def _prompt_influence(j: Judgments, margins: Sequence[float]) -> dict[Key, Floats]:
+def _prompt_influence(
+    j: Judgments, margins: Sequence[float], pairs: m.PairCounts
+) -> dict[Key, Floats]:
     """Return what every prompt adds to every user's values, (U, P, M) each."""
-    accuracy = psi.pairwise_influence(j, margins)
+    accuracy = psi.pairwise_influence(j, margins, pairs)
     rows: dict[Key, Floats] = {
         (m.PAIRWISE_ACCURACY, float(margin)): accuracy[:, k] for k, margin in enumerate(margins)
     }
@@ -194,9 +198,10 @@ class _UserLevel:
 
     def __init__(self, j: Judgments, params: EvaluateParams, draws: Draws) -> None:
         self.j, self.params, self.draws = j, params, draws
-        self.values = user_values(j, params.margins, params.min_pairs)
+        self.pairs = m.pair_counts(j, params.margins)
+        self.values = user_values(j, params.margins, params.min_pairs, self.pairs)
         two_way = draws.prompts is not None
-        self.influence = _prompt_influence(j, params.margins) if two_way else None
+        self.influence = _prompt_influence(j, params.margins, self.pairs) if two_way else None
         self._means: dict[Key, tuple[Floats, Floats, npt.NDArray[np.int64]]] = {}
 
     def means(self, key: Key) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
@@ -208,7 +213,7 @@ class _UserLevel:
 
     def numbers(self) -> Iterator[Number]:
         """Yield the numbers of aggregation `user`."""
-        pairs = m.pair_counts(self.j, self.params.margins).count
+        pairs = self.pairs.count
         rows = np.bincount(self.j.user, minlength=self.j.n_users)
         for key in keys_of(USER, self.params.margins):
             metric, margin = key
@@ -243,51 +248,12 @@ class _UserLevel:
                 yield Number(model, metric, USER, None, e, rows if e.n else 0)
 
 
-def _pooled(j: Judgments, params: EvaluateParams, draws: Draws) -> Iterator[Number]:
-    counts = m.pair_counts(j, params.margins)
-    for k, margin in enumerate(params.margins):
-        count = counts.count[:, k]
-        bottom = np.repeat(count[:, None], j.n_models, axis=1)
-        shares = ratio_estimates(counts.right[:, k], bottom, draws)
-        for model, estimate in enumerate(shares):
-            yield Number(
-                model, m.PAIRWISE_ACCURACY, POOLED, float(margin), estimate, int(count.sum())
-            )
-    whole = np.zeros(len(j), np.int64)
-    ranks = np.stack([m.average_ranks(column, whole) for column in j.mean.T], axis=1)
-    rows = np.repeat(np.bincount(j.user, minlength=j.n_users)[:, None], j.n_models, axis=1)
-    inside = group_sum(m.covered(j), j.user, j.n_users)
-    squared = group_sum((j.mean - j.rating[:, None]) ** 2, j.user, j.n_users)
-    by_metric = {
-        m.SROCC: _pooled_correlation(j, m.average_ranks(j.rating, whole), ranks, draws),
-        m.PLCC: _pooled_correlation(j, j.rating, j.mean, draws),
-        m.RMSE: [_root(e) for e in ratio_estimates(squared, rows.astype(np.float64), draws)],
-        m.COVERAGE_90: ratio_estimates(inside, rows.astype(np.float64), draws),
-    }
-    for metric, estimates in by_metric.items():
-        for model, estimate in enumerate(estimates):
-            n_pairs = 0 if estimate.value is None else len(j)
-            yield Number(model, metric, POOLED, None, estimate, n_pairs)
-
-
-def _pooled_correlation(j: Judgments, y: Floats, x: Floats, draws: Draws) -> list[Estimate]:
-    """Correlate all rows; users are resampled through their sums (ranks stay those of the data)."""
-    y, x = y[:, None] - y.mean(), x - x.mean(axis=0)
-    sums = [
-        group_sum(np.broadcast_to(v, x.shape), j.user, j.n_users)
-        for v in (np.ones_like(x), y, x, y * y, x * x, y * x)
-    ]
-    point = _correlation(*(v.sum(axis=0) for v in sums))
-    resampled = _correlation(*(draws.users @ v for v in sums))
-    return function_estimates(point, resampled, j.n_users)
-
-
-def _correlation(n: Floats, y: Floats, x: Floats, yy: Floats, xx: Floats, xy: Floats) -> Floats:
-    """Return Pearson's r from sums: 0 for a constant prediction, NaN for constant ratings."""
-    vy, vx = yy / n - (y / n) ** 2, xx / n - (x / n) ** 2
-    scale = np.sqrt(np.maximum(vy, 0.0) * np.maximum(vx, 0.0))
-    r = np.divide(xy / n - x * y / n**2, scale, out=np.zeros_like(scale), where=scale > 1e-12)
-    return np.where(vy > 1e-12, np.clip(r, -1.0, 1.0), np.nan)
+def _pooled(
+    j: Judgments, params: EvaluateParams, draws: Draws, counts: m.PairCounts
+) -> Iterator[Number]:
+    for metric, margin, estimates, n_pairs in pooled_estimates(j, params.margins, draws, counts):
+        for model, e in enumerate(estimates):
+            yield Number(model, metric, POOLED, margin, e, n_pairs if e.value is not None else 0)
 
 
 def _conflict_numbers(c: Conflicts, draws: Draws, ideal: Ideal | None) -> Iterator[Number]:
@@ -321,9 +287,10 @@ def _image_numbers(j: Judgments, params: EvaluateParams, stream: str) -> Iterato
     seed = [params.seed, zlib.crc32(f"{stream}/images".encode())]
     prompts = make_draws(j.n_clusters, params.bootstrap, seed).users
     draws = Draws(np.ones((params.bootstrap, images.n_users)), prompts)
-    values = user_values(images, params.margins, params.min_pairs)
-    influence = _prompt_influence(images, params.margins)
-    pairs = m.pair_counts(images, params.margins).count.sum(axis=0)
+    counts = m.pair_counts(images, params.margins)
+    values = user_values(images, params.margins, params.min_pairs, counts)
+    influence = _prompt_influence(images, params.margins, counts)
+    pairs = counts.count.sum(axis=0)
     for key in keys_of(IMAGE, params.margins):
         metric, margin = key
         used = len(images) if margin is None else int(pairs[params.margins.index(margin)])
@@ -331,11 +298,6 @@ def _image_numbers(j: Judgments, params: EvaluateParams, stream: str) -> Iterato
             n = j.n_users if e.value is not None else 0
             estimate = _clipped(Estimate(e.value, e.ci_low, e.ci_high, n), metric)
             yield Number(model, metric, IMAGE, margin, estimate, used if n else 0)
-
-
-def _root(e: Estimate) -> Estimate:
-    low, high = (None if v is None else v**0.5 for v in (e.ci_low, e.ci_high))
-    return Estimate(None if e.value is None else e.value**0.5, low, high, e.n)
 
 
 def _clipped(e: Estimate, metric: str) -> Estimate:

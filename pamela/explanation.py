@@ -197,7 +197,7 @@ def telling_words(words: pl.DataFrame, count: int) -> tuple[pl.DataFrame, pl.Dat
     sides = []
     for side in ends(words, words.height):
         said: set[str] = set()
-        kept = []
+        kept: list[int] = []
         for row, word in enumerate(side["word"]):
             stems = {part[:STEM] for part in word.split()}
             if len(kept) < count and not stems & said:

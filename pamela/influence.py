@@ -14,6 +14,7 @@ import numpy as np
 
 from pamela.judgments import Floats, Ints, Judgments, group_sum
 from pamela.metrics import (
+    PairCounts,
     UnitCorrelation,
     covered,
     over_units,
@@ -30,9 +31,14 @@ def by_prompt(rows: Floats, j: Judgments) -> Floats:
     return summed.reshape(j.n_users, j.n_clusters, rows.shape[1])
 
 
-def pairwise_influence(j: Judgments, margins: Sequence[float]) -> Floats:
-    """Return the influence on `metrics.pairwise_accuracy`, (n, K, M)."""
-    rows, users = pair_counts(j, margins, by_row=True), pair_counts(j, margins)
+def pairwise_influence(j: Judgments, margins: Sequence[float], users: PairCounts) -> Floats:
+    """Return the influence on `metrics.pairwise_accuracy`, (n, K, M).
+
+    Parameters
+    ----------
+    users : `metrics.pair_counts` of `j` by user, at these margins.
+    """
+    rows = pair_counts(j, margins, by_row=True)
     pairs = np.maximum(users.count, 1.0)[:, :, None]
     value = users.right / pairs
     return (rows.right - value[j.user] * rows.count[:, :, None]) / pairs[j.user]

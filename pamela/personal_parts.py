@@ -172,14 +172,14 @@ def _parts(
     first = [float(params.margins[0])]
     two_way = draws.prompts is not None
     rows = np.bincount(j.user, minlength=j.n_users).astype(np.float64)
-    pairs = m.pair_counts(j, first).count[:, 0]
+    counts = m.pair_counts(j, first)
     for metric in METRICS:
         if metric == m.SROCC:
             values, used = m.srocc(j), rows
             moved = psi.srocc_influence(j) if two_way else None
         else:
-            values, used = m.pairwise_accuracy(j, first, params.min_pairs)[:, 0], pairs
-            moved = psi.pairwise_influence(j, first)[:, 0] if two_way else None
+            values, used = m.accuracy_of(counts, params.min_pairs)[:, 0], counts.count[:, 0]
+            moved = psi.pairwise_influence(j, first, counts)[:, 0] if two_way else None
         effect = None if moved is None else psi.by_prompt(moved, j)
         # a user without a value has none in any column: means of sums are sums of means
         point, resampled, n = resampled_means(values, draws, effect)

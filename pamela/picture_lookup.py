@@ -20,11 +20,11 @@ import polars as pl
 from pamela import schema as s
 from pamela.bundle import Bundle
 from pamela.data import FloatArray, IntArray, Items
+from pamela.encoders.base import PRECOMPUTED
 from pamela.errors import PamelaError
 from pamela.feature_cache import FeatureCache
 
 NEW = -1  # the catalog row of a picture that is not in the catalog
-PRECOMPUTED = "precomputed"
 
 
 @dataclass(frozen=True)

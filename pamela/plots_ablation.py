@@ -7,7 +7,7 @@ import io
 import matplotlib as mpl
 import polars as pl
 
-from pamela.ablation import FULL, VARIANT, VARIANTS
+from pamela.ablation_table import FULL, VARIANT, VARIANTS
 from pamela.plot_style import MUTED, STYLE, legend_below, look, panels
 from pamela.predictions import MODEL, POPULATION, SEEN, SHOTS
 
@@ -19,7 +19,7 @@ def draw_differences(rows: pl.DataFrame) -> bytes:
 
     Parameters
     ----------
-    rows : of `pamela.ablation_numbers.ABLATION`, one dataset and metric.
+    rows : of `pamela.ablation_table.ABLATION`, one dataset and metric.
     """
     places = rows.select(POPULATION, SHOTS).unique(maintain_order=True).rows()
     models = rows[MODEL].unique(maintain_order=True).to_list()

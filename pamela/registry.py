@@ -17,6 +17,7 @@ from pamela import mlflow_db
 from pamela.errors import PamelaError
 from pamela.io import atomic_folder, folder_sha256, read_json
 from pamela.metrics import PAIRWISE_ACCURACY, SROCC
+from pamela.mlflow_model import DESCRIPTION_FILE, write_mlflow_files
 from pamela.params import Params, load_params, tracking_uri
 from pamela.project import Project
 from pamela.provenance import SHORT, dataset_hashes, git_state
@@ -170,7 +171,7 @@ def register_if_empty(project: Project, params: Params) -> str | None:
             if folder.name == digest:
                 _keep_copy(project, bundle, digest)
             elif folder.is_dir():  # kept before copies were MLflow models
-                _describe_to_mlflow(folder)
+                write_mlflow_files(folder)
     return None
 
 
@@ -225,19 +226,13 @@ def _keep_copy(project: Project, bundle: Path, digest: str) -> Path:
     if not _is_whole(kept):
         with atomic_folder(kept) as aside:
             shutil.copytree(bundle, aside, dirs_exist_ok=True)
-            _describe_to_mlflow(aside)
+            write_mlflow_files(aside)
     return kept
-
-
-def _describe_to_mlflow(folder: Path) -> None:
-    from pamela.serving import write_mlflow_files
-
-    write_mlflow_files(folder)
 
 
 def _is_whole(folder: Path) -> bool:
     """Tell whether a registered copy is there, and one that MLflow can serve."""
-    return (folder / "MLmodel").is_file()
+    return (folder / DESCRIPTION_FILE).is_file()
 
 
 def _register(project: Project, params: Params, bundle: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from pamela.pages import Picture, Section, inline, write_page
 from pamela.provenance import dataset_hashes, encoder_info, git_state, model_hashes, versions
 from pamela.report_ablation import section as ablation_section
-from pamela.report_explain import people_note, people_part
+from pamela.report_explain import PeoplePart, people_note
 from pamela.report_groups import gaps_section
 from pamela.report_joint import held_out_note, joint_table
 from pamela.report_people import people_sections
@@ -50,12 +50,17 @@ SHEET = "What the arms chose, by user and prompt, beside the unsteered original.
 ORDER = ("srocc", "margins", "gap", "shots")
 
 
-def write_report(results: Results, path: Path) -> None:
-    """Write the page to `path`; the plots must lie in ``reports/plots``."""
-    write_page(path, "report.html.j2", context(results))
+def write_report(results: Results, path: Path, people: PeoplePart | None) -> None:
+    """Write the page to `path`; the plots must lie in ``reports/plots``.
+
+    Parameters
+    ----------
+    people : the part of `pamela.report_explain`; without it there is no such section.
+    """
+    write_page(path, "report.html.j2", context(results, people))
 
 
-def context(results: Results) -> dict[str, Any]:
+def context(results: Results, people: PeoplePart | None) -> dict[str, Any]:
     """Return everything the template shows."""
     project, params = results.project, results.params
     plots = project.reports / "plots"
@@ -66,7 +71,7 @@ def context(results: Results) -> dict[str, Any]:
         "datasets": [_dataset(results, name, plots) for name in results.datasets],
         "joint": joint_table(results),
         "ablation": ablation_section(project),
-        "people": people_part(results),
+        "people": people,
         "paper": paper_table(results),
         "world": calibration_table(results),
         "steering": _steering(results, plots),

@@ -14,8 +14,7 @@ import polars as pl
 from pamela import metrics as m
 from pamela import published
 from pamela import schema as s
-from pamela.ablation import FULL, NONE, VARIANT
-from pamela.ablation_numbers import RECORD, TABLE
+from pamela.ablation_table import FULL, NONE, RECORD, TABLE, VARIANT
 from pamela.io import read_json, read_parquet
 from pamela.pages import DASH, Cell, Table, inline, number, write_page
 from pamela.params import InputParams

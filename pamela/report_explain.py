@@ -26,7 +26,7 @@ from pamela.explain_pictures import files_of, thumbnails
 from pamela.explain_plots import profile_figure
 from pamela.explanation import Explanation, ends, preferred, sentences, telling_words
 from pamela.hashing import hash_ids
-from pamela.models import model_class
+from pamela.models import create_model
 from pamela.pages import Cell, Picture, Table, inline, number
 from pamela.plot_style import STYLE
 from pamela.results import Results
@@ -73,7 +73,7 @@ class PeoplePart:
 def people_part(results: Results) -> PeoplePart | None:
     """Return the section; None where the champion scores everybody alike."""
     champion = results.params.train.champion
-    if not model_class(champion).personal:
+    if not create_model(champion, results.params.train).personal:
         return None
     embed = results.params.embed
     reward = Reward(
@@ -93,7 +93,7 @@ def people_part(results: Results) -> PeoplePart | None:
 def people_note(results: Results) -> str:
     """Say why nobody is explained; empty where people are."""
     champion = results.params.train.champion
-    if model_class(champion).personal:
+    if create_model(champion, results.params.train).personal:
         return ""
     return f"explanations: the champion {champion} orders pictures alike for everybody"
 

@@ -54,7 +54,7 @@ def shares_section(results: Results, dataset: str) -> Section | None:
                 continue
             if model == champion:
                 strong.add(len(table))
-            table.append([Cell(told_name), Cell(model), *cells])
+            table.append([Cell(model), Cell(told_name), *cells])
             told_name = ""  # once per measure
     if not table:
         return None
@@ -63,7 +63,7 @@ def shares_section(results: Results, dataset: str) -> Section | None:
         _text(found, champion),
         Table(
             title="Shares of the ideal",
-            columns=["share", "model", *map(users_name, columns)],
+            columns=["model", "share", *map(users_name, columns)],
             rows=table,
             caption=(
                 f"(model - {BASELINE}) / (observer - ideal_population), the observer being "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -15,10 +15,14 @@ from pamela.report_people import personal_models, rows_by_key, users_name
 from pamela.results import Results, headline_rows
 from pamela.slices import COLUMN, FIRST_SLICES, LEVEL, MAX_LEVELS
 
+FEWEST_PAIRS: Final = 30  # a share of fewer says nothing
+
 
 def slices_section(results: Results, dataset: str) -> Section | None:
     """Return accuracy by type, group and style of the pictures, every model."""
-    rows = results.slices.filter(dataset=dataset, metric=PAIRWISE_ACCURACY)
+    rows = results.slices.filter(
+        pl.col("n_pairs") >= FEWEST_PAIRS, dataset=dataset, metric=PAIRWISE_ACCURACY
+    )
     columns = rows[COLUMN].unique(maintain_order=True).to_list()
     if not columns:
         return None
@@ -54,8 +58,8 @@ def _levels_table(results: Results, dataset: str, rows: pl.DataFrame, column: st
         caption=(
             "Pairwise accuracy, margin 0: of all pairs of pictures of one kind that one person "
             "rated differently, the share ordered rightly. Intervals resample users. "
-            f"{'The ' + str(MAX_LEVELS) + ' kinds with the most ratings. ' if len(levels) == MAX_LEVELS else ''}"  # noqa: E501
-            "RMSE beside it in reports/slices.parquet."
+            f"At most the {MAX_LEVELS} kinds with the most ratings. With fewer than "
+            f"{FEWEST_PAIRS} pairs, and RMSE: in reports/slices.parquet."
         ),
     )
 

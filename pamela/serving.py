@@ -1,7 +1,7 @@
 """The model behind MLflow's pyfunc interface: ``mlflow models serve -m models:/pamela@champion``.
 
-A registered bundle is an MLflow model as well: `write_mlflow_files` adds its description to the
-folder, and MLflow loads it with `_load_pyfunc`. Weights stay safetensors; nothing is pickled.
+A registered bundle is an MLflow model as well (`pamela.mlflow_model`), which MLflow loads with
+`_load_pyfunc`. Weights stay safetensors; nothing is pickled.
 
 One row of the input is one picture for one person. ``image`` is a path that the server can read, or
 the file's content in base64 (a ``data:`` URL too); ``image_id`` names a known picture instead.
@@ -15,87 +15,29 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import shutil
-import tempfile
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pamela import __version__
 from pamela import schema as s
 from pamela.api import Reward, Score, project_here
 from pamela.bundle import load_bundle
 from pamela.errors import PamelaError
-from pamela.io import read_json, read_parquet
-from pamela.picture_lookup import PRECOMPUTED, ImageLike, Known
+from pamela.mlflow_model import DEMOGRAPHICS, PICTURE, RATINGS
+from pamela.picture_lookup import ImageLike, Known
 from pamela.viewers import User
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mlflow.models import ModelSignature
 
-DESCRIPTION_FILE: Final = "MLmodel"
-PICTURE, RATINGS, DEMOGRAPHICS = "image", "ratings", "demographics"
-TEXTS: Final = ("user", s.DATASET, s.PROMPT, PICTURE, s.IMAGE)
 # The first bytes of a PNG, JPEG or WebP file; base64 of anything else is taken for a path.
 CONTENT: Final = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"RIFF")
 LONGEST_PATH: Final = 80  # what is longer is not shown in messages: it may be a whole picture
 MOST_KEPT: Final = 256  # people given by their ratings that a server remembers
-# A grey PNG of one pixel, for the input example.
-GREY_PNG: Final = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNoaGgAAAMEAYFL09IQAAAAAElFTkSuQmCC"
-)
 
 
-# --- describing the model to MLflow ---------------------------------------------------------------
-def write_mlflow_files(bundle: Path) -> None:
-    """Add what MLflow needs to know of a bundle to its folder: signature, example, loader."""
-    import mlflow.pyfunc
-    import pandas as pd
-
-    with tempfile.TemporaryDirectory() as aside:
-        folder = Path(aside) / "model"
-        mlflow.pyfunc.save_model(
-            str(folder),
-            loader_module=__name__,
-            signature=signature(),
-            input_example=pd.DataFrame([example(bundle)]),
-            pip_requirements=[f"pamela=={__version__}"],
-        )
-        for path in sorted(folder.iterdir(), key=lambda p: p.name == DESCRIPTION_FILE):
-            shutil.copyfile(path, bundle / path.name)
-
-
-def signature() -> ModelSignature:
-    """Return which columns go in and come out, with their types."""
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import AnyType, ColSpec, DataType, Schema, TensorSpec
-
-    text, number = DataType.string, DataType.double
-    # A typed list or map may not be absent from some rows only; `Served` checks them instead.
-    inputs: list[ColSpec | TensorSpec] = [
-        *(ColSpec(text, name, required=False) for name in TEXTS),
-        *(ColSpec(AnyType(), name, required=False) for name in (RATINGS, DEMOGRAPHICS)),
-    ]
-    kinds = {"float": number}
-    outputs: list[ColSpec | TensorSpec] = [
-        ColSpec(kinds.get(str(f.type), text), f.name) for f in fields(Score)
-    ]
-    return ModelSignature(Schema(inputs), Schema(outputs))
-
-
-def example(bundle: Path) -> dict[str, str | None]:
-    """Return a row that can be scored as it is."""
-    meta = read_json(bundle / "bundle.json")
-    row: dict[str, str | None] = {"user": None, s.DATASET: next(iter(meta["datasets"]))}
-    if meta["encoder"]["encoder"] == PRECOMPUTED:
-        return row | {s.IMAGE: read_parquet(bundle / "catalog.parquet", [s.IMAGE])[s.IMAGE][0]}
-    return row | {s.PROMPT: "a red barn at dusk", PICTURE: GREY_PNG}
-
-
-# --- answering ------------------------------------------------------------------------------------
 def _load_pyfunc(path: str) -> Served:
     """Load a bundle for MLflow."""
     return Served(Reward(load_bundle(Path(path)), project=project_here()))

@@ -22,6 +22,7 @@ from pamela.bootstrap import Draws, Estimate, make_draws, ratio_estimates
 from pamela.estimates import POOLED
 from pamela.judgments import Floats, Ints, group_sum
 from pamela.params import EvaluateParams
+from pamela.pooled import root
 from pamela.predictions import MODEL, POPULATION, SEEN, SHOTS, UNSEEN, slice_judgments
 
 COLUMN: Final = "column"
@@ -147,7 +148,7 @@ def _by_level(
     squared = group_sum((j.mean - j.rating[:, None]) ** 2, j.user, j.n_users)
     ones = np.bincount(j.user, minlength=j.n_users).astype(np.float64)
     accuracy = cell.estimates(pairs.right[:, 0], pairs.count[:, 0], draws)
-    error = [_root(e) for e in cell.estimates(squared, ones, draws)]
+    error = [root(e) for e in cell.estimates(squared, ones, draws)]
     found: list[Found] = []
     for metric, at, estimates, sizes in (
         (m.PAIRWISE_ACCURACY, margin, accuracy, cell.totals(pairs.count[:, 0])),
@@ -157,11 +158,6 @@ def _by_level(
         for (level, model), e in zip(places, estimates, strict=True):
             found.append((names[level], models[model], metric, at, e, int(sizes[level])))
     return found
-
-
-def _root(e: Estimate) -> Estimate:
-    value, low, high = (None if v is None else v**0.5 for v in (e.value, e.ci_low, e.ci_high))
-    return Estimate(value, low, high, e.n)
 
 
 def _frame(found: Sequence[Found], where: dict[str, Any]) -> pl.DataFrame:

@@ -27,7 +27,7 @@ from pamela.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
 from pamela.models.consensus import Consensus
 from pamela.models.encoding import Array, UserIndex, canonical
-from pamela.models.hierarchical_choice import Choice, Fitting, choose
+from pamela.models.hierarchical_choice import Fitting, choose, judge_seen
 from pamela.models.people_columns import PeopleColumns
 from pamela.models.personal import (
     USERS_AT_ONCE,
@@ -41,6 +41,7 @@ from pamela.models.personal import (
 from pamela.models.picture_columns import PictureColumns
 from pamela.models.population import Population
 from pamela.models.taste_features import TasteFeatures
+from pamela.models.widening import Widening
 from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
 ITERATIONS = 40
@@ -56,7 +57,7 @@ class _Fitted:
     weights : float32 array (users, k), posterior means of the training users.
     variances : float32 array (users, k), posterior variances along `axes`.
     axes : array (k, k), eigenvectors of the prior covariance, in columns.
-    widening : factor on the predictive standard deviation, from cross-validation.
+    widening : factors on the predictive standard deviation, from cross-validation.
     """
 
     population: Population
@@ -68,7 +69,7 @@ class _Fitted:
     weights: npt.NDArray[np.float32]
     variances: npt.NDArray[np.float32]
     axes: Array
-    widening: float
+    widening: Widening
 
 
 class Hierarchical(RewardModel):
@@ -129,9 +130,12 @@ class Hierarchical(RewardModel):
             data.collect(columns, learners),
             data.described[learners],
             features.start,
-            pseudo_users=choice.pseudo_users,
+            rank=choice.rank,
             iterations=ITERATIONS,
         )
+        judged = [*choice.judged]
+        if self.inputs.user:
+            judged.append(judge_seen(data, columns, prior, seed))
         self._fitted = self._pack(
             consensus,
             features,
@@ -140,14 +144,14 @@ class Hierarchical(RewardModel):
             prior,
             data,
             columns,
-            choice,
+            Widening.fit(judged),
         )
         self.chosen = {
             "taste": choice.sizes.name,
             "columns": len(features.start),
-            "pseudo_users": choice.pseudo_users,
+            "rank": choice.rank,
             "noise_variance": round(prior.noise, 6),
-            "widening": round(choice.widening, 4),
+            "widening": self._fitted.widening.to_json(),
             "cv": choice.scores,
             "population": self._population.chosen,
         }
@@ -163,7 +167,7 @@ class Hierarchical(RewardModel):
         prior: Prior,
         data: Fitting,
         columns: Array,
-        choice: Choice,
+        widening: Widening,
     ) -> _Fitted:
         """Condition every training user on all of their rows, some users at a time."""
         axes = np.linalg.eigh(prior.covariance)[1]
@@ -183,7 +187,7 @@ class Hierarchical(RewardModel):
             np.concatenate(weights),
             np.concatenate(variances),
             axes,
-            choice.widening,
+            widening,
         )
 
     @property
@@ -255,7 +259,8 @@ class Hierarchical(RewardModel):
         turned = (columns @ fitted.axes) ** 2
         mean = base[row] + np.einsum("ij,ij->i", columns[row], weights[pairs.user])
         personal = np.einsum("ij,ij->i", turned[row], spread[pairs.user])
-        return self._predicted(mean, doubt[row] + personal)
+        left = spread.sum(axis=1)[pairs.user]
+        return self._predicted(mean, doubt[row] + personal, left)
 
     def opinion(
         self, columns: tuple[Array, Array, Array], weights: Array, spread: Array
@@ -269,12 +274,18 @@ class Hierarchical(RewardModel):
         """
         base, doubt, taste = columns
         personal = (taste @ self._ready.axes) ** 2 @ spread
-        return self._predicted(base + taste @ weights, doubt + personal)
+        return self._predicted(base + taste @ weights, doubt + personal, float(spread.sum()))
 
-    def _predicted(self, mean: Array, variance: Array) -> Prediction:
-        """Return ratings of expectation `mean` (n,), which is off by `variance` (n,)."""
+    def _predicted(self, mean: Array, variance: Array, spread: Array | float) -> Prediction:
+        """Return ratings of expectation `mean` (n,), which is off by `variance` (n,).
+
+        Parameters
+        ----------
+        spread : sum of the variances of the weights of whoever rates, (n,) or of one.
+        """
         fitted = self._ready
-        std = fitted.widening * np.sqrt(variance + fitted.prior.noise)
+        widening = fitted.widening.of(spread / np.trace(fitted.prior.covariance))
+        std = widening * np.sqrt(variance + fitted.prior.noise)
         return Prediction(on_scale(mean), std.astype(np.float32))
 
     @property
@@ -312,7 +323,7 @@ class Hierarchical(RewardModel):
                 "people": fitted.people.to_json(),
                 "users": list(fitted.users.keys),
                 "noise": fitted.prior.noise,
-                "widening": fitted.widening,
+                "widening": fitted.widening.to_json(),
             },
             {
                 **{f"population.{key}": value for key, value in arrays.items()},
@@ -347,7 +358,7 @@ class Hierarchical(RewardModel):
             arrays["weights"],
             arrays["variances"],
             arrays["axes"],
-            config["widening"],
+            Widening.from_json(config["widening"]),
         )
         return model
 

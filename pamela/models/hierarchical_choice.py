@@ -1,4 +1,4 @@
-"""What `hierarchical` chooses inside train: columns of taste, shrinkage of their covariance.
+"""What `hierarchical` chooses inside train: columns of taste, and how many factors they share.
 
 Every configuration is scored on held-out prompts twice: for users whose other ratings the prior was
 learned from, and for users held out altogether, given 20 ratings. The mean of the two within-user
@@ -20,7 +20,14 @@ from pamela.models.consensus import Consensus
 from pamela.models.effects import within_user_correlation
 from pamela.models.encoding import Array, prompt_groups
 from pamela.models.people_columns import PeopleColumns
-from pamela.models.personal import Statistics, fit_prior, posterior, predict_rows
+from pamela.models.personal import (
+    Posterior,
+    Prior,
+    Statistics,
+    fit_prior,
+    posterior,
+    predict_rows,
+)
 from pamela.models.taste_features import Sizes, TasteFeatures
 from pamela.params import InputParams
 
@@ -31,16 +38,16 @@ SIZES: tuple[Sizes, ...] = (
     Sizes(image=0, prompt=0, kernel=32, metadata=True),
     Sizes(image=16, prompt=16, kernel=0, metadata=True),
     Sizes(image=16, prompt=16, kernel=16, metadata=True),
-    Sizes(image=32, prompt=32, kernel=32, metadata=True),
+    Sizes(image=0, prompt=0, kernel=64, metadata=True),
     Sizes(image=64, prompt=64, kernel=0, metadata=True),
-    Sizes(image=96, prompt=96, kernel=0, metadata=True),
 )
-PSEUDO_USERS: tuple[float, ...] = (30.0, 300.0, 1000.0)
-FIRST_PSEUDO_USERS = 300.0
+RANKS: tuple[int, ...] = (0, 1, 2, 3, 4, 6)  # common factors of people's tastes
+FIRST_RANK = 3
 CV_ITERATIONS = 12
 CV_USERS = 400  # users of the cross-validation at most
 CV_SHOTS = 20
-QUANTILE, NORMAL_QUANTILE = 0.90, 1.6449  # of |z|: the interval that is to hold 90 %
+JUDGING_FOLDS = 8  # of prompts, to judge the intervals of training users
+Judged = tuple[float, Array]
 
 
 @dataclass(frozen=True)
@@ -49,14 +56,14 @@ class Choice:
 
     Attributes
     ----------
-    widening : factor on the predictive standard deviation such that 90 % intervals held 90 % of
-        the held-out ratings.
+    judged : strangers with 20 ratings and with none: the share of the prior's variance left, and z
+        values (error over predictive standard deviation).
     scores : ``{configuration: cross-validated correlation}``.
     """
 
     sizes: Sizes
-    pseudo_users: float
-    widening: float
+    rank: int
+    judged: list[Judged]
     scores: dict[str, float]
 
 
@@ -150,10 +157,16 @@ class Fitting:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """One configuration: correlations (folds, 2) for seen and adapted users, and |z| values."""
+    """One configuration on held-out rows.
+
+    Attributes
+    ----------
+    correlations : array (folds, 2), for seen and for adapted users.
+    judged : of strangers, as in `Choice`.
+    """
 
     correlations: Array
-    z: Array
+    judged: list[Judged]
 
     @property
     def score(self) -> float:
@@ -173,27 +186,26 @@ class _Division:
 def choose(
     data: Fitting, folds: int, seed: int, progress: Progress | None, inputs: InputParams
 ) -> Choice:
-    """Choose sizes first, then the shrinkage of the covariance."""
+    """Choose sizes first, then the number of common factors."""
     offered = [replace(one, metadata=one.metadata and inputs.metadata) for one in SIZES]
     data, division = _divide(data, folds, seed)
-    tried: dict[tuple[Sizes, float], _Outcome] = {}
-    steps = len(offered) + len(PSEUDO_USERS) - 1
+    tried: dict[tuple[Sizes, int], _Outcome] = {}
+    steps = len(offered) + len(RANKS) - 1
 
-    def outcome(sizes: Sizes, pseudo_users: float) -> _Outcome:
-        key = (sizes, pseudo_users)
+    def outcome(sizes: Sizes, rank: int) -> _Outcome:
+        key = (sizes, rank)
         if key not in tried:
             say(progress, 0.8 * len(tried) / steps, f"taste {sizes.name}")
-            tried[key] = _validate(data, division, sizes, pseudo_users, inputs)
+            tried[key] = _validate(data, division, sizes, rank, inputs)
         return tried[key]
 
-    sizes = _smallest_good([(one, outcome(one, FIRST_PSEUDO_USERS)) for one in offered])
-    shrink = max(PSEUDO_USERS, key=lambda one: outcome(sizes, one).score)
-    z = np.abs(tried[sizes, shrink].z)
-    widening = float(np.quantile(z, QUANTILE)) / NORMAL_QUANTILE if len(z) else 1.0
+    sizes = _smallest_good([(one, outcome(one, FIRST_RANK)) for one in offered])
+    rank = max(RANKS, key=lambda one: outcome(sizes, one).score)
     scores = {
-        f"{one.name}, {nu:g} users": round(found.score, 6) for (one, nu), found in tried.items()
+        f"{one.name}, rank {factors}": round(found.score, 6)
+        for (one, factors), found in tried.items()
     }
-    return Choice(sizes, shrink, min(max(widening, 0.5), 2.0), scores)
+    return Choice(sizes, rank, tried[sizes, rank].judged, scores)
 
 
 def _smallest_good(tried: list[tuple[Sizes, _Outcome]]) -> Sizes:
@@ -218,10 +230,11 @@ def _divide(data: Fitting, folds: int, seed: int) -> tuple[Fitting, _Division]:
 
 
 def _validate(
-    data: Fitting, division: _Division, sizes: Sizes, pseudo_users: float, inputs: InputParams
+    data: Fitting, division: _Division, sizes: Sizes, rank: int, inputs: InputParams
 ) -> _Outcome:
     features, columns = data.features(sizes)
-    correlations, z = [], []
+    correlations = []
+    judged: list[list[Judged]] = [[], [], []]
     for number in range(division.folds):
         inside = division.row_part != number
         apart = division.user_part == number
@@ -233,13 +246,13 @@ def _validate(
             statistics,
             data.described[learners],
             features.start,
-            pseudo_users=pseudo_users,
+            rank=rank,
             iterations=CV_ITERATIONS,
         )
+        few = inside & _first_rows(data, division, inside)
         row = []
-        for some, rows in (
-            (learners, inside),
-            (strangers, inside & _first_rows(data, division, inside)),
+        for place, (some, rows) in enumerate(
+            ((learners, inside), (strangers, few), (strangers, np.zeros_like(inside)))
         ):
             if not len(some):
                 continue
@@ -247,22 +260,57 @@ def _validate(
             whole = some is learners and inputs.user
             known = statistics if whole else data.collect(columns, some, told)
             found = posterior(prior, data.described[some], known)
-            place = np.full(len(data.users), -1, np.int64)
-            place[some] = np.arange(len(some))
-            test = np.flatnonzero(~inside & (place[data.user] >= 0))
+            test, mean, doubt = _held_out(data, columns, ~inside, some, found)
             if not len(test):
                 continue
-            at, item = place[data.user[test]], data.item[test]
-            own, spread = predict_rows(found, at, columns[item])
-            mean, doubt = data.score[item] + own, data.doubt + prior.noise + spread
-            pairs = Pairs(at, item, data.rating[test].astype(np.float32))
+            pairs = Pairs(data.user[test], data.item[test], data.rating[test].astype(np.float32))
             row.append(within_user_correlation(pairs, mean))
-            z.append((data.rating[test] - on_scale(mean)) / np.sqrt(doubt))
+            z = (data.rating[test] - on_scale(mean)) / np.sqrt(doubt + prior.noise)
+            judged[place].append((found.left(prior), z))
         if row:
-            correlations.append([row[0], row[-1]])
+            correlations.append([row[0], row[min(1, len(row) - 1)]])
     if not correlations:
-        return _Outcome(np.zeros((1, 2)), np.zeros(0))
-    return _Outcome(np.array(correlations), np.concatenate(z))
+        return _Outcome(np.zeros((1, 2)), [])
+    return _Outcome(np.array(correlations), [_together(one) for one in judged[1:] if one])
+
+
+def _together(judged: list[Judged]) -> Judged:
+    left = float(np.mean([one for one, _ in judged]))
+    return left, np.concatenate([z for _, z in judged])
+
+
+def judge_seen(data: Fitting, columns: Array, prior: Prior, seed: int) -> Judged:
+    """Return what is left and z values of training users on prompts that their posterior lacks.
+
+    The prior is that of the whole fit: in the cross-validation above it is learned from fewer
+    people and prompts, and errs more than it will.
+    """
+    whole, division = _divide(data, JUDGING_FOLDS, seed)
+    users, judged = np.arange(len(whole.users)), []
+    for number in range(JUDGING_FOLDS):
+        inside = division.row_part != number
+        known = whole.collect(columns, users, inside)
+        found = posterior(prior, whole.described, known)
+        test, mean, doubt = _held_out(whole, columns, ~inside, users, found)
+        z = (whole.rating[test] - on_scale(mean)) / np.sqrt(doubt + prior.noise)
+        judged.append((found.left(prior), z))
+    return _together(judged)
+
+
+def _held_out(
+    data: Fitting,
+    columns: Array,
+    outside: npt.NDArray[np.bool_],
+    some: IntArray,
+    found: Posterior,
+) -> tuple[IntArray, Array, Array]:
+    """Return the rows of `some` users that are `outside`, their expectation and its variance."""
+    place = np.full(len(data.users), -1, np.int64)
+    place[some] = np.arange(len(some))
+    test = np.flatnonzero(outside & (place[data.user] >= 0))
+    item = data.item[test]
+    own, spread = predict_rows(found, place[data.user[test]], columns[item])
+    return test, data.score[item] + own, data.doubt + spread
 
 
 def _first_rows(

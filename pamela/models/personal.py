@@ -19,6 +19,7 @@ from pamela.data import IntArray
 from pamela.models.encoding import Array
 
 SMALLEST = 1e-6  # floor of a variance
+OWN_SHARE = 1e-3  # of a column's variance that no common factor explains, at least
 USERS_AT_ONCE = 256
 REGRESSION_PRIOR = 50.0  # users' worth of evidence that a description changes nothing
 NO_MEAN = 1e9  # the same, of the intercept: what all people share is the population's to say
@@ -87,8 +88,8 @@ class Prior:
     @cached_property
     def precision(self) -> Array:
         """The inverse of the covariance (k, k)."""
-        inverse = np.linalg.inv(self.covariance)
-        return inverse.astype(np.float64, copy=False)
+        inverse: Array = np.linalg.inv(self.covariance).astype(np.float64)
+        return inverse
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,11 @@ class Posterior:
 
     mean: Array
     covariance: Array
+
+    def left(self, prior: Prior) -> float:
+        """Return how much of the prior's variance is left, a share, the mean over people."""
+        own = np.trace(self.covariance, axis1=1, axis2=2).mean()
+        return float(own / np.trace(prior.covariance))
 
 
 def posterior(prior: Prior, described: Array, statistics: Statistics) -> Posterior:
@@ -151,7 +157,7 @@ def fit_prior(
     described: Array,
     start: Array,
     *,
-    pseudo_users: float,
+    rank: int | None,
     iterations: int,
     tolerance: float = 1e-4,
 ) -> tuple[Prior, list[float]]:
@@ -161,8 +167,7 @@ def fit_prior(
     ----------
     described : array (n, q), first column ones.
     start : array (k,), prior variances to begin with.
-    pseudo_users : how many users' worth of evidence pulls the covariance towards its own diagonal
-        (an inverse-Wishart prior with an empirical scale).
+    rank : how many directions of taste people share (`structured`); None: any covariance.
     tolerance : stop when the noise changes by less than this share.
 
     Returns
@@ -190,9 +195,7 @@ def fit_prior(
         regression = solve @ means
         away = means - described @ regression
         scatter = spread + away.T @ away
-        own = np.diag(np.diag(scatter)) / users
-        covariance = (scatter + pseudo_users * own) / (users + pseudo_users)
-        covariance += SMALLEST * np.eye(k)
+        covariance = structured(scatter / users, rank) + SMALLEST * np.eye(k)
         noise = max(squares / rows, SMALLEST)
         course.append(noise)
         done = abs(noise - prior.noise) < tolerance * prior.noise and len(course) > 3
@@ -200,6 +203,29 @@ def fit_prior(
         if done:
             break
     return prior, course
+
+
+def structured(covariance: Array, rank: int | None) -> Array:
+    """Return the covariance of a few common factors and of what is each column's own.
+
+    A few hundred users cannot tell k x k covariances from luck, but a few directions along which
+    most tastes differ: those are what a handful of ratings can find. Variances stay; of the
+    correlations only the `rank` leading components do (a factor model by principal components).
+
+    Parameters
+    ----------
+    covariance : array (k, k).
+    rank : None, or at least k, changes nothing; 0 leaves the diagonal.
+    """
+    k = len(covariance)
+    if rank is None or rank >= k:
+        return covariance
+    scale = np.sqrt(np.maximum(np.diag(covariance), SMALLEST))
+    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
+    first, leading = k - rank, vectors[:, k - rank :]
+    shared: Array = (leading * (values[first:] - values[:first].mean())) @ leading.T
+    own = np.maximum(1.0 - np.diag(shared), OWN_SHARE)
+    return (shared + np.diag(own)) * np.outer(scale, scale)
 
 
 def _squared_residuals(statistics: Statistics, found: Posterior) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pamela.ablation import FULL, VARIANT, VARIANTS
+from pamela.ablation_table import FULL, VARIANT, VARIANTS
 from tests.conftest import copy_project, must
 from tests.smoke import SMOKE
 

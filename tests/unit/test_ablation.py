@@ -13,9 +13,10 @@ from scipy.stats import spearmanr
 
 from pamela import ablation, ablation_numbers
 from pamela import schema as s
-from pamela.ablation import FULL, NONE, SEED, VARIANT, VARIANTS, Done, Job
-from pamela.ablation_numbers import ABLATION, contrasts, headline, measure
+from pamela.ablation import Done, Job
+from pamela.ablation_numbers import contrasts, headline, measure
 from pamela.ablation_runs import ablation_specs
+from pamela.ablation_table import ABLATION, FULL, NONE, SEED, VARIANT, VARIANTS
 from pamela.errors import PamelaError
 from pamela.io import read_json, read_parquet, write_json
 from pamela.models import create_model
@@ -322,7 +323,7 @@ def test_sentences_name_what_excludes_zero_and_nothing_else(table):
 
 def test_the_report_shows_it_where_it_was_run_and_names_a_stale_one(shown):
     results = Results(shown, params_of(shown))
-    assert [t.title for t in context(results)["ablation"]["tables"]] == [
+    assert [t.title for t in context(results, None)["ablation"]["tables"]] == [
         "The ablation: SROCC on synthetic"
     ]
     record = read_json(shown.reports / "ablation.json")

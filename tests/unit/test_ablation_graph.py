@@ -71,8 +71,11 @@ def test_its_stages_run_at_the_root_by_flows_that_exist():
 def project(tmp_path_factory) -> Path:
     """A project in which the pipeline has run (with made-up outputs) and the ablation has not."""
     found = copy_project(tmp_path_factory.mktemp("ablation_graph") / "project")
-    for name in outs(MAIN):
+    deps = [d for one in MAIN.values() for d in names(one["deps"])]
+    for name in sorted({*outs(MAIN), *deps}, reverse=True):  # a folder after what is in it
         path = found / name
+        if path.exists():
+            continue
         file = path if path.suffix else path / "file"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"made-up {name}")

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from pamela import schema as s
-from pamela.ablation import FULL, NONE, VARIANTS
+from pamela.ablation_table import FULL, NONE, VARIANTS
 from pamela.data import Items, Pairs, People
 from pamela.models import MODELS, model_class
 from pamela.models.base import RewardModel
@@ -25,14 +25,14 @@ from tests.planted import make_world
 
 WORLD = make_world(seed=4, own=0.9, train_items=70, test_items=30, noise=0.3)
 FOLD = WORLD.fold
-TRIAL = Trial(12, 16, 1, 0.0, 2e-2, 0.01, 8)
+TRIAL = Trial(12, 16, 1, 0.0, 1e-2, 0.01, 12)
 SEEN = np.unique(FOLD[s.TRAIN].user)
 STRANGERS = np.unique(FOLD[s.TEST_UNSEEN].user)
 TEST_ITEMS = np.unique(FOLD[s.TEST_SEEN].item)
 
 
 def _paper(inputs: InputParams) -> RewardModel:
-    search = Search(folds=2, trials=1, max_epochs=8, patience=8, batch_size=128, given=(TRIAL,))
+    search = Search(folds=2, trials=1, max_epochs=12, patience=12, batch_size=64, given=(TRIAL,))
     return Paper(search, "cpu", inputs)
 
 

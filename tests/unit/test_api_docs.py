@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 import pamela
 from pamela.api import Score
 from pamela.cli import app
-from pamela.serving import TEXTS, Served
+from pamela.mlflow_model import TEXTS
+from pamela.serving import Served
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "api.md").read_text()

@@ -105,7 +105,7 @@ METRICS = {
     "coverage": (m.coverage_90, psi.coverage_influence),
     "accuracy": (
         lambda j: m.pairwise_accuracy(j, MARGINS, 1)[:, 1],
-        lambda j: psi.pairwise_influence(j, MARGINS)[:, 1],
+        lambda j: psi.pairwise_influence(j, MARGINS, m.pair_counts(j, MARGINS))[:, 1],
     ),
 }
 

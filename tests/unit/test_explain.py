@@ -135,7 +135,7 @@ def test_the_report_shows_four_people_and_their_figures(small, dark, tmp_path):
 
 
 def test_nothing_to_explain_is_loud(small, pictures):  # noqa: F811
-    with pytest.raises(PamelaError, match=r"scores? everybody alike|alike for everybody"):
+    with pytest.raises(PamelaError, match="alike for everybody"):
         make_reward(pictures, "group_mean").explain(user="wide/ann")
     nobody = pamela.User("synthetic", {}, small.reward.bundle.items.take(np.array([], int)), ())
     with pytest.raises(PamelaError, match="the population has no personal part"):

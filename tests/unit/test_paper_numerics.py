@@ -22,6 +22,7 @@ from pamela.models.encoding import canonical
 from pamela.models.fitting import RatingModule, train_network
 from pamela.models.inputs import Encoding
 from pamela.models.transformer import PreferenceTransformer, Shape, Size
+from pamela.params import ALL_INPUTS
 from tests.planted import make_world
 
 GOLDEN = Path(__file__).with_name("golden") / "paper_curve.json"
@@ -102,7 +103,7 @@ def curve(change: dict[str, Any] | None = None) -> list[float]:
     given = {"seed": 5, "batch_size": 64, "learning_rate": 5e-3, "unknown_user": 0.2, "row": 0}
     given |= change or {}
     train = canonical(FOLD[s.TRAIN])
-    encoding = Encoding.fit(FOLD.items, FOLD.people, train, 6)
+    encoding = Encoding.fit(FOLD.items, FOLD.people, train, 6, ALL_INPUTS)
     torch.manual_seed(5)
     network = PreferenceTransformer(encoding.size, Shape(16, 1, 2, 0.0))
     rating = ((train.rating - train.rating.mean()) / train.rating.std()).astype(np.float32)

@@ -10,8 +10,10 @@ import pytest
 
 from pamela.io import read_json, read_parquet, write_json, write_parquet
 from pamela.model_card import model_card
+from pamela.pages import Picture
 from pamela.plots import write_plots
 from pamela.report import write_report
+from pamela.report_explain import PeoplePart, PersonPart, Tile
 from pamela.report_shares import shares_section
 from pamela.report_tables import (
     differences_table,
@@ -66,9 +68,14 @@ def page(tmp_path_factory):
     made = load(make_project(tmp_path_factory.mktemp("page")))
     write_plots(made, made.project.reports / "plots")
     path = made.project.reports / "index.html"
-    write_report(made, path)
+    tile = Tile("data:image/jpeg;base64,", "4.5, others 3.2", "a red barn")
+    person = PersonPart(
+        "p001", ["Rates higher."], Picture("data:image/png;base64,", 9), "bars", {"Up": [tile]}, []
+    )
+    people = PeoplePart("paper", {"synthetic": [person]}, ["nothing is missing"])
+    write_report(made, path, people)
     first = path.read_bytes()
-    write_report(made, path)
+    write_report(made, path, people)
     assert path.read_bytes() == first
     parser = Links()
     parser.feed(first.decode())
@@ -79,7 +86,9 @@ def test_the_page_fetches_nothing(page):
     assert page.urls
     beside = {"data.html"}  # the data docs lie in the same folder
     fetched = [url for url in page.urls if url not in beside]
-    assert all(url.startswith(("data:image/png;base64,", "#")) for url in fetched)
+    inside = ("data:image/png;base64,", "data:image/jpeg;base64,", "#")
+    assert all(url.startswith(inside) for url in fetched)
+    assert "#people" in fetched
     assert beside < set(page.urls)
     assert not re.search(r"url\(|@import|https?://", "".join(page.text))
 
@@ -226,8 +235,8 @@ def test_the_table_of_the_ideal_says_what_was_lost_where(results):
     )  # fmt: skip
     assert seen["lost by paper"].text == "+0.110"
     table = shares_section(again, "synthetic").table
-    mine = next(row for row in table.rows if row[1].text == "paper")
-    assert (mine[0].text, mine[2].text) == ("SROCC, of the ideal", "0.50")
+    mine = next(row for row in table.rows if row[0].text == "paper")
+    assert (mine[1].text, mine[2].text) == ("SROCC, of the ideal", "0.50")
     assert not any("feature_observer" in row[1].text for row in differences_table(
         again, "synthetic").rows)  # fmt: skip
 
