@@ -12,6 +12,7 @@ from rich.table import Table
 
 from pamela import metrics as m
 from pamela import schema as s
+from pamela.comparators import POPULATION_USER_MEAN
 from pamela.estimates import USER
 from pamela.io import read_json, read_parquet
 from pamela.params import load_params
@@ -66,7 +67,10 @@ def summary_table(
     table.add_column("SROCC", justify="right", no_wrap=True)
     for group in groups:
         table.add_column(_margin_header(group), justify="right", no_wrap=True)
-    for model in rows[MODEL].unique(maintain_order=True):
+    # its order is `population`'s: only its level differs, which these columns do not show
+    for model in rows.filter(pl.col(MODEL) != POPULATION_USER_MEAN)[MODEL].unique(
+        maintain_order=True
+    ):
         for population in (SEEN, UNSEEN):
             numbers = [value.get((model, population, m.SROCC, None))]
             numbers += [

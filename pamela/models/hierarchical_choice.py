@@ -38,9 +38,8 @@ SIZES: tuple[Sizes, ...] = (
     Sizes(image=0, prompt=0, kernel=32, metadata=True),
     Sizes(image=16, prompt=16, kernel=0, metadata=True),
     Sizes(image=16, prompt=16, kernel=16, metadata=True),
-    Sizes(image=32, prompt=32, kernel=32, metadata=True),
+    Sizes(image=0, prompt=0, kernel=64, metadata=True),
     Sizes(image=64, prompt=64, kernel=0, metadata=True),
-    Sizes(image=96, prompt=96, kernel=0, metadata=True),
 )
 RANKS: tuple[int, ...] = (0, 1, 2, 3, 4, 6)  # common factors of people's tastes
 FIRST_RANK = 3

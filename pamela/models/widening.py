@@ -43,14 +43,18 @@ class Widening:
         judged : per group the share of the prior's variance left, and z values (n,): error over
             predictive standard deviation.
         """
-        told = [(left, np.abs(z)) for left, z in judged if len(z) >= FEWEST]
-        told.sort(key=lambda one: one[0])  # where nobody's ratings count, nothing is ever known
-        if not told:
+        groups: dict[float, list[Array]] = {}
+        for left, z in judged:
+            groups.setdefault(round(left, 6), []).append(np.abs(z))
+        told = {left: np.concatenate(groups[left]) for left in sorted(groups)}
+        factors = {
+            left: float(np.clip(np.quantile(z, QUANTILE) / NORMAL_QUANTILE, LEAST, MOST))
+            for left, z in told.items()
+            if len(z) >= FEWEST
+        }
+        if not factors:
             return cls((1.0,), (1.0,))
-        factors = [
-            float(np.clip(np.quantile(z, QUANTILE) / NORMAL_QUANTILE, LEAST, MOST)) for _, z in told
-        ]
-        return cls(tuple(left for left, _ in told), tuple(factors))
+        return cls(tuple(factors), tuple(factors.values()))
 
     def of(self, left: Array | float) -> Array:
         """Return the factor of people of whom shares `left` of the variance are left."""

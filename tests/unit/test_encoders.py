@@ -270,6 +270,12 @@ def test_the_shipped_weights_hold_what_the_card_says() -> None:
             assert value > figures.probes["colour statistics"][name], name
     assert figures.probes["trained"][MEAN_R2] > figures.probes["untrained"][MEAN_R2] + 0.15
     assert min(figures.recall) > 10 * max(figures.recall_untrained)
+    # what the world's design asks of its encoder
+    least = {MEAN_R2: 0.6, "accuracy type and group": 0.9, "accuracy style": 0.85,
+             "accuracy lighting": 0.85}  # fmt: skip
+    assert all(figures.probes["trained"][name] > goal for name, goal in least.items())
+    assert figures.probes["trained + prompt"][MEAN_R2] > 0.8
+    assert min(figures.recall) > 0.75
     for name, value in figures.zero_shot.items():
         assert value == pytest.approx(told[name], abs=0.07), name
 

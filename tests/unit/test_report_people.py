@@ -94,7 +94,7 @@ def test_kinds_of_pictures_name_the_lowest_and_count_the_gains(results) -> None:
 def test_the_page_has_every_section_and_the_figure_of_the_deviations(results) -> None:
     write_plots(results, results.project.reports / "plots")
     assert (results.project.reports / "plots" / "synthetic_reliability.png").is_file()
-    (dataset,) = context(results)["datasets"]
+    (dataset,) = context(results, None)["datasets"]
     titles = [part.title for part in dataset["parts"]]
     assert titles == [
         "User swap",
