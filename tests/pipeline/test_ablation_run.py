@@ -28,11 +28,10 @@ OVERRIDES = {
     "train": {
         **SMOKE["train"],
         "models": ["population", *MODELS],
-        "champion": "population",
+        "champion": "paper",
         "device": "cpu",
     },
     "ablation": {"models": MODELS, "shots": [0, 5]},
-    "steer": {**SMOKE["steer"], "users": 2, "prompts": 1, "rounds": 1},
 }
 KEYS = ["dataset", "model", "population", "shots", "metric"]
 
