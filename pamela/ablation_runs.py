@@ -11,13 +11,13 @@ from typing import Any
 import polars as pl
 
 from pamela import metrics as m
-from pamela.ablation_table import FULL, RECORD, TABLE, VARIANT, slice_name
+from pamela.ablation_table import FULL, RECORD, TABLE, VARIANT, slice_name, variant_name
 from pamela.io import read_json, read_parquet
 from pamela.params import Params
 from pamela.predictions import MODEL, POPULATION, SHOTS
 from pamela.project import Project
 from pamela.provenance import frame_hash, stable_hash
-from pamela.report_ablation import COMMAND, by_dataset, page_path, sentences, variant_name
+from pamela.report_ablation import COMMAND, by_dataset, page_path, sentences
 from pamela.results import Results
 from pamela.run_metrics import with_interval
 from pamela.run_specs import RunSpec, common_tags, flat

@@ -47,3 +47,9 @@ ABLATION = pl.Schema(
 def slice_name(population: str, shots: int | None) -> str:
     """Return ``seen`` or ``unseen_20``."""
     return population if shots is None else f"{population}_{shots}"
+
+
+def variant_name(variant: str) -> str:
+    """Return a variant's name for people."""
+    names = {FULL: "all three", NONE: "none of them"}
+    return names.get(variant) or f"without {variant.removeprefix('no_')}"

@@ -7,7 +7,7 @@ import io
 import matplotlib as mpl
 import polars as pl
 
-from pamela.ablation_table import FULL, VARIANT, VARIANTS
+from pamela.ablation_table import FULL, VARIANT, VARIANTS, variant_name
 from pamela.plot_style import MUTED, STYLE, legend_below, look, panels
 from pamela.predictions import MODEL, POPULATION, SEEN, SHOTS
 
@@ -49,9 +49,12 @@ def draw_differences(rows: pl.DataFrame) -> bytes:
                 )  # fmt: skip
             title = "seen users" if population == SEEN else f"unseen users, {shots} shots"
             axis.set(title=title, xlabel="minus the full model")
-            axis.set_yticks(range(len(variants)), [name.replace("_", " ") for name in variants])
+            axis.set_yticks(range(len(variants)), [variant_name(name) for name in variants])
             axis.set_ylim(-0.6, len(variants) - 0.4)
             axis.grid(visible=False, axis="y")
+        ends = [axis.get_xlim() for axis in axes]  # one scale, so that panels compare
+        for axis in axes:
+            axis.set_xlim(min(low for low, _ in ends), max(high for _, high in ends))
         legend_below(figure, axes[0])
         stream = io.BytesIO()
         figure.savefig(stream, format="png", metadata={"Software": "pamela"})

@@ -14,10 +14,9 @@ import polars as pl
 from pamela import metrics as m
 from pamela import published
 from pamela import schema as s
-from pamela.ablation_table import FULL, NONE, RECORD, TABLE, VARIANT
+from pamela.ablation_table import FULL, RECORD, TABLE, VARIANT, variant_name
 from pamela.io import read_json, read_parquet
 from pamela.pages import DASH, Cell, Table, inline, number, write_page
-from pamela.params import InputParams
 from pamela.plots_ablation import draw_differences
 from pamela.predictions import MODEL, POPULATION, SEEN, SHOTS
 from pamela.project import Project
@@ -92,12 +91,6 @@ def is_stale(project: Project) -> bool:
     return not same or record["datasets"] != dataset_hashes(project)
 
 
-def variant_name(variant: str) -> str:
-    """Return a variant's name for people."""
-    names = {FULL: "all three", NONE: "none of them"}
-    return names.get(variant) or f"without {variant.removeprefix('no_')}"
-
-
 def where_name(population: str, shots: int | None) -> str:
     """Return ``seen`` or ``unseen, 20 shots``."""
     return population if shots is None else f"{population}, {shots} shots"
@@ -110,11 +103,9 @@ def srocc_table(rows: pl.DataFrame, dataset: str = "") -> Table:
     table: list[list[Cell]] = []
     strong: set[int] = set()
     for (model, variant), by_place in _by_variant(found).items():
-        first = next(iter(by_place.values()))
         if variant == FULL:
             strong.add(len(table))
         cells = [Cell(model if variant == FULL else ""), Cell(variant_name(variant))]
-        cells += [Cell("yes" if first[name] else DASH) for name in InputParams.model_fields]
         for place in places:
             cells += [number(by_place[place]), _gap(by_place[place])]
         cells.append(_published(model, variant))
@@ -126,7 +117,7 @@ def srocc_table(rows: pl.DataFrame, dataset: str = "") -> Table:
     titles = [title for place in places for title in (where_name(*place), "minus all three")]
     return Table(
         title=f"The ablation: SROCC{f' on {dataset}' if dataset else ''}",
-        columns=["model", "variant", *InputParams.model_fields, *titles, "the paper, unseen"],
+        columns=["model", "variant", *titles, "the paper, unseen"],
         rows=table,
         caption=(
             "SROCC, mean over users; 95 % bootstrap interval below. Every variant is trained again "
@@ -139,45 +130,60 @@ def srocc_table(rows: pl.DataFrame, dataset: str = "") -> Table:
 
 
 def further_table(rows: pl.DataFrame) -> Table:
-    """Return the differences in the other metrics, and what they vary by between seeds."""
+    """Return the differences in the other metrics, and what that in SROCC varies by over seeds."""
     metrics = [name for name in rows["metric"].unique(maintain_order=True) if name != m.SROCC]
-    places = _places(rows)
-    table = []
-    cells_of = {metric: _by_variant(rows.filter(metric=metric)) for metric in (m.SROCC, *metrics)}
-    for key, by_place in cells_of[m.SROCC].items():
-        if key[1] == FULL:
+    found = {name: _by_variant(rows.filter(metric=name)) for name in (m.SROCC, *metrics)}
+    table: list[list[Cell]] = []
+    for (model, variant), by_place in found[m.SROCC].items():
+        if variant == FULL:
             continue
-        cells = [Cell(key[0]), Cell(variant_name(key[1]))]
-        cells += [_gap(cells_of[metric][key][place]) for metric in metrics for place in places]
-        cells += [_sd(by_place[place]) for place in places]
-        table.append(cells)
-    named = [f"{NAMES[metric]}, {where_name(*place)}" for metric in metrics for place in places]
-    spread = [f"SD of the SROCC difference over seeds, {where_name(*place)}" for place in places]
+        for place in _places(rows):
+            gaps = [_gap(found[name][model, variant][place]) for name in metrics]
+            head = [Cell(model), Cell(variant_name(variant)), Cell(where_name(*place))]
+            table.append([*head, *gaps, _sd(by_place[place])])
     return Table(
         title="Other measures: each variant minus the full model",
-        columns=["model", "variant", *named, *spread],
+        columns=["model", "variant", "users", *map(NAMES.__getitem__, metrics), "SROCC, SD"],
         rows=table,
-        caption="Paired as above; accuracy at the first margin. RMSE: above zero is worse.",
+        caption=(
+            "Paired as above; accuracy at the first margin. RMSE: above zero is worse. SROCC, SD: "
+            "of the difference in SROCC between seeds."
+        ),
     )
 
 
 def sentences(rows: pl.DataFrame) -> list[str]:
-    """Say, per model, what leaving out each input changes, where the interval excludes zero."""
+    """Say, per model and kind of users, which variants can be told from the full model."""
     told = []
+    found = rows.filter(pl.col("metric") == m.SROCC)
     for model in rows[MODEL].unique(maintain_order=True):
-        found = rows.filter((pl.col("metric") == m.SROCC) & (pl.col(MODEL) == model))
-        clear = [
-            f"{variant_name(row[VARIANT])} {row['difference']:+.3f} "
-            f"[{row['difference_ci_low']:+.3f}, {row['difference_ci_high']:+.3f}] "
-            f"({where_name(row[POPULATION], row[SHOTS])})"
-            for row in found.filter(pl.col(VARIANT) != FULL).to_dicts()
-            if row["difference"] is not None and sign(_as_row(row)) != "·"
+        mine = {key: row for key, row in _by_variant(found).items() if key[0] == model}
+        parts = [
+            f"{where_name(*place)}: {', '.join(clear)}"
+            for place in _places(rows)
+            if (
+                clear := [
+                    _loss(by_place[place])
+                    for key, by_place in mine.items()
+                    if key[1] != FULL and _is_clear(by_place[place])
+                ]
+            )
         ]
-        if clear:
-            told.append(f"{model}, SROCC against the full model: {'; '.join(clear)}.")
-        else:
-            told.append(f"{model}: no variant can be told from the full model.")
+        told.append(
+            f"{model}, SROCC against the full model: {'; '.join(parts)}."
+            if parts
+            else f"{model}: no variant can be told from the full model."
+        )
     return told
+
+
+def _is_clear(row: Row) -> bool:
+    return row["difference"] is not None and sign(_as_row(row)) != "·"
+
+
+def _loss(row: Row) -> str:
+    value, low, high = (row[key] for key in GAP)
+    return f"{variant_name(row[VARIANT])} {value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def _places(rows: pl.DataFrame) -> list[tuple[str, int | None]]:

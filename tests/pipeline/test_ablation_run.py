@@ -31,6 +31,7 @@ OVERRIDES = {
         "champion": "paper",
         "device": "cpu",
     },
+    "evaluate": {**SMOKE["evaluate"], "query_size": 6},  # so that some rows are left for shots
     "ablation": {"models": MODELS, "shots": [0, 5]},
 }
 KEYS = ["dataset", "model", "population", "shots", "metric"]
