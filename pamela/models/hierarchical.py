@@ -41,6 +41,7 @@ from pamela.models.personal import (
 from pamela.models.picture_columns import PictureColumns
 from pamela.models.population import Population
 from pamela.models.taste_features import TasteFeatures
+from pamela.models.threads import small_matrices
 from pamela.models.widening import Widening
 from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
@@ -158,6 +159,7 @@ class Hierarchical(RewardModel):
         say(progress, 1.0, "done")
         return pl.DataFrame({"step": np.arange(len(course)), "noise_variance": course})
 
+    @small_matrices
     def _pack(
         self,
         consensus: Consensus,

@@ -29,6 +29,7 @@ from pamela.models.personal import (
     predict_rows,
 )
 from pamela.models.taste_features import Sizes, TasteFeatures
+from pamela.models.threads import small_matrices
 from pamela.params import InputParams
 
 # Smaller ones first. What bends is worth more on few pictures, what is linear on many.
@@ -183,6 +184,7 @@ class _Division:
     draw: Array
 
 
+@small_matrices
 def choose(
     data: Fitting, folds: int, seed: int, progress: Progress | None, inputs: InputParams
 ) -> Choice:
@@ -279,6 +281,7 @@ def _together(judged: list[Judged]) -> Judged:
     return left, np.concatenate([z for _, z in judged])
 
 
+@small_matrices
 def judge_seen(data: Fitting, columns: Array, prior: Prior, seed: int) -> Judged:
     """Return what is left and z values of training users on prompts that their posterior lacks.
 

@@ -17,6 +17,7 @@ from scipy.linalg import lapack
 
 from pamela.data import IntArray
 from pamela.models.encoding import Array
+from pamela.models.threads import small_matrices
 
 SMALLEST = 1e-6  # floor of a variance
 OWN_SHARE = 1e-3  # of a column's variance that no common factor explains, at least
@@ -152,6 +153,7 @@ def posterior_of_one(prior: Prior, described: Array, rows: Array, y: Array) -> P
     return Posterior(mean, (prior.covariance - shared.T @ gain)[None])
 
 
+@small_matrices
 def fit_prior(
     statistics: Statistics,
     described: Array,

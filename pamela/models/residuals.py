@@ -32,6 +32,7 @@ from pamela.models.personal import Statistics
 from pamela.models.population import Population
 from pamela.models.ridge_people import RidgePeople
 from pamela.models.ridge_tuning import Mask, Rows, tune
+from pamela.models.threads import small_matrices
 from pamela.params import TrainParams
 
 SHARE_OF_POPULATION, SHARE_OF_CHOICE = 0.5, 0.8  # of the fitting time, for the progress bar
@@ -120,7 +121,7 @@ class ResidualModel(RewardModel):
         rows = Rows.make(fold, train, consensus)
         some = rows.sample(seed)
         folds = some.prompt_folds(self.cv_folds, seed)
-        learned = self._learn(rows, some, folds, consensus, late)
+        learned = small_matrices(self._learn)(rows, some, folds, consensus, late)
         say(progress, SHARE_OF_CHOICE, "strength by number of ratings")
         tuned = tune(some, folds, learned.by_fold, seed)
         users = UserIndex.fit(fold.people, train)

@@ -20,6 +20,7 @@ from pamela.models.baselines import shrunken_means
 from pamela.models.consensus import Consensus
 from pamela.models.encoding import Array, Datasets, prompt_groups
 from pamela.models.personal import Prior, Statistics, posterior
+from pamela.models.threads import small_matrices
 from pamela.models.weights import mean_correlation
 
 Mask = npt.NDArray[np.bool_]
@@ -220,6 +221,7 @@ class Tuned:
         return cls(**saved)
 
 
+@small_matrices
 def tune(rows: Rows, folds: list[Mask], columns: list[Array], seed: int) -> tuple[Tuned, ...]:
     """Choose the strength for every number of ratings, 0 and all among them.
 
