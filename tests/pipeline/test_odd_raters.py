@@ -14,11 +14,12 @@ from tests.unit.folders import images_of, ratings_of, write_tables
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 USERS, IMAGES = 24, 24
-MODELS = ["global_mean", "user_mean", "group_mean", "population", "paper"]
+MODELS = ["global_mean", "user_mean", "group_mean", "population", "residual_ridge", "mf", "paper",
+          "hierarchical"]  # fmt: skip
 SMALL = {
     "ingest": {"datasets": ["odd"]},
     "split": {"folds": 2},
-    "train": {"models": MODELS, "champion": "population", "max_epochs": 1, "cv_trials": 1},
+    "train": {"models": MODELS, "champion": "hierarchical", "max_epochs": 1, "cv_trials": 1},
     "evaluate": {"bootstrap": 100, "shots": [0, 5], "query_size": 5},
 }
 

@@ -35,9 +35,13 @@ def make_project(root: Path, *, dataset: str = "synthetic", steered: bool = True
     """Write a whole made-up project below `root`."""
     root.mkdir(parents=True, exist_ok=True)
     text = (REPOSITORY / "params.yaml").read_text()
-    (root / "params.yaml").write_text(
-        text.replace("datasets: [synthetic]", f"datasets: [{dataset}]")
-    )
+    for default, here in (
+        ("datasets: [synthetic]", f"datasets: [{dataset}]"),
+        ("champion: hierarchical", "champion: paper"),
+    ):
+        assert default in text
+        text = text.replace(default, here)
+    (root / "params.yaml").write_text(text)
     project = Project(root)
     rng = np.random.default_rng(0)
     _data(project, dataset, rng)

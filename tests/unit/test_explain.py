@@ -82,11 +82,12 @@ def test_the_same_explanation_every_time_and_for_an_adapted_user(small, dark):
     brightness = small.made.images["key"].fill_null(0.0).to_numpy()
     rows = np.argsort(brightness)[np.r_[0:20, -20:0]]
     context = small.reward.bundle.items.take(rows)
-    me = pamela.User("synthetic", {}, context, tuple([5.0] * 20 + [1.0] * 20))
+    encoder = small.reward.bundle.encoder["fingerprint"]
+    me = pamela.User("synthetic", {}, context, tuple([5.0] * 20 + [1.0] * 20), encoder)
     found = small.reward.explain(user=me)
     assert found.source == "adapted"
     assert preferred(found.concepts)["words"][0] == "very dark"
-    few = pamela.User("synthetic", {}, context.take(np.array([0, 39])), (5.0, 1.0))
+    few = pamela.User("synthetic", {}, context.take(np.array([0, 39])), (5.0, 1.0), encoder)
     less = small.reward.explain(user=few)
 
     def width(one):
@@ -137,7 +138,9 @@ def test_the_report_shows_four_people_and_their_figures(small, dark, tmp_path):
 def test_nothing_to_explain_is_loud(small, pictures):  # noqa: F811
     with pytest.raises(PamelaError, match="alike for everybody"):
         make_reward(pictures, "group_mean").explain(user="wide/ann")
-    nobody = pamela.User("synthetic", {}, small.reward.bundle.items.take(np.array([], int)), ())
+    bundle = small.reward.bundle
+    nothing = bundle.items.take(np.array([], int))
+    nobody = pamela.User("synthetic", {}, nothing, (), bundle.encoder["fingerprint"])
     with pytest.raises(PamelaError, match="the population has no personal part"):
         small.reward.explain(user=nobody)
 

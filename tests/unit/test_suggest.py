@@ -137,13 +137,18 @@ def test_the_suggested_ratings_narrow_what_the_model_says(reward):
     """`left` is about the posterior that `adapt` really makes, not one of its own."""
     model, items = reward.bundle.model, reward.viewers.catalogue("synthetic").items
     someone = reward.viewers.users.stranger("synthetic", {})
+    columns = model.columns(items)[2]
+    ones = np.ones(len(items))
 
     def spread(images) -> float:
         me = reward.adapt(ratings=[(image, 3) for image in images])
         shown = Pairs(
             np.zeros(len(me.ratings), np.int64), np.arange(len(me.ratings)), np.array(me.ratings)
         )
-        return float(model.weights_of(someone, me.context, shown)[1].sum())
+        left = model.weights_of(someone, me.context, shown)[1][0]
+        return float(
+            ((columns - columns.mean(axis=0)) @ model.state()[1]["axes"]) ** 2 @ left @ ones
+        )
 
     suggested = [one.image for one in reward.suggest(user=None, n=6)]
     ids = sorted(items.frame[s.IMAGE])
