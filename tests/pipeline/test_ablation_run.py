@@ -111,7 +111,7 @@ def test_a_second_time_it_is_cached_and_the_report_shows_it(project, first_run):
     assert runs_of(project) == before
 
 
-def test_the_ablations_params_rerun_it_alone(project, first_run):
+def test_a_new_title_makes_the_page_alone_again(project, first_run):
     text = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(re.sub(r"title: .*", "title: Another title", text))
     again = must(project, "python", "-m", "dvc", "repro", "ablation/dvc.yaml")
