@@ -81,7 +81,7 @@ class Adapter:
         off = next((r for r in ratings if not low <= r <= high), None)
         if off is not None:
             raise PamelaError(f"rating {off:g} is off the scale {low:g}..{high:g} of {dataset}")
-        self.users.stranger(dataset, demographics)  # checks the names now
+        self.users.check(dataset, demographics)
         context = self.pictures.items(images, prompts, names, keep=keep)
         unit = (s.SCALE_HIGH - s.SCALE_LOW) / (high - low)
         internal = tuple(s.SCALE_LOW + (float(r) - low) * unit for r in ratings)

@@ -71,8 +71,8 @@ class UserLookup:
             known[name] = {c: v.cast(pl.String).to_list() for c, v in values.items() if len(v)}
         return known
 
-    def stranger(self, dataset: str, demographics: Mapping[str, str]) -> People:
-        """Return a row for somebody of whom only `demographics` are known.
+    def check(self, dataset: str, demographics: Mapping[str, str]) -> None:
+        """Raise `PamelaError` for a demographic that says nothing here.
 
         A demographic that nobody in `dataset` has is unknown there, whatever other datasets have:
         the model learned nothing of it for these raters. Nor did it of a category that none has.
@@ -89,6 +89,10 @@ class UserLookup:
                     f"unknown {name} {value!r} in dataset {dataset}: "
                     f"{_choices(str(value), known[name])}; or leave it out"
                 )
+
+    def stranger(self, dataset: str, demographics: Mapping[str, str]) -> People:
+        """Return a row for somebody of whom only `demographics` are known (see `check`)."""
+        self.check(dataset, demographics)
         schema = self._people.frame.schema
         values = {s.DATASET: dataset, s.USER: s.POPULATION_ID, **demographics}
         return People(pl.DataFrame({c: [values.get(c)] for c in schema}, schema=schema))

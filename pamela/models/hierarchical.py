@@ -14,6 +14,7 @@ population part. Sizes are chosen by cross-validation over users and prompts ins
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -27,7 +28,7 @@ from pamela.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
 from pamela.models.consensus import Consensus
 from pamela.models.encoding import Array, UserIndex, canonical
-from pamela.models.hierarchical_choice import Fitting, choose, judge_seen
+from pamela.models.hierarchical_choice import Fitting, TasteSearch, choose, judge_seen
 from pamela.models.people_columns import PeopleColumns
 from pamela.models.personal import (
     USERS_AT_ONCE,
@@ -72,6 +73,11 @@ class _Fitted:
     axes: Array
     widening: Widening
 
+    @cached_property
+    def spread(self) -> Array:
+        """The prior's variances (k,) along `axes`."""
+        return _along(self.prior.covariance[None], self.axes)[0]
+
 
 class Hierarchical(RewardModel):
     """Population plus hierarchical personal weights.
@@ -82,6 +88,10 @@ class Hierarchical(RewardModel):
     population : how to build the population part.
     inputs : without demographics the prior is the same for everybody, without the user nobody's
         ratings move it, without metadata no column of taste is of a type, group or style.
+
+    Attributes
+    ----------
+    search : the columns of taste and numbers of factors to choose from.
     """
 
     name: ClassVar[str] = "hierarchical"
@@ -93,6 +103,7 @@ class Hierarchical(RewardModel):
         self.cv_folds, self.inputs = cv_folds, inputs
         self.personal = inputs.user or inputs.demographics
         self.adapts, self.uses_demographics = inputs.user, inputs.demographics
+        self.search = TasteSearch()
         self.chosen: dict[str, Any] = {}
         self._population = population
         self._fitted: _Fitted | None = None
@@ -123,7 +134,7 @@ class Hierarchical(RewardModel):
         consensus = Consensus.fit(self._population, fold, train, seed=seed)
         people = PeopleColumns.fit(fold.people, train, demographics=self.inputs.demographics)
         data = Fitting.make(fold, train, consensus, people)
-        choice = choose(data, self.cv_folds, seed, late, self.inputs)
+        choice = choose(data, self.cv_folds, seed, late, self.inputs, self.search)
         say(late, 0.8, "fit the prior")
         features, columns = data.features(choice.sizes)
         learners = data.sample(PRIOR_USERS, seed)
@@ -204,6 +215,7 @@ class Hierarchical(RewardModel):
         mean, variance, score = fitted.consensus.of(items, fitted.population)
         return mean, variance, fitted.features.transform(items, score)
 
+    @small_matrices
     def weights_of(
         self, people: People, items: Items | None = None, context: Pairs | None = None
     ) -> tuple[Array, Array]:
@@ -218,8 +230,7 @@ class Hierarchical(RewardModel):
         seen = place >= 0
         mean = described @ fitted.prior.regression
         axes = fitted.axes
-        spread = _along(fitted.prior.covariance[None], axes)[0]
-        variance = np.tile(spread, (len(people), 1))
+        variance = np.tile(fitted.spread, (len(people), 1))
         mean[seen], variance[seen] = fitted.weights[place[seen]], fitted.variances[place[seen]]
         if items is None or context is None or not len(context) or not self.inputs.user:
             return mean, variance

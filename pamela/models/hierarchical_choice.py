@@ -43,12 +43,30 @@ SIZES: tuple[Sizes, ...] = (
     Sizes(image=64, prompt=64, kernel=0, metadata=True),
 )
 RANKS: tuple[int, ...] = (0, 1, 2, 3, 4, 6)  # common factors of people's tastes
-FIRST_RANK = 3
 CV_ITERATIONS = 12
 CV_USERS = 400  # users of the cross-validation at most
 CV_SHOTS = 20
 JUDGING_FOLDS = 8  # of prompts, to judge the intervals of training users
 Judged = tuple[float, Array]
+
+
+@dataclass(frozen=True)
+class TasteSearch:
+    """What is offered: columns of taste, smaller ones first, and numbers of common factors.
+
+    Attributes
+    ----------
+    first_rank : the number of factors with which columns are compared; one of `ranks`.
+    """
+
+    sizes: tuple[Sizes, ...] = SIZES
+    ranks: tuple[int, ...] = RANKS
+    first_rank: int = 3
+
+    @classmethod
+    def given(cls, sizes: Sizes, rank: int) -> Self:
+        """Offer one configuration: nothing is searched."""
+        return cls((sizes,), (rank,), rank)
 
 
 @dataclass(frozen=True)
@@ -186,13 +204,18 @@ class _Division:
 
 @small_matrices
 def choose(
-    data: Fitting, folds: int, seed: int, progress: Progress | None, inputs: InputParams
+    data: Fitting,
+    folds: int,
+    seed: int,
+    progress: Progress | None,
+    inputs: InputParams,
+    search: TasteSearch,
 ) -> Choice:
     """Choose sizes first, then the number of common factors."""
-    offered = [replace(one, metadata=one.metadata and inputs.metadata) for one in SIZES]
+    offered = [replace(one, metadata=one.metadata and inputs.metadata) for one in search.sizes]
     data, division = _divide(data, folds, seed)
     tried: dict[tuple[Sizes, int], _Outcome] = {}
-    steps = len(offered) + len(RANKS) - 1
+    steps = len(offered) + len(search.ranks) - 1
 
     def outcome(sizes: Sizes, rank: int) -> _Outcome:
         key = (sizes, rank)
@@ -201,8 +224,8 @@ def choose(
             tried[key] = _validate(data, division, sizes, rank, inputs)
         return tried[key]
 
-    sizes = _smallest_good([(one, outcome(one, FIRST_RANK)) for one in offered])
-    rank = max(RANKS, key=lambda one: outcome(sizes, one).score)
+    sizes = _smallest_good([(one, outcome(one, search.first_rank)) for one in offered])
+    rank = max(search.ranks, key=lambda one: outcome(sizes, one).score)
     scores = {
         f"{one.name}, rank {factors}": round(found.score, 6)
         for (one, factors), found in tried.items()

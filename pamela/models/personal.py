@@ -185,15 +185,7 @@ def fit_prior(
     solve = np.linalg.inv(described.T @ described + ridge) @ described.T
     course: list[float] = []
     for _ in range(iterations):
-        means = np.zeros((users, k))
-        spread, squares = np.zeros((k, k)), 0.0
-        for begin in range(0, users, USERS_AT_ONCE):
-            span = slice(begin, begin + USERS_AT_ONCE)
-            some = statistics.take(span)
-            found = posterior(prior, described[span], some)
-            means[span] = found.mean
-            spread += found.covariance.sum(axis=0)
-            squares += _squared_residuals(some, found)
+        means, spread, squares = _expect(prior, described, statistics)
         regression = solve @ means
         away = means - described @ regression
         scatter = spread + away.T @ away
@@ -205,6 +197,35 @@ def fit_prior(
         if done:
             break
     return prior, course
+
+
+def _expect(prior: Prior, described: Array, statistics: Statistics) -> tuple[Array, Array, float]:
+    """Return posterior means (n, k), the sum of covariances (k, k) and of squared residuals.
+
+    What `posterior` gives, summed while a person's matrix is still in the processor's cache.
+    """
+    precision, noise = prior.precision, prior.noise
+    right = statistics.moment / noise + described @ prior.regression @ precision
+    means, lower = np.empty_like(right), np.zeros_like(precision)
+    for one, gram in enumerate(statistics.gram):
+        factor, failed = lapack.dpotrf((gram / noise + precision).T, overwrite_a=1, clean=0)
+        if failed:  # not quite positive definite, by rounding
+            inverse = np.linalg.inv(gram / noise + precision)
+            means[one] = inverse @ right[one]
+        else:
+            means[one] = lapack.dpotrs(factor, right[one])[0]
+            inverse = lapack.dpotri(factor, overwrite_c=1)[0].T  # only its lower triangle
+        lower += inverse
+    strict = np.tril(lower, -1)
+    spread = strict + strict.T + np.diag(np.diag(lower))
+    # gram = noise (C^-1 - precision) for everybody, so that no gram needs to be read again
+    squares = (
+        float(statistics.square.sum())
+        - 2 * np.vdot(means, statistics.moment)
+        + noise * np.vdot(means, right - means @ precision)
+        + noise * (right.size - np.vdot(precision, spread))
+    )
+    return means, spread, float(squares)
 
 
 def structured(covariance: Array, rank: int | None) -> Array:
@@ -228,17 +249,6 @@ def structured(covariance: Array, rank: int | None) -> Array:
     shared: Array = (leading * (values[first:] - values[:first].mean())) @ leading.T
     own = np.maximum(1.0 - np.diag(shared), OWN_SHARE)
     return (shared + np.diag(own)) * np.outer(scale, scale)
-
-
-def _squared_residuals(statistics: Statistics, found: Posterior) -> float:
-    """Return the expected sum of squared residuals under the posterior."""
-    explained = np.einsum("nij,nj->ni", statistics.gram, found.mean)
-    return float(
-        statistics.square.sum()
-        - 2 * np.vdot(found.mean, statistics.moment)
-        + np.vdot(explained, found.mean)
-        + np.vdot(statistics.gram, found.covariance)
-    )
 
 
 def predict_rows(found: Posterior, user: IntArray, features: Array) -> tuple[Array, Array]:

@@ -33,6 +33,7 @@ from pamela.models.evidence import Evidence
 from pamela.models.fit_memory import FitMemory, fold_key
 from pamela.models.kernel import Inputs, Kernels, as_float32
 from pamela.models.population_choice import (
+    COMPONENT_CHOICES,
     DATASET_WEIGHT,
     Targets,
     blocks,
@@ -49,6 +50,11 @@ MAX_LANDMARKS = 1024  # inducing pictures; twice as many for several datasets
 CHUNK = 4096  # pictures at a time
 JITTER = 1e-6
 _MADE: FitMemory[tuple[dict[str, Any], pl.DataFrame]] = FitMemory()
+
+
+def forget_fits() -> None:
+    """Forget the fit kept for other models of this process, so that the next one is made anew."""
+    _MADE.clear()
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,10 @@ class Population(RewardModel):
     cv_folds : folds over prompts in which the number of components is chosen.
     dataset_weights : as of ``train.dataset_weights``.
     metadata : whether it may know type, group and style.
+
+    Attributes
+    ----------
+    components : numbers of components to choose from.
     """
 
     name: ClassVar[str] = "population"
@@ -97,6 +107,7 @@ class Population(RewardModel):
         metadata: bool = ALL_INPUTS.metadata,
     ) -> None:
         self.cv_folds, self.dataset_weights, self.metadata = cv_folds, dataset_weights, metadata
+        self.components = COMPONENT_CHOICES
         self.chosen: dict[str, Any] = {}
         self._function: _Function | None = None
         self._intercept = 0.0
@@ -123,7 +134,8 @@ class Population(RewardModel):
         The very same fit is taken over from the process's memory if it was just made: other models
         are built upon it.
         """
-        key = fold_key(fold, seed, self.cv_folds, self.dataset_weights, self.metadata)
+        settings = (self.cv_folds, self.dataset_weights, self.metadata, self.components)
+        key = fold_key(fold, seed, *settings)
         made = _MADE.get(key)
         if made is None:
             history = self._fit(fold, seed, progress)
@@ -147,7 +159,15 @@ class Population(RewardModel):
         )
         rng = np.random.default_rng(seed)
         tried = try_components(
-            data, means.items, fold, datasets, self.cv_folds, rng, progress, metadata=self.metadata
+            data,
+            means.items,
+            fold,
+            datasets,
+            self.cv_folds,
+            rng,
+            progress,
+            choices=self.components,
+            metadata=self.metadata,
         )
         best = max(tried, key=lambda one: one.correlation)
         offered = candidates(self.dataset_weights, datasets, train)

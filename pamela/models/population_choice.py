@@ -6,6 +6,7 @@ likelihood; where there are several datasets, every choice is scored by the mean
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +94,7 @@ def try_components(
     rng: np.random.Generator,
     progress: Progress | None,
     *,
+    choices: Sequence[tuple[int, ...]],
     metadata: bool,
 ) -> list[Tried]:
     """Score every number of components by cross-validation over prompts.
@@ -100,6 +102,7 @@ def try_components(
     Parameters
     ----------
     items : int64 array (m,), rows of the pictures of `whole` in the fold.
+    choices : numbers of components.
     metadata : whether kernels may compare type, group and style.
     """
     rows = sample(whole.code, MAX_CHOICE_ROWS, rng)
@@ -112,8 +115,8 @@ def try_components(
     pairs = train.take(place[train.item] >= 0)
     at = place[pairs.item]
     tried: list[Tried] = []
-    for number, sizes in enumerate(COMPONENT_CHOICES):
-        say(progress, 0.6 * number / len(COMPONENT_CHOICES), f"components {sizes}")
+    for number, sizes in enumerate(choices):
+        say(progress, 0.6 * number / len(choices), f"components {sizes}")
         kernels = Kernels.fit(data.items, blocks(data.items, sizes, metadata=metadata), max(sizes))
         inputs = kernels.inputs(data.items)
         matrices = kernels.matrices(inputs, inputs)

@@ -7,13 +7,22 @@ waits for each other at every one of them takes three times as long as one threa
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from typing import ParamSpec, TypeVar
 
-from threadpoolctl import threadpool_limits
+import numpy as np
+import scipy.linalg
+from threadpoolctl import ThreadpoolController
 
 P = ParamSpec("P")
 R = TypeVar("R")
+USING_BLAS = (np, scipy.linalg)  # imported, so that their libraries are loaded and found
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    """Return the thread pools of this process: finding them takes a millisecond, so once."""
+    return ThreadpoolController()
 
 
 def small_matrices(function: Callable[P, R]) -> Callable[P, R]:
@@ -21,7 +30,7 @@ def small_matrices(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def alone(*args: P.args, **kwargs: P.kwargs) -> R:
-        with threadpool_limits(limits=1, user_api="blas"):
+        with _pools().limit(limits=1, user_api="blas"):
             return function(*args, **kwargs)
 
     return alone
