@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -17,30 +17,10 @@ from scipy.optimize import brentq
 from pamela.data import Items, Pairs, People
 from pamela.models.base import RewardModel
 from pamela.models.encoding import Array
+from pamela.models.linear_taste import LinearTaste
 
 SMALLEST: Final = 1e-12
 FEWEST, MOST = float(np.log(1e-3)), float(np.log(1e9))  # ratings that a person may have given
-
-
-@runtime_checkable
-class LinearTaste(Protocol):
-    """A model that adds ``columns @ weights`` of a person to everybody's score."""
-
-    def columns(self, items: Items) -> tuple[Array, Array, Array]:
-        """Return the population's score (n,), its variance (n,), and the columns (n, k)."""
-        ...
-
-    def weights_of(
-        self, people: People, items: Items | None = None, context: Pairs | None = None
-    ) -> tuple[Array, Array]:
-        """Return weights (people, k) and their variances (people, k) along the prior's axes."""
-        ...
-
-    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return config and arrays: ``noise``, a rating's variance; ``covariance`` (k, k), the
-        prior's; ``axes`` (k, k), its axes in columns.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -143,14 +123,13 @@ class LinearParts:
 
     @cached_property
     def _axes(self) -> Axes:
-        config, arrays = self.model.state()
-        covariance, axes = (np.asarray(arrays[k], np.float64) for k in ("covariance", "axes"))
-        return Axes.of(self.columns, covariance, float(config["noise"]), axes)
+        prior = self.model.prior
+        return Axes.of(self.columns, prior.covariance, prior.noise, self.model.axes)
 
     @cached_property
     def _along(self) -> Array:
-        axes: Array = self.columns @ np.asarray(self.model.state()[1]["axes"], np.float64)
-        return axes
+        along: Array = self.columns @ self.model.axes
+        return along
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from pamela.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
 from pamela.models.consensus import Consensus
 from pamela.models.encoding import Array, UserIndex, canonical
-from pamela.models.hierarchical_choice import Fitting, TasteSearch, choose, judge_seen
+from pamela.models.hierarchical_choice import TasteSearch, choose, judge_seen
+from pamela.models.hierarchical_rows import Fitting, Teaching
 from pamela.models.people_columns import PeopleColumns
 from pamela.models.personal import (
     USERS_AT_ONCE,
@@ -86,6 +87,7 @@ class Hierarchical(RewardModel):
     ----------
     cv_folds : folds over users and prompts in which sizes are chosen.
     population : how to build the population part.
+    device : ``auto``, ``cpu`` or ``gpu``, for columns of taste that a network learns.
     inputs : without demographics the prior is the same for everybody, without the user nobody's
         ratings move it, without metadata no column of taste is of a type, group or style.
 
@@ -98,9 +100,13 @@ class Hierarchical(RewardModel):
     switches: ClassVar[frozenset[str]] = frozenset(InputParams.model_fields)
 
     def __init__(
-        self, cv_folds: int, population: Population, inputs: InputParams = ALL_INPUTS
+        self,
+        cv_folds: int,
+        population: Population,
+        inputs: InputParams = ALL_INPUTS,
+        device: str = "auto",
     ) -> None:
-        self.cv_folds, self.inputs = cv_folds, inputs
+        self.cv_folds, self.inputs, self.device = cv_folds, inputs, device
         self.personal = inputs.user or inputs.demographics
         self.adapts, self.uses_demographics = inputs.user, inputs.demographics
         self.search = TasteSearch()
@@ -111,7 +117,8 @@ class Hierarchical(RewardModel):
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
         """Build from ``train`` params."""
-        return cls(params.cv_folds, Population.from_params(params), params.inputs)
+        population = Population.from_params(params)
+        return cls(params.cv_folds, population, params.inputs, params.device)
 
     def fit(
         self,
@@ -134,10 +141,13 @@ class Hierarchical(RewardModel):
         consensus = Consensus.fit(self._population, fold, train, seed=seed)
         people = PeopleColumns.fit(fold.people, train, demographics=self.inputs.demographics)
         data = Fitting.make(fold, train, consensus, people)
-        choice = choose(data, self.cv_folds, seed, late, self.inputs, self.search)
-        say(late, 0.8, "fit the prior")
+        choice = choose(data, self.cv_folds, seed, late, self.inputs, self.search, self.device)
+        say(late, 0.9, "fit the prior")
         features, columns = data.features(choice.sizes)
         learners = data.sample(PRIOR_USERS, seed)
+        if choice.sizes.learned:
+            teaching = Teaching(seed, self.device)
+            features, columns = data.learn(features, columns, learners, teaching)
         prior, course = fit_prior(
             data.collect(columns, learners),
             data.described[learners],
@@ -146,7 +156,7 @@ class Hierarchical(RewardModel):
             iterations=ITERATIONS,
         )
         judged = [*choice.judged]
-        if self.inputs.user:
+        if self.inputs.user and not choice.sizes.learned:
             judged.append(judge_seen(data, columns, prior, seed))
         self._fitted = self._pack(
             consensus,
@@ -305,6 +315,11 @@ class Hierarchical(RewardModel):
     def prior(self) -> Prior:
         """How tastes vary between people, as training learned it."""
         return self._ready.prior
+
+    @property
+    def axes(self) -> Array:
+        """Eigenvectors (k, k) of the prior's covariance, in columns."""
+        return self._ready.axes
 
     def score_matrix(self, items: Items, people: People) -> npt.NDArray[np.float32]:
         """Return every person's score of every picture (people, items), as one matrix product.

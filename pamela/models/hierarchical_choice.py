@@ -3,7 +3,9 @@
 Every configuration is scored on held-out prompts twice: for users whose other ratings the prior was
 learned from, and for users held out altogether, given 20 ratings. The mean of the two within-user
 correlations counts; the first configuration that is as good as the best within the standard error
-over folds is taken, smaller ones first.
+over folds is taken, smaller ones first. Where many people rated many pictures, columns that a
+network learns (`pamela.models.episodes`, trained anew in every fold) stand against the best of
+those that need no learning, in the same way.
 """
 
 from __future__ import annotations
@@ -14,21 +16,19 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from pamela.data import Fold, IntArray, Items, Pairs
+from pamela.data import IntArray, Pairs
 from pamela.models.base import Progress, on_scale, say
-from pamela.models.consensus import Consensus
 from pamela.models.effects import within_user_correlation
 from pamela.models.encoding import Array, prompt_groups
-from pamela.models.people_columns import PeopleColumns
+from pamela.models.hierarchical_rows import Fitting, Teaching
 from pamela.models.personal import (
     Posterior,
     Prior,
-    Statistics,
     fit_prior,
     posterior,
     predict_rows,
 )
-from pamela.models.taste_features import Sizes, TasteFeatures
+from pamela.models.taste_features import Sizes
 from pamela.models.threads import small_matrices
 from pamela.params import InputParams
 
@@ -42,11 +42,18 @@ SIZES: tuple[Sizes, ...] = (
     Sizes(image=0, prompt=0, kernel=64, metadata=True),
     Sizes(image=64, prompt=64, kernel=0, metadata=True),
 )
+LEARNED: tuple[Sizes, ...] = tuple(
+    Sizes(image=64, prompt=64, kernel=0, metadata=True, learned=64, regime=name)
+    for name in ("firm", "free")
+)
+LEARNED_PEOPLE, LEARNED_PICTURES = 400, 1000  # fewer never were enough (docs/log.md)
 RANKS: tuple[int, ...] = (0, 1, 2, 3, 4, 6)  # common factors of people's tastes
 CV_ITERATIONS = 12
 CV_USERS = 400  # users of the cross-validation at most
+CV_LEARNED_USERS = 2000  # the same, where learned columns are judged
 CV_SHOTS = 20
 JUDGING_FOLDS = 8  # of prompts, to judge the intervals of training users
+LEARNED_JUDGED = 2  # of these folds, where every fold takes a network
 Judged = tuple[float, Array]
 
 
@@ -57,16 +64,18 @@ class TasteSearch:
     Attributes
     ----------
     first_rank : the number of factors with which columns are compared; one of `ranks`.
+    learned : learned columns, offered where data suffice.
     """
 
     sizes: tuple[Sizes, ...] = SIZES
     ranks: tuple[int, ...] = RANKS
     first_rank: int = 3
+    learned: tuple[Sizes, ...] = LEARNED
 
     @classmethod
     def given(cls, sizes: Sizes, rank: int) -> Self:
         """Offer one configuration: nothing is searched."""
-        return cls((sizes,), (rank,), rank)
+        return cls((sizes,), (rank,), rank, ())
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,8 @@ class Choice:
     Attributes
     ----------
     judged : strangers with 20 ratings and with none: the share of the prior's variance left, and z
-        values (error over predictive standard deviation).
+        values (error over predictive standard deviation). Where columns are learned also training
+        users, first: only in a fold are there pictures of which the columns learned nothing.
     scores : ``{configuration: cross-validated correlation}``.
     """
 
@@ -87,101 +97,13 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Fitting:
-    """The training rows, sorted by user, with what all raters think taken off.
-
-    Attributes
-    ----------
-    items : the m rated training pictures.
-    users : int64 array (n,), rows of the people who rated.
-    user, item : int64 arrays (rows,), places in `users` and `items`.
-    rating, residual : arrays (rows,), the rating, and the rating less the picture's consensus.
-    score : array (m,), the population's held-out score of each picture.
-    doubt : variance of a picture's true mean about its score.
-    described : array (n, q), what is known of each person.
-    """
-
-    items: Items
-    users: IntArray
-    user: IntArray
-    item: IntArray
-    rating: Array
-    residual: Array
-    score: Array
-    doubt: float
-    described: Array
-
-    @classmethod
-    def make(cls, fold: Fold, train: Pairs, consensus: Consensus, people: PeopleColumns) -> Self:
-        """Prepare canonical training pairs."""
-        users, user = np.unique(train.user, return_inverse=True)
-        used, item = np.unique(train.item, return_inverse=True)
-        items = fold.items.take(used)
-        mean, score = consensus.of_known(items)
-        rating = train.rating.astype(np.float64)
-        return cls(
-            items, users, user, item, rating, rating - mean[item], score,
-            consensus.doubt,            people.transform(fold.people)[users],
-        )  # fmt: skip
-
-    def features(self, sizes: Sizes) -> tuple[TasteFeatures, Array]:
-        """Return fitted columns of taste and their values (m, k) for the training pictures."""
-        fitted = TasteFeatures.fit(self.items, self.score, sizes)
-        return fitted, fitted.transform(self.items, self.score)
-
-    def sample(self, most: int, seed: int) -> IntArray:
-        """Return at most `most` places in `users`, sorted."""
-        order = np.random.default_rng([seed, 29]).permutation(len(self.users))
-        return np.sort(order[:most])
-
-    def collect(
-        self, columns: Array, users: IntArray, keep: npt.NDArray[np.bool_] | None = None
-    ) -> Statistics:
-        """Return the statistics of some users' rows.
-
-        Parameters
-        ----------
-        columns : array (m, k).
-        users : int64 array (a,), places in `users`, sorted.
-        keep : bool array (rows,), which rows count; all where not given.
-        """
-        rows, place = self._rows_of(users)
-        if keep is not None:
-            rows, place = rows[keep[rows]], place[keep[rows]]
-        return Statistics.collect(place, columns[self.item[rows]], self.residual[rows], len(users))
-
-    def _rows_of(self, users: IntArray) -> tuple[IntArray, IntArray]:
-        """Return the rows of some users, and for each the place in `users`; both sorted."""
-        first, last = (np.searchsorted(self.user, users, side=side) for side in ("left", "right"))
-        count = last - first
-        place = np.repeat(np.arange(len(users)), count)
-        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        return first[place] + within, place
-
-    def of_users(self, users: IntArray) -> Self:
-        """Return the rows of some users alone, over the same pictures."""
-        if len(users) == len(self.users):
-            return self
-        rows, place = self._rows_of(users)
-        return replace(
-            self,
-            users=self.users[users],
-            user=place,
-            item=self.item[rows],
-            rating=self.rating[rows],
-            residual=self.residual[rows],
-            described=self.described[users],
-        )
-
-
-@dataclass(frozen=True)
 class _Outcome:
     """One configuration on held-out rows.
 
     Attributes
     ----------
     correlations : array (folds, 2), for seen and for adapted users.
-    judged : of strangers, as in `Choice`.
+    judged : as in `Choice`, training users first.
     """
 
     correlations: Array
@@ -200,6 +122,7 @@ class _Division:
     row_part: IntArray
     folds: int
     draw: Array
+    teaching: Teaching
 
 
 @small_matrices
@@ -210,10 +133,12 @@ def choose(
     progress: Progress | None,
     inputs: InputParams,
     search: TasteSearch,
+    device: str = "auto",
 ) -> Choice:
-    """Choose sizes first, then the number of common factors."""
+    """Choose sizes first, then the number of common factors, then whether columns are learned."""
     offered = [replace(one, metadata=one.metadata and inputs.metadata) for one in search.sizes]
-    data, division = _divide(data, folds, seed)
+    whole, teaching = data, Teaching(seed, device)
+    data, division = _divide(data, folds, teaching, CV_USERS)
     tried: dict[tuple[Sizes, int], _Outcome] = {}
     steps = len(offered) + len(search.ranks) - 1
 
@@ -226,11 +151,28 @@ def choose(
 
     sizes = _smallest_good([(one, outcome(one, search.first_rank)) for one in offered])
     rank = max(search.ranks, key=lambda one: outcome(sizes, one).score)
-    scores = {
-        f"{one.name}, rank {factors}": round(found.score, 6)
-        for (one, factors), found in tried.items()
-    }
-    return Choice(sizes, rank, tried[sizes, rank].judged, scores)
+    taken, scores = tried[sizes, rank], _scores(tried)
+    if search.learned and inputs.user and _suffices(whole):
+        data, division = _divide(whole, folds, teaching, CV_LEARNED_USERS)
+        found: dict[tuple[Sizes, int], _Outcome] = {}
+        for one in (sizes, *search.learned):
+            say(progress, 0.8 + 0.03 * len(found), f"taste {one.name}")
+            fair = replace(one, metadata=one.metadata and inputs.metadata)
+            found[fair, rank] = _validate(data, division, fair, rank, inputs)
+        sizes = _smallest_good([(one, outcome) for (one, _), outcome in found.items()])
+        taken, scores = found[sizes, rank], scores | _scores(found)
+        if sizes.learned:  # a network learns much from a few more people and pictures
+            data, division = _divide(whole, JUDGING_FOLDS, teaching, CV_LEARNED_USERS)
+            taken = _validate(data, division, sizes, rank, inputs, numbers=LEARNED_JUDGED)
+    return Choice(sizes, rank, taken.judged[0 if sizes.learned else 1 :], scores)
+
+
+def _suffices(data: Fitting) -> bool:
+    return len(data.users) >= LEARNED_PEOPLE and len(data.items) >= LEARNED_PICTURES
+
+
+def _scores(tried: dict[tuple[Sizes, int], _Outcome]) -> dict[str, float]:
+    return {f"{one.name}, rank {k}": round(found.score, 6) for (one, k), found in tried.items()}
 
 
 def _smallest_good(tried: list[tuple[Sizes, _Outcome]]) -> Sizes:
@@ -244,28 +186,39 @@ def _smallest_good(tried: list[tuple[Sizes, _Outcome]]) -> Sizes:
     return best[0]
 
 
-def _divide(data: Fitting, folds: int, seed: int) -> tuple[Fitting, _Division]:
-    """Return the rows of those who take part, `CV_USERS` at most, and their folds."""
-    rng = np.random.default_rng([seed, 17])
+def _divide(data: Fitting, folds: int, teaching: Teaching, most: int) -> tuple[Fitting, _Division]:
+    """Return the rows of those who take part, `most` at most, and their folds."""
+    rng = np.random.default_rng([teaching.seed, 17])
     names, group = np.unique(prompt_groups(data.items), return_inverse=True)
     item_part = (rng.permutation(len(names)) % folds)[group]
-    users = np.sort(rng.permutation(len(data.users))[:CV_USERS])
+    users = np.sort(rng.permutation(len(data.users))[:most])
     data, user_part = data.of_users(users), rng.permutation(len(users)) % folds
-    return data, _Division(user_part, item_part[data.item], folds, rng.random(len(data.rating)))
+    draw = rng.random(len(data.rating))
+    return data, _Division(user_part, item_part[data.item], folds, draw, teaching)
 
 
 def _validate(
-    data: Fitting, division: _Division, sizes: Sizes, rank: int, inputs: InputParams
+    data: Fitting,
+    division: _Division,
+    sizes: Sizes,
+    rank: int,
+    inputs: InputParams,
+    *,
+    numbers: int | None = None,
 ) -> _Outcome:
-    features, columns = data.features(sizes)
+    """Fit on all folds but one and judge on that one; `numbers`: only so many of them."""
+    plain, fixed = data.features(sizes)
     correlations = []
     judged: list[list[Judged]] = [[], [], []]
-    for number in range(division.folds):
+    for number in range(division.folds if numbers is None else numbers):
         inside = division.row_part != number
         apart = division.user_part == number
         learners, strangers = np.flatnonzero(~apart), np.flatnonzero(apart)
         if not len(learners) or inside.all() or not inside.any():
             continue
+        features, columns = plain, fixed
+        if sizes.learned:
+            features, columns = data.learn(plain, fixed, learners, division.teaching, inside)
         statistics = data.collect(columns, learners, inside)
         prior, _ = fit_prior(
             statistics,
@@ -296,7 +249,7 @@ def _validate(
             correlations.append([row[0], row[min(1, len(row) - 1)]])
     if not correlations:
         return _Outcome(np.zeros((1, 2)), [])
-    return _Outcome(np.array(correlations), [_together(one) for one in judged[1:] if one])
+    return _Outcome(np.array(correlations), [_together(one) for one in judged if one])
 
 
 def _together(judged: list[Judged]) -> Judged:
@@ -311,7 +264,7 @@ def judge_seen(data: Fitting, columns: Array, prior: Prior, seed: int) -> Judged
     The prior is that of the whole fit: in the cross-validation above it is learned from fewer
     people and prompts, and errs more than it will.
     """
-    whole, division = _divide(data, JUDGING_FOLDS, seed)
+    whole, division = _divide(data, JUDGING_FOLDS, Teaching(seed, "cpu"), CV_USERS)
     users, judged = np.arange(len(whole.users)), []
     for number in range(JUDGING_FOLDS):
         inside = division.row_part != number

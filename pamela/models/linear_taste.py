@@ -23,6 +23,11 @@ class LinearTaste(Protocol):
         """How weights vary between people, and the noise of one rating."""
         ...
 
+    @property
+    def axes(self) -> Array:
+        """Eigenvectors (k, k) of the prior's covariance, in columns: spreads are along them."""
+        ...
+
     def columns(self, items: Items) -> tuple[Array, Array, Array]:
         """Return base (n,), its variance (n,) and the columns (n, k) of pictures."""
         ...
@@ -30,7 +35,7 @@ class LinearTaste(Protocol):
     def weights_of(
         self, people: People, items: Items | None = None, context: Pairs | None = None
     ) -> tuple[Array, Array]:
-        """Return weights (n, k) of people and what `opinion` needs of their spread (n, k)."""
+        """Return weights (n, k) of people and their variances (n, k) along `axes`."""
         ...
 
     def opinion(

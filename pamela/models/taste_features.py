@@ -2,13 +2,14 @@
 
 Features are leading components of image and prompt features (linear), kernel components of the
 image features (what is not linear; Nystroem on training pictures), and one column per type and
-group and per style. Every block is scaled to mean squared length one over training pictures, so
-that one prior variance fits all at the start.
+group and per style; or, in place of these, what a network learned of them
+(`pamela.models.learned_taste`). Every block is scaled to mean squared length one over training
+pictures, so that one prior variance fits all at the start.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -17,12 +18,15 @@ import numpy.typing as npt
 from pamela import schema as s
 from pamela.data import FloatArray, Items
 from pamela.models.encoding import Array, Codes, Components, datasets_without, sanitise, unit
+from pamela.models.learned_taste import LearnedTaste
 
 METADATA_KEYS: tuple[tuple[str, ...], ...] = ((s.TYPE, s.GROUP), (s.STYLE,))
 MAX_LANDMARKS = 512
 CHUNK = 8192
 CONSTANT_VARIANCE, SCORE_VARIANCE, BLOCK_VARIANCE, METADATA_VARIANCE = 0.3, 0.05, 0.5, 0.05
 LARGEST_COLUMN = 8.0  # a feature further out than this is clipped
+COLUMN_RANGE = (-LARGEST_COLUMN, LARGEST_COLUMN)
+FIXED = 2  # the constant and the score, of which nothing is learned
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,15 @@ class Sizes:
     prompt: int
     kernel: int
     metadata: bool
+    learned: int = 0  # columns that a network learns of all others, which they replace
+    regime: str = ""  # how (`pamela.models.episodes.REGIMES`)
 
     @property
     def name(self) -> str:
         """Short text for tables."""
         meta = "+meta" if self.metadata else ""
-        return f"{self.image}i+{self.prompt}p+{self.kernel}k{meta}"
+        learned = f" -> {self.learned} {self.regime}" if self.learned else ""
+        return f"{self.image}i+{self.prompt}p+{self.kernel}k{meta}{learned}"
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,7 @@ class TasteFeatures:
     ----------
     scales : what each block is divided by: image, prompt, kernel.
     center, spread : of the population's score over training pictures.
+    learned : the network that makes columns 2 and following into others; None for none.
     """
 
     sizes: Sizes
@@ -112,10 +120,11 @@ class TasteFeatures:
     scales: tuple[float, float, float]
     center: float
     spread: float
+    learned: LearnedTaste | None = None
 
     @classmethod
     def fit(cls, items: Items, score: Array, sizes: Sizes) -> Self:
-        """Fit on training pictures and their held-out population scores (n,)."""
+        """Fit on training pictures and their held-out population scores (n,); nothing learned."""
         image = Components.fit(items.image, sizes.image)
         prompt = Components.fit(items.prompt, sizes.prompt)
         kernel = KernelComponents.fit(items.image, sizes.kernel)
@@ -149,11 +158,25 @@ class TasteFeatures:
         for codes in self.metadata:
             code = codes.encode(items.frame)
             columns.append((code[:, None] == np.arange(len(codes))[None, :]).astype(np.float64))
-        return np.clip(np.concatenate(columns, axis=1), -LARGEST_COLUMN, LARGEST_COLUMN)
+        return self._learn(np.clip(np.concatenate(columns, axis=1), *COLUMN_RANGE))
+
+    def _learn(self, columns: Array) -> Array:
+        if self.learned is None:
+            return columns
+        found = self.learned.transform(columns[:, FIXED:])
+        return np.concatenate([columns[:, :FIXED], np.clip(found, *COLUMN_RANGE)], axis=1)
+
+    def taught(self, columns: Array, learned: LearnedTaste) -> tuple[Self, Array]:
+        """Return this with a network, and what it makes of `columns` (n, k) that had none."""
+        found = replace(self, learned=learned)
+        return found, found._learn(columns)
 
     @property
     def start(self) -> Array:
         """Return the prior variances (k,) to begin with."""
+        if self.learned is not None:
+            own = np.full(len(self.learned), BLOCK_VARIANCE)
+            return np.concatenate([[CONSTANT_VARIANCE, SCORE_VARIANCE], own])
         blocks = len(self.image) + len(self.prompt) + len(self.kernel)
         levels = sum(len(codes) for codes in self.metadata)
         return np.concatenate(
@@ -167,6 +190,8 @@ class TasteFeatures:
     @property
     def names(self) -> list[str]:
         """Return a name per column, for tables."""
+        if self.learned is not None:
+            return ["level", "consensus", *(f"learned {i}" for i in range(len(self.learned)))]
         blocks = (("image", self.image), ("prompt", self.prompt), ("kernel", self.kernel))
         return [
             "level",
@@ -198,6 +223,7 @@ class TasteFeatures:
             "taste.landmarks": self.kernel.landmarks,
             "taste.basis": self.kernel.basis,
             "taste.offset": self.kernel.offset,
+            **(self.learned.arrays() if self.learned is not None else {}),
         }
 
     @classmethod
@@ -216,6 +242,7 @@ class TasteFeatures:
             (saved["scales"][0], saved["scales"][1], saved["scales"][2]),
             saved["center"],
             saved["spread"],
+            LearnedTaste.from_arrays(arrays),
         )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pamela.data import Items
-from pamela.models.hierarchical_choice import Fitting
+from pamela.models.hierarchical_rows import Fitting
 from pamela.models.personal import (
     Posterior,
     Prior,
