@@ -42,7 +42,8 @@ SEED: Final = 2026
 MODEL: Final = "hierarchical"
 COMPARED: Final = "paper"
 OBSERVERS: Final = (IDEAL_OBSERVER, FEATURE_OBSERVER)
-GOALS: Final = {20: 0.65, 50: 0.85}  # shares
+GOALS: Final = {IDEAL_OBSERVER: 0.65, FEATURE_OBSERVER: 0.85}  # shares, at these shots:
+JUDGED_SHOTS: Final = (20, 50)
 
 
 class Predictor(Protocol):
@@ -174,7 +175,7 @@ def bench_newcomers(project: Project, count: int = PEOPLE) -> list[Entry]:
             _row(
                 f"newcomers, {k} shots, share of {observer}",
                 share(values, names, observer, draws),
-                GOALS.get(k),
+                GOALS[observer] if k in JUDGED_SHOTS else None,
             )
             for observer in OBSERVERS
         ]

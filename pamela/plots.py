@@ -18,7 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pamela.comparators import POPULATION_USER_MEAN
+from pamela.evaluate import BASELINE
 from pamela.metrics import PAIRWISE_ACCURACY, SROCC
+from pamela.observers import FEATURE_OBSERVER, IDEAL_OBSERVER
 from pamela.plot_diagnostics import calibration, rating_histograms, training_curves
 from pamela.plot_reliability import reliability_figure
 from pamela.plot_style import BLUE, INK, MUTED, STYLE, legend_below, look, panels, save
@@ -55,7 +57,11 @@ def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
         yield f"{dataset}_margins", margin_curves(rows, models)
         yield f"{dataset}_gap", seen_unseen_gap(rows, models)
         if rows["shots"].n_unique() > 2:
-            yield f"{dataset}_shots", shots_curve(rows, models)
+            gains = results.differences.filter(dataset=dataset)
+            champion = results.params.train.champion
+            others = (BASELINE, FEATURE_OBSERVER, IDEAL_OBSERVER)
+            told = [*personal_models(results, dataset), *(m for m in others if m in models)]
+            yield f"{dataset}_shots", shots_curve(rows, gains, told, champion)
         predictions = results.predictions.filter(dataset=dataset)
         if predictions.height:
             yield f"{dataset}_calibration", calibration(predictions, models)
@@ -90,8 +96,8 @@ def margin_curves(evaluation: pl.DataFrame, models: list[str]) -> Figure:
     return figure
 
 
-def _curve(axis: Axes, rows: pl.DataFrame, x: str) -> None:
-    """Draw one model's line with its band."""
+def _curve(axis: Axes, rows: pl.DataFrame, x: str, *, band: bool = True) -> None:
+    """Draw one model's line, with its band if wanted."""
     rows = rows.drop_nulls("value")
     if not rows.height:
         return
@@ -101,6 +107,8 @@ def _curve(axis: Axes, rows: pl.DataFrame, x: str) -> None:
         rows[x], rows["value"],
         color=style.color, linestyle=style.line, marker=style.marker, label=name,
     )  # fmt: skip
+    if not band:
+        return
     low, high = (rows[c].fill_null(strategy=None, value=np.nan) for c in ("ci_low", "ci_high"))
     axis.fill_between(rows[x], low, high, color=style.color, alpha=0.13, linewidth=0)
 
@@ -146,22 +154,37 @@ def _bar(axis: Axes, y: float, row: dict[str, Any] | None, color: str) -> None:
     )  # fmt: skip
 
 
-def shots_curve(evaluation: pl.DataFrame, models: list[str]) -> Figure:
-    """Draw unseen users' SROCC against the number of their ratings shown to the model."""
-    rows = shot_rows(evaluation, SROCC)
-    shots = rows["shots"].unique().drop_nulls().sort().to_list()
-    place = pl.col("shots").replace_strict(shots, list(range(len(shots))), return_dtype=pl.Float64)
-    rows = rows.drop_nulls("shots").with_columns(place=place)
-    figure, (axis,) = panels(1, height=4.4)
-    for model in models:
-        _curve(axis, rows.filter(model=model), "place")
-    axis.set_xticks(range(len(shots)), [str(k) for k in shots])
-    axis.set(
-        title="Unseen users, after a few of their ratings",
-        xlabel="ratings shown (shots)",
-        ylabel="SROCC, mean over users",
+def shots_curve(
+    evaluation: pl.DataFrame, differences: pl.DataFrame, models: list[str], champion: str
+) -> Figure:
+    """Draw what the ratings of unseen users are worth: SROCC, and what is gained on `population`.
+
+    Fewer users have many ratings, so that a curve of SROCC also shows who is left; the gain is on
+    the same users. One band, the champion's, as a dozen would hide each other.
+    """
+    rows = shot_rows(evaluation, SROCC).drop_nulls("shots")
+    gains = differences.filter(
+        (pl.col("metric") == SROCC)
+        & (pl.col("baseline") == BASELINE)
+        & (pl.col("population") == UNSEEN)
+        & pl.col("shots").is_not_null()
     )
-    legend_below(figure, axis, columns=4)
+    shots = rows["shots"].unique().sort().to_list()
+    place = pl.col("shots").replace_strict(shots, list(range(len(shots))), return_dtype=pl.Float64)
+    figure, axes = panels(2, height=4.6)
+    for axis, frame in zip(axes, (rows, gains), strict=True):
+        for model in models:
+            line = frame.filter(model=model).with_columns(place=place).sort("place")
+            _curve(axis, line, "place", band=model == champion)
+        axis.set_xlabel("ratings shown (users who have as many)")
+    users = rows.filter(model=models[0]).sort("shots")["n_users"].to_list()
+    for axis in axes:
+        labels = [f"{k}\n({n})" for k, n in zip(shots, users, strict=True)]
+        axis.set_xticks(range(len(shots)), labels)
+    axes[0].set(title="Unseen users", ylabel="SROCC, mean over users")
+    axes[1].axhline(0.0, color=look(BASELINE).color, linewidth=1.4)
+    axes[1].set(title=f"The same users: gain on {BASELINE}", ylabel="SROCC")
+    legend_below(figure, axes[0], columns=4)
     return figure
 
 

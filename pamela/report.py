@@ -38,7 +38,11 @@ FIGURES = {
     "margins": "Share of picture pairs ordered rightly, by how far apart the two ratings must be. "
     "Bands: 95 % intervals.",
     "gap": "Filled: users seen in training. Hollow: users never seen.",
-    "shots": "What a few ratings of an unseen user are worth. Models that cannot adapt are flat.",
+    "shots": (
+        "What ratings of an unseen user are worth. Fewer users have many (how many, in brackets): "
+        "a curve on the left also shows who is left, on the right all are asked of the same users. "
+        "Band: 95 % interval of the champion."
+    ),
     "calibration": "Left: mean rating given, by predicted rating (ten equally filled bins). Right: "
     "how often the predictive interval holds the rating. On the diagonal is right.",
     "reliability": "Left: share of ratings inside the interval, by how many it should hold. "

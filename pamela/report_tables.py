@@ -130,12 +130,12 @@ def differences_table(results: Results, dataset: str) -> Table | None:
     wanted = (SROCC, PAIRWISE_ACCURACY, RMSE_POOLED_RELATIVE)
     columns = [(p, m) for m in wanted for p in POPULATIONS]
     table = [
-        [Cell(model), Cell(baseline), *(_verdict(cells.get((p, m)), m) for p, m in columns)]
+        [Cell(model, f"minus {baseline}"), *(_verdict(cells.get((p, m)), m) for p, m in columns)]
         for (model, baseline), cells in found.items()
     ]
     return Table(
         title="Differences on the same users",
-        columns=["model", "minus", *(f"{NAMES[m]}, {p}" for p, m in columns)],
+        columns=["model", *(f"{NAMES[m]}, {p}" for p, m in columns)],
         rows=table,
         caption=(
             "Paired bootstrap over users, margin 0 for accuracy. ▲ the interval lies above zero, "
