@@ -93,7 +93,7 @@ def _fit(
     """Fit `hierarchical` with these choices offered."""
     population = Population.from_params(params)
     population.components = components
-    model = Hierarchical(params.cv_folds, population, params.inputs)
+    model = Hierarchical(params.cv_folds, population, params.inputs, params.device)
     model.search = search
     model.fit(fold, seed=params.seed)
     return model
@@ -118,7 +118,8 @@ def time_hierarchical(
     if given is None:
         model = _fit(fold, params, TasteSearch(), COMPONENT_CHOICES)
     else:
-        chosen, sizes = given.chosen, TasteSearch().sizes
+        chosen = given.chosen
+        sizes = (*TasteSearch().sizes, *TasteSearch().learned)
         of_name = {one.name: one for one in (*sizes, *(_plain(one) for one in sizes))}
         search = TasteSearch.given(of_name[chosen["taste"]], chosen["rank"])
         model = _fit(fold, params, search, (tuple(chosen["population"]["components"]),))

@@ -28,6 +28,7 @@ from pamela.predictions import SEEN, UNSEEN
 from pamela.report_people import personal_models
 from pamela.results import CEILINGS, POPULATIONS, Results, headline_rows, shot_rows
 
+REFERENCES = (BASELINE, FEATURE_OBSERVER, IDEAL_OBSERVER)  # beside the curves over shots
 TITLES = {SEEN: "Seen users, new images", UNSEEN: "Unseen users, 0 shots"}
 
 
@@ -56,11 +57,11 @@ def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
         yield f"{dataset}_srocc", rank_correlation(rows, models)
         yield f"{dataset}_margins", margin_curves(rows, models)
         yield f"{dataset}_gap", seen_unseen_gap(rows, models)
-        if rows["shots"].n_unique() > 2:
+        champion = results.params.train.champion
+        told = [*personal_models(results, dataset), champion, *REFERENCES]
+        told = [m for m in dict.fromkeys(told) if m in models]
+        if told and rows["shots"].n_unique() > 2:
             gains = results.differences.filter(dataset=dataset)
-            champion = results.params.train.champion
-            others = (BASELINE, FEATURE_OBSERVER, IDEAL_OBSERVER)
-            told = [*personal_models(results, dataset), *(m for m in others if m in models)]
             yield f"{dataset}_shots", shots_curve(rows, gains, told, champion)
         predictions = results.predictions.filter(dataset=dataset)
         if predictions.height:

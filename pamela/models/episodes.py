@@ -133,7 +133,6 @@ class EpisodeModule(L.LightningModule):
         super().__init__()
         self.network, self.learning_rate = network, learning_rate
         self.register_buffer("columns", columns, persistent=False)
-        self.losses: list[float] = []
 
     def training_step(self, batch: Episode, _: int) -> Tensor:
         """Return the mean squared error over the asked ratings of an episode."""
@@ -144,8 +143,7 @@ class EpisodeModule(L.LightningModule):
         among = known @ known.mT + NOISE * torch.eye(known.shape[1], device=known.device)
         weights = torch.linalg.solve(among, (given * is_given)[..., None])
         expected = (found[asked] @ (known.mT @ weights))[..., 0]
-        loss = ((target - expected) ** 2 * is_asked).sum() / is_asked.sum()
-        self.losses.append(float(loss.detach()))
+        loss: Tensor = ((target - expected) ** 2 * is_asked).sum() / is_asked.sum()
         return loss
 
     def configure_optimizers(self) -> Any:

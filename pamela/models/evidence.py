@@ -16,6 +16,7 @@ from pamela.models.threads import small_matrices
 LOG_WEIGHT_RANGE = (-9.0, 3.0)  # of a weight over the variance it explains
 COARSE = 3  # without a start, every third picture finds one at a 27th of the cost
 COARSE_ROWS = 100  # pictures that finding a start takes, at least
+LEAST_START = 0.1  # of an equal share of the variance, where a start gives a weight less
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ def maximise_evidence(
     if start is None:
         begin = np.full(count + 1, np.log(variance / (count + 1)))
     else:
-        begin = np.log([*start.weights, start.nugget])
+        # a weight at the floor has next to no slope: lifted, all pictures can say that it counts
+        least = LEAST_START * variance / (count + 1)
+        begin = np.log(np.maximum([*start.weights, start.nugget], least))
     found = minimize(
         _Likelihood(kernels, base, target, noise),
         np.clip(begin, low, high),
@@ -97,7 +100,8 @@ class _Likelihood:
         n = len(target)
         self.row, self.column = np.tril_indices(n)
         self.diagonal = np.flatnonzero(self.row == self.column)
-        self.kernels = np.stack([kernel[self.row, self.column] for kernel in kernels])
+        packed = [kernel[self.row, self.column] for kernel in kernels]
+        self.kernels = np.array(packed).reshape(len(kernels), len(self.row))
         self.base = base[self.row, self.column]
         self.base[self.diagonal] += noise
         self.times = np.where(self.row == self.column, 1.0, 2.0)  # both triangles

@@ -2,8 +2,8 @@
 
 Every configuration is scored on held-out prompts twice: for users whose other ratings the prior was
 learned from, and for users held out altogether, given 20 ratings. The mean of the two within-user
-correlations counts; the first configuration that is as good as the best within the standard error
-over folds is taken, smaller ones first. Where many people rated many pictures, columns that a
+correlations counts; the first configuration that is as good as the best within half a standard
+error over folds is taken, smaller ones first. Where many people rated many pictures, columns that a
 network learns (`pamela.models.episodes`, trained anew in every fold) stand against the best of
 those that need no learning, in the same way.
 """
@@ -48,6 +48,7 @@ LEARNED: tuple[Sizes, ...] = tuple(
 )
 LEARNED_PEOPLE, LEARNED_PICTURES = 400, 1000  # fewer never were enough (docs/log.md)
 RANKS: tuple[int, ...] = (0, 1, 2, 3, 4, 6)  # common factors of people's tastes
+LEARNED_RATINGS = 12  # of a person who counts; in a fold they have fewer
 CV_ITERATIONS = 12
 CV_USERS = 400  # users of the cross-validation at most
 CV_LEARNED_USERS = 2000  # the same, where learned columns are judged
@@ -160,7 +161,9 @@ def choose(
             fair = replace(one, metadata=one.metadata and inputs.metadata)
             found[fair, rank] = _validate(data, division, fair, rank, inputs)
         sizes = _smallest_good([(one, outcome) for (one, _), outcome in found.items()])
-        taken, scores = found[sizes, rank], scores | _scores(found)
+        people = f" ({len(data.users)} people)"  # another experiment than the one above
+        scores |= {name + people: score for name, score in _scores(found).items()}
+        taken = found[sizes, rank]
         if sizes.learned:  # a network learns much from a few more people and pictures
             data, division = _divide(whole, JUDGING_FOLDS, teaching, CV_LEARNED_USERS)
             taken = _validate(data, division, sizes, rank, inputs, numbers=LEARNED_JUDGED)
@@ -168,7 +171,9 @@ def choose(
 
 
 def _suffices(data: Fitting) -> bool:
-    return len(data.users) >= LEARNED_PEOPLE and len(data.items) >= LEARNED_PICTURES
+    """Return whether there are people enough, with ratings enough, and pictures enough."""
+    people = int((np.bincount(data.user) >= LEARNED_RATINGS).sum())
+    return people >= LEARNED_PEOPLE and len(data.items) >= LEARNED_PICTURES
 
 
 def _scores(tried: dict[tuple[Sizes, int], _Outcome]) -> dict[str, float]:
@@ -176,7 +181,7 @@ def _scores(tried: dict[tuple[Sizes, int], _Outcome]) -> dict[str, float]:
 
 
 def _smallest_good(tried: list[tuple[Sizes, _Outcome]]) -> Sizes:
-    """Return the first configuration that the best does not beat by a standard error."""
+    """Return the first configuration that the best does not beat by half a standard error."""
     best = max(tried, key=lambda one: one[1].score)
     for sizes, found in tried:
         difference = (best[1].correlations - found.correlations).ravel()

@@ -53,13 +53,34 @@ def test_planted_weights_are_found() -> None:
     assert found.nugget == pytest.approx(NUGGET, rel=0.4)
 
 
-def test_the_start_on_some_pictures_leads_to_the_same_place() -> None:
+def weak(n: int, seed: int) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, np.ndarray]:
+    """Return seven kernels that explain a little each, as `plant` does."""
+    rng = np.random.default_rng(seed)
+    inputs = [rng.normal(size=(n, 2)) for _ in range(7)]
+    kernels = [np.exp(-((x[:, None] - x[None]) ** 2).sum(axis=2) / 2) for x in inputs]
+    base, noise = np.full((n, n), 0.5), rng.uniform(0.05, 0.2, n)
+    total = base + np.diag(noise + 0.1) + 0.02 * sum(kernels)
+    return kernels, base, rng.multivariate_normal(np.zeros(n), total), noise
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("made", [plant, weak])
+def test_the_start_on_some_pictures_leads_to_the_same_place(made, seed: int) -> None:
     """From a start far off, with many steps: as likely, but for the tolerance."""
-    planted = plant(330, 6)
+    planted = made(330, seed)
     found = maximise_evidence(*planted)
-    start = Evidence(np.full(3, 0.01), 1.0, 0.0)
+    count = len(planted[0])
+    start = Evidence(np.full(count, 0.05), 0.5, 0.0)
     slow = maximise_evidence(*planted, start=start, iterations=300, tolerance=1e-12)
     assert found.log_likelihood == pytest.approx(slow.log_likelihood, abs=0.02)
+
+
+def test_without_kernels_the_nugget_explains_all() -> None:
+    rng = np.random.default_rng(0)
+    target = rng.normal(0.0, 1.2, 400)
+    found = maximise_evidence([], np.zeros((400, 400)), target, np.zeros(400))
+    assert len(found.weights) == 0
+    assert found.nugget == pytest.approx(float(np.mean(target**2)), rel=1e-3)
 
 
 def test_no_covariance_is_an_error() -> None:

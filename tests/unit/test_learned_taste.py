@@ -210,11 +210,16 @@ def test_where_tastes_bend_a_network_is_chosen_and_helps(monkeypatch: pytest.Mon
     assert scores[True] > scores[False] + 0.05
 
 
-def test_with_few_people_or_pictures_no_network_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("people", "pictures"), [(10_000, 10), (10, 10_000)])
+def test_with_few_people_or_pictures_no_network_is_trained(
+    people: int, pictures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def never(*_: object, **__: object) -> LearnedTaste:
         raise AssertionError("a network was trained")
 
     monkeypatch.setattr(episodes, "learn_taste", never)
+    monkeypatch.setattr(hierarchical_choice, "LEARNED_PEOPLE", people)
+    monkeypatch.setattr(hierarchical_choice, "LEARNED_PICTURES", pictures)
     model = Hierarchical(2, Population(cv_folds=2), device="cpu")
     model.fit(make_world(seed=1).fold, seed=0)
     assert "->" not in model.chosen["taste"]
