@@ -13,8 +13,6 @@ population part. Sizes are chosen by cross-validation over users and prompts ins
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -29,6 +27,7 @@ from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
 from pamela.models.consensus import Consensus
 from pamela.models.encoding import Array, UserIndex, canonical
 from pamela.models.hierarchical_choice import TasteSearch, choose, judge_seen
+from pamela.models.hierarchical_fitted import Fitted, along
 from pamela.models.hierarchical_rows import Fitting, Teaching
 from pamela.models.people_columns import PeopleColumns
 from pamela.models.personal import (
@@ -49,35 +48,6 @@ from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
 ITERATIONS = 40
 PRIOR_USERS = 2000  # users from whom the prior is learned, at most
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """All that prediction needs.
-
-    Attributes
-    ----------
-    weights : float32 array (users, k), posterior means of the training users.
-    variances : float32 array (users, k), posterior variances along `axes`.
-    axes : array (k, k), eigenvectors of the prior covariance, in columns.
-    widening : factors on the predictive standard deviation, from cross-validation.
-    """
-
-    population: Population
-    consensus: Consensus
-    features: TasteFeatures
-    people: PeopleColumns
-    users: UserIndex
-    prior: Prior
-    weights: npt.NDArray[np.float32]
-    variances: npt.NDArray[np.float32]
-    axes: Array
-    widening: Widening
-
-    @cached_property
-    def spread(self) -> Array:
-        """The prior's variances (k,) along `axes`."""
-        return _along(self.prior.covariance[None], self.axes)[0]
 
 
 class Hierarchical(RewardModel):
@@ -112,7 +82,7 @@ class Hierarchical(RewardModel):
         self.search = TasteSearch()
         self.chosen: dict[str, Any] = {}
         self._population = population
-        self._fitted: _Fitted | None = None
+        self._fitted: Fitted | None = None
 
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
@@ -191,7 +161,7 @@ class Hierarchical(RewardModel):
         data: Fitting,
         columns: Array,
         widening: Widening,
-    ) -> _Fitted:
+    ) -> Fitted:
         """Condition every training user on all of their rows, some users at a time."""
         axes = np.linalg.eigh(prior.covariance)[1]
         weights, variances = [], []
@@ -199,8 +169,8 @@ class Hierarchical(RewardModel):
             some = np.arange(begin, min(begin + USERS_AT_ONCE, len(data.users)))
             found = posterior(prior, data.described[some], data.collect(columns, some))
             weights.append(found.mean.astype(np.float32))
-            variances.append(_along(found.covariance, axes).astype(np.float32))
-        return _Fitted(
+            variances.append(along(found.covariance, axes).astype(np.float32))
+        return Fitted(
             self._population,
             consensus,
             features,
@@ -214,7 +184,7 @@ class Hierarchical(RewardModel):
         )
 
     @property
-    def _ready(self) -> _Fitted:
+    def _ready(self) -> Fitted:
         if self._fitted is None:
             raise PamelaError("model hierarchical: not fitted; fit or load it first")
         return self._fitted
@@ -258,7 +228,7 @@ class Hierarchical(RewardModel):
             found = self._condition(
                 described[new[some]], user[rows] - begin, columns[row[rows]], residual[rows]
             )
-            mean[new[some]], variance[new[some]] = found.mean, _along(found.covariance, axes)
+            mean[new[some]], variance[new[some]] = found.mean, along(found.covariance, axes)
         return mean, variance
 
     def _condition(self, described: Array, user: IntArray, rows: Array, y: Array) -> Posterior:
@@ -339,58 +309,14 @@ class Hierarchical(RewardModel):
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return config and arrays."""
-        fitted = self._ready
-        config, arrays = fitted.population.state()
-        return (
-            {
-                "cv_folds": self.cv_folds,
-                "inputs": self.inputs.model_dump(),
-                "chosen": self.chosen,
-                "population": config,
-                "features": fitted.features.to_json(),
-                "people": fitted.people.to_json(),
-                "users": list(fitted.users.keys),
-                "noise": fitted.prior.noise,
-                "widening": fitted.widening.to_json(),
-            },
-            {
-                **{f"population.{key}": value for key, value in arrays.items()},
-                **fitted.features.arrays(),
-                **fitted.consensus.arrays(),
-                "regression": fitted.prior.regression,
-                "covariance": fitted.prior.covariance,
-                "weights": fitted.weights,
-                "variances": fitted.variances,
-                "axes": fitted.axes,
-            },
-        )
+        config, arrays = self._ready.state()
+        own = {"cv_folds": self.cv_folds, "inputs": self.inputs.model_dump(), "chosen": self.chosen}
+        return {**own, **config}, arrays
 
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Rebuild from `state`."""
-        inner = {
-            key.removeprefix("population."): value
-            for key, value in arrays.items()
-            if key.startswith("population.")
-        }
-        population = Population.from_state(config["population"], inner)
-        model = cls(config["cv_folds"], population, InputParams(**config["inputs"]))
-        model.chosen = config["chosen"]
-        model._fitted = _Fitted(
-            population,
-            Consensus.from_arrays(arrays),
-            TasteFeatures.from_saved(config["features"], arrays),
-            PeopleColumns.from_json(config["people"]),
-            UserIndex(tuple(config["users"])),
-            Prior(arrays["regression"], arrays["covariance"], config["noise"]),
-            arrays["weights"],
-            arrays["variances"],
-            arrays["axes"],
-            Widening.from_json(config["widening"]),
-        )
+        fitted = Fitted.from_state(config, arrays)
+        model = cls(config["cv_folds"], fitted.population, InputParams(**config["inputs"]))
+        model.chosen, model._fitted = config["chosen"], fitted
         return model
-
-
-def _along(covariance: Array, axes: Array) -> Array:
-    """Return the variances (n, k) of covariances (n, k, k) along the columns of `axes`."""
-    return np.einsum("nij,ij->nj", covariance @ axes, axes)
