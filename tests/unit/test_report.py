@@ -82,6 +82,10 @@ def page(tmp_path_factory):
     return parser
 
 
+def test_a_difference_says_from_what(page):
+    assert any(text.startswith("minus ") for text in page.text)
+
+
 def test_the_page_fetches_nothing(page):
     assert page.urls
     beside = {"data.html"}  # the data docs lie in the same folder
