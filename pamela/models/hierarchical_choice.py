@@ -46,9 +46,9 @@ LEARNED: tuple[Sizes, ...] = tuple(
     Sizes(image=64, prompt=64, kernel=0, metadata=True, learned=64, regime=name)
     for name in ("firm", "free")
 )
-LEARNED_PEOPLE, LEARNED_PICTURES = 400, 1000  # fewer never were enough (docs/log.md)
-RANKS: tuple[int, ...] = (0, 1, 2, 3, 4, 6)  # common factors of people's tastes
+LEARNED_PEOPLE, LEARNED_PICTURES = 400, 1000  # from where on it pays to try (docs/log.md)
 LEARNED_RATINGS = 12  # of a person who counts; in a fold they have fewer
+RANKS: tuple[int, ...] = (0, 1, 2, 3, 4, 6)  # common factors of people's tastes
 CV_ITERATIONS = 12
 CV_USERS = 400  # users of the cross-validation at most
 CV_LEARNED_USERS = 2000  # the same, where learned columns are judged
@@ -160,7 +160,7 @@ def choose(
             say(progress, 0.8 + 0.03 * len(found), f"taste {one.name}")
             fair = replace(one, metadata=one.metadata and inputs.metadata)
             found[fair, rank] = _validate(data, division, fair, rank, inputs)
-        sizes = _smallest_good([(one, outcome) for (one, _), outcome in found.items()])
+        sizes = _smallest_good([(one, judged) for (one, _), judged in found.items()])
         people = f" ({len(data.users)} people)"  # another experiment than the one above
         scores |= {name + people: score for name, score in _scores(found).items()}
         taken = found[sizes, rank]
