@@ -46,7 +46,7 @@ bench: $(STAMP)
 	@$(BIN)/python -m benchmarks.run
 
 encoder: $(STAMP)
-	$(BIN)/python -m pamela.encoders.train_embedded
+	$(BIN)/python -m pamela.features.encoders.embedded_clip.train
 
 clean:
 	rm -rf $(VENV) .prefect mlflow.db mlartifacts .pytest_cache .mypy_cache .ruff_cache

@@ -20,14 +20,14 @@ from typing import Final
 
 from benchmarks.run import Entry, entry
 from benchmarks.timing import Clock, Taken, run_alone
-from pamela import schema as s
-from pamela.decoding import open_rgb
-from pamela.encoders import EMBEDDED, LOCAL_DIR, get_encoder
-from pamela.encoders.clip import ClipEncoder
-from pamela.errors import PamelaError
-from pamela.io import read_parquet
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+from pamela.core.files import read_parquet
+from pamela.core.images import open_rgb
+from pamela.core.paths import Project
+from pamela.features.encoders.clip import ClipEncoder
+from pamela.features.factory import EMBEDDED, LOCAL_DIR, get_encoder
 from pamela.params import EmbedParams, load_params
-from pamela.project import Project
 
 MODEL: Final = "ViT-B-32"
 TURNS: Final = 3

@@ -1,8 +1,8 @@
 """Are explanations true? Where the raters' tastes are known: ``python -m benchmarks.explanations``.
 
 In a project whose champion was trained on the embedded world: every training rater is explained
-(`pamela.explain`: model, features and encoder alone), and each concept's effect is compared with
-the same effect in the truth (`data/truth`). Prints a table; ``--here`` also writes
+(`pamela.explain.explainer`: model, features and encoder alone), and each concept's effect is
+compared with the same effect in the truth (`data/truth`). Prints a table; ``--here`` also writes
 ``reports/explanations_truth.json``.
 """
 
@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pamela import schema as s
-from pamela.api import Reward
-from pamela.bundle import load_bundle
-from pamela.errors import PamelaError
-from pamela.explain_lens import USUAL
-from pamela.io import read_parquet, write_json
-from pamela.models.encoding import Array
-from pamela.progress import progress
-from pamela.project import Project
-from pamela.synthetic import taste
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+from pamela.core.files import read_parquet, write_json
+from pamela.core.paths import Project
+from pamela.core.progress import progress
+from pamela.explain.item_properties import USUAL
+from pamela.models.preprocessing import Array
+from pamela.serving.api import Reward
 from pamela.synthetic import vocabulary as v
-from pamela.synthetic.raters import World, scenes_of
-from pamela.train import BUNDLE
+from pamela.synthetic.raters import utility
+from pamela.synthetic.raters.world import World, scenes_of
+from pamela.training.bundle import load_bundle
+from pamela.training.train import BUNDLE
 
 DATASET = "synthetic"
 SHUFFLES = 1000
@@ -52,7 +52,7 @@ def true_effects(world: World, images: pl.DataFrame, users: list[str]) -> dict[s
     shared = world.shared_utility(scenes)
     rows = world.rows_of(users)
     stretch = rows.get_column("stretch").to_numpy()[:, None]
-    own = np.stack(rows.get_column("weights").to_list()) @ taste.design(scenes).T
+    own = np.stack(rows.get_column("weights").to_list()) @ utility.design(scenes).T
     part = stretch * (shared + own) - shared
     found = {}
     for name in v.ATTRIBUTES:

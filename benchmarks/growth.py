@@ -25,12 +25,12 @@ import polars as pl
 
 from benchmarks.run import Entry, entry
 from benchmarks.timing import Clock, load
-from pamela import schema as s
-from pamela.data import FloatArray, Fold, IntArray, Items, Pairs, People
-from pamela.io import write_json
-from pamela.models.hierarchical import Hierarchical
+from pamela.core import schema as s
+from pamela.core.dataset import FloatArray, Fold, IntArray, Items, Pairs, People
+from pamela.core.files import write_json
+from pamela.core.paths import Project
+from pamela.models.hierarchical.model import Hierarchical
 from pamela.params import load_params
-from pamela.project import Project
 
 GIB: Final = 2**30
 MOST_GIB: Final = 8.0

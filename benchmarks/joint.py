@@ -27,13 +27,13 @@ from benchmarks.planted_pair import FEW, MANY, make_pair
 from benchmarks.run import clone
 from flows.environment import environment
 from flows.server import server
-from pamela.data import Fold, count_folds, load_fold
-from pamela.errors import PamelaError
-from pamela.io import write_json
-from pamela.joint import RECORD, Gain, compare
+from pamela.core.dataset import Fold, count_folds, load_fold
+from pamela.core.errors import PamelaError
+from pamela.core.files import write_json
+from pamela.core.paths import Project
+from pamela.evaluation.joint_training import RECORD, Gain, compare
+from pamela.evaluation.predictions import own_folds
 from pamela.params import Params, TrainParams, load_params
-from pamela.predictions import own_folds
-from pamela.project import Project
 
 MODELS = ("population", "paper")
 WORLDS = 5

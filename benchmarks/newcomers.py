@@ -1,11 +1,11 @@
 """Strangers and their first ratings: ``python -m benchmarks.newcomers``, part of `make bench`.
 
 A finished run of the embedded world has a few dozen unseen people; here 2,000 are drawn for the
-benchmark from the same prior (`pamela.synthetic.newcomers`). Each rates a random set of training
-pictures, of which the first k are shown, and the same held-out pictures are asked about at every k.
-Models and observers are given the very same rows. Reported at each number of shots: pairwise
-accuracy at margin 0, the mean over users, and of the two gains over knowing nobody the share
-(hierarchical - population) / (observer - ideal_population), with `ideal_observer` and with
+benchmark from the same prior (`pamela.synthetic.raters.new_users`). Each rates a random set of
+training pictures, of which the first k are shown, and the same held-out pictures are asked about at
+every k. Models and observers are given the very same rows. Reported at each number of shots:
+pairwise accuracy at margin 0, the mean over users, and of the two gains over knowing nobody the
+share (hierarchical - population) / (observer - ideal_population), with `ideal_observer` and with
 `feature_observer`; intervals over users.
 """
 
@@ -19,21 +19,26 @@ import polars as pl
 
 from benchmarks.run import Entry, entry
 from benchmarks.timing import fitted, fold_of, run_alone
-from pamela import schema as s
-from pamela.bootstrap import Draws, Estimate, make_draws, mean_estimates
-from pamela.data import FloatArray, Fold, Items, Pairs, People
-from pamela.errors import PamelaError
-from pamela.io import read_parquet
-from pamela.judgments import Floats, judgments
-from pamela.metrics import pairwise_accuracy
+from pamela.core import schema as s
+from pamela.core.dataset import FloatArray, Fold, Items, Pairs, People
+from pamela.core.errors import PamelaError
+from pamela.core.files import read_parquet
+from pamela.core.paths import Project
+from pamela.evaluation.metrics.bootstrap import Draws, Estimate, make_draws, mean_estimates
+from pamela.evaluation.metrics.definitions import pairwise_accuracy
+from pamela.evaluation.metrics.grouping import Floats, judgments
+from pamela.evaluation.metrics.normalised_gain import Ideal, share_estimates
+from pamela.evaluation.observers import (
+    FEATURE_OBSERVER,
+    IDEAL_OBSERVER,
+    IDEAL_POPULATION,
+    create_observers,
+)
+from pamela.evaluation.predictions import POPULATION, WORLD
 from pamela.models.base import Prediction
-from pamela.observers import FEATURE_OBSERVER, IDEAL_OBSERVER, IDEAL_POPULATION, create_observers
 from pamela.params import load_params
-from pamela.predictions import POPULATION, WORLD
-from pamela.project import Project
-from pamela.shares import Ideal, share_estimates
-from pamela.synthetic.newcomers import CONTEXT, QUERY, Newcomers, draw_newcomers
-from pamela.synthetic.raters import World
+from pamela.synthetic.raters.new_users import CONTEXT, QUERY, Newcomers, draw_newcomers
+from pamela.synthetic.raters.world import World
 
 PEOPLE: Final = 2000
 SHOTS: Final = (0, 5, 10, 20, 50)

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pamela import schema as s
-from pamela.data import Fold, Items, Pairs, People
+from pamela.core import schema as s
+from pamela.core.dataset import Fold, Items, Pairs, People
 
 FEW, MANY = "few", "many"
 DIM = 16

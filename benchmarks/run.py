@@ -26,9 +26,9 @@ from typing import Any
 from flows.environment import environment
 from flows.pipeline import repro, stale_stages
 from flows.server import server
-from pamela.errors import PamelaError
-from pamela.io import read_json, write_json
-from pamela.project import Project
+from pamela.core.errors import PamelaError
+from pamela.core.files import read_json, write_json
+from pamela.core.paths import Project
 
 Entry = dict[str, Any]
 

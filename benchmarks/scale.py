@@ -31,8 +31,8 @@ import yaml
 from benchmarks.run import Entry, entry
 from flows.environment import environment
 from flows.server import server
-from pamela.io import write_json
-from pamela.project import Project
+from pamela.core.files import write_json
+from pamela.core.paths import Project
 
 DATASET: Final = "big"
 ROWS: Final = (50_000, 500_000, 5_000_000)
@@ -162,7 +162,7 @@ def make_project(folder: Path) -> Project:
 # --- the stages -------------------------------------------------------------------------------
 def do_ingest(project: Project) -> None:
     """Do the work of ``flows.ingest``."""
-    from pamela import ingest
+    from pamela.data import ingest
 
     dataset = ingest.read_dataset(project, DATASET)
     ingest.write_tables(project, [dataset], ingest.hash_pictures(project, [dataset]))
@@ -170,8 +170,8 @@ def do_ingest(project: Project) -> None:
 
 def do_validate(project: Project) -> None:
     """Do the work of ``flows.validate``, but for the data docs."""
-    from pamela import validate
     from pamela.params import load_params
+    from pamela.validation import validate
 
     params = load_params(project.params_file).validate_
     suites, decoded = validate.load_suites(project), validate.decode_pictures(project)
@@ -184,17 +184,17 @@ def do_validate(project: Project) -> None:
 
 def do_split(project: Project) -> None:
     """Do the work of ``flows.split``."""
-    from pamela import split_record, split_totals
     from pamela.params import load_params
+    from pamela.splits import split, split_record
 
     params = load_params(project.params_file).split
-    split_record.write_splits(project, [split_totals.split_dataset(project, DATASET, params)])
+    split_record.write_splits(project, [split.split_dataset(project, DATASET, params)])
 
 
 def do_data_docs(project: Project) -> None:
     """Write the data docs, the part of ``flows.validate`` that `do_validate` leaves out."""
-    from pamela.data_docs.page import write_data_docs
     from pamela.params import load_params
+    from pamela.reporting.data_docs.page import write_data_docs
 
     write_data_docs(project, load_params(project.params_file).validate_)
 
@@ -211,7 +211,9 @@ def run_stage(stage: str) -> None:
     """Do the work of `stage` in the working directory's project; print what it took as JSON."""
     from great_expectations.expectations import core  # noqa: F401  (imports are not counted)
 
-    from pamela import ingest, split_record, validate  # noqa: F401
+    from pamela.data import ingest  # noqa: F401
+    from pamela.splits import split_record  # noqa: F401
+    from pamela.validation import validate  # noqa: F401
 
     start, cpu = time.monotonic(), time.process_time()
     WORK[stage](Project.here())

@@ -1,10 +1,10 @@
 """Scoring and adapting, features cached: ``python -m benchmarks.scoring``, part of `make bench`.
 
 All users x all pictures of a finished run. `hierarchical` keeps a table of the pictures
-(`pamela.models.picture_columns`, built once) beside the features; its scores are then one matrix
-product. Against it stand the bare product of the same shapes without the base score, and one pass
-of `paper`'s transformer per pair: timed on two samples of pairs in its own large batches, the
-difference per pair extrapolated to all pairs, so that what it prepares once is not counted.
+(`pamela.models.hierarchical.picture_columns`, built once) beside the features; its scores are then
+one matrix product. Against it stand the bare product of the same shapes without the base score, and
+one pass of `paper`'s transformer per pair: timed on two samples of pairs in its own large batches,
+the difference per pair extrapolated to all pairs, so that what it prepares once is not counted.
 
 Adapting: `Reward.adapt` with 20 ratings of pictures that the model knows, given as files, for 200
 simulated strangers one after the other; what the first score afterwards takes stands beside, and so
@@ -25,14 +25,14 @@ import numpy.typing as npt
 from benchmarks.newcomers import MODEL, Strangers, draw_strangers
 from benchmarks.run import Entry, entry
 from benchmarks.timing import Clock, Taken, fitted, fold_of, median_seconds, run_alone
-from pamela import schema as s
-from pamela.api import Reward
-from pamela.bundle import load_bundle, write_bundle
-from pamela.data import Fold, Pairs, People
-from pamela.errors import PamelaError
+from pamela.core import schema as s
+from pamela.core.dataset import Fold, Pairs, People
+from pamela.core.errors import PamelaError
+from pamela.core.paths import Project
 from pamela.models.base import RewardModel
-from pamela.models.hierarchical import Hierarchical
-from pamela.project import Project
+from pamela.models.hierarchical.model import Hierarchical
+from pamela.serving.api import Reward
+from pamela.training.bundle import load_bundle, write_bundle
 
 SAMPLES: Final = (8192, 4 * 8192)  # pairs that the transformer is timed on
 REPEATS: Final = 15

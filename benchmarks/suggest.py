@@ -1,9 +1,9 @@
 """How many suggested ratings teach what 20 random ones do: ``python -m benchmarks.suggest``.
 
-New people of the embedded world (`pamela.synthetic.newcomers`), whom no model has seen, rate any
-training picture that is suggested, of the types that they rate. What the model then says of their
-held-out pictures is compared with what it says after 20 random ratings of the same people. The
-interval is a paired bootstrap over people.
+New people of the embedded world (`pamela.synthetic.raters.new_users`), whom no model has seen, rate
+any training picture that is suggested, of the types that they rate. What the model then says of
+their held-out pictures is compared with what it says after 20 random ratings of the same people.
+The interval is a paired bootstrap over people.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pamela import metrics
-from pamela import schema as s
-from pamela.bootstrap import interval, make_draws
-from pamela.data import Items, Pairs, People, load_fold
-from pamela.errors import PamelaError
-from pamela.judgments import Floats, judgments
+from pamela.core import schema as s
+from pamela.core.dataset import Items, Pairs, People, load_fold
+from pamela.core.errors import PamelaError
+from pamela.core.paths import Project
+from pamela.evaluation.metrics import definitions
+from pamela.evaluation.metrics.bootstrap import interval, make_draws
+from pamela.evaluation.metrics.grouping import Floats, judgments
 from pamela.models.linear_taste import LinearTaste
 from pamela.models.store import load_model
-from pamela.project import Project
-from pamela.suggest import choose
-from pamela.synthetic.newcomers import CONTEXT, QUERY, Newcomers, draw_newcomers
-from pamela.synthetic.raters import World
+from pamela.serving.active_learning import choose
+from pamela.synthetic.raters.new_users import CONTEXT, QUERY, Newcomers, draw_newcomers
+from pamela.synthetic.raters.world import World
 
 Entry = dict[str, Any]
 MODEL: Final = "hierarchical"
 PEOPLE, RANDOM, MOST, GOAL = 400, 20, 20, 14
 QUERY_SIZE, RANDOM_DRAWS, BOOTSTRAP, SEED = 60, 5, 1000, 3
 PICTURES, PICKS = 4000, 10  # of the timing
-METRICS: Final = (metrics.SROCC, metrics.PAIRWISE_ACCURACY)
+METRICS: Final = (definitions.SROCC, definitions.PAIRWISE_ACCURACY)
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ def values(setting: Setting, picks: npt.NDArray[np.int64]) -> Floats:
     )
     said = setting.model.predict(setting.items, setting.people, setting.query, context)
     told = judgments(setting.query.user, setting.query.item, setting.query.rating, said.mean)
-    accuracy = metrics.pairwise_accuracy(told, [0.0], 5)[:, 0, 0]
-    return np.stack([metrics.srocc(told)[:, 0], accuracy], axis=1)
+    accuracy = definitions.pairwise_accuracy(told, [0.0], 5)[:, 0, 0]
+    return np.stack([definitions.srocc(told)[:, 0], accuracy], axis=1)
 
 
 def measure(setting: Setting) -> dict[str, Floats]:

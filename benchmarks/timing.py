@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.run import Entry
-from pamela.data import Fold, load_fold
-from pamela.errors import PamelaError
-from pamela.io import write_json
+from pamela.core.dataset import Fold, load_fold
+from pamela.core.errors import PamelaError
+from pamela.core.files import write_json
+from pamela.core.paths import Project
 from pamela.models.base import RewardModel
 from pamela.models.store import load_model
-from pamela.project import Project
 
 FOLD = 0
 

@@ -21,20 +21,20 @@ from dataclasses import dataclass, replace
 
 from benchmarks.run import Entry, entry
 from benchmarks.timing import Clock, Taken, fold_of, run_alone
-from pamela import schema as s
-from pamela.data import Fold, Pairs
-from pamela.errors import PamelaError
-from pamela.metrics import mean_srocc
+from pamela.core import schema as s
+from pamela.core.dataset import Fold, Pairs
+from pamela.core.errors import PamelaError
+from pamela.core.paths import Project
+from pamela.evaluation.metrics.definitions import mean_srocc
 from pamela.models.base import RewardModel
-from pamela.models.hierarchical import Hierarchical
-from pamela.models.hierarchical_choice import TasteSearch
-from pamela.models.paper import Paper
-from pamela.models.population import Population, forget_fits
-from pamela.models.population_choice import COMPONENT_CHOICES
-from pamela.models.selection import Trial
-from pamela.models.taste_features import Sizes
+from pamela.models.gaussian_process.model import Population, forget_fits
+from pamela.models.gaussian_process.selection import COMPONENT_CHOICES
+from pamela.models.hierarchical.item_features import Sizes
+from pamela.models.hierarchical.model import Hierarchical
+from pamela.models.hierarchical.selection import TasteSearch
+from pamela.models.transformer.model import Paper
+from pamela.models.transformer.selection import Trial
 from pamela.params import TrainParams, load_params
-from pamela.project import Project
 
 GOAL = 10.0
 

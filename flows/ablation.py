@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import polars as pl
 
 from flows.runtime import here, main, stage, step
-from pamela import ablation, ablation_numbers
-from pamela.io import read_parquet
+from pamela.core.files import read_parquet
+from pamela.core.paths import Project
+from pamela.evaluation import ablation, ablation_metrics
 from pamela.params import Params
-from pamela.project import Project
 
 plan = step("plan")(ablation.plan)
 fit_and_ask = step("fit and ask")(ablation.run)
@@ -25,7 +25,7 @@ def measure(project: Project, params: Params, done: Sequence[ablation.Done]) -> 
     """Compute every number and its paired difference to the full model."""
     images = read_parquet(project.validated / "images.parquet")
     predictions = pl.concat([one.predictions for one in done])
-    return ablation_numbers.measure(predictions, images, params)
+    return ablation_metrics.measure(predictions, images, params)
 
 
 @step("write results")
@@ -33,7 +33,7 @@ def write(
     project: Project, params: Params, done: Sequence[ablation.Done], table: pl.DataFrame
 ) -> None:
     """Write table, record and headline numbers."""
-    ablation_numbers.write_results(project, params, done, table)
+    ablation_metrics.write_results(project, params, done, table)
 
 
 @stage("ablation")

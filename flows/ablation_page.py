@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from flows.runtime import here, main, stage, step
-from pamela import report_ablation, tracking
-from pamela.ablation_runs import ablation_specs
+from pamela.core.paths import Project
 from pamela.params import Params
-from pamela.project import Project
+from pamela.registry import publish as tracking
+from pamela.reporting import ablation_page
+from pamela.reporting.ablation_runs import ablation_specs
 
-write_page = step("write the page")(report_ablation.write_report)
+write_page = step("write the page")(ablation_page.write_report)
 
 
 @step("publish to MLflow")
@@ -27,7 +28,7 @@ def flow() -> None:
     project, params = here()
     write_page(project, params.report.title)
     new = publish(project, params)
-    print(f"ablation: {new} new MLflow runs; see reports/{report_ablation.PAGE}")
+    print(f"ablation: {new} new MLflow runs; see reports/{ablation_page.PAGE}")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from flows.runtime import here, main, stage, step
-from pamela import features
-from pamela.encoders import PRECOMPUTED
+from pamela.features import embed as features
+from pamela.features.factory import PRECOMPUTED
 
 list_images = step("list validated images")(features.list_images)
 open_encoder = step("open encoder")(features.open_encoder)

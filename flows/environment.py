@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from pamela.project import Project
+from pamela.core.paths import Project
 
 # Prefect, Great Expectations, MLflow and DVC read these when they are imported.
 QUIET = {

@@ -5,13 +5,14 @@ from __future__ import annotations
 import polars as pl
 
 from flows.runtime import here, main, stage, step
-from pamela import evaluate, gaps, predictions, slices, variants
-from pamela.data import count_folds
-from pamela.headline import headline
-from pamela.io import read_parquet, write_json, write_parquet
-from pamela.observers import rows
+from pamela.core.dataset import count_folds
+from pamela.core.files import read_parquet, write_json, write_parquet
+from pamela.core.paths import Project
+from pamela.evaluation import evaluate, predictions, swapped_users
+from pamela.evaluation.headline import headline
+from pamela.evaluation.metrics import image_slices, subgroup_gaps
+from pamela.evaluation.observers import predictions as rows
 from pamela.params import Params
-from pamela.project import Project
 
 
 @step("predict fold")
@@ -35,7 +36,7 @@ def noise_ceiling(project: Project, predicted: pl.DataFrame) -> pl.DataFrame:
 @step("swap users")
 def swap_users(project: Project, params: Params, number: int) -> pl.DataFrame:
     """Ask every personal model of a fold as a stranger and as other users."""
-    return variants.predict_variants(project, params, number)
+    return swapped_users.predict_variants(project, params, number)
 
 
 @step("ideal observers")
@@ -61,9 +62,9 @@ def compute_slices(project: Project, params: Params, predicted: pl.DataFrame) ->
     """Write the tables of slices, of groups and of the gaps between groups."""
     images = read_parquet(project.validated / "images.parquet")
     users = read_parquet(project.validated / "users.parquet")
-    of_pictures = slices.picture_slices(predicted, images, params.evaluate)
+    of_pictures = image_slices.picture_slices(predicted, images, params.evaluate)
     models = (params.train.champion, evaluate.BASELINE)
-    groups, between = gaps.demographic_gaps(predicted, users, models, params.evaluate)
+    groups, between = subgroup_gaps.demographic_gaps(predicted, users, models, params.evaluate)
     write_parquet(project.reports / "slices.parquet", of_pictures)
     write_parquet(project.reports / "groups.parquet", groups)
     write_parquet(project.reports / "gaps.parquet", between)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from flows.runtime import here, main, stage, step
-from pamela import ingest
-from pamela.ingest import Dataset
+from pamela.core.paths import Project
+from pamela.data import ingest
+from pamela.data.ingest import Dataset
 from pamela.params import Params
-from pamela.project import Project
 
 
 @step("prepare world")

@@ -20,9 +20,9 @@ import yaml
 
 from flows.environment import environment
 from flows.server import server
-from pamela.errors import PamelaError
+from pamela.core.errors import PamelaError
+from pamela.core.paths import Project
 from pamela.params import load_params
-from pamela.project import Project
 
 OTHER_GRAPH = "/dvc.yaml:"  # in the names of stages that the root's dvc.yaml does not hold
 
@@ -130,7 +130,7 @@ def main() -> None:
     except subprocess.CalledProcessError:
         print("error: publishing to MLflow failed: its message stands above", file=sys.stderr)
         sys.exit(1)
-    from pamela.summary import print_summary
+    from pamela.reporting.terminal_summary import print_summary
 
     print_summary(project)
     print(f"\n{len(ran)} stages in {time.monotonic() - started:.0f} s. Look further:")

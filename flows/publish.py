@@ -11,21 +11,22 @@ import os
 import sys
 
 from flows.environment import QUIET
-from pamela import registry, tracking
-from pamela.errors import PamelaError
+from pamela.core.errors import PamelaError
+from pamela.core.paths import Project
 from pamela.params import load_params
-from pamela.project import Project
+from pamela.registry import publish as tracking
+from pamela.registry import versions
 
 
 def publish() -> str:
     """Find or create every run, register when the registry is empty; return what was done."""
     project = Project.here()
     params = load_params(project.params_file)
-    if tracking.is_published(project, params) and registry.is_registered(project, params):
+    if tracking.is_published(project, params) and versions.is_registered(project, params):
         return ""
     new = sum(run.created for run in tracking.publish(project, params))
-    version = registry.register_if_empty(project, params)
-    told = f"; registered {registry.NAME} version {version} as champion" if version else ""
+    version = versions.register_if_empty(project, params)
+    told = f"; registered {versions.NAME} version {version} as champion" if version else ""
     return f"MLflow: {new} new runs{told}"
 
 

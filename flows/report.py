@@ -6,14 +6,15 @@ Run in the project root: ``python -m flows.report`` (``dvc repro`` does).
 from __future__ import annotations
 
 from flows.runtime import here, main, stage, step
-from pamela import registry, tracking
-from pamela.model_card import write_model_card
+from pamela.core.paths import Project
+from pamela.evaluation.results import Results
 from pamela.params import Params
-from pamela.plots import write_plots
-from pamela.project import Project
-from pamela.report import write_report
-from pamela.report_explain import PeoplePart, people_part
-from pamela.results import Results
+from pamela.registry import publish as tracking
+from pamela.registry import versions
+from pamela.reporting.model_card import write_model_card
+from pamela.reporting.plots.figures import write_plots
+from pamela.reporting.report import write_report
+from pamela.reporting.sections.people import PeoplePart, people_part
 
 
 @step("draw the plots")
@@ -49,7 +50,7 @@ def publish(project: Project, params: Params) -> int:
 @step("register")
 def register(project: Project, params: Params) -> str | None:
     """Register the champion when the registry is empty."""
-    return registry.register_if_empty(project, params)
+    return versions.register_if_empty(project, params)
 
 
 @stage("report")
@@ -62,7 +63,7 @@ def report() -> None:
     page(results, project, explain(results))
     new = publish(project, params)
     version = register(project, params)
-    told = f"; registered {registry.NAME} version {version} as champion" if version else ""
+    told = f"; registered {versions.NAME} version {version} as champion" if version else ""
     print(f"report: {plots} plots, {new} new MLflow runs{told}")
 
 

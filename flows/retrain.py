@@ -29,10 +29,11 @@ from flows.environment import environment
 from flows.pipeline import publish, repro, stale_stages
 from flows.runtime import here, main, stage, step
 from flows.server import server
-from pamela import inbox, promotion
-from pamela.errors import PamelaError
+from pamela.core.errors import PamelaError
+from pamela.core.paths import Project
 from pamela.params import Params
-from pamela.project import Project
+from pamela.registry import promotion
+from pamela.validation import inbox
 
 if TYPE_CHECKING:
     from prefect import Flow

@@ -19,9 +19,9 @@ from typing import Any, TypeVar, cast
 import psutil
 
 from flows.environment import QUIET
-from pamela.errors import PamelaError
+from pamela.core.errors import PamelaError
+from pamela.core.paths import Project
 from pamela.params import Params, load_params
-from pamela.project import Project
 
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)

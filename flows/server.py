@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.environment import environment
-from pamela.errors import PamelaError
-from pamela.project import Project
+from pamela.core.errors import PamelaError
+from pamela.core.paths import Project
 
 SERVER_TIMEOUT_S = 120.0
 

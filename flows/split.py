@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from flows.runtime import here, main, stage, step
-from pamela import split_record, split_totals
+from pamela.core.paths import Project
 from pamela.params import Params
-from pamela.project import Project
-from pamela.split_totals import Split
+from pamela.splits import split, split_record
+from pamela.splits.split import Split
 
 
 @step("split dataset")
 def split_dataset(project: Project, name: str, params: Params) -> Split:
     """Put every user, image and rating of one dataset on its side."""
-    return split_totals.split_dataset(project, name, params.split)
+    return split.split_dataset(project, name, params.split)
 
 
 @step("write splits")
@@ -25,7 +25,7 @@ def write_splits(project: Project, parts: list[Split]) -> None:
 def flow() -> None:
     """Split every dataset."""
     project, params = here()
-    parts = [split_dataset(project, name, params) for name in split_totals.dataset_names(project)]
+    parts = [split_dataset(project, name, params) for name in split.dataset_names(project)]
     write_splits(project, parts)
 
 

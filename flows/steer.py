@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from flows.runtime import here, main, stage, step
+from pamela.core.paths import Project
 from pamela.params import Params
-from pamela.project import Project
-from pamela.steer import stage as work
-from pamela.steer.casting import Sitting
+from pamela.steer import steer as work
 from pamela.steer.judges import SimulatedJudge
 from pamela.steer.rewards import Reward
+from pamela.steer.sampling import Sitting
 
 
 @step("load the rewards")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flows.runtime import here, main, stage, step
-from pamela import train as work
+from pamela.training import train as work
 
 plan = step("plan")(work.plan)
 remove_old = step("remove old models")(work.remove_old)

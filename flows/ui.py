@@ -19,10 +19,10 @@ from types import FrameType
 
 from flows.environment import QUIET, environment
 from flows.server import free_port, server
-from pamela import mlflow_db, tracking
-from pamela.errors import PamelaError
+from pamela.core.errors import PamelaError
+from pamela.core.paths import Project
 from pamela.params import load_params, tracking_uri
-from pamela.project import Project
+from pamela.registry import publish, sqlite_reader
 
 START_TIMEOUT_S = 120.0
 MLFLOW_ENV = {
@@ -92,10 +92,10 @@ def _runs_page(project: Project) -> str:
     """Return the path of the runs table with the columns that matter; empty before a first run."""
     params = load_params(project.params_file)
     uri = tracking_uri(params, project.root)
-    number = mlflow_db.experiment_id(uri, params.report.experiment)
+    number = sqlite_reader.experiment_id(uri, params.report.experiment)
     if number is None:
         return ""
-    view = f"workflowType=machine_learning&viewStateShareKey={tracking.VIEW}"
+    view = f"workflowType=machine_learning&viewStateShareKey={publish.VIEW}"
     return f"/#/experiments/{number}/runs?{view}"
 
 

@@ -7,12 +7,12 @@ import datetime as dt
 import polars as pl
 
 from flows.runtime import here, main, stage, step
-from pamela import validate
-from pamela.data_docs.page import write_data_docs
+from pamela.core.paths import Project
 from pamela.params import Params
-from pamela.project import Project
-from pamela.suites import Suite
-from pamela.validate import Verdicts
+from pamela.reporting.data_docs.page import write_data_docs
+from pamela.validation import validate
+from pamela.validation.expectations import Suite
+from pamela.validation.validate import Verdicts
 
 
 @step("load expectations")

@@ -18,5 +18,5 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """Import the API on first use: `import pamela` itself stays light."""
     if name in __all__:
-        return getattr(import_module("pamela.api"), name)
+        return getattr(import_module("pamela.serving.api"), name)
     raise AttributeError(f"module 'pamela' has no attribute {name!r}")

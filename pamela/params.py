@@ -22,8 +22,8 @@ from pydantic import (
     model_validator,
 )
 
-from pamela.errors import PamelaError
-from pamela.strict_yaml import fault_of, load_yaml
+from pamela.core.errors import PamelaError
+from pamela.core.strict_yaml import fault_of, load_yaml
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
@@ -117,7 +117,7 @@ class TrainParams(_Strict):
     max_epochs: Count
     patience: Count  # epochs without a better validation score
     batch_size: Count
-    # how much one rating of each dataset counts in joint training (`pamela.models.weights`)
+    # how much one rating of each dataset counts in joint training (`pamela.models.dataset_weights`)
     dataset_weights: DatasetWeights
 
     @field_validator("devices")
@@ -135,7 +135,7 @@ class TrainParams(_Strict):
 
 
 class EvaluateParams(_Strict):
-    """The evaluation's grid; definitions are in `pamela.metrics`."""
+    """The evaluation's grid; definitions are in `pamela.evaluation.metrics.definitions`."""
 
     margins: Annotated[list[float], Field(min_length=1)]
     shots: Annotated[list[int], Field(min_length=1)]
@@ -146,7 +146,7 @@ class EvaluateParams(_Strict):
 
 
 class AblationParams(_Strict):
-    """What is trained again with inputs switched off (`pamela.ablation`)."""
+    """What is trained again with inputs switched off (`pamela.evaluation.ablation`)."""
 
     models: Annotated[dict[str, Count], Field(min_length=1)]  # fits of each, by seed
     shots: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]

@@ -13,11 +13,11 @@ CODE_MARK = "# code (python -m tests.closure)"
 TEMPLATES = "pamela/templates"
 SHARED_TEMPLATES = (f"{TEMPLATES}/macros.html.j2", f"{TEMPLATES}/style.css.j2")
 DATA_OF = {
-    "pamela/report_ablation.py": (f"{TEMPLATES}/ablation.html.j2", *SHARED_TEMPLATES),
-    "pamela/report.py": (f"{TEMPLATES}/report.html.j2", *SHARED_TEMPLATES),
-    "pamela/report_explain.py": (f"{TEMPLATES}/people.html.j2",),
-    "pamela/explain_concepts.py": ("pamela/concepts/general.yaml",),
-    "pamela/data_docs/page.py": (f"{TEMPLATES}/data.html.j2", *SHARED_TEMPLATES),
+    "pamela/reporting/ablation_page.py": (f"{TEMPLATES}/ablation.html.j2", *SHARED_TEMPLATES),
+    "pamela/reporting/report.py": (f"{TEMPLATES}/report.html.j2", *SHARED_TEMPLATES),
+    "pamela/reporting/sections/people.py": (f"{TEMPLATES}/people.html.j2",),
+    "pamela/explain/concepts.py": ("pamela/concepts/general.yaml",),
+    "pamela/reporting/data_docs/page.py": (f"{TEMPLATES}/data.html.j2", *SHARED_TEMPLATES),
 }
 # Modules chosen by name at run time, as "package.module:Class" text in the source.
 _DYNAMIC = re.compile(r"^(pamela(?:\.\w+)+):\w+$")

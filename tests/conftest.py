@@ -19,8 +19,8 @@ import pytest
 import yaml
 
 from flows.environment import QUIET
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 CODE = ("pamela", "flows", "expectations", "ablation")
 FILES = ("dvc.yaml", "params.yaml", "pyproject.toml", ".gitignore", ".dvcignore")
 # What would point a command at this process's project, server or registry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pamela.errors import PamelaError
+from pamela.core.errors import PamelaError
 
 if TYPE_CHECKING:
     from pamela.models.base import RewardModel
@@ -16,11 +16,11 @@ MODELS: dict[str, str] = {
     "global_mean": "pamela.models.baselines:GlobalMean",
     "user_mean": "pamela.models.baselines:UserMean",
     "group_mean": "pamela.models.baselines:GroupMean",
-    "population": "pamela.models.population:Population",
-    "residual_ridge": "pamela.models.residual_ridge:ResidualRidge",
-    "mf": "pamela.models.matrix_factorisation:MatrixFactorisation",
-    "paper": "pamela.models.paper:Paper",
-    "hierarchical": "pamela.models.hierarchical:Hierarchical",
+    "population": "pamela.models.gaussian_process.model:Population",
+    "residual_ridge": "pamela.models.residual.ridge:ResidualRidge",
+    "mf": "pamela.models.residual.matrix_factorisation:MatrixFactorisation",
+    "paper": "pamela.models.transformer.model:Paper",
+    "hierarchical": "pamela.models.hierarchical.model:Hierarchical",
 }
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pamela import schema as s
-from pamela.data import FloatArray, Fold, Items, Pairs, People
+from pamela.core import schema as s
+from pamela.core.dataset import FloatArray, Fold, Items, Pairs, People
 from pamela.params import TrainParams
 
 Progress = Callable[[float, str], None]  # share done in [0, 1], what is being done

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pamela import schema as s
-from pamela.data import Fold, IntArray, Items, Pairs, People
+from pamela.core import schema as s
+from pamela.core.dataset import Fold, IntArray, Items, Pairs, People
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
-from pamela.models.encoding import UNKNOWN, Array, Codes, UserIndex, canonical
+from pamela.models.preprocessing import UNKNOWN, Array, Codes, UserIndex, canonical
 
 SMALLEST = 1e-4  # floor of a variance
 LEVELS: tuple[tuple[str, ...], ...] = (

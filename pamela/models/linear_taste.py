@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from pamela.data import Items, Pairs, People
+from pamela.core.dataset import Items, Pairs, People
 from pamela.models.base import Prediction
-from pamela.models.encoding import Array
-from pamela.models.personal import Prior
+from pamela.models.preprocessing import Array
+from pamela.models.random_effects import Prior
 
 
 @runtime_checkable

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
-from pamela.errors import PamelaError
-from pamela.io import atomic_path, read_json, write_json
+from pamela.core.errors import PamelaError
+from pamela.core.files import atomic_path, read_json, write_json
 from pamela.models.base import RewardModel
 
 CONFIG = "model.json"

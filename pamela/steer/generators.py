@@ -58,7 +58,7 @@ class EmbeddedGenerator:
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image]:
         """Draw one picture per prompt and seed, each (size, size, 3)."""
-        from pamela.synthetic.render import process_context, render
+        from pamela.synthetic.rendering.render import process_context, render
 
         sizes = [self.size] * len(prompts)
         if self.workers <= 1 or len(prompts) <= _CHUNK:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pamela.steer.generators import Candidate
 
 if TYPE_CHECKING:
-    from pamela.synthetic.raters import World
+    from pamela.synthetic.raters.world import World
 
 Verdict = npt.NDArray[np.int64]
 FIRST: Final = 1
@@ -56,7 +56,7 @@ class SimulatedJudge:
         self, users: Sequence[str], candidates: Sequence[Candidate]
     ) -> npt.NDArray[np.float64]:
         """Return user i's noise-free opinion of picture i on the 1..5 scale; array (n,)."""
-        from pamela.synthetic.render import scene_of
+        from pamela.synthetic.rendering.render import scene_of
 
         people = {user: i for i, user in enumerate(dict.fromkeys(users))}
         pictures = {key: i for i, key in enumerate(dict.fromkeys(map(_drawn, candidates)))}

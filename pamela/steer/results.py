@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pamela import schema as s
-from pamela.steer.arena import cell_wins, rank
-from pamela.steer.casting import Sitting
+from pamela.core import schema as s
+from pamela.steer.bradley_terry import cell_wins, rank
 from pamela.steer.generators import Candidate
 from pamela.steer.judges import FIRST, SECOND, Judge, SimulatedJudge
-from pamela.steer.loop import LANE, REWARD, ROUND, SEED, VARIANT, Lane, best_trials
+from pamela.steer.sampling import Sitting
+from pamela.steer.search import LANE, REWARD, ROUND, SEED, VARIANT, Lane, best_trials
 
 NONE: Final = "none"
 POPULATION: Final = "population"

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pamela import schema as s
-from pamela.data import FloatArray, Items, Pairs, People
-from pamela.errors import PamelaError
+from pamela.core import schema as s
+from pamela.core.dataset import FloatArray, Items, Pairs, People
+from pamela.core.errors import PamelaError
 from pamela.steer.generators import Candidate, Image
 
 if TYPE_CHECKING:
-    from pamela.encoders.base import Encoder
+    from pamela.features.encoders.base import Encoder
     from pamela.models.base import RewardModel
 
 

@@ -13,16 +13,16 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from pamela.errors import PamelaError
+from pamela.core.errors import PamelaError
 from pamela.synthetic import vocabulary as v
-from pamela.synthetic.release_facts import GROUP_FACTS, STYLE_FACTS
+from pamela.synthetic.published_facts import GROUP_FACTS, STYLE_FACTS
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What a prompt asks for or, completed by `pamela.synthetic.render.scene_of`, what is drawn.
+    """What a prompt asks for or, completed by `rendering.render.scene_of`, what is drawn.
 
     Attributes
     ----------

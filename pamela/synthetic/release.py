@@ -17,18 +17,19 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pamela import schema as s
-from pamela.errors import PamelaError
-from pamela.hashing import places_by_user
-from pamela.io import atomic_folder, file_sha256, read_json, write_json, write_parquet
-from pamela.synthetic import balance, taste
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+from pamela.core.files import atomic_folder, file_sha256, read_json, write_json, write_parquet
+from pamela.core.hashing import places_by_user
 from pamela.synthetic import vocabulary as v
-from pamela.synthetic.gallery import draw_files
-from pamela.synthetic.people import DEMOGRAPHICS
-from pamela.synthetic.plan import PART_ROWS, Item, ReleaseParams, plan_items, plan_ratings
+from pamela.synthetic.design import PART_ROWS, Item, ReleaseParams, plan_items, plan_ratings
+from pamela.synthetic.image_files import draw_files
 from pamela.synthetic.prompts import Spec
-from pamela.synthetic.raters import World
-from pamela.synthetic.render import generator_of
+from pamela.synthetic.raters import noise_balancing
+from pamela.synthetic.raters import utility as taste
+from pamela.synthetic.raters.people import DEMOGRAPHICS
+from pamela.synthetic.raters.world import World
+from pamela.synthetic.rendering.render import generator_of
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -71,7 +72,7 @@ def build_release(params: ReleaseParams, folder: Path, truth_folder: Path) -> No
 def _manifest(params: ReleaseParams) -> dict[str, Any]:
     """Return what decides every byte: the params and the code of this package."""
     code = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         code.update(path.name.encode() + b"\0" + bytes.fromhex(file_sha256(path)))
     sizes = {key: getattr(params, key) for key in (*_KEYS, "image_size")}
     return {**sizes, "code": code.hexdigest(), "opencv": cv2.__version__, "numpy": np.__version__}
@@ -117,11 +118,11 @@ def rate_pairs(
     what = pairs.get_column("item").to_numpy()
     utility = _utilities(world, users, scenes, who, what)
     usual = taste.cell_opinions(scenes, world.spread)
-    asked = balance.Asked(
+    asked = noise_balancing.Asked(
         world.people[who], who, utility, usual[what], (usual + world.appeal(scenes))[what],
         _queried(pairs, users, who), [scenes[i] for i in what],
     )  # fmt: skip
-    rating = balance.rate_release(asked, pairs.get_column(s.PART).to_numpy(), rng)
+    rating = noise_balancing.rate_release(asked, pairs.get_column(s.PART).to_numpy(), rng)
     shuffled = rng.permutation(pairs.height)
     rated = pairs.with_columns(
         pl.Series("utility", utility), pl.Series(s.RATING, rating), pl.Series("_order", shuffled)

@@ -13,14 +13,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pamela import schema as s
-from pamela.data import Fold, Items, Pairs, People
+from pamela.core import schema as s
+from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.models import list_models
 from pamela.models.base import RewardModel
 from pamela.models.baselines import GlobalMean, GroupMean, UserMean
-from pamela.models.effects import within_user_correlation
+from pamela.models.biases import within_user_correlation
 from pamela.models.store import load_model
-from tests.planted import make_world, with_part
+from tests.helpers.planted import make_world, with_part
 
 ADAPTS = {"user_mean", "residual_ridge", "mf", "hierarchical"}  # models that a context changes
 SEES = ["population", "residual_ridge", "mf", "paper", "hierarchical"]  # models that see pictures
@@ -29,8 +29,8 @@ FOLDS_IN = ["residual_ridge", "mf", "hierarchical"]  # and who learn it from a c
 
 
 def _paper() -> RewardModel:
-    from pamela.models.paper import Paper
-    from pamela.models.selection import Search, Trial
+    from pamela.models.transformer.model import Paper
+    from pamela.models.transformer.selection import Search, Trial
 
     trial = Trial(12, 16, 1, 0.0, 1e-2, 0.01, 10)
     return Paper(
@@ -39,28 +39,28 @@ def _paper() -> RewardModel:
 
 
 def _population() -> RewardModel:
-    from pamela.models.population import Population
+    from pamela.models.gaussian_process.model import Population
 
     return Population(cv_folds=3)
 
 
 def _residual_ridge() -> RewardModel:
-    from pamela.models.population import Population
-    from pamela.models.residual_ridge import ResidualRidge
+    from pamela.models.gaussian_process.model import Population
+    from pamela.models.residual.ridge import ResidualRidge
 
     return ResidualRidge(2, Population(cv_folds=3))
 
 
 def _mf() -> RewardModel:
-    from pamela.models.matrix_factorisation import MatrixFactorisation
-    from pamela.models.population import Population
+    from pamela.models.gaussian_process.model import Population
+    from pamela.models.residual.matrix_factorisation import MatrixFactorisation
 
     return MatrixFactorisation(2, Population(cv_folds=3))
 
 
 def _hierarchical() -> RewardModel:
-    from pamela.models.hierarchical import Hierarchical
-    from pamela.models.population import Population
+    from pamela.models.gaussian_process.model import Population
+    from pamela.models.hierarchical.model import Hierarchical
 
     return Hierarchical(2, Population(cv_folds=3))
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pamela.ablation_table import FULL, VARIANT, VARIANTS
+from pamela.evaluation.ablation_table import FULL, VARIANT, VARIANTS
 from tests.conftest import copy_project, must
-from tests.smoke import SMOKE
+from tests.helpers.smoke import SMOKE
 
 pytestmark = [
     pytest.mark.slow,

@@ -7,17 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pamela import calibration
-from pamela import schema as s
-from pamela.data import Fold
-from pamela.encoders import get_encoder
-from pamela.judgments import judgments
-from pamela.metrics import plcc, srocc
+from pamela.core import schema as s
+from pamela.core.dataset import Fold
+from pamela.evaluation.metrics.definitions import plcc, srocc
+from pamela.evaluation.metrics.grouping import judgments
+from pamela.features.factory import get_encoder
 from pamela.models import create_model
 from pamela.params import load_params
-from pamela.synthetic.gallery import draw_files
+from pamela.reporting import synthetic_calibration
+from pamela.synthetic.image_files import draw_files
 from tests.conftest import ROOT
-from tests.unit.world_kit import fold_of, make
+from tests.helpers.world_kit import fold_of, make
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2700)]
 
@@ -48,7 +48,7 @@ def _missed(seed: int, folder) -> list[str]:
     model.fit(fold, seed=params.train.seed)
     found = {name: _correlations(model, fold, part) for name, part in
              (("seen", s.TEST_SEEN), ("unseen", s.TEST_UNSEEN))}  # fmt: skip
-    facts = calibration.correlation_facts(
+    facts = synthetic_calibration.correlation_facts(
         {name: values[0] for name, values in found.items()},
         {name: values[1] for name, values in found.items()},
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pamela import schema as s
+from pamela.core import schema as s
 from tests.conftest import copy_project, must, override_params, run_in
-from tests.miniatures import MINIATURES, Planted
+from tests.helpers.miniatures import MINIATURES, Planted
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SMALL = {

@@ -17,10 +17,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from pamela.project import Project
+from pamela.core.paths import Project
 from tests.conftest import ROOT, copy_project, merge, must, run_in
-from tests.smoke import SMOKE
-from tests.unit.folders import split_rows_of
+from tests.helpers.folders import split_rows_of
+from tests.helpers.smoke import SMOKE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("joint")]
 USERS, IMAGES, FOLDS = 16, 40, 2
@@ -142,7 +142,7 @@ told = reward.score(user=me, images=dark_bright[:1])[0]
 try:
     reward.adapt(ratings=[], demographics={"gender": "female"}, dataset="mine")
     said = ""
-except pamela.errors.PamelaError as error:
+except pamela.core.errors.PamelaError as error:
     said = str(error)
 print(json.dumps({"mine": [s.rating for s in mine], "source": mine[0].source,
     "theirs": [s.rating for s in theirs], "told": told.source, "said": said}))

@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 from benchmarks import scale
-from pamela.project import Project
+from pamela.core.paths import Project
 from tests.conftest import ROOT, run_in
-from tests.unit.folders import make_project
+from tests.helpers.folders import make_project
 
 pytestmark = pytest.mark.slow
 
@@ -27,8 +27,8 @@ CHILD = """
 import resource, sys
 from pathlib import Path
 from benchmarks.scale import STAGES, WORK
-from pamela.project import Project
-from pamela.sources import tables
+from pamela.core.paths import Project
+from pamela.data.formats import tables
 
 def in_pieces(project):
     for stage in STAGES:

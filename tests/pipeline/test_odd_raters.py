@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import copy_project, must
-from tests.unit.folders import images_of, ratings_of, write_tables
+from tests.helpers.folders import images_of, ratings_of, write_tables
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -212,7 +212,17 @@ def project(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("retrain")
     folder = copy_project(home / "project", SMALL)
     source = planted.dataset(home / "planted")
-    must(folder, "python", "-m", "pamela.cli", "import", "tables", str(source), "--name", "planted")
+    must(
+        folder,
+        "python",
+        "-m",
+        "pamela.cli.app",
+        "import",
+        "tables",
+        str(source),
+        "--name",
+        "planted",
+    )
     must(folder, "python", "-m", "flows.pipeline")
     must(folder, "git", "add", "-A")
     must(folder, "git", "commit", "-q", "-m", "first run")
@@ -221,9 +231,9 @@ def project(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def score_now(project: Path) -> float:
     """Score models/bundle on fold 0's hold-out, by scipy and nothing of the gate."""
-    from pamela.bundle import load_bundle
-    from pamela.data import Pairs, load_fold
-    from pamela.project import Project
+    from pamela.core.dataset import Pairs, load_fold
+    from pamela.core.paths import Project
+    from pamela.training.bundle import load_bundle
 
     fold = load_fold(Project(project), 0)
     pairs = Pairs.concat(fold["test_seen"], fold["test_unseen"])

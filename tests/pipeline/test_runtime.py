@@ -17,7 +17,7 @@ from tests.conftest import command_env, copy_project, run_in
 FLOW = """
 from pathlib import Path
 from flows.runtime import main, stage, step
-from pamela.errors import PamelaError
+from pamela.core.errors import PamelaError
 
 @step("flaky")
 def flaky():
@@ -61,7 +61,7 @@ def project(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def api(project, tmp_path_factory):
     from flows.server import server
-    from pamela.project import Project
+    from pamela.core.paths import Project
 
     patch = pytest.MonkeyPatch()
     patch.delenv("PREFECT_API_URL", raising=False)

@@ -15,10 +15,10 @@ import polars as pl
 import pytest
 import yaml
 
-from pamela.project import Project
-from pamela.split_rows import read_fold_rows
+from pamela.core.paths import Project
+from pamela.core.split_rows import read_fold_rows
 from tests.conftest import copy_project, must, override_params, run_in
-from tests.smoke import SMOKE
+from tests.helpers.smoke import SMOKE
 
 pytestmark = [pytest.mark.xdist_group("smoke"), pytest.mark.timeout(900)]
 STAGES = ["ingest", "validate", "split", "embed", "train", "evaluate", "steer", "report"]

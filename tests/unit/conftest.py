@@ -6,13 +6,13 @@ import shutil
 
 import pytest
 
-from pamela.project import Project
+from pamela.core.paths import Project
 
 
 @pytest.fixture(scope="session")
 def small_template(tmp_path_factory) -> Project:
     """Return a project with a real, small model, registered as champion; leave it as it is."""
-    from tests.unit.small_model import make_small_project, register
+    from tests.helpers.small_model import make_small_project, register
 
     project = make_small_project(tmp_path_factory.mktemp("small") / "project")
     with pytest.MonkeyPatch.context() as patch:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pamela.errors import PamelaError
+from pamela.core.errors import PamelaError
 from pamela.params import load_params, tracking_uri
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 RAW = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 

@@ -1,0 +1,116 @@
+"""The ``pamela`` command: import a dataset, retrain, score pictures, adapt to people.
+
+``pamela --help`` lists the commands. Prefect and DVC are run as commands in the project root; this
+package imports neither.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pamela.cli.explain import explain_command
+from pamela.cli.import_dataset import ImportCommand, import_command, run
+from pamela.cli.people import CHAMPION_URI, MODEL_HELP, adapt, suggest
+from pamela.core.errors import PamelaError
+from pamela.core.paths import Project
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pamela.serving.api import Score
+
+app = typer.Typer(
+    help="Personal reward models for text-to-image generation.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("import", cls=ImportCommand)(import_command)
+app.command("explain")(explain_command)
+app.command("adapt")(adapt)
+app.command("suggest")(suggest)
+
+
+@app.command()
+def retrain(
+    once: Annotated[
+        bool, typer.Option("--once", help="One cycle now: inbox, pipeline, gate.")
+    ] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve the cron schedule of params.yaml.")
+    ] = False,
+) -> None:
+    """Retrain on the batches that wait in data/inbox/ and promote the challenger if not worse."""
+    if once == serve:
+        raise PamelaError("say either --once or --serve")
+    mode = "--once" if once else "--serve"
+    raise typer.Exit(run(Project.here(), "flows.retrain", mode))
+
+
+@app.command()
+def score(
+    images: Annotated[list[Path], typer.Argument(help="Picture files.")],
+    user: Annotated[
+        str | None,
+        typer.Option(
+            help="dataset/user, bare where unique, or who was adapted to; none: the population."
+        ),
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="What the pictures were asked to show.")
+    ] = None,
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = CHAMPION_URI,
+    dataset: Annotated[
+        str | None, typer.Option(help="Whose scale to answer on, without a user.")
+    ] = None,
+) -> None:
+    """Score pictures for one person: a table on a terminal, else one JSON object per picture."""
+    import pamela
+
+    reward = pamela.load(model)
+    scores = reward.score(user=user, prompt=prompt, images=images, dataset=dataset)
+    rows = [(str(image), score) for image, score in zip(images, scores, strict=True)]
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        print_table(rows, user, Console())
+    else:
+        for image, one in rows:
+            typer.echo(json.dumps({"image": image, **asdict(one)}, ensure_ascii=False))
+
+
+def print_table(rows: Sequence[tuple[str, Score]], user: str | None, console: Console) -> None:
+    """Print scores of named pictures as a table; long names are folded, none is cut."""
+    from rich.table import Table
+
+    first = rows[0][1]
+    table = Table(
+        title=f"{user or 'population'} ({first.source}) · {first.model_version}",
+        title_justify="left",
+    )
+    table.add_column("image", overflow="fold")
+    for name in ("rating", "std", "percentile"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for image, one in rows:
+        table.add_row(image, f"{one.rating:.2f}", f"{one.std:.2f}", f"{one.percentile:.0f}")
+    console.print(table)
+
+
+def main() -> None:
+    """Run the command line; a fault the user can mend is one line and exit status 1."""
+    try:
+        app()
+    except PamelaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,295 @@
+"""``pamela adapt`` and ``pamela suggest``: people the model was not trained on, from the shell."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from pamela.core.errors import PamelaError
+from pamela.core.paths import Project
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pamela.cli.ratings_file import RatingsFile
+    from pamela.serving.adaptation import SavedPerson
+    from pamela.serving.api import Reward, Suggestion
+    from pamela.serving.user_context import User
+
+MODEL_HELP = "models:/NAME@ALIAS, models:/NAME/VERSION or a bundle folder."
+CHAMPION_URI = "models:/pamela@champion"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What ratings taught of a person, in units of their dataset's scale.
+
+    Attributes
+    ----------
+    ratings, known : how many, and of how many pictures of the model's catalog.
+    mean, expected : of the ratings, and what people in general would give the same pictures.
+    std, std_before : of one rating of a training picture about its prediction: for this person,
+        and for people in general. Means over the training pictures.
+    """
+
+    name: str
+    dataset: str
+    source: str
+    ratings: int
+    known: int
+    mean: float | None
+    expected: float | None
+    std: float
+    std_before: float
+    model_version: str
+    file: str
+
+
+def adapt(
+    ratings: Annotated[
+        Path,
+        typer.Option(
+            "--ratings",
+            metavar="FILE",
+            help="CSV, Parquet or JSON lines: image (a path, relative to FILE's folder) or "
+            "image_id (of a known picture), rating, optional prompt.",
+        ),
+    ],
+    name: Annotated[str, typer.Option("--name", metavar="USER", help="What to call the person.")],
+    demographic: Annotated[
+        list[str] | None,
+        typer.Option("--demographic", metavar="NAME=VALUE", help="E.g. gender=female; repeatable."),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Whose scale the ratings are on; needed with several.")
+    ] = None,
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = CHAMPION_URI,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Forget what was saved under this name.")
+    ] = False,
+    add: Annotated[
+        bool, typer.Option("--add", help="Add to what was saved under this name.")
+    ] = False,
+) -> None:
+    """Adapt to a new person from a few ratings and keep them in data/people/ for `pamela score`."""
+    import pamela
+    from pamela.cli.ratings_file import RatingsFile
+
+    if replace and add:
+        raise PamelaError("say either --replace or --add")
+    Project.here()  # where the person is kept
+    file = RatingsFile(ratings)
+    facts = dict(_split(pair) for pair in demographic or [])
+    reward = pamela.load(model)
+    _check_name(reward, name, replace=replace, add=add)
+    person, user, changed = _person(reward, file, name, facts, dataset, add=add)
+    learned = _learned(reward, user, name, person)
+    assert reward.people is not None
+    reward.people.save(name, person)
+    if file.left_out:
+        print(f"columns left out: {', '.join(file.left_out)}", file=sys.stderr)
+    if changed:
+        print(f"{changed} earlier ratings replaced", file=sys.stderr)
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        print_learned(learned, Console())
+    else:
+        typer.echo(json.dumps(asdict(learned), ensure_ascii=False))
+
+
+def _split(pair: str) -> tuple[str, str]:
+    name, sign, value = pair.partition("=")
+    if not sign or not name.strip() or not value.strip():
+        raise PamelaError(f"--demographic {pair!r}: write NAME=VALUE, e.g. gender=female")
+    return name.strip(), value.strip()
+
+
+def _check_name(reward: Reward, name: str, *, replace: bool, add: bool) -> None:
+    assert reward.people is not None
+    path = reward.people.path(name)
+    clash = reward.viewers.users.matches(name)
+    if clash:
+        raise PamelaError(f"name {name!r} is the user {clash[0]}: choose another name")
+    if path.exists() and not (replace or add):
+        raise PamelaError(
+            f"{name!r} is there already ({os.path.relpath(path)}): say --add for more ratings of "
+            "the same person, or --replace"
+        )
+    if add and not path.exists():
+        raise PamelaError(f"--add: nobody is saved as {name!r}; leave --add out")
+
+
+def _person(
+    reward: Reward,
+    file: RatingsFile,
+    name: str,
+    demographics: dict[str, str],
+    dataset: str | None,
+    *,
+    add: bool,
+) -> tuple[SavedPerson, User, int]:
+    """Return what to save, the user it makes, and how many earlier ratings it replaces."""
+    from pamela.serving.adaptation import joined, reject_repeats
+
+    people, adapter = reward.people, reward.adapter
+    assert people is not None
+    before = people.load(name) if add else None
+    if before is not None and dataset not in (None, before.dataset):
+        raise PamelaError(f"{name!r} was adapted on dataset {before.dataset}, not {dataset}")
+    dataset = adapter.dataset(before.dataset if before else dataset)
+    file.check_scale(dataset, *adapter.bundle.scales[dataset])
+    images, rows = file.images(dataset), file.rows
+    asked = adapter.pictures.find(images, file.names)
+    values = rows["rating"].to_list()
+    user = adapter.user(
+        dataset, demographics, asked, rows["prompt"].to_list(), values, file.names, keep=True
+    )
+    person = people.record(adapter, user, asked, values)
+    reject_repeats(file.names, person.ratings)
+    if before is None:
+        return person, user, 0
+    person, changed = joined(before, person)
+    return person, people.recall(name, adapter, person), changed
+
+
+def _learned(reward: Reward, user: User, name: str, person: SavedPerson) -> Learned:
+    viewers = reward.viewers
+    me, anyone = viewers.adapted(user), viewers.nobody(user.dataset)
+    low, high = reward.bundle.scales[user.dataset]
+    unit = (high - low) / 4.0
+    catalogue = viewers.catalogue(user.dataset).items
+    expected = viewers.predict(anyone, user.context).mean if user.ratings else None
+    given = [one.rating for one in person.ratings]
+    assert reward.people is not None
+    return Learned(
+        name=name,
+        dataset=user.dataset,
+        source=me.source,
+        ratings=len(given),
+        known=sum(one.image_id is not None for one in person.ratings),
+        mean=float(np.mean(given)) if given else None,
+        expected=None if expected is None else low + (float(expected.mean()) - 1.0) * unit,
+        std=float(viewers.predict(me, catalogue).std.mean()) * unit,
+        std_before=float(viewers.predict(anyone, catalogue).std.mean()) * unit,
+        model_version=reward.version,
+        file=os.path.relpath(reward.people.path(name)),
+    )
+
+
+def print_learned(learned: Learned, console: Console) -> None:
+    """Print what was learned as a short table."""
+    from rich.table import Table
+
+    table = Table(
+        title=f"{learned.name} ({learned.source}) · {learned.model_version}",
+        title_justify="left",
+        show_header=False,
+    )
+    new = learned.ratings - learned.known
+    table.add_row("ratings", f"{learned.ratings}: {learned.known} known pictures, {new} new")
+    if learned.mean is not None and learned.expected is not None:
+        table.add_row(
+            "mean rating",
+            f"{learned.mean:.2f}; people in general, same pictures: {learned.expected:.2f}",
+        )
+    table.add_row(
+        "std of one rating", f"{learned.std:.2f}; knowing nobody: {learned.std_before:.2f}"
+    )
+    table.add_row("saved in", learned.file)
+    console.print(table)
+    console.print(f"next: pamela score --user {learned.name} IMAGE...", highlight=False)
+
+
+# --- suggest --------------------------------------------------------------------------------------
+def suggest(
+    user: Annotated[
+        str | None,
+        typer.Option(help="dataset/user, a saved person's name; none: somebody quite new."),
+    ] = None,
+    n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many pictures.")] = 10,
+    dataset: Annotated[
+        str | None, typer.Option(help="Whose pictures, without a user and with several datasets.")
+    ] = None,
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = CHAMPION_URI,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            help="Write a sheet to fill in with ratings, for `pamela adapt`.",
+        ),
+    ] = None,
+) -> None:
+    """Name the pictures whose ratings would teach most about what a person likes."""
+    import pamela
+
+    reward = pamela.load(model)
+    found = reward.suggest(user=user, n=n, dataset=dataset)
+    if sheet is not None:
+        _write_sheet(sheet, found)
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        print_suggestions(found, user, Console())
+        if sheet is not None:
+            print(
+                f"fill in the ratings in {sheet}, then: pamela adapt --ratings {sheet} --name NAME"
+            )
+        return
+    for one in found:
+        row = {
+            "image_id": one.image_id,
+            "file": _shown(one.file),
+            "prompt": one.prompt,
+            "before": one.before,
+            "left": one.left,
+        }
+        typer.echo(json.dumps(row, ensure_ascii=False))
+
+
+def _shown(file: Path | None) -> str | None:
+    return None if file is None else os.path.relpath(file)
+
+
+def _write_sheet(path: Path, found: Sequence[Suggestion]) -> None:
+    """Write image_id, rating (empty), file and prompt of each; an existing file is not replaced."""
+    try:
+        with path.open("x", newline="", encoding="utf-8") as stream:
+            rows = csv.writer(stream)
+            rows.writerow(["image_id", "rating", "file", "shows"])
+            rows.writerows([one.image_id, "", _shown(one.file), one.prompt] for one in found)
+    except FileExistsError:
+        raise PamelaError(f"{path}: there already; name another file") from None
+    except OSError as error:
+        raise PamelaError(f"{path}: {error.strerror}") from None
+
+
+def print_suggestions(found: Sequence[Suggestion], user: str | None, console: Console) -> None:
+    """Print what to rate next as a table."""
+    from rich.table import Table
+
+    if not found:
+        console.print("nothing is left to rate: all training pictures are")
+        return
+    table = Table(title=f"to rate next: {user or 'somebody new'}", title_justify="left")
+    table.add_column("image_id")
+    table.add_column("file", overflow="fold")
+    table.add_column("prompt", overflow="ellipsis", no_wrap=True)
+    table.add_column("left", justify="right")
+    for one in found:
+        table.add_row(one.image_id, _shown(one.file) or "", one.prompt or "", f"{one.left:.2f}")
+    console.print(table)
+    console.print(
+        f"left: how far the difference of two pictures may be off; {found[0].before:.2f} before",
+        highlight=False,
+    )

@@ -1,0 +1,237 @@
+"""The arrays that models see: items (pictures), people and rated pairs, per fold.
+
+Built from the validated tables, the splits and the features. Ratings are on the internal 1..5
+scale here; every dataset keeps its own scale in ``data/tables/datasets.json``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+from pamela.core.files import read_json, read_parquet
+from pamela.core.paths import Project
+from pamela.core.split_rows import read_fold_rows
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Items:
+    """A table of n pictures.
+
+    Attributes
+    ----------
+    frame : DataFrame of n rows with at least ``dataset, image_id, prompt, type, group, style``
+        and ``prompt_id``; metadata may be null (unknown).
+    image : float32 array (n, d), image features.
+    prompt : float32 array (n, p), prompt features; p may be 0.
+    """
+
+    frame: pl.DataFrame
+    image: FloatArray
+    prompt: FloatArray
+
+    def __post_init__(self) -> None:
+        n = self.frame.height
+        if self.image.shape[0] != n or self.prompt.shape[0] != n:
+            raise ValueError(
+                f"{n} items, {self.image.shape[0]} image rows, {self.prompt.shape[0]} prompt rows"
+            )
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    def take(self, index: IntArray) -> Items:
+        """Return the rows of `index`, in that order."""
+        return Items(self.frame[index], self.image[index], self.prompt[index])
+
+
+@dataclass(frozen=True)
+class People:
+    """A table of n users: ``dataset, user_id`` and categorical demographics (may be null)."""
+
+    frame: pl.DataFrame
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    @property
+    def demographics(self) -> list[str]:
+        """Names of the demographic columns."""
+        return [c for c in self.frame.columns if c not in s.USERS_KEYS]
+
+    @property
+    def keys(self) -> list[str]:
+        """``dataset/user_id`` of every row."""
+        return (
+            self.frame.select(pl.concat_str([pl.col(s.DATASET), pl.col(s.USER)], separator="/"))
+            .to_series()
+            .to_list()
+        )
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """n (user, item) pairs as row indices into a `People` and an `Items`, with ratings 1..5."""
+
+    user: IntArray
+    item: IntArray
+    rating: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def take(self, index: IntArray | npt.NDArray[np.bool_]) -> Pairs:
+        """Return the pairs of `index` (rows or a mask)."""
+        return Pairs(self.user[index], self.item[index], self.rating[index])
+
+    @classmethod
+    def empty(cls) -> Pairs:
+        """Return no pairs."""
+        none = np.zeros(0, np.int64)
+        return cls(none, none, np.zeros(0, np.float32))
+
+    @classmethod
+    def concat(cls, *parts: Pairs) -> Pairs:
+        """Return the pairs of all `parts`, in order."""
+        return cls(
+            np.concatenate([p.user for p in parts]),
+            np.concatenate([p.item for p in parts]),
+            np.concatenate([p.rating for p in parts]),
+        )
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One train/val/test division: shared items and people, and the pairs of each part."""
+
+    number: int
+    items: Items
+    people: People
+    parts: dict[str, Pairs]
+
+    def __getitem__(self, part: str) -> Pairs:
+        return self.parts.get(part, Pairs.empty())
+
+    def with_items(self, items: Items) -> Fold:
+        """Return the same fold over other item features (e.g. shuffled, for a control)."""
+        return replace(self, items=items)
+
+
+def load_scales(project: Project) -> dict[str, tuple[float, float]]:
+    """Return ``{dataset: (low, high)}`` as declared by each dataset."""
+    meta = read_json(project.tables / "datasets.json")
+    return {name: (float(d["scale"][0]), float(d["scale"][1])) for name, d in meta.items()}
+
+
+def _scale_frame(scales: dict[str, tuple[float, float]]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            s.DATASET: list(scales),
+            "low": [v[0] for v in scales.values()],
+            "high": [v[1] for v in scales.values()],
+        },
+        schema={s.DATASET: pl.String, "low": pl.Float64, "high": pl.Float64},
+    )
+
+
+def load_items(project: Project) -> Items:
+    """Return all validated pictures with their features, in the order of the features' index."""
+    index = read_parquet(project.features / "index.parquet")
+    images = read_parquet(project.validated / "images.parquet")
+    frame = index.select(s.DATASET, s.IMAGE).join(
+        images, on=[s.DATASET, s.IMAGE], how="left", maintain_order="left"
+    )
+    return Items(
+        frame,
+        _load_matrix(project.features / "image.npy"),
+        _load_matrix(project.features / "prompt.npy"),
+    )
+
+
+def _load_matrix(path: Path) -> FloatArray:
+    if not path.is_file():
+        raise PamelaError(f"{path}: no such file; run the embed stage")
+    return np.load(path, allow_pickle=False).astype(np.float32, copy=False)
+
+
+def load_people(project: Project) -> People:
+    """Return all validated users."""
+    return People(read_parquet(project.validated / "users.parquet"))
+
+
+def count_folds(project: Project) -> int:
+    """Return the number of folds that the split stage wrote (1 for a release's own splits)."""
+    return int(read_json(project.splits / "splits.json")["folds"])
+
+
+def load_fold(project: Project, number: int) -> Fold:
+    """Return fold `number`: a dataset with fewer folds contributes its fold modulo its count.
+
+    Where one dataset tests on a picture, no other may train on it: rows to learn from on a picture
+    of the same content become part ``held_out_elsewhere``.
+    """
+    items, people = load_items(project), load_people(project)
+    rows = (
+        read_fold_rows(project, number)
+        .join(_scale_frame(load_scales(project)), on=s.DATASET)
+        .join(
+            people.frame.select(*s.USERS_KEYS).with_row_index("_user"),
+            on=list(s.USERS_KEYS),
+            how="left",
+        )
+        .join(
+            items.frame.select(s.DATASET, s.IMAGE).with_row_index("_item"),
+            on=[s.DATASET, s.IMAGE],
+            how="left",
+        )
+        .with_columns(s.to_internal(pl.col(s.RATING), pl.col("low"), pl.col("high")))
+        .sort("_user", "_item", s.RATING)
+    )
+    lost = rows.filter(pl.col("_user").is_null() | pl.col("_item").is_null())
+    if lost.height:
+        first = lost.row(0, named=True)
+        raise PamelaError(
+            f"data/splits/ratings.parquet: {lost.height} rows without a user or features, first "
+            f"{first[s.DATASET]}/{first[s.USER]} on {first[s.IMAGE]}; run `dvc repro embed`"
+        )
+    rows = _hold_out_twins(rows, items.frame)
+    parts = {
+        part[0]: Pairs(
+            group["_user"].to_numpy().astype(np.int64),
+            group["_item"].to_numpy().astype(np.int64),
+            group[s.RATING].to_numpy().astype(np.float32),
+        )
+        for part, group in rows.group_by(s.PART)
+    }
+    return Fold(number, items, people, parts)
+
+
+def _hold_out_twins(rows: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
+    """Keep what one dataset tests on out of what the others train and validate on."""
+    if rows[s.DATASET].n_unique() < 2:
+        return rows
+    content = images.select(s.DATASET, s.IMAGE, s.SHA256)
+    hashed = rows.join(content, on=[s.DATASET, s.IMAGE], how="left", maintain_order="left")
+    tested = (
+        hashed.filter(pl.col(s.PART).is_in([s.TEST_SEEN, s.TEST_UNSEEN]))
+        .drop_nulls(s.SHA256)
+        .group_by(s.SHA256)
+        .agg(_tested_by=pl.col(s.DATASET).unique())
+    )
+    learned = pl.col(s.PART).is_in([s.TRAIN, s.VAL_SEEN, s.VAL_UNSEEN])
+    others = pl.col("_tested_by").list.set_difference(pl.concat_list(s.DATASET)).list.len() > 0
+    part = pl.when(learned & others).then(pl.lit(s.HELD_OUT_ELSEWHERE)).otherwise(pl.col(s.PART))
+    return (
+        hashed.join(tested, on=s.SHA256, how="left", maintain_order="left")
+        .with_columns(part.alias(s.PART))
+        .select(rows.columns)
+    )

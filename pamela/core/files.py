@@ -1,0 +1,110 @@
+"""Writing aside, then renaming: a reader never meets half a file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pamela.core.errors import PamelaError
+
+ROW_GROUP = 1 << 18  # rows that are in memory at once where a table is written in pieces
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it takes the name `path`.
+
+    The temporary keeps the suffix of `path`, so that writers that look at it still work.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside `path`; on success it replaces `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    try:
+        yield aside
+        if path.exists():
+            shutil.rmtree(path)
+        aside.rename(path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as stable, indented JSON."""
+    with atomic_path(path) as aside:
+        aside.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; a missing or broken file is an error that names it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PamelaError(f"{path}: no such file; run the stage that writes it") from None
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested without end
+        raise PamelaError(f"{path}: not readable as JSON ({error})") from None
+
+
+def write_parquet(path: Path, frame: pl.DataFrame) -> None:
+    """Write `frame` as Parquet, with the same bytes for the same frame."""
+    with atomic_path(path) as aside:
+        frame.write_parquet(aside, compression="zstd", statistics=False)
+
+
+def sink_parquet(path: Path, frame: pl.LazyFrame) -> None:
+    """Write a table that need not fit into memory, piece by piece and in its order."""
+    with atomic_path(path) as aside:
+        frame.sink_parquet(
+            aside,
+            compression="zstd",
+            compression_level=1,  # a tenth larger, and twice as fast
+            statistics=False,
+            row_group_size=ROW_GROUP,
+            maintain_order=True,
+            engine="streaming",
+        )
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    """Read Parquet; a missing or broken file is an error that names it."""
+    try:
+        return pl.read_parquet(path, columns=columns)
+    except FileNotFoundError:
+        raise PamelaError(f"{path}: no such file; run the stage that writes it") from None
+    except pl.exceptions.PolarsError as error:
+        raise PamelaError(f"{path}: not readable as Parquet ({error})".splitlines()[0]) from None
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes as hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def folder_sha256(folder: Path) -> str:
+    """Return one SHA-256 over the names and contents of all files below `folder`."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        digest.update(bytes.fromhex(file_sha256(path)))
+    return digest.hexdigest()

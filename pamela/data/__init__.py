@@ -1,0 +1,1 @@
+"""Datasets on their way in: formats, imports, and the canonical tables of the ingest stage."""

@@ -1,0 +1,258 @@
+"""What every reader of a dataset format hands back, and the few conversions they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+
+# Where a row of users or images came from; kept beside the canonical tables, not in them.
+SOURCE: tuple[str, str] = (s.SOURCE_FILE, s.SOURCE_ROW)
+Table = TypeVar("Table", pl.DataFrame, pl.LazyFrame)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The ratings of one source as a canonical Parquet file in the cache
+    (`pamela.data.partitions`).
+
+    Attributes
+    ----------
+    file, sha256, rows : the file, the hash of its bytes and its number of rows.
+    own_splits : whether any row names its part.
+    raters : what `raters_of` says of the file.
+    """
+
+    file: Path
+    sha256: str
+    rows: int
+    own_splits: bool
+    raters: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Tables:
+    """One dataset (or one batch) as the three tables, structurally sound, rows not yet judged.
+
+    Attributes
+    ----------
+    name : the dataset's name, which is its users' and images' namespace.
+    scale : lowest and highest rating, as declared.
+    ratings : LazyFrame with `pamela.core.schema.RATINGS_SCHEMA`, in the order of the source: a
+        table
+        larger than memory is read when it is used, in pieces.
+    users : DataFrame with dataset, user_id, demographics (text), source_file and source_row.
+    images : DataFrame with `pamela.core.schema.IMAGES_SCHEMA` (``sha256`` still null), source_file
+        and
+        source_row; ``file`` is relative to the project root.
+    folder : where it was read.
+    features : precomputed features of this folder, or None.
+    has_images : whether pictures are shipped, and so must be there and decode.
+    ignored : columns that were not taken over, by file name.
+    files : the annotation files that were read; with the pictures they are what an import brings.
+    kept : the ratings in the cache, where the reader keeps them there.
+    """
+
+    name: str
+    scale: tuple[float, float]
+    ratings: pl.LazyFrame
+    users: pl.DataFrame
+    images: pl.DataFrame
+    folder: Path
+    features: Path | None
+    has_images: bool
+    ignored: dict[str, list[str]] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+    kept: Kept | None = None
+
+    @property
+    def demographics(self) -> list[str]:
+        """Names of the demographic columns."""
+        return [c for c in self.users.columns if c not in (*s.USERS_KEYS, *SOURCE)]
+
+    @property
+    def own_splits(self) -> bool:
+        """Whether the dataset says itself who and what is held out."""
+        if self.kept is not None:
+            return self.kept.own_splits
+        said = self.ratings.select(pl.col(s.SPLIT).is_not_null().any())
+        return bool(said.collect(engine="streaming").item())
+
+    def count_ratings(self) -> int:
+        """Return the number of rating rows."""
+        if self.kept is not None:
+            return self.kept.rows
+        return int(self.ratings.select(pl.len()).collect(engine="streaming").item())
+
+    def raters(self) -> pl.DataFrame:
+        """Return everyone who rated, and first where (see `raters_of`)."""
+        return self.kept.raters if self.kept is not None else raters_of(self.ratings)
+
+
+def text(column: str) -> pl.Expr:
+    """Return a column as text: empty is null, and whole floats lose their ``.0``."""
+    value = pl.col(column).cast(pl.String)
+    return pl.when(value != "").then(value).alias(column)  # `replace` would not stream
+
+
+def number(column: str) -> pl.Expr:
+    """Return a column as finite numbers: what is empty, no number, NaN or infinite is null."""
+    value = pl.col(column).cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
+    return pl.when(value.is_finite()).then(value).alias(column)
+
+
+def whole_floats_as_integers(frame: Table, columns: Sequence[str]) -> Table:
+    """Return `frame` with float id columns as integers where all values are whole.
+
+    Tools that hold a missing id as NaN turn the whole column into floats; 12.0 is then id "12".
+    """
+    schema = frame.collect_schema()
+    floats = [c for c in columns if c in schema and schema[c].is_float()]
+    if not floats:
+        return frame
+    value = pl.col(floats)
+    seen = frame.lazy().select((value.is_null() | (value % 1 == 0) | value.is_nan()).all())
+    row = seen.collect(engine="streaming").row(0, named=True)
+    whole = [c for c in floats if row[c]]
+    return frame.with_columns(pl.col(whole).fill_nan(None).cast(pl.Int64)) if whole else frame
+
+
+def one_spelling(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Return `frame` where values that differ only in case share the most frequent spelling."""
+    for column in columns:
+        spellings = (
+            frame.drop_nulls(column)
+            .group_by(column)
+            .len()
+            .with_columns(_key=pl.col(column).str.to_lowercase())
+            .sort("len", column, descending=[True, False])
+        )
+        best = spellings.unique("_key", keep="first").select("_key", _best=column)
+        mapping = spellings.join(best, on="_key").filter(pl.col(column) != pl.col("_best"))
+        frame = frame.with_columns(pl.col(column).replace(mapping[column], mapping["_best"]))
+    return frame
+
+
+def conform(frame: Table, schema: pl.Schema, extra: Sequence[str] = ()) -> Table:
+    """Return `frame` with exactly the columns of `schema` (missing ones null) and `extra`."""
+    found = frame.collect_schema()
+    missing = {c: dtype for c, dtype in schema.items() if c not in found}
+    return frame.with_columns(pl.lit(None, dtype).alias(c) for c, dtype in missing.items()).select(
+        *(pl.col(c).cast(dtype) for c, dtype in schema.items()), *extra
+    )
+
+
+def empty_table(columns: Sequence[str]) -> pl.DataFrame:
+    """Return a table of text `columns` and the source columns, without rows."""
+    texts = [(c, pl.String) for c in (*columns, s.SOURCE_FILE)]
+    return pl.DataFrame(schema=[*texts, (s.SOURCE_ROW, pl.Int64)])
+
+
+def raters_of(ratings: pl.LazyFrame) -> pl.DataFrame:
+    """Return (dataset, user_id, source_file, source_row): everyone who rated, and first where."""
+    row = "_row"
+    found = (
+        ratings.select(*s.USERS_KEYS, *SOURCE)
+        .with_row_index(row)
+        .drop_nulls(s.USER)
+        .group_by(*s.USERS_KEYS, s.SOURCE_FILE)
+        .agg(pl.col(row, s.SOURCE_ROW).min())
+        .collect(engine="streaming")
+    )
+    first = found.sort(row).unique(list(s.USERS_KEYS), keep="first", maintain_order=True)
+    return first.select(*s.USERS_KEYS, *SOURCE)
+
+
+def add_unlisted_users(users: pl.DataFrame, raters: pl.DataFrame) -> pl.DataFrame:
+    """Return `users` with all `raters` (see `raters_of`), the unlisted without demographics."""
+    keys = list(s.USERS_KEYS)
+    unlisted = raters.unique(keys, keep="first", maintain_order=True).join(
+        users, on=keys, how="anti"
+    )
+    return pl.concat([users, unlisted], how="diagonal").sort(keys)
+
+
+def reject_repeats(frame: pl.DataFrame, column: str, *, advice: str) -> None:
+    """Raise on the first id of `column` that stands in two rows, naming file and both rows."""
+    if not frame.select(pl.struct(s.DATASET, column).is_duplicated().any()).item():
+        return
+    again = frame.with_columns(
+        _first=pl.struct(SOURCE).first().over(s.DATASET, column),
+        _nth=pl.int_range(pl.len()).over(s.DATASET, column),
+    ).filter(pl.col("_nth") > 0)
+    if again.height:
+        row = again.row(0, named=True)
+        first = row["_first"]
+        same_file = first[s.SOURCE_FILE] == row[s.SOURCE_FILE]
+        where = "row" if same_file else f"{first[s.SOURCE_FILE]} row"
+        raise PamelaError(
+            f"{row[s.SOURCE_FILE]} row {row[s.SOURCE_ROW]}: {column} {row[column]!r} is repeated "
+            f"(first in {where} {first[s.SOURCE_ROW]}); {advice}"
+        )
+
+
+def reject_empty_ids(frame: pl.DataFrame, column: str) -> None:
+    """Raise on the first row of a users or images table without an id."""
+    empty = frame.filter(pl.col(column).is_null())
+    if empty.height:
+        row = empty.row(0, named=True)
+        raise PamelaError(
+            f"{row[s.SOURCE_FILE]} row {row[s.SOURCE_ROW]}: {column} is empty; give it an id or "
+            "remove the row"
+        )
+
+
+# --- demographics that are numbers ----------------------------------------------------------------
+# THE age bands: what every dataset that gives years becomes. First year of each band.
+AGE_BANDS: Final = {
+    "under 18": 0,
+    "18-24": 18,
+    "25-34": 25,
+    "35-44": 35,
+    "45-54": 45,
+    "55-64": 55,
+    "65 and over": 65,
+}
+MAX_AGE: Final = 120  # years; beyond it, and below 0, an age is unknown
+
+
+def age_band(years: pl.Expr) -> pl.Expr:
+    """Return ages in years as the names of `AGE_BANDS`; an impossible age is null."""
+    oldest_first = reversed(AGE_BANDS.items())
+    named = pl.coalesce(pl.when(years >= first).then(pl.lit(band)) for band, first in oldest_first)
+    return pl.when(years <= MAX_AGE).then(named)
+
+
+def age_as_band(column: str) -> pl.Expr:
+    """Return a text column of ages as bands; what is no number (a band already) stays as it is."""
+    years = number(column)
+    return pl.when(years.is_null()).then(category(column)).otherwise(age_band(years)).alias(column)
+
+
+NOTHING: Final = ("", "na", "n/a", "nan", "none", "null")  # how tools write an empty cell
+
+
+def category(column: str) -> pl.Expr:
+    """Return a text column as categories: trimmed, 2.0 is 2, and `NOTHING` in any case is null."""
+    value = pl.col(column).cast(pl.String).str.strip_chars()
+    told = ~value.str.to_lowercase().is_in(NOTHING)
+    return pl.when(told).then(value.str.replace(r"^([+-]?\d+)\.0+$", "$1")).alias(column)
+
+
+def unit_band(column: str) -> pl.Expr:
+    """Return a text column of real numbers in steps of one: 2.4 is ``2 to 3``; other cells stay."""
+    value = number(column)
+    low = value.floor().cast(pl.Int64, strict=False)
+    band = pl.concat_str([low.cast(pl.String), (low + 1).cast(pl.String)], separator=" to ")
+    return pl.when(low.is_not_null()).then(band).otherwise(category(column)).alias(column)
+
+
+def most_frequent(column: str) -> pl.Expr:
+    """Return, per group, the most frequent value that is not null; the first of several by name."""
+    return pl.col(column).drop_nulls().mode().sort().first()

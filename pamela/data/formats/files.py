@@ -1,0 +1,237 @@
+"""Reading single files of a dataset: what cannot be read becomes one line that names the file."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+
+TABLE_SUFFIXES = (".parquet", ".csv")
+LATIN1: Final = "pamela.latin1"  # name of the error handler below
+# First bytes of files that are given a table's name; compressed ones have no bound in memory.
+OTHER_CONTENT: Final = {
+    b"\x1f\x8b": ("compressed (gzip)", "unpack it"),
+    b"\x28\xb5\x2f\xfd": ("compressed (zstandard)", "unpack it"),
+    b"PK\x03\x04": ("a zip archive or a spreadsheet", "unpack it, or save it as UTF-8 CSV"),
+    b"\xff\xfe": ("UTF-16 text", "save it as UTF-8 CSV"),
+    b"\xfe\xff": ("UTF-16 text", "save it as UTF-8 CSV"),
+}
+RESERVED: Final = frozenset({s.DATASET, s.SOURCE_FILE, s.SOURCE_ROW})
+# What reading a broken file raises; Polars panics on damaged Parquet pages.
+BROKEN: Final = (
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    OSError,
+    UnicodeDecodeError,
+)
+TAIL_BYTES: Final = 1 << 16  # how much of a CSV file's end is looked at for rows without a cell
+
+
+def shown(path: Path, root: Path) -> str:
+    """Return `path` for people: relative to the project root where it lies below it."""
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def find_table(folder: Path, stem: str, root: Path) -> Path | None:
+    """Return ``<stem>.parquet`` or ``<stem>.csv`` of `folder`, or None.
+
+    Raises
+    ------
+    PamelaError
+        If both are there, if only another suffix is, or if it is a link that leads out.
+    """
+    found = [p for suffix in TABLE_SUFFIXES if (p := folder / f"{stem}{suffix}").is_file()]
+    if len(found) > 1:
+        raise PamelaError(
+            f"{shown(folder, root)}: both {found[0].name} and {found[1].name}; keep one of them"
+        )
+    if found:
+        reject_link_out(found[0], folder, root)
+        return found[0]
+    others = sorted(p.name for p in folder.glob(f"{stem}.*") if p.is_file())
+    if others:
+        raise PamelaError(
+            f"{shown(folder, root)}/{others[0]}: unknown suffix; give {stem}.csv or {stem}.parquet"
+        )
+    return None
+
+
+def reject_link_out(path: Path, folder: Path, root: Path) -> None:
+    """Raise if a link leads `path` out of the dataset's `folder`: it is not the dataset's then."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise PamelaError(
+            f"{shown(path, root)}: a link out of the dataset's folder; put the file there"
+        )
+
+
+@contextmanager
+def reading(path: Path, root: Path) -> Iterator[None]:
+    """Turn what Polars raises on a broken file into one line that names `path`.
+
+    Rows of a lazy table are read when it is collected, so whoever collects one wraps that.
+    """
+    try:
+        yield
+    except BROKEN as error:
+        kind = "CSV" if path.suffix != ".parquet" else "Parquet"
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        raise PamelaError(
+            f"{shown(path, root)}: not readable as {'UTF-8 ' if kind == 'CSV' else ''}{kind} "
+            f"({reason})"
+        ) from None
+
+
+def scan_table(
+    path: Path, root: Path, *, separator: str = ",", latin1: bool = False
+) -> pl.LazyFrame:
+    """Open a CSV (every cell as text) or Parquet file without loading its rows.
+
+    Parameters
+    ----------
+    path : the file.
+    root : project root, which source_file is relative to.
+    separator : what stands between the cells of a CSV file.
+    latin1 : whether bytes that are not UTF-8 count as Latin-1; such a file is loaded at once.
+
+    Header names lose their outer blanks and a byte-order mark. Rows without any cell at the end of
+    a CSV file are no rows. The columns source_file and source_row (1-based data row) are added.
+
+    Raises
+    ------
+    PamelaError
+        If the file is empty or its header cannot be read; damage further on shows when the rows
+        are collected (see `reading`).
+    """
+    name = shown(path, root)
+    with reading(path, root):
+        if path.stat().st_size == 0:
+            raise PamelaError(f"{name}: the file is empty (0 bytes); copy it again")
+        _reject_other_content(path, name)
+        if path.suffix == ".parquet":
+            _reject_reserved(pl.read_parquet_schema(path), name)
+            frame = pl.scan_parquet(
+                path, glob=False, row_index_name=s.SOURCE_ROW, row_index_offset=1
+            )
+        else:
+            source = _with_latin1(path.read_bytes()) if latin1 else path
+            frame = _scan_csv(source, name, separator, _may_end_blank(path, separator))
+    return frame.with_columns(
+        pl.lit(name).alias(s.SOURCE_FILE), pl.col(s.SOURCE_ROW).cast(pl.Int64)
+    )
+
+
+def read_table(
+    path: Path, root: Path, *, separator: str = ",", latin1: bool = False
+) -> pl.DataFrame:
+    """Read a file as `scan_table` opens it, all rows at once.
+
+    Raises
+    ------
+    PamelaError
+        If the file is empty, truncated, not UTF-8, or otherwise not what its suffix says.
+    """
+    frame = scan_table(path, root, separator=separator, latin1=latin1)
+    with reading(path, root):
+        return frame.collect()
+
+
+def _reject_other_content(path: Path, name: str) -> None:
+    """Raise on content that is no table though a reader might take it for one."""
+    with path.open("rb") as stream:
+        start = stream.read(max(map(len, OTHER_CONTENT)))
+    for mark, (what, advice) in OTHER_CONTENT.items():
+        if start.startswith(mark):
+            raise PamelaError(f"{name}: {what}; {advice}")
+
+
+def _scan_csv(source: Path | bytes, name: str, separator: str, may_end_blank: bool) -> pl.LazyFrame:
+    head = pl.read_csv(source, infer_schema=False, glob=False, separator=separator, n_rows=0)
+    columns = [c.strip() for c in head.columns]
+    repeated = [c for c in head.columns if c.endswith("_duplicated_0")]
+    if repeated or len(set(columns)) < len(columns):
+        raise pl.exceptions.DuplicateError(
+            f"a column is named twice: {(repeated or columns)[0].removesuffix('_duplicated_0')}"
+        )
+    _reject_reserved(columns, name)
+    frame = pl.scan_csv(
+        source,
+        infer_schema=False,
+        glob=False,
+        separator=separator,
+        row_index_name=s.SOURCE_ROW,
+        row_index_offset=1,
+    ).rename(dict(zip(head.columns, columns, strict=True)))
+    if not may_end_blank:
+        return frame
+    filled = pl.any_horizontal(pl.col(columns).is_not_null())
+    last = frame.select(pl.col(s.SOURCE_ROW).filter(filled).max()).collect(engine="streaming")
+    return frame.filter(pl.col(s.SOURCE_ROW) <= (last.item() or 0))
+
+
+def _with_latin1(content: bytes) -> bytes:
+    """Return `content` as UTF-8; every byte that is not is a letter of Latin-1.
+
+    Files that were put together from several sources mix both in one table.
+    """
+    return content.decode("utf-8", errors=LATIN1).encode()
+
+
+def _latin1_letters(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+codecs.register_error(LATIN1, _latin1_letters)
+
+
+def _reject_reserved(columns: Iterable[str], name: str) -> None:
+    reserved = sorted(RESERVED & set(columns))
+    if reserved:
+        raise PamelaError(f"{name}: the column name {reserved[0]} is reserved; rename the column")
+
+
+def _may_end_blank(path: Path, separator: str) -> bool:
+    """Tell whether the last line holds no cell; only then is the last row that does looked for."""
+    with path.open("rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(max(0, size - TAIL_BYTES))
+        tail = stream.read()
+    end = tail.removesuffix(b"\n").removesuffix(b"\r")
+    last = end.rsplit(b"\n", 1)[-1]
+    return not last.strip(b' \t\r"' + separator.encode())
+
+
+def require_columns(
+    frame: pl.DataFrame | pl.LazyFrame, columns: Sequence[str], path: Path, root: Path
+) -> None:
+    """Raise if a column of `columns` is missing, naming the file, the column and what is there."""
+    found = frame.collect_schema().names()
+    missing = [c for c in columns if c not in found]
+    if missing:
+        there = [c for c in found if c not in (s.SOURCE_FILE, s.SOURCE_ROW)]
+        line = f"{shown(path, root)}: no column {missing[0]}; the file has {', '.join(there)}"[:300]
+        alone = "; are its cells separated in another way?" if len(there) == 1 else ""
+        raise PamelaError(f"{line}{alone}")
+
+
+def require_cells(
+    frame: pl.DataFrame | pl.LazyFrame, columns: Iterable[str], path: Path, root: Path
+) -> None:
+    """Raise if a column holds lists, structs or bytes, which no canonical column can."""
+    schema = frame.collect_schema()
+    for column in columns:
+        dtype = schema.get(column)
+        if dtype is not None and (dtype.is_nested() or dtype in (pl.Binary, pl.Object)):
+            raise PamelaError(
+                f"{shown(path, root)}: column {column} holds {dtype}; give text or numbers"
+            )

@@ -1,0 +1,124 @@
+"""LAPIS, in both layouts: artworks rated 0 to 100, one wide table with everything in it.
+
+Now published: ``annotation/LAPIS_PIAA.csv``; earlier: ``annotation/LAPIS_individualratings_
+metaANDdemodata.csv``. Names of artists are Latin-1 in places, ratings and demographics may be
+empty, a rater may have rated a work twice, and a few works have no picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.data.formats import base, layout, published
+from pamela.data.formats.base import Tables
+
+SCALE: Final = (0.0, 100.0)  # a slider from 0 to 100
+PICTURES: Final = "images"
+ART: Final = "Art"  # the type of all works, as the PAMELA release calls it
+AGE: Final = "age"
+PEOPLE: Final = (AGE, "nationality", "demo_gender", "demo_edu", "demo_colorblind")
+INTEREST: Final = "Art Interest VAIAK"  # mean of the seven items, 0..6
+ITEMS: Final = (*(f"VAIAK{k}" for k in range(1, 8)), *(f"2VAIAK{k}" for k in range(1, 5)))
+USER: Final = "participant_id"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One form of the table: which column is what."""
+
+    rating: str
+    file: str
+    interest: tuple[str, ...]
+    metadata: tuple[tuple[str, str], ...]  # (our column, theirs)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that are required and taken over."""
+        theirs = (column for _, column in self.metadata)
+        return (s.IMAGE, self.file, USER, self.rating, *PEOPLE, *self.interest, *theirs)
+
+
+LAYOUTS: Final = {
+    "LAPIS_PIAA.csv": Layout("rating", "image_filename", (INTEREST,), ()),
+    "LAPIS_individualratings_metaANDdemodata.csv": Layout(
+        "response", "file", ITEMS, ((s.STYLE, "style"), (s.GROUP, "genre"))
+    ),
+}
+COLUMNS: Final = """\
+annotation/LAPIS_PIAA.csv (Latin-1 bytes are read): image_id, image_filename,
+  participant_id, rating (0..100), age, nationality, demo_gender, demo_edu,
+  demo_colorblind, Art Interest VAIAK
+or, earlier, annotation/LAPIS_individualratings_metaANDdemodata.csv: file,
+  image_id, response (0..100), participant_id, the same five demographics,
+  style, genre, VAIAK1..VAIAK7, 2VAIAK1..2VAIAK4
+images/: the pictures, under image_filename or file
+features.npz: instead of the pictures, or beside them"""
+
+
+def detect(folder: Path) -> bool:
+    """Tell whether `folder` holds one of the two tables."""
+    return layout.has_file(folder, tuple(LAYOUTS))
+
+
+def read(folder: Path, name: str, root: Path) -> Tables:
+    """Read LAPIS in `folder` as dataset `name` and check its structure.
+
+    Raises
+    ------
+    PamelaError
+        On a structural fault: no or an unreadable table, a missing column, a work with two
+        pictures, a path that leaves the folder, neither pictures nor features.
+    """
+    path = layout.require_file(folder, tuple(LAYOUTS), root, "LAPIS")
+    form = LAYOUTS[path.name]
+    rows, others = published.read_rows(path, root, form.columns, latin1=True)
+    users, user_notes = published.users_of(_people(rows, form), name, [*PEOPLE, *form.interest])
+    images, image_notes = published.images_of(
+        _works(rows, form), name, [ours for ours, _ in form.metadata]
+    )
+    images = images.with_columns(pl.lit(ART).alias(s.TYPE))
+    placed = layout.place_pictures(images, folder, root, PICTURES)
+    columns = {s.USER: USER, s.IMAGE: s.IMAGE, s.RATING: form.rating}
+    mapped = [f"{AGE} in years (taken as bands)", *_banded(form)]
+    return Tables(
+        name=name,
+        scale=SCALE,
+        ratings=published.ratings_of(rows, name, columns).lazy(),
+        users=users,
+        images=placed.images,
+        folder=folder,
+        features=placed.features,
+        has_images=placed.has_images,
+        ignored={path.name: [*others, *mapped, *user_notes, *image_notes]},
+        files=(path,),
+    )
+
+
+def _banded(form: Layout) -> list[str]:
+    return [f"{INTEREST} (taken in steps of one)"] if INTEREST in form.interest else []
+
+
+def _people(rows: pl.DataFrame, form: Layout) -> pl.DataFrame:
+    categories = [c for c in (*PEOPLE, *form.interest) if c not in (AGE, INTEREST)]
+    steps = [base.unit_band(INTEREST)] if INTEREST in form.interest else []
+    return rows.select(
+        s.identifier(USER).alias(s.USER),
+        base.age_as_band(AGE),
+        *(base.category(c) for c in categories),
+        *steps,
+        *base.SOURCE,
+    )
+
+
+def _works(rows: pl.DataFrame, form: Layout) -> pl.DataFrame:
+    return rows.select(
+        s.identifier(s.IMAGE),
+        s.identifier(form.file).alias(s.FILE),
+        *(base.category(theirs).alias(ours) for ours, theirs in form.metadata),
+        *base.SOURCE,
+    )

@@ -1,0 +1,249 @@
+"""The tables format: a folder with dataset.yaml, ratings, users, images, pictures or features.
+
+A batch of new ratings is the same folder, of which only dataset.yaml and ratings are required.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import numpy as np
+import polars as pl
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+from pamela.core.strict_yaml import fault_of, load_yaml
+from pamela.data import image_files
+from pamela.data.formats import base, files
+from pamela.data.formats.base import Tables
+from pamela.data.formats.files import shown
+from pamela.data.formats.tables_ratings import read_ratings
+from pamela.data.partitions import PartCache
+from pamela.params import first_fault
+
+DATASET_FILE: Final = "dataset.yaml"
+PICTURES: Final = "images"
+IMAGES_REQUIRED: Final = (s.IMAGE, s.FILE, s.PROMPT)
+IMAGES_OPTIONAL: Final = (s.TYPE, s.GROUP, s.STYLE, s.GENERATOR, s.PROMPT_ID)
+QUARANTINED_AS: Final = ("rule", "rules")  # columns that quarantined rows are given
+IDS: Final = (s.IMAGE, s.PROMPT_ID)
+COLUMNS: Final = """\
+dataset.yaml: name, scale: [lowest, highest]; optional features (file name)
+ratings.csv or .parquet: user_id, image_id, rating; optional rated_at (time),
+  position (order within the user), split (train, val_seen, val_unseen,
+  test_seen, test_unseen, context_unseen)
+users.csv or .parquet: user_id, then any categorical demographics
+images.csv or .parquet: image_id, file (path inside the folder), prompt;
+  optional type, group, style, generator, prompt_id
+images/: the pictures; may be absent as a whole where features are given
+features.npz (or another name): image_id (n,), features (n, d)"""
+
+
+class DatasetFile(BaseModel):
+    """``dataset.yaml``, strictly: an unknown or missing key is an error that names it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    name: Annotated[str, Field(min_length=1)]
+    scale: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=2)]
+    features: str | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DatasetFile:
+        if len(self.scale) != 2 or not self.scale[0] < self.scale[1]:
+            raise ValueError(f"scale: give [lowest, highest], not {self.scale}")
+        return self
+
+
+def detect(folder: Path) -> bool:
+    """Tell whether `folder` declares itself to be in the tables format."""
+    return (folder / DATASET_FILE).is_file()
+
+
+def read(
+    folder: Path,
+    name: str,
+    root: Path,
+    *,
+    batch: bool = False,
+    cache: PartCache | None = None,
+) -> Tables:
+    """Read `folder` as dataset `name` and check its structure.
+
+    Parameters
+    ----------
+    folder : the dataset, or one batch of it.
+    name : what the dataset is called in the project.
+    root : project root, which recorded paths are relative to.
+    batch : whether users, images and pictures may be absent, and splits do not count.
+    cache : where the ratings are kept as Parquet, so that an unchanged file is not read again.
+
+    Raises
+    ------
+    PamelaError
+        On a structural fault: a missing table, column or scale, an unreadable file, a path that
+        leaves the folder, a repeated id, an unknown suffix.
+    """
+    declared = read_dataset_file(folder, root)
+    path = _require_table(folder, "ratings", root)
+    ratings = read_ratings(path, name, root, batch=batch, cache=cache)
+    ignored = {"ratings": ratings.dropped}
+    users = _read_users(folder, name, root, batch=batch)
+    images, ignored["images"] = _read_images(folder, name, root, batch=batch)
+    features = _find_features(folder, declared.features, root)
+    has_images = (folder / PICTURES).is_dir() or _any_file(images, root)
+    if not batch and not has_images and features is None:
+        raise PamelaError(
+            f"{shown(folder, root)}: neither pictures ({PICTURES}/) nor `features:` in "
+            f"{DATASET_FILE}; give one of them"
+        )
+    return Tables(
+        name=name,
+        scale=(declared.scale[0], declared.scale[1]),
+        ratings=ratings.rows,
+        kept=ratings.kept,
+        users=users,
+        images=images,
+        folder=folder,
+        features=features,
+        has_images=has_images,
+        ignored={table: columns for table, columns in ignored.items() if columns},
+        files=_read_files(folder, root),
+    )
+
+
+def _read_files(folder: Path, root: Path) -> tuple[Path, ...]:
+    found = (files.find_table(folder, stem, root) for stem in ("ratings", "users", "images"))
+    return (folder / DATASET_FILE, *(path for path in found if path is not None))
+
+
+def read_dataset_file(folder: Path, root: Path) -> DatasetFile:
+    """Read and check ``dataset.yaml``."""
+    path = folder / DATASET_FILE
+    name = shown(path, root)
+    try:
+        files.reject_link_out(path, folder, root)
+        raw: Any = load_yaml(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise PamelaError(
+            f"{name}: no such file; declare `name:` and `scale: [lowest, highest]` in it"
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:  # also a date that is none
+        where, problem = fault_of(error)
+        raise PamelaError(f"{name}{where}: not valid YAML{problem}") from None
+    if not isinstance(raw, dict):
+        raise PamelaError(f"{name}: declare `name:` and `scale: [lowest, highest]` in it")
+    try:
+        return DatasetFile.model_validate(raw)
+    except ValidationError as error:
+        raise PamelaError(f"{name}: {first_fault(error)}") from None
+
+
+def _read_users(folder: Path, name: str, root: Path, *, batch: bool) -> pl.DataFrame:
+    path = _find_table(folder, "users", root, optional=batch)
+    if path is None:
+        return base.empty_table(s.USERS_KEYS)
+    frame = files.read_table(path, root)
+    files.require_columns(frame, [s.USER], path, root)
+    files.require_cells(frame, frame.columns, path, root)
+    demographics = [c for c in frame.columns if c not in (s.USER, *base.SOURCE)]
+    _reject_names(demographics, path, root)
+    frame = base.whole_floats_as_integers(frame, [s.USER, *demographics]).select(
+        pl.lit(name).alias(s.DATASET),
+        s.identifier(s.USER),
+        *(base.text(c) for c in demographics),
+        *base.SOURCE,
+    )
+    base.reject_empty_ids(frame, s.USER)
+    base.reject_repeats(frame, s.USER, advice="one row per user")
+    return frame
+
+
+def _reject_names(demographics: list[str], path: Path, root: Path) -> None:
+    """Raise on a demographic that has no name, or one that the quarantine's columns have."""
+    for column in demographics:
+        if not column or column.startswith("_") or column in QUARANTINED_AS:
+            fault = f"the column name {column!r} is reserved" if column else "a column has no name"
+            raise PamelaError(f"{shown(path, root)}: {fault}; rename the column, or leave it out")
+
+
+def _read_images(
+    folder: Path, name: str, root: Path, *, batch: bool
+) -> tuple[pl.DataFrame, list[str]]:
+    path = _find_table(folder, "images", root, optional=batch)
+    if path is None:
+        return base.empty_table(s.IMAGES_SCHEMA.names()), []
+    frame = files.read_table(path, root)
+    files.require_columns(frame, IMAGES_REQUIRED, path, root)
+    known = (*IMAGES_REQUIRED, *IMAGES_OPTIONAL)
+    files.require_cells(frame, known, path, root)
+    present = [c for c in known if c in frame.columns]
+    dropped = [c for c in frame.columns if c not in (*known, *base.SOURCE)]
+    frame = base.whole_floats_as_integers(frame, present).with_columns(
+        pl.lit(name).alias(s.DATASET),
+        *(s.identifier(c) if c in IDS else base.text(c) for c in present),
+    )
+    base.reject_empty_ids(frame, s.IMAGE)
+    base.reject_repeats(frame, s.IMAGE, advice="one row per picture")
+    image_files.check_paths(frame, folder)
+    below_root = pl.lit(shown(folder, root) + "/") + pl.col(s.FILE)
+    frame = frame.with_columns(below_root.alias(s.FILE))
+    return base.conform(frame, s.IMAGES_SCHEMA, base.SOURCE), dropped
+
+
+def _require_table(folder: Path, stem: str, root: Path) -> Path:
+    path = files.find_table(folder, stem, root)
+    if path is None:
+        raise PamelaError(
+            f"{shown(folder, root)}: no {stem}.csv or {stem}.parquet; the tables format needs it"
+        )
+    return path
+
+
+def _find_table(folder: Path, stem: str, root: Path, *, optional: bool) -> Path | None:
+    find = files.find_table if optional else _require_table
+    return find(folder, stem, root)
+
+
+def _any_file(images: pl.DataFrame, root: Path) -> bool:
+    return any((root / file).is_file() for file in images.get_column(s.FILE).drop_nulls())
+
+
+def _find_features(folder: Path, declared: str | None, root: Path) -> Path | None:
+    """Return the declared features file after checking its two arrays' names and shapes."""
+    if declared is None:
+        return None
+    where = f"{shown(folder, root)}/{DATASET_FILE}: features {declared!r}"
+    path = folder / declared
+    if Path(declared).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
+        raise PamelaError(f"{where} leaves the dataset's folder; name a file inside it")
+    if not path.is_file():
+        raise PamelaError(f"{where}: no such file; add it or remove the key")
+    return check_features(path, root)
+
+
+def check_features(path: Path, root: Path) -> Path:
+    """Return a features file after checking its two arrays' names and shapes.
+
+    Raises
+    ------
+    PamelaError
+        If it is no ``.npz`` with ``image_id`` (n,) and ``features`` (n, d).
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            ids, values = arrays["image_id"].shape, arrays["features"].shape
+    except Exception as error:  # numpy, zipfile and zlib each raise their own on broken bytes
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
+        raise PamelaError(
+            f"{shown(path, root)}: not an .npz file with image_id and features ({reason})"
+        ) from None
+    if len(ids) != 1 or len(values) != 2 or ids[0] != values[0]:
+        raise PamelaError(
+            f"{shown(path, root)}: image_id has shape {ids} and features {values}; give (n,) and "
+            "(n, d)"
+        )
+    return path

@@ -1,0 +1,175 @@
+"""Picture files: whether their paths stay inside, what they hold (SHA-256), whether they decode."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+from pamela.core.files import file_sha256
+from pamela.core.images import open_rgb
+from pamela.core.progress import progress
+from pamela.data.picture_cache import DECODES, STATE, PictureCache
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+THREADS = min(8, os.cpu_count() or 1)
+T = TypeVar("T")
+
+
+def check_paths(images: pl.DataFrame, folder: Path) -> None:
+    """Raise on the first ``file`` (relative to `folder`) that leaves the folder or is no picture.
+
+    Parameters
+    ----------
+    images : DataFrame with file, source_file and source_row.
+    folder : what every path must stay in, links followed.
+
+    Raises
+    ------
+    PamelaError
+        Naming file, row and path: an absolute path, ``..``, a link that leads out, or a suffix
+        other than those of `SUFFIXES`.
+    """
+    named = images.drop_nulls(s.FILE)
+    path = pl.col(s.FILE)
+    leaves = (
+        path.str.contains(r"^([/\\~]|[A-Za-z]:)") | path.str.contains(r"(^|[/\\])\.\.([/\\]|$)")
+    ) | path.str.contains("\0", literal=True)
+    known = path.str.to_lowercase().str.contains(rf"({'|'.join(map(_escaped, SUFFIXES))})$")
+    _reject(named.filter(leaves), "leaves the dataset's folder; name a path inside it")
+    _reject(named.filter(~known), f"has an unknown suffix; give {', '.join(SUFFIXES)}")
+    outside = _links_out(named.get_column(s.FILE).unique().to_list(), folder)
+    _reject(named.filter(path.is_in(outside)), "is a link that leads out of the dataset's folder")
+
+
+def _escaped(suffix: str) -> str:
+    return suffix.replace(".", r"\.")
+
+
+def _reject(rows: pl.DataFrame, why: str) -> None:
+    if rows.height:
+        row = rows.row(0, named=True)
+        raise PamelaError(
+            f"{row[s.SOURCE_FILE]} row {row[s.SOURCE_ROW]}: file {row[s.FILE]!r} {why}"
+        )
+
+
+def _links_out(files: Iterable[str], folder: Path) -> list[str]:
+    """Return those `files` that a symbolic link leads out of `folder`.
+
+    Each parent is resolved and listed once, so that 100,000 files cost one pass over the folder.
+    """
+    inside = folder.resolve()
+    by_parent: dict[str, list[str]] = {}
+    for file in files:
+        by_parent.setdefault(os.path.dirname(file), []).append(file)  # noqa: PTH120 (text)
+    out: list[str] = []
+    for parent, names in by_parent.items():
+        where = (folder / parent).resolve()
+        if not where.is_relative_to(inside):
+            out += names
+            continue
+        if not where.is_dir():
+            continue
+        with os.scandir(where) as entries:
+            links = {entry.name for entry in entries if entry.is_symlink()}
+        out += [
+            name
+            for name in names
+            if Path(name).name in links and not (folder / name).resolve().is_relative_to(inside)
+        ]
+    return out
+
+
+def hash_files(files: Iterable[str], root: Path, cache: Path | None = None) -> pl.DataFrame:
+    """Return (file, sha256) of every distinct path below `root`.
+
+    Parameters
+    ----------
+    files : paths relative to `root`.
+    cache : folder of `pamela.data.picture_cache`: an unchanged file is not read again.
+
+    Returns
+    -------
+    DataFrame sorted by file; the hash is null where there is no regular file that can be read.
+    """
+    names = sorted(set(files))
+    known = PictureCache(cache).hashes(_states(names, root))
+    began = time.time_ns()
+    new = known.filter(pl.col("size").is_not_null() & pl.col(s.SHA256).is_null())
+    paths = [root / name for name in new.get_column(s.FILE)]
+    hashes = _in_threads("hash pictures", _sha256_or_none, paths)
+    fresh = new.with_columns(pl.Series(s.SHA256, hashes, dtype=pl.String))
+    PictureCache(cache).add_hashes(fresh, began)
+    return known.update(fresh, on=s.FILE).select(s.FILE, s.SHA256)
+
+
+def _states(names: list[str], root: Path) -> pl.DataFrame:
+    """Return size and times of change of each file; null where there is no regular file."""
+    states = [_state(f"{root}/{name}") for name in names]
+    columns = zip(*states, strict=True) if states else ((), (), ())
+    return pl.DataFrame([names, *map(list, columns)], schema=STATE, orient="col")
+
+
+def _state(path: str) -> tuple[int | None, int | None, int | None]:
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except (OSError, ValueError):
+        return None, None, None
+    if not stat.S_ISREG(found.st_mode):
+        return None, None, None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _sha256_or_none(path: Path) -> str | None:
+    try:
+        return file_sha256(path)
+    except OSError:
+        return None
+
+
+def decode_files(files: pl.DataFrame, root: Path, cache: Path | None = None) -> pl.DataFrame:
+    """Return (sha256, decodes) of every distinct content in `files` (file, sha256).
+
+    Parameters
+    ----------
+    files : DataFrame (file, sha256), paths relative to `root`.
+    cache : folder of `pamela.data.picture_cache`: a known content is not decoded again.
+    """
+    distinct = files.drop_nulls([s.FILE, s.SHA256]).sort(s.FILE).unique(s.SHA256, keep="first")
+    known = PictureCache(cache).verdicts(distinct.select(s.FILE, s.SHA256).sort(s.FILE))
+    new = known.filter(pl.col(DECODES).is_null())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's bomb warning: `decodes` judges the size itself
+        verdicts = _in_threads("decode pictures", decodes, [root / f for f in new[s.FILE]])
+    fresh = new.with_columns(pl.Series(DECODES, verdicts, dtype=pl.Boolean, strict=True))
+    PictureCache(cache).add_verdicts(fresh)
+    return known.update(fresh, on=s.SHA256).select(s.SHA256, DECODES)
+
+
+def decodes(path: Path) -> bool:
+    """Tell whether an encoder could decode the whole file (`pamela.core.images.open_rgb`)."""
+    try:
+        open_rgb(path, "")
+    except PamelaError:
+        return False
+    return True
+
+
+def _in_threads(label: str, function: Callable[[Path], T], paths: list[Path]) -> list[T]:
+    """Return ``function(path)`` of all `paths`, in order, with a progress bar."""
+    results: list[T] = []
+    with progress(label, len(paths)) as advance, ThreadPoolExecutor(THREADS) as pool:
+        for result in pool.map(function, paths):
+            results.append(result)
+            advance(1)
+    return results

@@ -1,0 +1,243 @@
+"""Every dataset of ``ingest.datasets``, with its batches, as three canonical tables.
+
+Run by ``python -m flows.ingest``. Structural faults stop here; rows are judged by `validate`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+from pamela.core.files import atomic_folder, file_sha256, sink_parquet, write_json, write_parquet
+from pamela.core.paths import Project
+from pamela.data import formats, image_files
+from pamela.data.formats import base
+from pamela.data.formats.base import Tables
+from pamela.data.formats.files import shown
+from pamela.data.partitions import PartCache, PartFile, write_parts
+from pamela.params import Params
+
+SYNTHETIC: Final = "synthetic"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset with all of its batches merged in."""
+
+    tables: Tables
+    batches: tuple[str, ...]
+    batch_features: tuple[Path, ...]
+    parts: tuple[Tables, ...]  # the dataset as imported, then its batches, by name
+
+    @property
+    def features(self) -> list[Path]:
+        """Every file of precomputed features, the dataset's own first."""
+        own = [self.tables.features] if self.tables.features else []
+        return [*own, *self.batch_features]
+
+    @property
+    def own_splits(self) -> bool:
+        """Whether the dataset says itself who and what is held out (a batch cannot)."""
+        return self.parts[0].own_splits
+
+    def count_ratings(self) -> int:
+        """Return the number of rating rows."""
+        return sum(part.count_ratings() for part in self.parts)
+
+    @property
+    def counts(self) -> str:
+        """What was found, for people."""
+        t = self.tables
+        batches = f", batches: {len(self.batches)}" if self.batches else ""
+        return (
+            f"{t.name}: {self.count_ratings():,} ratings by {t.users.height:,} users on "
+            f"{t.images.height:,} images, scale {t.scale[0]:g}..{t.scale[1]:g}{batches}"
+        )
+
+
+def prepare_world(project: Project, params: Params) -> None:
+    """Build the embedded world if it is named; otherwise leave its two folders empty."""
+    if SYNTHETIC in params.ingest.datasets:
+        from pamela.synthetic.release import build_release
+
+        build_release(params.synthetic, project.synthetic, project.truth)
+        return
+    for folder in (project.synthetic, project.truth):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+
+
+def read_dataset(project: Project, name: str) -> Dataset:
+    """Read dataset `name` and its batches.
+
+    Raises
+    ------
+    PamelaError
+        On the first structural fault.
+    """
+    original = read_base(project, name)
+    cache = rows_cache(project)
+    folders = batch_folders(project, name)
+    batches = [formats.read_batch(f, name, project.root, cache) for f in folders]
+    return merge_batches(original, batches, project.root)
+
+
+def rows_cache(project: Project) -> PartCache:
+    """Return where the rows of unchanged ratings files are kept."""
+    return PartCache(project.part_cache / "ingest")
+
+
+def read_base(project: Project, name: str) -> Tables:
+    """Read dataset `name` without its batches."""
+    if name == SYNTHETIC:
+        return formats.read_folder(project.synthetic, name, project.root, kind="pamela")
+    folder = project.raw / name
+    if not folder.is_dir():
+        shown_folder = project.relative(folder)
+        if folder.with_name(f"{name}.dvc").is_file():
+            raise PamelaError(f"{shown_folder}: no such folder; `dvc pull` or `dvc checkout` it")
+        raise PamelaError(
+            f"{shown_folder}: no such folder; run `pamela import KIND SRC --name {name}`"
+        )
+    return formats.read_folder(folder, name, project.root, cache=rows_cache(project))
+
+
+def batch_folders(project: Project, name: str) -> list[Path]:
+    """Return the folders of the accepted batches of dataset `name`, by name."""
+    home = project.batches / name
+    if not home.is_dir():
+        return []
+    return sorted(p for p in home.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def merge_batches(original: Tables, batches: Sequence[Tables], root: Path) -> Dataset:
+    """Append `batches` to a dataset: their rows, and their new users and images.
+
+    Raises
+    ------
+    PamelaError
+        If a batch declares another scale, repeats a known image id, or contradicts what is known
+        of a user.
+    """
+    for batch in batches:
+        if batch.scale != original.scale:
+            raise PamelaError(
+                f"{shown(batch.folder, root)}/dataset.yaml: scale {_pair(batch.scale)} is not that "
+                f"of dataset {original.name}, {_pair(original.scale)}; convert the ratings"
+            )
+    every = [original, *batches]
+    images = pl.concat([t.images for t in every])
+    base.reject_repeats(images, s.IMAGE, advice="give a new picture a new id")
+    users = _merge_users(pl.concat([t.users for t in every], how="diagonal"))
+    merged = replace(
+        original,
+        ratings=pl.concat([t.ratings for t in every]),
+        images=images.sort(s.DATASET, s.IMAGE),
+        users=base.add_unlisted_users(users, pl.concat([t.raters() for t in every])),
+        kept=None,
+    )
+    return Dataset(
+        merged,
+        tuple(batch.folder.name for batch in batches),
+        tuple(batch.features for batch in batches if batch.features is not None),
+        tuple(every),
+    )
+
+
+def _pair(scale: tuple[float, float]) -> str:
+    return f"[{scale[0]:g}, {scale[1]:g}]"
+
+
+def _merge_users(users: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per user; a batch may fill what was null, but not contradict it."""
+    demographics = [c for c in users.columns if c not in (*s.USERS_KEYS, *base.SOURCE)]
+    keys = list(s.USERS_KEYS)
+    for column in demographics:
+        known = pl.col(column).drop_nulls().first().over(keys)
+        clash = users.with_columns(_known=known).filter(pl.col(column) != pl.col("_known"))
+        if clash.height:
+            row = clash.row(0, named=True)
+            raise PamelaError(
+                f"{row[s.SOURCE_FILE]} row {row[s.SOURCE_ROW]}: user {row[s.USER]!r} has {column} "
+                f"{row[column]!r}, known as {row['_known']!r}; correct one of them"
+            )
+    filled = (pl.col(c).drop_nulls().first() for c in demographics)
+    return users.group_by(keys).agg(*filled, pl.col(*base.SOURCE).first())
+
+
+def hash_pictures(project: Project, datasets: Sequence[Dataset]) -> pl.DataFrame:
+    """Return (file, sha256) of every named picture; null where the file is absent."""
+    named = [d.tables.images.get_column(s.FILE).drop_nulls() for d in datasets]
+    return image_files.hash_files(pl.concat(named).to_list(), project.root, project.picture_cache)
+
+
+def write_tables(project: Project, datasets: Sequence[Dataset], hashes: pl.DataFrame) -> None:
+    """Write ``data/tables/`` as a whole: ratings, users, images, sources, datasets.json.
+
+    Ratings keep the order of their sources; users and images are sorted by id; datasets by name,
+    whatever their order in the params.
+    """
+    by_name = sorted(datasets, key=lambda d: d.tables.name)
+    ordered = [d.tables for d in by_name]
+    users = pl.concat([t.users for t in ordered], how="diagonal")
+    images = pl.concat([t.images for t in ordered])
+    demographics = [c for c in users.columns if c not in (*s.USERS_KEYS, *base.SOURCE)]
+    hashed = images.drop(s.SHA256).join(hashes, on=s.FILE, how="left", maintain_order="left")
+    with atomic_folder(project.tables) as folder:
+        _write_ratings(project, folder, by_name)
+        write_parquet(folder / "users.parquet", users.select(*s.USERS_KEYS, *demographics))
+        write_parquet(folder / "images.parquet", hashed.select(s.IMAGES_SCHEMA.names()))
+        write_parquet(folder / "sources.parquet", _sources(users, images))
+        write_json(folder / "datasets.json", describe(project, datasets))
+
+
+def _write_ratings(project: Project, folder: Path, datasets: Sequence[Dataset]) -> None:
+    """Write ``ratings.parquet`` in parts; rows that no cache holds pass through a file aside."""
+    with TemporaryDirectory(dir=folder) as aside:
+        found = [part for dataset in datasets for part in dataset.parts]
+        files = [_part_file(project, t, Path(aside) / f"{n}.parquet") for n, t in enumerate(found)]
+        write_parts(folder / "ratings.parquet", files)
+    rows_cache(project).prune()
+
+
+def _part_file(project: Project, tables: Tables, aside: Path) -> PartFile:
+    source = project.relative(tables.folder)
+    if tables.kept is not None:
+        kept = tables.kept
+        return PartFile(tables.name, source, kept.file, kept.rows, kept.sha256)
+    sink_parquet(aside, tables.ratings)
+    return PartFile.of(tables.name, source, aside)
+
+
+def _sources(users: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
+    """Return which row of which file each user and image came from."""
+    parts = (("users", users, s.USER), ("images", images, s.IMAGE))
+    return pl.concat(
+        frame.select(pl.lit(table).alias("table"), s.DATASET, pl.col(key).alias("id"), *base.SOURCE)
+        for table, frame, key in parts
+    )
+
+
+def describe(project: Project, datasets: Sequence[Dataset]) -> dict[str, Any]:
+    """Return ``datasets.json``: scale, features, pictures, splits and folder of each dataset."""
+    return {
+        d.tables.name: {
+            "scale": list(d.tables.scale),
+            "features": project.relative(d.tables.features) if d.tables.features else None,
+            "batch_features": [project.relative(path) for path in d.batch_features],
+            "has_images": d.tables.has_images,
+            "own_splits": d.own_splits,
+            "root": project.relative(d.tables.folder),
+            # So that new contents under an old name make `embed` run again:
+            "features_sha256": [file_sha256(path) for path in d.features],
+        }
+        for d in sorted(datasets, key=lambda d: d.tables.name)
+    }

@@ -1,0 +1,1 @@
+"""The evaluate stage: predictions on test rows and every number made of them."""

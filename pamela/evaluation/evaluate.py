@@ -1,0 +1,321 @@
+"""The evaluate stage: every number of every model, with its interval, from the predictions.
+
+Writes ``reports/evaluation.parquet`` (one row per number), ``reports/differences.parquet`` (paired
+differences of two models), ``reports/slices.parquet`` and ``reports/gaps.parquet``
+(`pamela.evaluation.metrics.image_slices`, `pamela.evaluation.metrics.subgroup_gaps`), and
+``metrics/evaluation.json`` (`pamela.evaluation.headline`), beside what
+`pamela.evaluation.predictions` writes. Every number is defined in docs/evaluation.md, the metrics
+in `pamela.evaluation.metrics.definitions`. Run: ``python -m flows.evaluate``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.progress import progress
+from pamela.evaluation.metrics.bootstrap import Estimate
+from pamela.evaluation.metrics.intervals import (
+    DIFFERENCE_METRICS,
+    IMAGE,
+    POOLED,
+    USER,
+    Difference,
+    Number,
+    estimate_slice,
+    keys_of,
+)
+from pamela.evaluation.metrics.normalised_gain import SHARE_OF_IDEAL_CONFLICT, Ideal, share_names
+from pamela.evaluation.metrics.personalisation import Part, estimate_parts
+from pamela.evaluation.metrics.seen_gain import SHARE_OF_SEEN_GAIN, seen_gain_shares
+from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER, IDEAL_POPULATION
+from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
+from pamela.evaluation.predictions import (
+    MODEL,
+    NOISE_CEILING,
+    POPULATION,
+    SEEN,
+    SHOTS,
+    SHUFFLED,
+    UNSEEN,
+    slice_judgments,
+)
+from pamela.evaluation.swapped_users import VARIANTS
+from pamela.params import EvaluateParams
+
+BASELINE: Final = "population"  # the model that knows no person
+PAPER: Final = "paper"
+LEVELS: Final = ("global_mean", "user_mean")  # one value per user: no order to compare
+
+EVALUATION = pl.Schema(
+    {
+        s.DATASET: pl.String,
+        MODEL: pl.String,
+        POPULATION: pl.String,
+        SHOTS: pl.Int64,
+        "metric": pl.String,
+        "aggregation": pl.String,
+        "margin": pl.Float64,
+        "value": pl.Float64,
+        "ci_low": pl.Float64,
+        "ci_high": pl.Float64,
+        "n_users": pl.Int64,
+        "n_pairs": pl.Int64,
+    }
+)
+DIFFERENCES = pl.Schema(
+    {
+        s.DATASET: pl.String,
+        POPULATION: pl.String,
+        SHOTS: pl.Int64,
+        "metric": pl.String,
+        MODEL: pl.String,
+        "baseline": pl.String,
+        "value": pl.Float64,
+        "ci_low": pl.Float64,
+        "ci_high": pl.Float64,
+        "n_users": pl.Int64,
+    }
+)
+
+
+# --- numbers --------------------------------------------------------------------------------------
+def evaluate_predictions(
+    predictions: pl.DataFrame,
+    images: pl.DataFrame,
+    params: EvaluateParams,
+    *,
+    variants: pl.DataFrame | None = None,
+    champion: str | None = None,
+    quiet: bool = False,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Compute every number from the predictions.
+
+    Parameters
+    ----------
+    predictions : rows of `PREDICTIONS`; in a slice (dataset, population, shots) all models have
+        the same rows.
+    images : the images table, for the ``prompt_id`` over which intervals may resample.
+    variants : what the personal models say as somebody else
+        (`pamela.evaluation.swapped_users.VARIANTS`).
+    champion : the model that is compared with each of the others.
+
+    Returns
+    -------
+    The frames `EVALUATION` and `DIFFERENCES`. A slice in which nobody is left keeps its rows,
+    with a null value and ``n_users`` 0.
+    """
+    numbers, gaps = [], []
+    slices: list[tuple[str, int | None]] = [(SEEN, None), *((UNSEEN, k) for k in params.shots)]
+    datasets = predictions[s.DATASET].unique(maintain_order=True).to_list()
+    prompts = images.select(s.DATASET, s.IMAGE, s.PROMPT_ID)
+    answered = VARIANTS.to_frame() if variants is None else variants
+    with progress("metrics", len(datasets) * len(slices), quiet=quiet) as advance:
+        for dataset in datasets:
+            rows, others = (
+                frame.filter(pl.col(s.DATASET) == dataset).join(
+                    prompts, on=[s.DATASET, s.IMAGE], how="left", maintain_order="left"
+                )
+                for frame in (predictions, answered)
+            )
+            models = rows[MODEL].unique(maintain_order=True).to_list()
+            pairs = comparisons(models, champion)
+            for population, shots in slices:
+                inside = (pl.col(POPULATION) == population) & pl.col(SHOTS).eq_missing(shots)
+                stream = f"{dataset}/{population}"
+                here = rows.filter(inside)
+                found, differences = _slice(here, models, pairs, params, stream)
+                parts = estimate_parts(here, others.filter(inside), pairs, params, stream=stream)
+                where = {s.DATASET: dataset, POPULATION: population, SHOTS: shots}
+                numbers += [_number_frame(found, models, where), _part_numbers(parts, where)]
+                gaps += [_difference_frame(differences, models, where), _part_gaps(parts, where)]
+                advance(1)
+            numbers += _shares_of_seen_gain(rows, models, params, dataset)
+    return _stacked(numbers, EVALUATION), _stacked(gaps, DIFFERENCES)
+
+
+def _slice(
+    rows: pl.DataFrame,
+    models: list[str],
+    compared: list[tuple[str, str]],
+    params: EvaluateParams,
+    stream: str,
+) -> tuple[list[Number], list[Difference]]:
+    pairs = [(models.index(a), models.index(b)) for a, b in compared]
+    ideal = ideal_of(models)
+    if rows.is_empty():
+        return _nobody(len(models), pairs, params, ideal)
+    done = estimate_slice(
+        slice_judgments(rows, models), params, stream=stream, comparisons=pairs, ideal=ideal
+    )
+    return done.numbers, done.differences
+
+
+def _nobody(
+    models: int, pairs: list[tuple[int, int]], params: EvaluateParams, ideal: Ideal | None
+) -> tuple[list[Number], list[Difference]]:
+    """Return the rows of a slice in which nobody is left."""
+    none = Estimate(None, None, None, 0)
+    numbers = [
+        Number(model, metric, aggregation, margin, none, 0)
+        for model in range(models)
+        for aggregation in (USER, POOLED, IMAGE)
+        for metric, margin in keys_of(aggregation, params.margins)
+    ]
+    if ideal is not None:
+        shares = [(USER, name) for name in share_names(ideal, params.margins)]
+        numbers += [
+            Number(model, metric, aggregation, None, none, 0)
+            for model in ideal.models
+            for aggregation, metric in (*shares, (POOLED, SHARE_OF_IDEAL_CONFLICT))
+        ]
+    return numbers, [Difference(a, b, m, none) for m in DIFFERENCE_METRICS for a, b in pairs]
+
+
+def _shares_of_seen_gain(
+    rows: pl.DataFrame, models: list[str], params: EvaluateParams, dataset: str
+) -> list[pl.DataFrame]:
+    """Return the rows of `pamela.evaluation.metrics.seen_gain`, one frame per number of shots."""
+    wanted = [name for name in trained(models) if name != BASELINE]
+    if BASELINE not in models or not wanted:
+        return []
+    found = seen_gain_shares(rows, wanted, BASELINE, params, stream=dataset)
+    frames = []
+    for k, (shares, pairs) in found.items():
+        numbers = [
+            Number(models.index(name), SHARE_OF_SEEN_GAIN, USER, None, e, pairs)
+            for name, e in zip(wanted, shares, strict=True)
+        ]
+        where = {s.DATASET: dataset, POPULATION: UNSEEN, SHOTS: k}
+        frames.append(_number_frame(numbers, models, where))
+    return frames
+
+
+def comparisons(models: Sequence[str], champion: str | None = None) -> list[tuple[str, str]]:
+    """Return (model, baseline) to subtract.
+
+    All against `population`, and `population` against its controls; the champion against every
+    other trained model, it and `paper` against `population` with user means; where the ideal is
+    known, what the encoder lost (feature observer minus ideal) and what each model lost (minus
+    feature observer).
+    """
+    found = []
+    if BASELINE in models:
+        found += [(name, BASELINE) for name in models if name not in (BASELINE, SHUFFLED)]
+        found += [(BASELINE, name) for name in ("group_mean", SHUFFLED) if name in models]
+    leads = [name for name in dict.fromkeys((champion, PAPER)) if name in models]
+    others = [*trained(models), *([POPULATION_USER_MEAN] if POPULATION_USER_MEAN in models else [])]
+    for lead in leads:
+        wanted = others if lead == champion else [POPULATION_USER_MEAN]
+        found += [
+            (str(lead), name)
+            for name in wanted
+            if name in models and name not in (lead, BASELINE, *LEVELS)
+        ]
+    if FEATURE_OBSERVER in models:
+        found += [(FEATURE_OBSERVER, IDEAL_OBSERVER)]
+        found += [(name, FEATURE_OBSERVER) for name in trained(models)]
+    return list(dict.fromkeys(found))
+
+
+def trained(models: Sequence[str]) -> list[str]:
+    """Return those of `models` that are trained: no control, nothing that knows truth."""
+    known = (SHUFFLED, NOISE_CEILING, IDEAL_OBSERVER, IDEAL_POPULATION, FEATURE_OBSERVER)
+    return [name for name in models if name not in (*known, POPULATION_USER_MEAN)]
+
+
+def ideal_of(models: Sequence[str]) -> Ideal | None:
+    """Return what shares of the ideal are made of, where the ideal and `population` are known."""
+    if not {IDEAL_OBSERVER, IDEAL_POPULATION, BASELINE} <= set(models):
+        return None
+    place = {name: number for number, name in enumerate(models)}
+    return Ideal(
+        models=tuple(place[name] for name in (*trained(models), FEATURE_OBSERVER) if name in place),
+        population=place[BASELINE],
+        observer=place[IDEAL_OBSERVER],
+        ideal_population=place[IDEAL_POPULATION],
+        feature_observer=place.get(FEATURE_OBSERVER),
+    )
+
+
+def _number_frame(numbers: list[Number], models: list[str], where: dict[str, Any]) -> pl.DataFrame:
+    rows = [
+        {
+            **where,
+            MODEL: models[n.model],
+            "metric": n.metric,
+            "aggregation": n.aggregation,
+            "margin": n.margin,
+            "value": n.estimate.value,
+            "ci_low": n.estimate.ci_low,
+            "ci_high": n.estimate.ci_high,
+            "n_users": n.estimate.n,
+            "n_pairs": n.n_pairs,
+        }
+        for n in sorted(numbers, key=lambda n: n.model)
+    ]
+    return pl.DataFrame(rows, schema=EVALUATION)
+
+
+def _difference_frame(
+    differences: list[Difference], models: list[str], where: dict[str, Any]
+) -> pl.DataFrame:
+    rows = [
+        {
+            **where,
+            "metric": d.metric,
+            MODEL: models[d.model],
+            "baseline": models[d.baseline],
+            "value": d.estimate.value,
+            "ci_low": d.estimate.ci_low,
+            "ci_high": d.estimate.ci_high,
+            "n_users": d.estimate.n,
+        }
+        for d in differences
+    ]
+    return pl.DataFrame(rows, schema=DIFFERENCES)
+
+
+def _part_numbers(parts: list[Part], where: dict[str, Any]) -> pl.DataFrame:
+    rows = [
+        {
+            **where,
+            MODEL: part.model,
+            "metric": part.metric,
+            "aggregation": USER,
+            "margin": None,
+            "value": part.estimate.value,
+            "ci_low": part.estimate.ci_low,
+            "ci_high": part.estimate.ci_high,
+            "n_users": part.estimate.n,
+            "n_pairs": part.n_pairs,
+        }
+        for part in parts
+        if part.baseline is None
+    ]
+    return pl.DataFrame(rows, schema=EVALUATION)
+
+
+def _part_gaps(parts: list[Part], where: dict[str, Any]) -> pl.DataFrame:
+    rows = [
+        {
+            **where,
+            "metric": part.metric,
+            MODEL: part.model,
+            "baseline": part.baseline,
+            "value": part.estimate.value,
+            "ci_low": part.estimate.ci_low,
+            "ci_high": part.estimate.ci_high,
+            "n_users": part.estimate.n,
+        }
+        for part in parts
+        if part.baseline is not None
+    ]
+    return pl.DataFrame(rows, schema=DIFFERENCES)
+
+
+def _stacked(frames: list[pl.DataFrame], schema: pl.Schema) -> pl.DataFrame:
+    return pl.concat([schema.to_frame(), *frames])

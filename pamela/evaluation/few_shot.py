@@ -1,0 +1,73 @@
+"""k shots: which ratings of an unseen user are asked for and which are shown before.
+
+The shown ones come from the part ``context_unseen``. Where a release has none, `query_size` of
+the user's ``test_unseen`` rows are the query and the rest the context. The query is the same for
+every k (0 too) and every model; contexts are nested (the first 5 of 20 are those of 5). Both
+orders are pseudo-random in (seed, user, image), not in time: a rating's place depends on no other
+rating, so appended rows never reshuffle the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pamela.core import schema as s
+from pamela.core.dataset import Fold, IntArray, Pairs
+from pamela.core.hashing import places_by_user
+
+
+@dataclass(frozen=True)
+class UnseenTask:
+    """What unseen users are asked, and what may be shown first.
+
+    Attributes
+    ----------
+    query : the rated pairs to predict.
+    context : the pairs that may be shown.
+    place : int64 array (len(context),), each one's place (0..) in its user's order.
+    """
+
+    query: Pairs
+    context: Pairs
+    place: IntArray
+
+    @property
+    def shown(self) -> IntArray:
+        """Number of context rows by user index."""
+        users = int(max(self.query.user.max(initial=-1), self.context.user.max(initial=-1))) + 1
+        return np.bincount(self.context.user, minlength=users)
+
+    def at(self, k: int) -> tuple[Pairs, Pairs]:
+        """Return (query, context) at `k` shots, of the users who have `k` context rows."""
+        has = self.shown >= k
+        return (
+            self.query.take(has[self.query.user]),
+            self.context.take((self.place < k) & has[self.context.user]),
+        )
+
+
+def unseen_task(fold: Fold, *, query_size: int, seed: int) -> UnseenTask:
+    """Divide the unseen users' rows of a fold into query and context.
+
+    Parameters
+    ----------
+    query_size : rows asked per user, where a dataset of this fold has no ``context_unseen``.
+    seed : of the order of the rows.
+    """
+    test, context = fold[s.TEST_UNSEEN], fold[s.CONTEXT_UNSEEN]
+    names = fold.people.frame[s.DATASET].to_numpy()
+    own = np.isin(names[test.user], np.unique(names[context.user]))
+    split, test_place = test.take(~own), _places(fold, test.take(~own), seed)
+    asked = test_place < query_size
+    query = Pairs.concat(test.take(own), split.take(asked))
+    context = Pairs.concat(context, split.take(~asked))
+    return UnseenTask(query, context, _places(fold, context, seed))
+
+
+def _places(fold: Fold, pairs: Pairs, seed: int) -> IntArray:
+    """Return each pair's place in the pseudo-random order of its user's pairs."""
+    frame = fold.items.frame
+    keys = (frame[s.DATASET] + "/" + frame[s.IMAGE]).to_list()
+    return places_by_user(pairs.user, fold.people.keys, pairs.item, keys, seed)

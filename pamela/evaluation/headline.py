@@ -1,0 +1,73 @@
+"""``metrics/evaluation.json``: the few flat numbers that ``dvc metrics`` shows."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.evaluation.metrics.definitions import COVERAGE_90, PAIRWISE_ACCURACY, PLCC, RMSE, SROCC
+from pamela.evaluation.metrics.intervals import USER
+from pamela.evaluation.metrics.normalised_gain import (
+    SHARE_OF_FEATURES_ACCURACY,
+    SHARE_OF_IDEAL_ACCURACY,
+)
+from pamela.evaluation.metrics.personalisation import SWAP_LOSS
+from pamela.evaluation.observers import IDEAL_OBSERVER
+from pamela.evaluation.predictions import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
+from pamela.params import Params
+
+MAX_HEADLINE = 24  # `dvc metrics` stays readable
+
+
+def headline(
+    evaluation: pl.DataFrame, differences: pl.DataFrame, params: Params
+) -> dict[str, float]:
+    """Return the few flat numbers of ``metrics/evaluation.json``, most important first.
+
+    ``<model>_<seen|unseen>_<metric>``, mean over users, unseen at 0 shots; with several datasets
+    each name is prefixed by its dataset and fewer numbers are kept for each.
+    """
+    datasets = [d for d in params.ingest.datasets if d in evaluation[s.DATASET].unique()]
+    margins = [margin for margin in (0.0, 2.0) if margin in params.evaluate.margins]
+    champion = params.train.champion
+    gain = f"{champion}_minus_population"
+    names: list[tuple[str, str, str, float | None]] = []
+    for metric, margin in [
+        (SROCC, None),
+        *((PAIRWISE_ACCURACY, margin) for margin in margins),
+        (RMSE, None),
+        (PLCC, None),
+    ]:
+        for model in dict.fromkeys((champion, "population")):
+            names += [(model, population, metric, margin) for population in (SEEN, UNSEEN)]
+        if metric == SROCC:
+            names += [(gain, population, metric, None) for population in (SEEN, UNSEEN)]
+            names += [("group_mean", SEEN, metric, None), (IDEAL_OBSERVER, SEEN, metric, None)]
+            wanted = (SHARE_OF_IDEAL_ACCURACY, SHARE_OF_FEATURES_ACCURACY, SWAP_LOSS + SROCC)
+            names += [(champion, SEEN, share, None) for share in (*wanted, COVERAGE_90)]
+    lookup = _headline_values(evaluation, differences, champion, gain)
+    share = MAX_HEADLINE // max(len(datasets), 1)
+    found: dict[str, float] = {}
+    for dataset in datasets:
+        prefix = f"{dataset}_" if len(datasets) > 1 else ""
+        values = {
+            f"{prefix}{model}_{population}_{metric}"
+            + ("" if margin is None else f"_{margin:g}"): lookup[key]
+            for model, population, metric, margin in names
+            if (key := (dataset, model, population, metric, margin)) in lookup
+        }
+        found |= dict(list(values.items())[:share])
+    return found
+
+
+def _headline_values(
+    evaluation: pl.DataFrame, differences: pl.DataFrame, champion: str, gain: str
+) -> dict[tuple[str, str, str, str, float | None], float]:
+    first = (pl.col(SHOTS).is_null() | (pl.col(SHOTS) == 0)) & pl.col("value").is_not_null()
+    columns = [s.DATASET, MODEL, POPULATION, "metric", "margin", "value"]
+    rows = evaluation.filter(first & (pl.col("aggregation") == USER)).select(columns)
+    gaps = differences.filter(
+        first & (pl.col(MODEL) == champion) & (pl.col("baseline") == "population")
+    ).with_columns(pl.lit(gain).alias(MODEL), margin=pl.lit(None, dtype=pl.Float64))
+    both = pl.concat([rows, gaps.select(columns)])
+    return {tuple(row[:5]): row[5] for row in both.iter_rows()}

@@ -1,0 +1,1 @@
+"""THE definitions of metrics, intervals, gaps and shares, on arrays and tables."""

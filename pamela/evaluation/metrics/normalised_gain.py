@@ -1,0 +1,147 @@
+"""Shares of the ideal: of what telling people apart could gain, how much does a model gain?
+
+``share_of_ideal_<metric>`` = (model - population) / (ideal_observer - ideal_population), of the
+mean over users of within-user SROCC or of pairwise accuracy at the first margin;
+``share_of_features_<metric>`` has `feature_observer` in place of `ideal_observer`. At the last
+margin, where most is shared, ``ratio_to_ideal_pairwise_accuracy_<margin>`` is the model's accuracy
+over the ideal observer's. ``share_of_ideal_conflict_side`` is what the model's share of right
+orders has above one half, over what the ideal observer's has.
+
+Known only in the embedded world, where the ideal is (`pamela.evaluation.observers`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pamela.evaluation.metrics.bootstrap import Draws, Estimate, quotient_estimates, resampled_means
+from pamela.evaluation.metrics.definitions import CONFLICT_SIDE, PAIRWISE_ACCURACY, SROCC
+from pamela.evaluation.metrics.grouping import Floats
+
+OF_IDEAL: Final = "share_of_ideal_"
+OF_FEATURES: Final = "share_of_features_"
+SHARE_OF_IDEAL: Final = OF_IDEAL + SROCC
+SHARE_OF_IDEAL_ACCURACY: Final = OF_IDEAL + PAIRWISE_ACCURACY
+SHARE_OF_FEATURES_ACCURACY: Final = OF_FEATURES + PAIRWISE_ACCURACY
+SHARE_OF_IDEAL_CONFLICT: Final = OF_IDEAL + CONFLICT_SIDE
+CHANCE: Final = 0.5  # of a single order of a conflict pair
+
+Key = tuple[str, float | None]  # metric, margin
+
+
+@dataclass(frozen=True)
+class Ideal:
+    """Places of the models that shares are made of, and of those whose share is wanted.
+
+    Attributes
+    ----------
+    models : whose shares are wanted.
+    population, observer, ideal_population : what shares are made of.
+    feature_observer : the same given only the features; None where it was not asked.
+    """
+
+    models: tuple[int, ...]
+    population: int
+    observer: int
+    ideal_population: int
+    feature_observer: int | None = None
+
+
+def ratio_name(margins: Sequence[float]) -> str:
+    """Return the name of the ratio to the ideal observer's accuracy, at the last margin."""
+    return f"ratio_to_ideal_{PAIRWISE_ACCURACY}_{max(margins):g}"
+
+
+def share_names(ideal: Ideal, margins: Sequence[float]) -> list[str]:
+    """Return the metrics of `all_shares` in their order."""
+    prefixes = [OF_IDEAL, *([OF_FEATURES] if ideal.feature_observer is not None else [])]
+    names = [prefix + metric for metric in (SROCC, PAIRWISE_ACCURACY) for prefix in prefixes]
+    return [*names, ratio_name(margins)]
+
+
+def all_shares(
+    values: Mapping[Key, Floats], ideal: Ideal, margins: Sequence[float], draws: Draws
+) -> dict[str, list[Estimate]]:
+    """Return the shares that are made of users' values.
+
+    Parameters
+    ----------
+    values : (metric, margin) to every user's value by every model, (U, M) each.
+    ideal : places of the models.
+    margins : as of ``evaluate.margins``; shares are taken at the first, the ratio at the highest.
+    draws : resamples of the users.
+
+    Returns
+    -------
+    For each of `share_names`, one estimate per ``ideal.models``.
+    """
+    found: dict[str, list[Estimate]] = {}
+    for metric, margin in ((SROCC, None), (PAIRWISE_ACCURACY, float(margins[0]))):
+        found[OF_IDEAL + metric] = share_estimates(values[metric, margin], ideal, draws)
+        if ideal.feature_observer is not None:
+            found[OF_FEATURES + metric] = share_estimates(
+                values[metric, margin], ideal, draws, observer=ideal.feature_observer
+            )
+    highest = values[PAIRWISE_ACCURACY, float(max(margins))]
+    found[ratio_name(margins)] = ratio_to_ideal(highest, ideal, draws)
+    return found
+
+
+def share_estimates(
+    values: Floats, ideal: Ideal, draws: Draws, *, observer: int | None = None
+) -> list[Estimate]:
+    """Return each model's share with its interval over users.
+
+    Parameters
+    ----------
+    values : (U, M), every user's value by every model; NaN for a user it is not defined for.
+    ideal : places of the models.
+    draws : resamples of the users, the same for numerator and denominator.
+    observer : whose gain is the whole; ``ideal.observer`` if not given.
+
+    Returns
+    -------
+    One estimate per ``ideal.models``; null where the whole is nothing.
+    """
+    best = ideal.observer if observer is None else observer
+    most = values[:, [best]] - values[:, [ideal.ideal_population]]
+    gains = values[:, ideal.models] - values[:, [ideal.population]]
+    told = ~np.isnan(most[:, 0])
+    return _quotients(gains[told], most[told], Draws(draws.users[:, told]))
+
+
+def ratio_to_ideal(values: Floats, ideal: Ideal, draws: Draws) -> list[Estimate]:
+    """Return each model's mean value over the ideal observer's, with its interval over users."""
+    whole = values[:, [ideal.observer]]
+    told = ~np.isnan(whole[:, 0])
+    return _quotients(values[told][:, ideal.models], whole[told], Draws(draws.users[:, told]))
+
+
+def conflict_shares(point: Floats, resampled: Floats, ideal: Ideal, n_users: int) -> list[Estimate]:
+    """Return what each model's share of right orders has above chance, over the ideal's.
+
+    Parameters
+    ----------
+    point, resampled : `conflict_side` of every model (M,) and its resamples (B, M).
+    n_users : users in a conflict.
+    """
+    models = list(ideal.models)
+    whole = [ideal.observer] * len(models)
+    above, most = point - CHANCE, resampled - CHANCE
+    return quotient_estimates((above[models], most[:, models]), (above[whole], most[:, whole]),
+                              n_users)  # fmt: skip
+
+
+def _quotients(top: Floats, bottom: Floats, draws: Draws) -> list[Estimate]:
+    """Divide means over users (U, C) by one mean over the same users (U, 1)."""
+    point, resampled, _ = resampled_means(top, draws)
+    whole, whole_draws, _ = resampled_means(bottom, draws)
+    return quotient_estimates(
+        (point, resampled),
+        (np.broadcast_to(whole, point.shape), np.broadcast_to(whole_draws, resampled.shape)),
+        len(top),
+    )

@@ -1,0 +1,68 @@
+"""The metrics with all users' pairs or rows in one pool; intervals resample users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from pamela.evaluation.metrics import definitions as m
+from pamela.evaluation.metrics.bootstrap import Draws, Estimate, function_estimates, ratio_estimates
+from pamela.evaluation.metrics.grouping import Floats, Judgments, group_sum
+
+Pooled = tuple[str, float | None, list[Estimate], int]  # metric, margin, by model, pairs or rows
+
+
+def pooled_estimates(
+    j: Judgments, margins: Sequence[float], draws: Draws, counts: m.PairCounts
+) -> Iterator[Pooled]:
+    """Yield pairwise accuracy at each margin, the correlations, RMSE and coverage.
+
+    Parameters
+    ----------
+    j : predictions of M models for the same rows.
+    draws : resamples of the users.
+    counts : `metrics.pair_counts` of `j` at `margins`, by user.
+    """
+    for k, margin in enumerate(margins):
+        count = counts.count[:, k]
+        bottom = np.repeat(count[:, None], j.n_models, axis=1)
+        shares = ratio_estimates(counts.right[:, k], bottom, draws)
+        yield m.PAIRWISE_ACCURACY, float(margin), shares, int(count.sum())
+    whole = np.zeros(len(j), np.int64)
+    ranks = np.stack([m.average_ranks(column, whole) for column in j.mean.T], axis=1)
+    rows = np.repeat(np.bincount(j.user, minlength=j.n_users)[:, None], j.n_models, axis=1)
+    inside = group_sum(m.covered(j), j.user, j.n_users)
+    squared = group_sum((j.mean - j.rating[:, None]) ** 2, j.user, j.n_users)
+    ratings = m.average_ranks(j.rating, whole)
+    yield m.SROCC, None, _pooled_correlation(j, ratings, ranks, draws), len(j)
+    yield m.PLCC, None, _pooled_correlation(j, j.rating, j.mean, draws), len(j)
+    bottom = rows.astype(np.float64)
+    yield m.RMSE, None, [root(e) for e in ratio_estimates(squared, bottom, draws)], len(j)
+    yield m.COVERAGE_90, None, ratio_estimates(inside, bottom, draws), len(j)
+
+
+def root(e: Estimate) -> Estimate:
+    """Return the square root of a mean square and of its interval."""
+    value, low, high = (None if v is None else v**0.5 for v in (e.value, e.ci_low, e.ci_high))
+    return Estimate(value, low, high, e.n)
+
+
+def _pooled_correlation(j: Judgments, y: Floats, x: Floats, draws: Draws) -> list[Estimate]:
+    """Correlate all rows; users are resampled through their sums (ranks stay those of the data)."""
+    y, x = y[:, None] - y.mean(), x - x.mean(axis=0)
+    sums = [
+        group_sum(np.broadcast_to(v, x.shape), j.user, j.n_users)
+        for v in (np.ones_like(x), y, x, y * y, x * x, y * x)
+    ]
+    point = _correlation(*(v.sum(axis=0) for v in sums))
+    resampled = _correlation(*(draws.users @ v for v in sums))
+    return function_estimates(point, resampled, j.n_users)
+
+
+def _correlation(n: Floats, y: Floats, x: Floats, yy: Floats, xx: Floats, xy: Floats) -> Floats:
+    """Return Pearson's r from sums: 0 for a constant prediction, NaN for constant ratings."""
+    vy, vx = yy / n - (y / n) ** 2, xx / n - (x / n) ** 2
+    scale = np.sqrt(np.maximum(vy, 0.0) * np.maximum(vx, 0.0))
+    r = np.divide(xy / n - x * y / n**2, scale, out=np.zeros_like(scale), where=scale > 1e-12)
+    return np.where(vy > 1e-12, np.clip(r, -1.0, 1.0), np.nan)

@@ -1,0 +1,322 @@
+"""What every model predicts for test users and images: ``reports/predictions.parquet``.
+
+Seen users are asked about images nobody trained on; unseen ones at every number of shots
+(`pamela.evaluation.few_shot`). Two controls stand beside the trained models: `population` on image
+features of the wrong pictures, and, where the world's truth is known, its noise-free opinion (the
+ceiling).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.dataset import FloatArray, Fold, Items, Pairs, People, load_fold
+from pamela.core.errors import PamelaError
+from pamela.core.files import read_json, read_parquet
+from pamela.core.paths import Project
+from pamela.core.progress import progress
+from pamela.evaluation.few_shot import unseen_task
+from pamela.evaluation.metrics.grouping import Judgments, judgments
+from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN, PopulationUserMean
+from pamela.models import create_model
+from pamela.models.base import Prediction
+from pamela.models.gaussian_process.model import Population
+from pamela.models.store import load_model
+from pamela.params import EvaluateParams, Params
+
+SEEN = "seen"
+UNSEEN = "unseen"
+MODEL = "model"
+POPULATION = "population"
+SHOTS = "shots"
+
+NOISE_CEILING = "noise_ceiling"  # the world's noise-free opinion as the prediction
+SHUFFLED = "population_shuffled"  # control: `population` on image features of other pictures
+WORLD = "synthetic"  # the one dataset with a truth
+
+PREDICTIONS = pl.Schema(
+    {
+        s.DATASET: pl.String,
+        s.FOLD: pl.Int64,
+        MODEL: pl.String,
+        POPULATION: pl.String,
+        SHOTS: pl.Int64,
+        s.USER: pl.String,
+        s.IMAGE: pl.String,
+        s.RATING: pl.Float64,
+        "mean": pl.Float32,
+        "std": pl.Float32,
+    }
+)
+
+
+class Asked(Protocol):
+    """What can be asked about rated pairs: a reward model, or an observer who knows the world."""
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the ratings of a new user (context) change anything."""
+
+    def predict(
+        self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
+    ) -> Prediction:
+        """Predict `pairs`; see `pamela.models.base.RewardModel.predict`."""
+
+
+def own_folds(project: Project) -> dict[str, int]:
+    """Return the number of folds of every dataset.
+
+    Where several datasets are trained on together, one with fewer folds would be asked again in
+    the later ones: it is evaluated in its own folds only.
+    """
+    report = read_json(project.splits / "splits.json")["datasets"]
+    return {name: int(entry["folds"]) for name, entry in report.items()}
+
+
+def restrict(fold: Fold, folds: dict[str, int]) -> Fold:
+    """Return the fold with the rows of those datasets that have a fold of this number."""
+    here = [name for name, count in folds.items() if fold.number < count]
+    of_item = fold.items.frame[s.DATASET].is_in(here).to_numpy()
+    parts = {name: pairs.take(of_item[pairs.item]) for name, pairs in fold.parts.items()}
+    return Fold(fold.number, fold.items, fold.people, parts)
+
+
+def predict_fold(
+    project: Project, params: Params, number: int, *, quiet: bool = False
+) -> pl.DataFrame:
+    """Return what every trained model predicts for the test rows of fold `number`.
+
+    Beside `population` stands `pamela.evaluation.population_user_mean.PopulationUserMean`.
+    """
+    fold = restrict(load_fold(project, number), own_folds(project))
+    frames = [PREDICTIONS.to_frame()]
+    names = params.train.models
+    with progress(f"predict fold {number}", len(names), quiet=quiet) as advance:
+        for name in names:
+            model = load_model(project.models / name / f"fold_{number}")
+            frames.append(predict_model(model, name, fold, params.evaluate))
+            if isinstance(model, Population):
+                beside = PopulationUserMean.taught(model, fold)
+                frames.append(predict_model(beside, POPULATION_USER_MEAN, fold, params.evaluate))
+            advance(1)
+    return pl.concat(frames)
+
+
+def predict_model(model: Asked, name: str, fold: Fold, params: EvaluateParams) -> pl.DataFrame:
+    """Predict the fold's test rows: of seen users, and of unseen users at every number of shots.
+
+    Returns
+    -------
+    Rows of `PREDICTIONS`. A model without adaptation is asked once and repeats its answer;
+    users without k context rows have no rows at k.
+
+    Raises
+    ------
+    PamelaError
+        If a prediction is not a finite number.
+    """
+    seen = fold[s.TEST_SEEN]
+    frames = [frame_of(fold, name, SEEN, None, seen, ask(model, name, fold, seen, None))]
+    task = unseen_task(fold, query_size=params.query_size, seed=params.seed)
+    plain = ask(model, name, fold, task.query, None)
+    for k in params.shots:
+        query, context = task.at(k)
+        if model.adapts and k > 0:
+            answer = ask(model, name, fold, query, context)
+        else:
+            kept = (task.shown >= k)[task.query.user]  # the rows of `query`, in its order
+            answer = Prediction(plain.mean[kept], plain.std[kept])
+        frames.append(frame_of(fold, name, UNSEEN, k, query, answer))
+    return pl.concat(frames)
+
+
+def ask(
+    model: Asked,
+    name: str,
+    fold: Fold,
+    pairs: Pairs,
+    context: Pairs | None,
+    *,
+    people: People | None = None,
+) -> Prediction:
+    """Return the model's answer for `pairs`, as the fold's users or as `people` in their places.
+
+    Raises
+    ------
+    PamelaError
+        If an answer is not a finite number.
+    """
+    if len(pairs) == 0:
+        none: FloatArray = np.zeros(0, np.float32)
+        return Prediction(none, none)
+    answer = model.predict(fold.items, fold.people if people is None else people, pairs, context)
+    bad = ~(np.isfinite(answer.mean) & np.isfinite(answer.std))
+    if bad.any():
+        raise PamelaError(
+            f"models/{name}/fold_{fold.number}: {int(bad.sum())} of {len(pairs)} predictions are "
+            "not finite numbers; train the model again (dvc repro -f train)"
+        )
+    return answer
+
+
+def frame_of(
+    fold: Fold, model: str, population: str, shots: int | None, pairs: Pairs, answer: Prediction
+) -> pl.DataFrame:
+    """Return rows of `PREDICTIONS`: the answer beside who was asked about what."""
+    frame = pl.DataFrame(
+        {
+            s.DATASET: fold.people.frame[s.DATASET].gather(pairs.user),
+            s.USER: fold.people.frame[s.USER].gather(pairs.user),
+            s.IMAGE: fold.items.frame[s.IMAGE].gather(pairs.item),
+            s.RATING: pairs.rating.astype(np.float64),
+            "mean": answer.mean,
+            "std": answer.std,
+        }
+    )
+    return frame.with_columns(
+        pl.lit(fold.number).alias(s.FOLD),
+        pl.lit(model).alias(MODEL),
+        pl.lit(population).alias(POPULATION),
+        pl.lit(shots, dtype=pl.Int64).alias(SHOTS),
+    ).select(pl.col(name).cast(kind) for name, kind in PREDICTIONS.items())
+
+
+def wants_control(params: Params) -> bool:
+    """Return whether the shuffled control is part of this evaluation."""
+    return WORLD in params.ingest.datasets and "population" in params.train.models
+
+
+def predict_control(project: Project, params: Params, *, quiet: bool = False) -> pl.DataFrame:
+    """Fit and predict `population` on image features dealt to the wrong pictures.
+
+    Features are permuted within each dataset; prompts and metadata stay. What `population` gains
+    over this control is what it sees in the pictures. Fold 0, the world's rows only.
+    """
+    fold = load_fold(project, 0)
+    control = fold.with_items(shuffle_images(fold.items, params.evaluate.seed))
+    model = create_model("population", params.train)
+    with progress("shuffled control", 100, quiet=quiet) as advance:
+        done = 0
+
+        def report(share: float, _what: str) -> None:
+            nonlocal done
+            step = int(100 * share) - done
+            if step > 0:
+                done += step
+                advance(step)
+
+        model.fit(control, seed=params.train.seed, progress=report)
+    return predict_model(model, SHUFFLED, restrict(control, {WORLD: 1}), params.evaluate)
+
+
+def shuffle_images(items: Items, seed: int) -> Items:
+    """Return the items with image features permuted within each dataset."""
+    rng = np.random.default_rng(seed)
+    names = items.frame[s.DATASET].to_numpy()
+    order = np.arange(len(items))
+    for name in np.unique(names):
+        rows = np.flatnonzero(names == name)
+        order[rows] = rng.permutation(rows)
+    return Items(items.frame, items.image[order], items.prompt)
+
+
+def noise_ceiling(predictions: pl.DataFrame, utility: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a model that predicts the world's noise-free opinion.
+
+    Parameters
+    ----------
+    predictions : of any models; one of them gives the rows.
+    utility : ``data/truth/utility.parquet``: user_id, image_id, utility on the 1..5 scale.
+    """
+    world = predictions.filter(pl.col(s.DATASET) == WORLD)
+    if world.is_empty():
+        return PREDICTIONS.to_frame()
+    known = [model for model in world[MODEL].unique().sort() if model != SHUFFLED]
+    rows = world.filter(pl.col(MODEL) == known[0]).join(
+        utility.unique([s.USER, s.IMAGE]).select(s.USER, s.IMAGE, "utility"),
+        on=[s.USER, s.IMAGE],
+        how="left",
+        maintain_order="left",
+    )
+    lost = rows.filter(pl.col("utility").is_null())
+    if lost.height:
+        first = lost.row(0, named=True)
+        raise PamelaError(
+            f"data/truth/utility.parquet: no utility of {first[s.USER]} for {first[s.IMAGE]} "
+            f"({lost.height} rows); run `dvc repro -f ingest`"
+        )
+    return rows.with_columns(
+        pl.lit(NOISE_CEILING).alias(MODEL),
+        pl.col("utility").cast(pl.Float32).alias("mean"),
+        pl.lit(None, dtype=pl.Float32).alias("std"),
+    ).select(PREDICTIONS.names())
+
+
+def with_noise_ceiling(project: Project, predictions: pl.DataFrame) -> pl.DataFrame:
+    """Return `predictions` with the rows of `noise_ceiling` where the world's truth is there."""
+    path = project.truth / "utility.parquet"
+    if not path.is_file():
+        return predictions
+    return pl.concat([predictions, noise_ceiling(predictions, read_parquet(path))])
+
+
+def slice_judgments(rows: pl.DataFrame, models: Sequence[str]) -> Judgments:
+    """Lay the models' predictions for the same rows side by side.
+
+    Parameters
+    ----------
+    rows : of one dataset, population and number of shots; a column ``prompt_id`` is optional.
+
+    Raises
+    ------
+    PamelaError
+        If the models do not predict the same rows.
+    """
+    keys = [s.FOLD, s.USER, s.IMAGE, s.RATING]
+    by_model = {
+        key[0]: frame.sort(keys) for key, frame in rows.group_by(MODEL, maintain_order=True)
+    }
+    first = by_model.get(models[0])
+    for model in models:
+        frame = by_model.get(model)
+        if first is None or frame is None or not frame.select(keys).equals(first.select(keys)):
+            raise PamelaError(
+                f"reports/predictions.parquet: {model} and {models[0]} are not predicted for the "
+                "same rows; run `dvc repro -f evaluate`"
+            )
+    assert first is not None
+    stacked = {
+        name: np.stack(
+            [
+                by_model[model][name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+                for model in models
+            ],
+            axis=1,
+        )
+        for name in ("mean", "std")
+    }
+    cluster = pl.col(s.IMAGE)
+    if s.PROMPT_ID in first.columns:
+        cluster = pl.coalesce(pl.col(s.PROMPT_ID), pl.lit("image/") + pl.col(s.IMAGE))
+    # dense ranks: codes in the order of the ids, whatever order the rows came in
+    codes = first.select(
+        user=pl.col(s.USER).rank("dense"),
+        image=pl.col(s.IMAGE).rank("dense"),
+        cluster=cluster.rank("dense"),
+        fold=pl.col(s.FOLD),
+        rating=pl.col(s.RATING),
+    )
+    return judgments(
+        codes["user"].to_numpy(),
+        codes["image"].to_numpy(),
+        codes["rating"].to_numpy(),
+        stacked["mean"],
+        stacked["std"],
+        fold=codes["fold"].to_numpy(),
+        cluster=codes["cluster"].to_numpy(),
+    )

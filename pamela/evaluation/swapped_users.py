@@ -1,0 +1,130 @@
+"""A personal model asked as somebody else: what of its answers is about the person.
+
+`generic` asks as a stranger of whom nothing is known, as ``user=None`` does in the API: everybody's
+taste averaged. `swap_0`, `swap_1`, ... ask each user's rows as another user of the same dataset,
+with that user's demographics, training rows and shown ratings, by seeded derangements (nobody keeps
+their own taste). Swaps are asked for seen users and for unseen ones at `SWAP_SHOTS` shots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.dataset import Fold, IntArray, Pairs, People, load_fold
+from pamela.core.paths import Project
+from pamela.core.progress import progress
+from pamela.evaluation.few_shot import unseen_task
+from pamela.evaluation.predictions import (
+    PREDICTIONS,
+    SEEN,
+    UNSEEN,
+    Asked,
+    ask,
+    frame_of,
+    own_folds,
+    restrict,
+)
+from pamela.models.base import Prediction
+from pamela.models.store import load_model
+from pamela.params import EvaluateParams, Params
+
+VARIANT: Final = "variant"
+GENERIC: Final = "generic"
+SWAPS: Final = 3  # derangements; their losses are averaged
+SWAP_SHOTS: Final = 20  # ratings shown of an unseen user whose taste is swapped
+VARIANTS: Final = pl.Schema([*PREDICTIONS.items(), (VARIANT, pl.String)])
+
+
+def predict_variants(
+    project: Project, params: Params, number: int, *, quiet: bool = False
+) -> pl.DataFrame:
+    """Return `VARIANTS` of every personal model for the test rows of fold `number`."""
+    fold = restrict(load_fold(project, number), own_folds(project))
+    frames = [VARIANTS.to_frame()]
+    names = params.train.models
+    with progress(f"swap users, fold {number}", len(names), quiet=quiet) as advance:
+        for name in names:
+            model = load_model(project.models / name / f"fold_{number}")
+            if model.personal:
+                frames.append(variants_of(model, name, fold, params.evaluate))
+            advance(1)
+    return pl.concat(frames)
+
+
+def variants_of(model: Asked, name: str, fold: Fold, params: EvaluateParams) -> pl.DataFrame:
+    """Ask one model as a stranger and as other users; rows of `VARIANTS`.
+
+    The rows are those of `pamela.evaluation.predictions.predict_model` in the same slices. A user
+    alone in a dataset has nobody to swap with and has no rows in the swaps.
+    """
+    seen = fold[s.TEST_SEEN]
+    task = unseen_task(fold, query_size=params.query_size, seed=params.seed)
+    strangers = without_identity(fold.people)
+    frames = []
+    for population, pairs in ((SEEN, seen), (UNSEEN, task.query)):
+        answer = ask(model, name, fold, pairs, None, people=strangers)
+        for k in [None] if population == SEEN else params.shots:
+            kept = np.ones(len(pairs), np.bool_) if k is None else (task.shown >= k)[pairs.user]
+            some = Prediction(answer.mean[kept], answer.std[kept])
+            frames.append(_labelled(fold, name, population, k, pairs.take(kept), some, GENERIC))
+    shots = [SWAP_SHOTS] if SWAP_SHOTS in params.shots else []
+    asked = [(SEEN, None, seen, None), *((UNSEEN, k, *task.at(k)) for k in shots)]
+    for population, k, pairs, context in asked:
+        for number in range(SWAPS):
+            other = swap_users(fold.people, pairs.user, [params.seed, number])
+            found = pairs.take(other >= 0)
+            swapped = Pairs(other[other >= 0], found.item, found.rating)
+            answer = ask(model, name, fold, swapped, context if model.adapts else None)
+            frames.append(_labelled(fold, name, population, k, found, answer, f"swap_{number}"))
+    return pl.concat(frames)
+
+
+def without_identity(people: People) -> People:
+    """Return as many strangers of the same datasets, of whom nothing is known."""
+    blank = [pl.lit(None, people.frame.schema[c]).alias(c) for c in people.demographics]
+    return People(people.frame.with_columns(pl.lit(s.POPULATION_ID).alias(s.USER), *blank))
+
+
+def swap_users(people: People, user: IntArray, seed: Sequence[int]) -> IntArray:
+    """Return, per row, another user among those of `user` and of the same dataset.
+
+    The users of a dataset, in a seeded random circle, each get the taste of the next: a derangement
+    in which every taste is used once.
+
+    Parameters
+    ----------
+    user : int64 array (n,), rows of `people`.
+
+    Returns
+    -------
+    int64 array (n,), -1 where a dataset has no second user.
+    """
+    present = np.unique(user)
+    keys = np.array(people.keys)[present]
+    dataset = people.frame[s.DATASET].to_numpy()[present]
+    other = np.full(len(people), -1, np.int64)
+    rng = np.random.default_rng(list(seed))
+    for name in np.unique(dataset.astype(str)):
+        mine = present[dataset == name][np.argsort(keys[dataset == name])]
+        if len(mine) > 1:
+            circle = rng.permutation(mine)
+            other[circle] = np.roll(circle, -1)
+    return other[user]
+
+
+def _labelled(
+    fold: Fold,
+    model: str,
+    population: str,
+    shots: int | None,
+    pairs: Pairs,
+    answer: Prediction,
+    variant: str,
+) -> pl.DataFrame:
+    frame = frame_of(fold, model, population, shots, pairs, answer)
+    return frame.with_columns(pl.lit(variant).alias(VARIANT))

@@ -1,0 +1,276 @@
+"""Why this person's score differs from everybody's: attributes, metadata, words and prompts.
+
+The personal part of a score (`pamela.explain.personal_part`) on the training pictures is related to
+what can be said of them (`pamela.explain.item_properties`). Explanations read the model, the
+features and the encoder alone. They say what the MODEL does; ``docs/explanations.md`` says what
+that does not mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.dataset import People
+from pamela.core.errors import PamelaError
+from pamela.explain.effects import RESAMPLES, Effects, means, shrunken, slopes
+from pamela.explain.item_properties import SEED, Lens
+from pamela.explain.personal_part import (
+    Context,
+    LinearParts,
+    PersonalPart,
+    PredictedParts,
+    parts_of,
+)
+from pamela.explain.result import (
+    CONCEPTS_SCHEMA,
+    LEVELS_SCHEMA,
+    PICTURES_SCHEMA,
+    PROMPTS_SCHEMA,
+    WORDS_SCHEMA,
+    Explanation,
+    Known,
+)
+from pamela.features.encoders.base import PRECOMPUTED, Encoder
+from pamela.models.base import on_scale
+from pamela.models.preprocessing import Array
+from pamela.training.bundle import Bundle
+from pamela.training.user_lookup import UserLookup
+
+EXAMPLES: Final = 9  # pictures and prompts at either end
+SIZED_ON: Final = 100  # pictures on which people's tastes are compared in size
+NO_DRAWS: Final = (
+    "the model gives no posterior of the person, so intervals hold the choice of pictures alone"
+)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whom to explain.
+
+    Attributes
+    ----------
+    row : one row of people; `name` is how to call them, `source` as of `pamela.Score`.
+    context : what they rated, for somebody absent from training.
+    """
+
+    name: str
+    source: str
+    row: People
+    context: Context | None = None
+
+    @property
+    def dataset(self) -> str:
+        """Whose raters this person is one of."""
+        name: str = self.row.frame[s.DATASET][0]
+        return name
+
+
+@dataclass
+class Explainer:
+    """Explains people by one bundle; what all of a dataset share is prepared once.
+
+    Parameters
+    ----------
+    encoder : opens the bundle's encoder; not called for precomputed features.
+    """
+
+    bundle: Bundle
+    encoder: Callable[[], Encoder]
+    _lenses: dict[str, Lens] = field(default_factory=dict)
+    _parts: dict[str, PredictedParts | LinearParts] = field(default_factory=dict)
+
+    def lens(self, dataset: str) -> Lens:
+        """Return what the training pictures of `dataset` are looked at through."""
+        if dataset not in self._lenses:
+            catalog = self.bundle.items
+            own = (catalog.frame[s.DATASET] == dataset).to_numpy() & self.bundle.in_train_items
+            if not own.any():
+                raise PamelaError(f"dataset {dataset}: no training pictures to explain with")
+            shipped = self.bundle.encoder["encoder"] == PRECOMPUTED
+            self._lenses[dataset] = Lens.make(
+                catalog.take(np.flatnonzero(own)), None if shipped else self.encoder()
+            )
+        return self._lenses[dataset]
+
+    def parts(self, dataset: str) -> PredictedParts | LinearParts:
+        """Return how to find personal parts on the pictures of `lens`."""
+        if dataset not in self._parts:
+            items, nobody = self.lens(dataset).items, self._stranger(dataset)
+            self._parts[dataset] = parts_of(self.bundle.model, items, nobody)
+        return self._parts[dataset]
+
+    def sizes(self, dataset: str, people: People) -> Array:
+        """Return the size of each person's taste (people,), over `SIZED_ON` training pictures."""
+        items = self.lens(dataset).items
+        some = np.unique(np.linspace(0, len(items) - 1, SIZED_ON).astype(np.int64))
+        parts = parts_of(self.bundle.model, items.take(some), self._stranger(dataset))
+        return parts.spreads(people)
+
+    def _stranger(self, dataset: str) -> People:
+        return UserLookup(self.bundle).stranger(dataset, {})
+
+    def explain(self, person: Person) -> Explanation:
+        """Return what raises and lowers this person's score against the population.
+
+        Raises
+        ------
+        PamelaError
+            If the model scores everybody alike, or nothing is known of the person.
+        """
+        model = self.bundle.model
+        if not model.personal:
+            raise PamelaError(
+                f"the model {model.name!r} orders pictures alike for everybody: nothing to "
+                "explain; load a personal one, e.g. hierarchical"
+            )
+        if person.source == "population":
+            raise PamelaError(
+                "the population has no personal part: name a user, or adapt to some ratings"
+            )
+        lens = self.lens(person.dataset)
+        part = self.parts(person.dataset).of(person.row, person.context, draws=RESAMPLES, seed=SEED)
+        low, high = self.bundle.scales[person.dataset]
+        unit = (high - low) / (s.SCALE_HIGH - s.SCALE_LOW)
+        notes = lens.notes if part.draws is not None else (*lens.notes, NO_DRAWS)
+        concepts, explained = concept_table(lens, part, unit)
+        return Explanation(
+            user=person.name,
+            dataset=person.dataset,
+            source=person.source,
+            model_version=self.bundle.version,
+            scale=(low, high),
+            level=_known(means(part, lens.resamples).times(unit)),
+            follows=_follows(lens, part),
+            spread=float(part.mean.std()) * unit,
+            explained=explained,
+            pictures_seen=len(lens.items),
+            concepts=concepts,
+            levels=level_table(lens, part, unit),
+            words=word_table(lens, part, unit),
+            prompts=prompt_table(lens, part, unit),
+            pictures=picture_table(lens, part, (low, high)),
+            notes=notes,
+        )
+
+
+def _known(effects: Effects, plus: float = 0.0) -> Known:
+    return Known(*(float(x[0]) + plus for x in (effects.value, effects.low, effects.high)))
+
+
+def _follows(lens: Lens, part: PersonalPart) -> Known:
+    """Return the slope of the person's score on the population's."""
+    return _known(slopes(part.common[:, None], part, lens.resamples), plus=1.0)
+
+
+def _columns(effects: Effects, prefix: str = "") -> dict[str, np.ndarray]:
+    if prefix:
+        names = (prefix, f"{prefix}_low", f"{prefix}_high")
+    else:
+        names = ("effect", "ci_low", "ci_high")
+    return dict(zip(names, (effects.value, effects.low, effects.high), strict=True))
+
+
+def concept_table(lens: Lens, part: PersonalPart, unit: float) -> tuple[pl.DataFrame, float | None]:
+    """Return the effect of every concept, together and alone, and the share explained."""
+    if lens.together is None:
+        return CONCEPTS_SCHEMA.to_frame(), None
+    alone = slopes(lens.scores, part, lens.resamples).times(lens.spans * unit)
+    spread = lens.scores.std(axis=0)
+    spans = np.divide(lens.spans, spread, out=np.zeros_like(spread), where=spread > 0)
+    together, explained = lens.together.fit(part, lens.resamples)
+    frame = pl.DataFrame(
+        {
+            "theme": [c.theme for c in lens.concepts],
+            "low": [c.low for c in lens.concepts],
+            "high": [c.high for c in lens.concepts],
+            **_columns(together.times(spans * unit)),
+            **_columns(alone, "alone"),
+        },
+        schema=CONCEPTS_SCHEMA,
+    )
+    return frame.sort(pl.col("effect").abs(), descending=True, maintain_order=True), explained
+
+
+def level_table(lens: Lens, part: PersonalPart, unit: float) -> pl.DataFrame:
+    """Return the mean personal part of every metadata level less that of all pictures."""
+    if not lens.levels.height:
+        return LEVELS_SCHEMA.to_frame()
+    elsewhere = 1.0 - lens.levels["pictures"].to_numpy() / len(lens.items)
+    found = slopes(lens.members, part, lens.resamples).times(elsewhere * unit)
+    return (
+        lens.levels.with_columns(**{k: pl.Series(v) for k, v in _columns(found).items()})
+        .select(*(pl.col(c).cast(kind) for c, kind in LEVELS_SCHEMA.items()))
+        .sort("effect", descending=True, maintain_order=True)
+    )
+
+
+def word_table(lens: Lens, part: PersonalPart, unit: float) -> pl.DataFrame:
+    """Return the shrunken effect of every word that enough prompts hold."""
+    if not lens.words.words:
+        return WORDS_SCHEMA.to_frame()
+    sampling = slopes(lens.words.present, replace(part, draws=None), lens.resamples).error
+    found = shrunken(slopes(lens.words.present, part, lens.resamples), sampling).times(unit)
+    counts = np.asarray(lens.words.present.sum(axis=0)).ravel().astype(np.int64)
+    return pl.DataFrame(
+        {"word": lens.words.words, "pictures": counts, **_columns(found)}, schema=WORDS_SCHEMA
+    ).sort("effect", descending=True, maintain_order=True)
+
+
+def prompt_table(lens: Lens, part: PersonalPart, unit: float) -> pl.DataFrame:
+    """Return the prompts whose pictures are raised and lowered most, beyond the person's level."""
+    drawn = part.mean[None, :] if part.draws is None else part.draws
+    beyond = drawn - drawn.mean(axis=1, keepdims=True)
+    frame = lens.items.frame.select(s.PROMPT).with_row_index("row").drop_nulls()
+    of = frame.group_by(s.PROMPT, maintain_order=True).agg(
+        pl.col("row"), pictures=pl.len().cast(pl.Int64)
+    )
+    if of.height < 2 * EXAMPLES:
+        return PROMPTS_SCHEMA.to_frame()
+    value = part.mean - part.mean.mean()
+    place = np.repeat(np.arange(of.height), of["pictures"].to_numpy())
+    rows = of["row"].explode(empty_as_null=False).to_numpy()
+    share = np.bincount(place, value[rows], of.height) / of["pictures"].to_numpy()
+    order = np.argsort(-share, kind="stable")
+    chosen = np.concatenate([order[:EXAMPLES], order[-EXAMPLES:]])
+    resampled = np.stack([beyond[:, rows[place == k]].mean(axis=1) for k in chosen], axis=1)
+    low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
+    sure = part.draws is not None
+    return pl.DataFrame(
+        {
+            "prompt": of[s.PROMPT].gather(chosen),
+            "pictures": of["pictures"].gather(chosen),
+            "effect": share[chosen] * unit,
+            "ci_low": low * unit if sure else [None] * len(chosen),
+            "ci_high": high * unit if sure else [None] * len(chosen),
+        },
+        schema=PROMPTS_SCHEMA,
+    )
+
+
+def picture_table(lens: Lens, part: PersonalPart, scale: tuple[float, float]) -> pl.DataFrame:
+    """Return the pictures raised and lowered most, one of a prompt, with both predicted ratings."""
+    unit = (scale[1] - scale[0]) / (s.SCALE_HIGH - s.SCALE_LOW)
+
+    def shown(mean: np.ndarray) -> np.ndarray:
+        return scale[0] + (on_scale(mean).astype(np.float64) - s.SCALE_LOW) * unit
+
+    frame = lens.items.frame.select(
+        s.IMAGE,
+        # a catalog without files has no hashes
+        pl.col(s.SHA256) if s.SHA256 in lens.items.frame.columns else pl.lit(None).alias(s.SHA256),
+        s.PROMPT,
+        effect=pl.Series((part.mean - part.mean.mean()) * unit),
+        person=pl.Series(shown(part.common + part.mean)),
+        population=pl.Series(shown(part.common)),
+        _of=pl.coalesce(s.PROMPT_ID, s.PROMPT, s.IMAGE),
+    ).sort("effect", descending=True, maintain_order=True)
+    up = frame.unique("_of", keep="first", maintain_order=True).head(EXAMPLES)
+    down = frame.reverse().unique("_of", keep="first", maintain_order=True).head(EXAMPLES)
+    found = pl.concat([up, down.reverse()]).unique(s.IMAGE, keep="first", maintain_order=True)
+    return found.select(*(pl.col(c).cast(kind) for c, kind in PICTURES_SCHEMA.items()))

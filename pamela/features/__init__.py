@@ -1,0 +1,1 @@
+"""The embed stage: features of images and prompts, kept by image content."""

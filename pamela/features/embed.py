@@ -1,0 +1,200 @@
+"""Image and prompt features of all validated pictures: ``python -m flows.embed``.
+
+Writes ``data/features/{index.parquet, image.npy, prompt.npy, features.json}``. What has once been
+encoded stays in ``data/features/cache/``, keyed by encoder fingerprint and content (a picture's
+SHA-256, a prompt's text), so that added ratings encode nothing and added pictures only themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+from pamela.core.files import atomic_path, file_sha256, read_parquet, write_json, write_parquet
+from pamela.core.paths import Project
+from pamela.features.cache import FeatureCache
+from pamela.features.factory import PRECOMPUTED, Encoder, get_encoder
+from pamela.features.precomputed import read_precomputed
+from pamela.params import EmbedParams, Params
+
+FloatArray = npt.NDArray[np.float32]
+INDEX_COLUMNS = (s.DATASET, s.IMAGE, s.SHA256)
+IMAGE_CACHE, PROMPT_CACHE = "image", "prompt"
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of n pictures and what made them.
+
+    Attributes
+    ----------
+    image : float32 (n, image_dim).
+    prompt : float32 (n, prompt_dim); prompt_dim is 0 for precomputed features.
+    encoder, fingerprint, precision : as of `pamela.features.factory.Encoder`.
+    """
+
+    image: FloatArray
+    prompt: FloatArray
+    encoder: str
+    fingerprint: str
+    precision: str
+
+
+def embed(project: Project, params: Params) -> Features:
+    """Run the whole stage: `list_images`, then encode or read, then `write_features`."""
+    images = list_images(project)
+    if params.embed.encoder == PRECOMPUTED:
+        features = read_shipped(project, images)
+    else:
+        encoder = open_encoder(params.embed)
+        encode_new_images(project, encoder, images)
+        encode_new_prompts(project, encoder, images)
+        features = collect(project, encoder, images)
+    write_features(project, images, features)
+    return features
+
+
+def open_encoder(params: EmbedParams) -> Encoder:
+    """Return the encoder of the params."""
+    return get_encoder(params.encoder, batch_size=params.batch_size, workers=params.workers)
+
+
+def list_images(project: Project) -> pl.DataFrame:
+    """Return the validated pictures in their order: dataset, image_id, sha256, file, prompt."""
+    path = project.validated / "images.parquet"
+    images = read_parquet(path).select(*INDEX_COLUMNS, s.FILE, s.PROMPT)
+    if images.is_empty():
+        raise PamelaError(f"{project.relative(path)}: no pictures; run the stages before embed")
+    return images
+
+
+def encode_new_images(project: Project, encoder: Encoder, images: pl.DataFrame) -> int:
+    """Encode the pictures whose content is not in the cache; return how many.
+
+    Raises
+    ------
+    PamelaError
+        If a dataset has no pictures, or a picture is missing or does not decode.
+    """
+    _require_files(images)
+    cache = _cache(project, encoder, IMAGE_CACHE)
+    new = cache.missing(
+        _with_hashes(project, images).unique(s.SHA256, keep="first", maintain_order=True), s.SHA256
+    )
+    files = [project.root / file for file in new[s.FILE]]
+    for part in cache.parts(new.height):
+        encoded = encoder.encode_images(files[part], label="encode pictures")
+        cache.add(new[s.SHA256][part].to_list(), encoded)
+    return new.height
+
+
+def encode_new_prompts(project: Project, encoder: Encoder, images: pl.DataFrame) -> int:
+    """Encode the prompts that are not in the cache; return how many."""
+    cache = _cache(project, encoder, PROMPT_CACHE)
+    prompts = _prompt_keys(images).drop_nulls(s.PROMPT)
+    new = cache.missing(prompts.unique("key", keep="first", maintain_order=True), "key")
+    for part in cache.parts(new.height):
+        cache.add(new["key"][part].to_list(), encoder.encode_prompts(new[s.PROMPT][part].to_list()))
+    return new.height
+
+
+def collect(project: Project, encoder: Encoder, images: pl.DataFrame) -> Features:
+    """Return the features of `images`, in their order, from the cache."""
+    hashes = _with_hashes(project, images)[s.SHA256]
+    return Features(
+        image=_cache(project, encoder, IMAGE_CACHE).rows(hashes),
+        prompt=_cache(project, encoder, PROMPT_CACHE).rows(_prompt_keys(images)["key"]),
+        encoder=encoder.name,
+        fingerprint=encoder.fingerprint,
+        precision=encoder.precision,
+    )
+
+
+def read_shipped(project: Project, images: pl.DataFrame) -> Features:
+    """Return the features that came with the datasets, with prompt features of width 0."""
+    image, fingerprint = read_precomputed(project, images)
+    return Features(
+        image=image,
+        prompt=np.zeros((images.height, 0), np.float32),
+        encoder=PRECOMPUTED,
+        fingerprint=fingerprint,
+        precision="fp32",
+    )
+
+
+def write_features(project: Project, images: pl.DataFrame, features: Features) -> None:
+    """Write index, arrays and ``features.json``; the last one stands for all four."""
+    folder = project.features
+    (folder / "cache").mkdir(parents=True, exist_ok=True)  # an output, also when nothing is encoded
+    write_parquet(folder / "index.parquet", images.select(*INDEX_COLUMNS))
+    _write_npy(folder / "image.npy", features.image)
+    _write_npy(folder / "prompt.npy", features.prompt)
+    write_json(
+        folder / "features.json",
+        {
+            "encoder": features.encoder,
+            "fingerprint": features.fingerprint,
+            "precision": features.precision,
+            "image_dim": features.image.shape[1],
+            "prompt_dim": features.prompt.shape[1],
+        },
+    )
+
+
+def _cache(project: Project, encoder: Encoder, kind: str) -> FeatureCache:
+    dim = encoder.image_dim if kind == IMAGE_CACHE else encoder.prompt_dim
+    owner = f"{encoder.fingerprint[:16]}-{encoder.precision}"
+    return FeatureCache(project.features / "cache" / owner / kind, dim)
+
+
+def _require_files(images: pl.DataFrame) -> None:
+    lost = images.filter(pl.col(s.FILE).is_null())
+    if lost.height:
+        name, image = lost.select(s.DATASET, s.IMAGE).row(0)
+        raise PamelaError(
+            f"dataset {name}: no picture for {lost.height} images, first {image}; give the files "
+            "or set embed.encoder: precomputed"
+        )
+
+
+def _with_hashes(project: Project, images: pl.DataFrame) -> pl.DataFrame:
+    """Return `images` with the content hash of every file (computed where the table has none)."""
+    unhashed = images.filter(pl.col(s.SHA256).is_null())
+    if unhashed.is_empty():
+        return images
+    found = unhashed.select(s.DATASET, s.IMAGE).with_columns(
+        pl.Series("_sha256", [_hash(project.root / file) for file in unhashed[s.FILE]])
+    )
+    return (
+        images.join(found, on=[s.DATASET, s.IMAGE], how="left", maintain_order="left")
+        .with_columns(pl.coalesce(s.SHA256, "_sha256").alias(s.SHA256))
+        .drop("_sha256")
+    )
+
+
+def _hash(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except FileNotFoundError:
+        raise PamelaError(f"{path}: no such image file") from None
+
+
+def _prompt_keys(images: pl.DataFrame) -> pl.DataFrame:
+    """Return prompt and its key, the SHA-256 of its text (null for a null prompt), row by row."""
+    texts = images.select(s.PROMPT)
+    distinct = texts.unique().drop_nulls()
+    keys = [hashlib.sha256(text.encode()).hexdigest() for text in distinct[s.PROMPT]]
+    named = distinct.with_columns(pl.Series("key", keys, dtype=pl.String))
+    return texts.join(named, on=s.PROMPT, how="left", maintain_order="left")
+
+
+def _write_npy(path: Path, array: FloatArray) -> None:
+    with atomic_path(path) as aside:
+        np.save(aside, np.ascontiguousarray(array, np.float32), allow_pickle=False)

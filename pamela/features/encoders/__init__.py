@@ -1,0 +1,1 @@
+"""Encoders of images and prompts behind one base class."""

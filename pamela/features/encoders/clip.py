@@ -1,0 +1,141 @@
+"""The batch loop that all CLIP-like encoders share, from decoded pictures to normalised rows."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from pamela.core.errors import PamelaError
+from pamela.core.progress import progress
+from pamela.features.encoders.base import FloatArray, Picture
+from pamela.features.encoders.preprocessing import decode_batches
+
+SMALLEST_BATCH = 8
+
+
+def padded_size(rows: int, batch_size: int) -> int:
+    """Return the batch that `rows` are padded to: a power of two, or the full batch."""
+    size = SMALLEST_BATCH
+    while size < rows:
+        size *= 2
+    return size if size <= batch_size else max(rows, batch_size)
+
+
+class ClipEncoder:
+    """A frozen model with ``prepare`` for one picture and a tokenizer; see `base.Encoder`.
+
+    Batches are padded to a few fixed sizes, because convolution and matrix kernels round
+    differently by shape. Between batch sizes features agree to about 1e-5 of their scale.
+
+    Parameters
+    ----------
+    prepare : RGB picture -> tensor of one shape for all pictures.
+    tokenizer : list of texts -> int64 ids (n, context).
+    embed_image : batch of prepared pictures, on the device -> (n, image_dim).
+    embed_text : batch of ids, on the device -> (n, prompt_dim).
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        fingerprint: str,
+        model: Any,  # an open_clip model
+        prepare: Callable[[Image.Image], Tensor],
+        tokenizer: Callable[[list[str]], Tensor],
+        embed_image: Callable[[Tensor], Tensor],
+        embed_text: Callable[[Tensor], Tensor],
+        image_dim: int,
+        prompt_dim: int,
+        device: str,
+        batch_size: int,
+        workers: int,
+    ) -> None:
+        self.name = name
+        self.fingerprint = fingerprint
+        self.precision = "bf16" if device == "cuda" else "fp32"
+        self.image_dim = image_dim
+        self.prompt_dim = prompt_dim
+        self.device = device
+        self.batch_size = batch_size
+        self.workers = workers
+        self.model = model.to(device).eval().requires_grad_(False)
+        self._prepare = prepare
+        self._tokenizer = tokenizer
+        self._embed_image = embed_image
+        self._embed_text = embed_text
+
+    def encode_images(
+        self,
+        images: Sequence[Picture],
+        label: str | None = None,
+        names: Sequence[str] | None = None,
+    ) -> FloatArray:
+        """Return the features of n pictures, shape (n, image_dim); see `base.Encoder`."""
+        out = np.zeros((len(images), self.image_dim), np.float32)
+        done = 0
+        batches = decode_batches(images, self._prepare, self.batch_size, self.workers, names)
+        with progress(label or "", len(images), quiet=label is None) as advance:
+            for batch in batches:
+                rows = self._run(self._embed_image, torch.stack(batch))
+                out[done : done + len(rows)] = rows
+                done += len(rows)
+                advance(len(rows))
+        return out
+
+    def prepare(self, image: Image.Image) -> Tensor:
+        """Return an RGB picture as the tensor that the encoder takes."""
+        return self._prepare(image)
+
+    def encode_prepared(self, batch: Tensor) -> FloatArray:
+        """Return the features (n, image_dim) of n prepared pictures, at most a batch of them."""
+        return self._run(self._embed_image, batch)
+
+    def encode_prompts(self, prompts: Sequence[str | None]) -> FloatArray:
+        """Return the features of n prompts, shape (n, prompt_dim); a null prompt is a zero row."""
+        out = np.zeros((len(prompts), self.prompt_dim), np.float32)
+        known = [i for i, prompt in enumerate(prompts) if prompt is not None]
+        for start in range(0, len(known), self.batch_size):
+            rows = known[start : start + self.batch_size]
+            ids = self._tokenizer([str(prompts[i]) for i in rows])
+            out[rows] = self._run(self._embed_text, ids)
+        return out
+
+    def _run(self, embed: Callable[[Tensor], Tensor], batch: Tensor) -> FloatArray:
+        """Run `embed` on `batch` padded with copies of its first row, and drop the padding."""
+        rows = len(batch)
+        missing = padded_size(rows, self.batch_size) - rows
+        if missing:
+            batch = torch.cat([batch, batch[:1].expand(missing, *batch.shape[1:])])
+        with torch.inference_mode(), self._autocast():
+            features = embed(batch.to(self.device))
+        result: FloatArray = features[:rows].float().cpu().numpy()
+        if not np.isfinite(result).all():
+            raise PamelaError(
+                f"embed.encoder {self.name!r} returned a NaN or infinite feature: "
+                "its weights do not fit its configuration, or are damaged"
+            )
+        return result
+
+    @contextlib.contextmanager
+    def _autocast(self) -> Iterator[None]:
+        if self.device == "cuda":
+            with torch.autocast("cuda", torch.bfloat16):
+                yield
+        else:
+            yield
+
+
+def normalised(encode: Callable[..., Any]) -> Callable[[Tensor], Tensor]:
+    """Return `encode` followed by L2 normalisation of each row, in float32."""
+
+    def run(batch: Tensor) -> Tensor:
+        return nn.functional.normalize(encode(batch).float(), dim=-1)
+
+    return run

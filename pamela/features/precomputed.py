@@ -1,0 +1,115 @@
+"""Features that came with the datasets: ``features.npz`` of a dataset and of its batches."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.dataset import FloatArray
+from pamela.core.errors import PamelaError
+from pamela.core.files import file_sha256, read_json
+from pamela.core.paths import Project
+
+
+def read_precomputed(project: Project, images: pl.DataFrame) -> tuple[FloatArray, str]:
+    """Return the features of `images`, float32 (n, d) in their order, and a fingerprint.
+
+    Raises
+    ------
+    PamelaError
+        If a dataset has no features file, the files lack a picture or hold a NaN, or two
+        differ in width; the message names the dataset, the file and the picture.
+    """
+    meta = read_json(project.tables / "datasets.json")
+    found: FloatArray | None = None
+    first_name, digest = "", hashlib.sha256()
+    for (name,), rows in images.with_row_index("_row").group_by(s.DATASET, maintain_order=True):
+        paths = _files(project, str(name), meta[name])
+        features = _read_rows(project, paths, rows[s.IMAGE])
+        for path in paths:
+            digest.update(bytes.fromhex(file_sha256(path)))
+        if found is None:
+            found = np.zeros((images.height, features.shape[1]), np.float32)
+            first_name = str(name)
+        if features.shape[1] != found.shape[1]:
+            raise PamelaError(
+                f"embed.encoder precomputed: features of {name} have {features.shape[1]} "
+                f"dimensions, those of {first_name} {found.shape[1]}; use one encoder for all "
+                "datasets"
+            )
+        found[rows["_row"].to_numpy()] = features
+    assert found is not None  # list_images returns at least one row
+    return found, digest.hexdigest()
+
+
+def _files(project: Project, name: str, meta: dict[str, object]) -> list[Path]:
+    own, batches = meta["features"], meta["batch_features"]
+    assert isinstance(batches, list)
+    if own is None:
+        raise PamelaError(
+            f"embed.encoder precomputed: dataset {name} has no features file; add "
+            "`features: <file>.npz` to its dataset.yaml or name an encoder"
+        )
+    return [project.root / str(file) for file in (own, *batches)]
+
+
+def _read_rows(project: Project, paths: list[Path], ids: pl.Series) -> FloatArray:
+    """Return the rows of `ids` from one or more files; the first file that has one counts."""
+    tables = [_read_npz(project, path) for path in paths]
+    widths = {values.shape[1] for _, values in tables}
+    if len(widths) > 1:
+        names = ", ".join(project.relative(path) for path in paths)
+        raise PamelaError(f"{names}: features of {sorted(widths)} dimensions; they must agree")
+    known = (
+        pl.DataFrame({s.IMAGE: np.concatenate([names for names, _ in tables])})
+        .with_row_index("_at")
+        .unique(s.IMAGE, keep="first")
+    )
+    at = pl.DataFrame({s.IMAGE: ids}).join(known, on=s.IMAGE, how="left", maintain_order="left")
+    where = " and ".join(project.relative(path) for path in paths)
+    absent = at.filter(pl.col("_at").is_null())
+    if absent.height:
+        raise PamelaError(
+            f"{where}: no features for {absent.height} images, first {absent[s.IMAGE][0]}"
+        )
+    values = np.concatenate([values for _, values in tables])
+    rows = values[at["_at"].to_numpy()].astype(np.float32)
+    broken = ~np.isfinite(rows).all(axis=1)
+    if broken.any():
+        raise PamelaError(
+            f"{where}: NaN or infinite features for {int(broken.sum())} images, first "
+            f"{ids[int(broken.argmax())]}"
+        )
+    return rows
+
+
+def _read_npz(project: Project, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``image_id`` (n,) as text and ``features`` (n, d) of one file, checked."""
+    where = project.relative(path)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            names, values = _spelt(arrays["image_id"].astype(str)), arrays["features"]
+    except FileNotFoundError:
+        raise PamelaError(f"{where}: no such features file") from None
+    except KeyError as error:
+        raise PamelaError(f"{where}: no array {error}; it needs image_id and features") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise PamelaError(f"{where}: not readable as .npz ({error})".splitlines()[0]) from None
+    if values.ndim != 2 or len(values) != len(names):
+        raise PamelaError(
+            f"{where}: {len(names)} ids but features of shape {values.shape}; expected (n, d)"
+        )
+    if len(set(names.tolist())) < len(names):
+        raise PamelaError(f"{where}: {len(names) - len(set(names.tolist()))} image_ids occur twice")
+    return names, values
+
+
+def _spelt(names: np.ndarray) -> np.ndarray:
+    """Return ids as the tables have them, else a blank would hide a picture's features."""
+    ids = pl.DataFrame({s.IMAGE: names.ravel().tolist()}, schema={s.IMAGE: pl.String})
+    spelt = ids.select(s.identifier(s.IMAGE).fill_null("")).to_series().to_list()
+    return np.array(spelt, dtype=str)

@@ -1,0 +1,1 @@
+"""`population`: what people agree on, a Gaussian process on features and metadata."""

@@ -1,0 +1,120 @@
+"""What all raters think of a picture: the population's score, and for training pictures more.
+
+A training picture's own mean rating says more of it than any score from features; its score must
+not have seen that mean where personal taste is learned. Both are kept for training pictures: the
+consensus (the held-out score, moved towards the picture's mean as far as its ratings can be
+trusted) and the held-out score itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pamela.core import schema as s
+from pamela.core.dataset import Fold, IntArray, Items, Pairs
+from pamela.core.hashing import hash_ids
+from pamela.models.biases import picture_means
+from pamela.models.gaussian_process.model import Population
+from pamela.models.preprocessing import Array, Datasets
+
+FOLDS = 10
+HASH_SEED = 0
+SMALLEST = 1e-4  # floor of a variance
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """Training pictures by the hash of their key, sorted.
+
+    Attributes
+    ----------
+    keys : uint64 array (m,).
+    mean, variance : float32 arrays (m,), the consensus and how far it may be off.
+    score : float32 array (m,), the population's held-out score.
+    doubt : variance of a picture's true mean about that score.
+    """
+
+    keys: npt.NDArray[np.uint64]
+    mean: npt.NDArray[np.float32]
+    variance: npt.NDArray[np.float32]
+    score: npt.NDArray[np.float32]
+    doubt: float
+
+    @classmethod
+    def fit(cls, population: Population, fold: Fold, train: Pairs, *, seed: int) -> Self:
+        """Combine each training picture's held-out score with the mean of its ratings."""
+        datasets = Datasets.of(fold.items, train)
+        means = picture_means(train, len(fold.people), datasets)
+        items = fold.items.take(means.items)
+        _, score, _ = population.held_out(FOLDS, seed)
+        noise = means.noise / means.count
+        # How far held-out scores are off, beyond what the few ratings of a picture leave open:
+        squared = (means.mean - score) ** 2 - noise
+        doubt = max(float(np.average(squared, weights=1.0 / noise)), SMALLEST)
+        trust = doubt / (doubt + noise)
+        keys = _keys(items)
+        order = np.argsort(keys)
+        return cls(
+            keys[order],
+            (score + trust * (means.mean - score)).astype(np.float32)[order],
+            (trust * noise).astype(np.float32)[order],
+            score.astype(np.float32)[order],
+            doubt,
+        )
+
+    def of_known(self, items: Items) -> tuple[Array, Array]:
+        """Return consensus and held-out score of training pictures, each (n,)."""
+        at = np.searchsorted(self.keys, _keys(items))
+        return self.mean[at].astype(np.float64), self.score[at].astype(np.float64)
+
+    def of(self, items: Items, population: Population) -> tuple[Array, Array, Array]:
+        """Return consensus, its variance and the score of `items`, each (n,)."""
+        keys = _keys(items)
+        at = np.searchsorted(self.keys, keys).clip(max=max(len(self.keys) - 1, 0))
+        known = self.keys[at] == keys if len(self.keys) else np.zeros(len(keys), bool)
+        mean, variance, score = (np.zeros(len(items)) for _ in range(3))
+        fresh = np.flatnonzero(~known)
+        if len(fresh):
+            mean[fresh], variance[fresh] = population.score_items(items.take(fresh))
+            variance[fresh] += population.unexplained
+            score[fresh] = mean[fresh]
+        mean[known], variance[known] = self.mean[at[known]], self.variance[at[known]]
+        score[known] = self.score[at[known]]
+        return mean, variance, score
+
+    def place_of(self, items: Items) -> IntArray:
+        """Return the place in `keys` of every picture, -1 where it was not trained on."""
+        if not len(self.keys):
+            return np.full(len(items), -1, np.int64)
+        keys = _keys(items)
+        at = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
+        return np.where(self.keys[at] == keys, at, -1).astype(np.int64)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return named arrays to save."""
+        return {
+            "consensus.keys": self.keys,
+            "consensus.mean": self.mean,
+            "consensus.variance": self.variance,
+            "consensus.score": self.score,
+            "consensus.doubt": np.array([self.doubt]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
+        """Rebuild from `arrays`."""
+        keys, mean, variance, score = (
+            arrays[f"consensus.{part}"] for part in ("keys", "mean", "variance", "score")
+        )
+        return cls(keys, mean, variance, score, float(arrays["consensus.doubt"][0]))
+
+
+def _keys(items: Items) -> npt.NDArray[np.uint64]:
+    """Return a stable hash of every picture's dataset and id; a nameless one has its own."""
+    frame = items.frame
+    names = frame[s.DATASET].fill_null("") + "/" + frame[s.IMAGE].fill_null("\x1f")
+    return np.asarray(hash_ids(names.to_list(), HASH_SEED), np.uint64)

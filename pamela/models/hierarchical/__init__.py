@@ -1,0 +1,1 @@
+"""`hierarchical`: taste weights per person with a learned prior."""

@@ -1,0 +1,77 @@
+"""Columns of taste that a small network learns, where many people rated many pictures.
+
+``columns @ linear + gelu(columns @ first) @ second`` of the columns that need no learning: what
+most tells people's tastes apart, rather than what most tells pictures apart. Here is what a trained
+network says of pictures; `pamela.models.hierarchical.meta_learning` trains it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+from pamela.models.preprocessing import Array
+
+INPUT_SCALE = 4.0  # brings a block of columns, of mean squared length one, near one per column
+CHUNK = 8192
+PREFIX = "taste.learned."
+SMALLEST = 1e-6
+
+
+@dataclass(frozen=True)
+class LearnedTaste:
+    """A network of one hidden layer beside a linear map; d columns in, k out.
+
+    Attributes
+    ----------
+    linear : float32 array (d, k).
+    first, first_bias : float32 arrays (d, h) and (h,).
+    second : float32 array (h, k).
+    offset, scale : what is taken off the output (k,) and what it is divided by (1,), so that it has
+        mean zero and mean squared length one over training pictures.
+    """
+
+    linear: npt.NDArray[np.float32]
+    first: npt.NDArray[np.float32]
+    first_bias: npt.NDArray[np.float32]
+    second: npt.NDArray[np.float32]
+    offset: npt.NDArray[np.float32]
+    scale: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return self.linear.shape[1]
+
+    def transform(self, columns: Array) -> Array:
+        """Return the learned columns (n, k) of pictures with `columns` (n, d)."""
+        out = np.zeros((len(columns), len(self)))
+        for begin in range(0, len(columns), CHUNK):
+            rows = INPUT_SCALE * columns[begin : begin + CHUNK]
+            hidden = rows @ self.first + self.first_bias
+            bent = (hidden * ndtr(hidden)) @ self.second
+            out[begin : begin + CHUNK] = (rows @ self.linear + bent - self.offset) / self.scale
+        return out
+
+    def scaled(self, columns: Array) -> Self:
+        """Return the same with offset and scale from training pictures' `columns` (m, d)."""
+        k = len(self)
+        plain = replace(self, offset=np.zeros(k, np.float32), scale=np.ones(1, np.float32))
+        found = plain.transform(columns)
+        offset = found.mean(axis=0)
+        length = np.sqrt(np.mean(np.sum((found - offset) ** 2, axis=1)))
+        scale = np.array([max(length, SMALLEST)], np.float32)
+        return replace(self, offset=offset.astype(np.float32), scale=scale)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return named arrays to save."""
+        return {PREFIX + field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self | None:
+        """Rebuild from `arrays`; None if they hold none."""
+        if PREFIX + "linear" not in arrays:
+            return None
+        return cls(**{field.name: arrays[PREFIX + field.name] for field in fields(cls)})

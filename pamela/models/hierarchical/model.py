@@ -1,0 +1,322 @@
+"""`hierarchical`: what everybody likes, plus what this person adds, with a prior learned from all.
+
+score(u, x) = population(x) + taste(x) @ w_u, with w_u ~ N(M' d_u, S):
+`pamela.models.gaussian_process.model` for the first part,
+`pamela.models.hierarchical.item_features` for the columns of taste, `pamela.models.random_effects`
+for the prior and the posterior. A person never trained on is the same formula with fewer rows: k
+ratings give a posterior in closed form, none the prior mean given demographics.
+
+What is personal is learned from ratings less what all raters of the picture think of it (its mean,
+shrunken towards the population's held-out score), so that the personal part cannot repair a weak
+population part. Sizes are chosen by cross-validation over users and prompts inside train.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.dataset import Fold, IntArray, Items, Pairs, People
+from pamela.core.errors import PamelaError
+from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
+from pamela.models.blas_threads import small_matrices
+from pamela.models.gaussian_process.item_consensus import Consensus
+from pamela.models.gaussian_process.model import Population
+from pamela.models.hierarchical.fitted import Fitted, along
+from pamela.models.hierarchical.interval_calibration import Widening
+from pamela.models.hierarchical.item_features import TasteFeatures
+from pamela.models.hierarchical.picture_columns import PictureColumns
+from pamela.models.hierarchical.selection import TasteSearch, choose, judge_seen
+from pamela.models.hierarchical.training_rows import Fitting, Teaching
+from pamela.models.hierarchical.user_covariates import PeopleColumns
+from pamela.models.preprocessing import Array, UserIndex, canonical
+from pamela.models.random_effects import (
+    USERS_AT_ONCE,
+    Posterior,
+    Prior,
+    Statistics,
+    fit_prior,
+    posterior,
+    posterior_of_one,
+)
+from pamela.params import ALL_INPUTS, InputParams, TrainParams
+
+ITERATIONS = 40
+PRIOR_USERS = 2000  # users from whom the prior is learned, at most
+
+
+class Hierarchical(RewardModel):
+    """Population plus hierarchical personal weights.
+
+    Parameters
+    ----------
+    cv_folds : folds over users and prompts in which sizes are chosen.
+    population : how to build the population part.
+    device : ``auto``, ``cpu`` or ``gpu``, for columns of taste that a network learns.
+    inputs : without demographics the prior is the same for everybody, without the user nobody's
+        ratings move it, without metadata no column of taste is of a type, group or style.
+
+    Attributes
+    ----------
+    search : the columns of taste and numbers of factors to choose from.
+    """
+
+    name: ClassVar[str] = "hierarchical"
+    switches: ClassVar[frozenset[str]] = frozenset(InputParams.model_fields)
+
+    def __init__(
+        self,
+        cv_folds: int,
+        population: Population,
+        inputs: InputParams = ALL_INPUTS,
+        device: str = "auto",
+    ) -> None:
+        self.cv_folds, self.inputs, self.device = cv_folds, inputs, device
+        self.personal = inputs.user or inputs.demographics
+        self.adapts, self.uses_demographics = inputs.user, inputs.demographics
+        self.search = TasteSearch()
+        self.chosen: dict[str, Any] = {}
+        self._population = population
+        self._fitted: Fitted | None = None
+
+    @classmethod
+    def from_params(cls, params: TrainParams) -> Self:
+        """Build from ``train`` params."""
+        population = Population.from_params(params)
+        return cls(params.cv_folds, population, params.inputs, params.device)
+
+    def fit(
+        self,
+        fold: Fold,
+        *,
+        seed: int,
+        progress: Progress | None = None,
+        workdir: Path | None = None,
+    ) -> pl.DataFrame:
+        """Fit on ``train``; the history holds the configurations tried and the EM's course."""
+
+        def early(share: float, what: str) -> None:
+            say(progress, 0.5 * share, what)
+
+        def late(share: float, what: str) -> None:
+            say(progress, 0.5 + 0.5 * share, what)
+
+        self._population.fit(fold, seed=seed, progress=early)
+        train = canonical(fold[s.TRAIN])
+        consensus = Consensus.fit(self._population, fold, train, seed=seed)
+        people = PeopleColumns.fit(fold.people, train, demographics=self.inputs.demographics)
+        data = Fitting.make(fold, train, consensus, people)
+        choice = choose(data, self.cv_folds, seed, late, self.inputs, self.search, self.device)
+        say(late, 0.9, "fit the prior")
+        features, columns = data.features(choice.sizes)
+        learners = data.sample(PRIOR_USERS, seed)
+        if choice.sizes.learned:
+            teaching = Teaching(seed, self.device)
+            features, columns = data.learn(features, columns, learners, teaching)
+        prior, course = fit_prior(
+            data.collect(columns, learners),
+            data.described[learners],
+            features.start,
+            rank=choice.rank,
+            iterations=ITERATIONS,
+        )
+        judged = [*choice.judged]
+        if self.inputs.user and not choice.sizes.learned:
+            judged.append(judge_seen(data, columns, prior, seed))
+        self._fitted = self._pack(
+            consensus,
+            features,
+            people,
+            UserIndex.fit(fold.people, train) if self.inputs.user else UserIndex(()),
+            prior,
+            data,
+            columns,
+            Widening.fit(judged),
+        )
+        self.chosen = {
+            "taste": choice.sizes.name,
+            "columns": len(features.start),
+            "rank": choice.rank,
+            "noise_variance": round(prior.noise, 6),
+            "widening": self._fitted.widening.to_json(),
+            "cv": choice.scores,
+            "population": self._population.chosen,
+        }
+        say(progress, 1.0, "done")
+        return pl.DataFrame({"step": np.arange(len(course)), "noise_variance": course})
+
+    @small_matrices
+    def _pack(
+        self,
+        consensus: Consensus,
+        features: TasteFeatures,
+        people: PeopleColumns,
+        users: UserIndex,
+        prior: Prior,
+        data: Fitting,
+        columns: Array,
+        widening: Widening,
+    ) -> Fitted:
+        """Condition every training user on all of their rows, some users at a time."""
+        axes = np.linalg.eigh(prior.covariance)[1]
+        weights, variances = [], []
+        for begin in range(0, len(data.users), USERS_AT_ONCE):
+            some = np.arange(begin, min(begin + USERS_AT_ONCE, len(data.users)))
+            found = posterior(prior, data.described[some], data.collect(columns, some))
+            weights.append(found.mean.astype(np.float32))
+            variances.append(along(found.covariance, axes).astype(np.float32))
+        return Fitted(
+            self._population,
+            consensus,
+            features,
+            people,
+            users,
+            prior,
+            np.concatenate(weights),
+            np.concatenate(variances),
+            axes,
+            widening,
+        )
+
+    @property
+    def _ready(self) -> Fitted:
+        if self._fitted is None:
+            raise PamelaError("model hierarchical: not fitted; fit or load it first")
+        return self._fitted
+
+    def columns(self, items: Items) -> tuple[Array, Array, Array]:
+        """Return the population's score (n,), its variance (n,) and taste columns (n, k)."""
+        fitted = self._ready
+        mean, variance, score = fitted.consensus.of(items, fitted.population)
+        return mean, variance, fitted.features.transform(items, score)
+
+    @small_matrices
+    def weights_of(
+        self, people: People, items: Items | None = None, context: Pairs | None = None
+    ) -> tuple[Array, Array]:
+        """Return weights (n, k) of `people` and their variances (n, k) along the prior's axes.
+
+        Training users get what training learned, others the posterior given their rows of
+        `context` (pairs over `items`), or the prior.
+        """
+        fitted = self._ready
+        described = fitted.people.transform(people)
+        place = fitted.users.encode(people)
+        seen = place >= 0
+        mean = described @ fitted.prior.regression
+        axes = fitted.axes
+        variance = np.tile(fitted.spread, (len(people), 1))
+        mean[seen], variance[seen] = fitted.weights[place[seen]], fitted.variances[place[seen]]
+        if items is None or context is None or not len(context) or not self.inputs.user:
+            return mean, variance
+        shown = canonical(context.take(~seen[context.user]))
+        if not len(shown):
+            return mean, variance
+        new, user = np.unique(shown.user, return_inverse=True)
+        used, row = np.unique(shown.item, return_inverse=True)
+        base, _, columns = self.columns(items.take(used))
+        residual = shown.rating.astype(np.float64) - base[row]
+        for begin in range(0, len(new), USERS_AT_ONCE):
+            some = slice(begin, begin + USERS_AT_ONCE)
+            first, last = np.searchsorted(user, [begin, min(begin + USERS_AT_ONCE, len(new))])
+            rows = slice(first, last)
+            found = self._condition(
+                described[new[some]], user[rows] - begin, columns[row[rows]], residual[rows]
+            )
+            mean[new[some]], variance[new[some]] = found.mean, along(found.covariance, axes)
+        return mean, variance
+
+    def _condition(self, described: Array, user: IntArray, rows: Array, y: Array) -> Posterior:
+        """Return the posterior of people who all have rows; `user` (rows,) is sorted, from 0."""
+        prior, people = self._ready.prior, len(described)
+        if people == 1 and len(rows) < rows.shape[1]:
+            return posterior_of_one(prior, described, rows, y)
+        return posterior(prior, described, Statistics.collect(user, rows, y, people))
+
+    def predict(
+        self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
+    ) -> Prediction:
+        """Predict `pairs`; `context` rows of users absent from training adapt to them."""
+        if not len(pairs):
+            nothing = np.zeros(0, np.float32)
+            return Prediction(nothing, nothing)
+        fitted = self._ready
+        weights, spread = self.weights_of(people, items, context)
+        used, row = np.unique(pairs.item, return_inverse=True)
+        base, doubt, columns = self.columns(items.take(used))
+        turned = (columns @ fitted.axes) ** 2
+        mean = base[row] + np.einsum("ij,ij->i", columns[row], weights[pairs.user])
+        personal = np.einsum("ij,ij->i", turned[row], spread[pairs.user])
+        left = spread.sum(axis=1)[pairs.user]
+        return self._predicted(mean, doubt[row] + personal, left)
+
+    def opinion(
+        self, columns: tuple[Array, Array, Array], weights: Array, spread: Array
+    ) -> Prediction:
+        """Predict what one person thinks of pictures: `predict` with the posterior at hand.
+
+        Parameters
+        ----------
+        columns : of the pictures (n,), as `columns` returns them.
+        weights, spread : arrays (k,), the person's row of `weights_of`.
+        """
+        base, doubt, taste = columns
+        personal = (taste @ self._ready.axes) ** 2 @ spread
+        return self._predicted(base + taste @ weights, doubt + personal, float(spread.sum()))
+
+    def _predicted(self, mean: Array, variance: Array, spread: Array | float) -> Prediction:
+        """Return ratings of expectation `mean` (n,), which is off by `variance` (n,).
+
+        Parameters
+        ----------
+        spread : sum of the variances of the weights of whoever rates, (n,) or of one.
+        """
+        fitted = self._ready
+        widening = fitted.widening.of(spread / np.trace(fitted.prior.covariance))
+        std = widening * np.sqrt(variance + fitted.prior.noise)
+        return Prediction(on_scale(mean), std.astype(np.float32))
+
+    @property
+    def prior(self) -> Prior:
+        """How tastes vary between people, as training learned it."""
+        return self._ready.prior
+
+    @property
+    def axes(self) -> Array:
+        """Eigenvectors (k, k) of the prior's covariance, in columns."""
+        return self._ready.axes
+
+    def score_matrix(self, items: Items, people: People) -> npt.NDArray[np.float32]:
+        """Return every person's score of every picture (people, items), as one matrix product.
+
+        Scores are not bent to the scale (`on_scale`): their order and differences are what counts.
+        """
+        return self.picture_columns(items).scores(self.weights_of(people)[0])
+
+    def picture_columns(self, items: Items) -> PictureColumns:
+        """Return what scoring needs of `items`, to be kept: it does not depend on the person."""
+        base, _, columns = self.columns(items)
+        return PictureColumns.make(base, columns)
+
+    def knows(self, people: People) -> npt.NDArray[np.bool_]:
+        """Return who was in training."""
+        return self._ready.users.encode(people) >= 0
+
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return config and arrays."""
+        config, arrays = self._ready.state()
+        own = {"cv_folds": self.cv_folds, "inputs": self.inputs.model_dump(), "chosen": self.chosen}
+        return {**own, **config}, arrays
+
+    @classmethod
+    def from_state(cls, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
+        """Rebuild from `state`."""
+        fitted = Fitted.from_state(config, arrays)
+        model = cls(config["cv_folds"], fitted.population, InputParams(**config["inputs"]))
+        model.chosen, model._fitted = config["chosen"], fitted
+        return model

@@ -1,0 +1,284 @@
+"""Turning pictures and people into numbers: principal components, category codes, user keys.
+
+Shared by the models, fitted on training rows only, robust to what a model may meet later: missing
+features, huge values, categories and users never seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.dataset import FloatArray, IntArray, Items, Pairs, People
+
+Array = npt.NDArray[np.float64]
+
+CLIP_SD = 8.0  # a standardised feature further out than this many deviations is an outlier
+LARGEST = 1e6  # a raw feature above this is not a feature
+UNKNOWN = -1
+ABSENT = -2  # the dataset has no such column: not a category, and no information
+FEW = 64  # rows up to which a dictionary is quicker than a join of tables
+
+
+def canonical(pairs: Pairs) -> Pairs:
+    """Return the same pairs in an order of their own, so that sums do not depend on row order."""
+    return pairs.take(np.lexsort((pairs.rating, pairs.item, pairs.user)))
+
+
+def sanitise(features: FloatArray) -> FloatArray:
+    """Return features with NaN as 0 and absurd magnitudes clipped."""
+    clean = np.nan_to_num(features, nan=0.0, posinf=LARGEST, neginf=-LARGEST)
+    return np.clip(clean, -LARGEST, LARGEST).astype(np.float32)
+
+
+def unit(features: FloatArray) -> Array:
+    """Return rows scaled to length one; a zero row stays zero."""
+    wide = features.astype(np.float64)
+    length = np.linalg.norm(wide, axis=1, keepdims=True)
+    return np.divide(wide, length, out=np.zeros_like(wide), where=length > 0)
+
+
+@dataclass(frozen=True)
+class Components:
+    """Standardisation followed by principal components.
+
+    Attributes
+    ----------
+    mean, scale : float32 arrays (d,)
+    basis : float32 array (d, k), components by falling variance.
+    spread : float32 array (k,), standard deviation along each.
+    """
+
+    mean: FloatArray
+    scale: FloatArray
+    basis: FloatArray
+    spread: FloatArray
+
+    @classmethod
+    def fit(cls, features: FloatArray, count: int) -> Self:
+        """Fit up to `count` components on rows of `features` (n, d)."""
+        rows = sanitise(features).astype(np.float64)
+        n, d = rows.shape
+        mean = rows.mean(axis=0) if n else np.zeros(d)
+        scale = rows.std(axis=0) if n else np.ones(d)
+        scale = np.where(scale > 1e-6, scale, 1.0)
+        z = np.clip((rows - mean) / scale, -CLIP_SD, CLIP_SD)
+        count = min(count, max(n - 1, 0), d)
+        values, vectors = _leading_eigenvectors(z, count)
+        keep = values > 1e-6 * max(values.max(initial=0.0), 1e-12)
+        values, vectors = values[keep], vectors[:, keep]
+        return cls(
+            mean.astype(np.float32),
+            scale.astype(np.float32),
+            vectors.astype(np.float32),
+            np.sqrt(values).astype(np.float32),
+        )
+
+    def __len__(self) -> int:
+        return self.basis.shape[1]
+
+    def transform(self, features: FloatArray, *, whiten: bool = False) -> Array:
+        """Return the components (n, k) of rows of `features`, of unit variance if `whiten`."""
+        z = (sanitise(features).astype(np.float64) - self.mean) / self.scale
+        scores: Array = np.clip(z, -CLIP_SD, CLIP_SD) @ self.basis.astype(np.float64)
+        if whiten:
+            scores = np.clip(scores / self.spread, -CLIP_SD, CLIP_SD)
+        return scores
+
+    def arrays(self, prefix: str) -> dict[str, npt.NDArray[Any]]:
+        """Return named arrays to save."""
+        return {
+            f"{prefix}.mean": self.mean,
+            f"{prefix}.scale": self.scale,
+            f"{prefix}.basis": self.basis,
+            f"{prefix}.spread": self.spread,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]], prefix: str) -> Self:
+        """Rebuild from `arrays`."""
+        return cls(*(arrays[f"{prefix}.{part}"] for part in ("mean", "scale", "basis", "spread")))
+
+
+def _leading_eigenvectors(z: Array, count: int) -> tuple[Array, Array]:
+    """Return the `count` largest eigenvalues of cov(z) and their eigenvectors, signs fixed."""
+    n, d = z.shape
+    if not count:
+        return np.zeros(0), np.zeros((d, 0))
+    z = z - z.mean(axis=0)
+    if n >= d:
+        values, vectors = np.linalg.eigh(z.T @ z / n)
+        order = np.argsort(values)[::-1][:count]
+        values, vectors = values[order], vectors[:, order]
+    else:
+        values, left = np.linalg.eigh(z @ z.T / n)
+        order = np.argsort(values)[::-1][:count]
+        values = np.maximum(values[order], 0.0)
+        vectors = z.T @ left[:, order] / np.sqrt(np.maximum(values * n, 1e-12))
+    largest = np.abs(vectors).argmax(axis=0)
+    signs = np.where(vectors[largest, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
+    return np.maximum(values, 0.0), vectors * signs
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Category codes of one key (one or several columns); what training did not see is unknown.
+
+    A null is a category of its own: a missing style says something (photographs have none).
+
+    Attributes
+    ----------
+    absent : datasets that lack one of the columns altogether; their rows are `ABSENT`.
+    """
+
+    columns: tuple[str, ...]
+    values: tuple[str, ...]
+    absent: tuple[str, ...] = ()
+
+    @classmethod
+    def fit(cls, frame: pl.DataFrame, columns: Sequence[str], absent: Sequence[str] = ()) -> Self:
+        """Collect the distinct values of `columns` in `frame`, sorted."""
+        present = frame.filter(~pl.col(s.DATASET).is_in(absent)) if absent else frame
+        keys = _key(present, columns).unique().sort().to_list()
+        return cls(tuple(columns), tuple(keys), tuple(absent))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def encode(self, frame: pl.DataFrame) -> IntArray:
+        """Return the code of every row, `UNKNOWN` where training had none, or `ABSENT`."""
+        codes = self._look_up(frame) if _is_few(frame, self.columns) else self._join(frame)
+        if not self.absent:
+            return codes
+        lacks = frame[s.DATASET].is_in(self.absent).to_numpy()
+        return np.where(lacks, ABSENT, codes)
+
+    def _join(self, frame: pl.DataFrame) -> IntArray:
+        table = pl.DataFrame(
+            {"_key": list(self.values), "_code": np.arange(len(self.values))},
+            schema={"_key": pl.String, "_code": pl.Int64},
+        )
+        keys = _key(frame, self.columns).rename("_key").to_frame()
+        found = keys.join(table, on="_key", how="left", maintain_order="left")["_code"]
+        return found.fill_null(UNKNOWN).to_numpy().astype(np.int64)
+
+    def _look_up(self, frame: pl.DataFrame) -> IntArray:
+        """Return what `_join` does, for a person's few rows in microseconds."""
+        none = [None] * frame.height
+        cells = (frame[c].to_list() if c in frame.columns else none for c in self.columns)
+        keys = ("\x1f".join(c or "" for c in row) for row in zip(*cells, strict=True))
+        return np.array([self._places.get(key, UNKNOWN) for key in keys], np.int64)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {value: code for code, value in enumerate(self.values)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able form."""
+        saved = {"columns": list(self.columns), "values": list(self.values)}
+        return {**saved, "absent": list(self.absent)} if self.absent else saved
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        """Rebuild from `to_json`."""
+        return cls(tuple(saved["columns"]), tuple(saved["values"]), tuple(saved.get("absent", ())))
+
+
+def _is_few(frame: pl.DataFrame, columns: Sequence[str]) -> bool:
+    """Tell whether a frame is small and its `columns` are text, as a dictionary needs them."""
+    return frame.height <= FEW and all(
+        frame.schema[c] == pl.String for c in columns if c in frame.columns
+    )
+
+
+def _key(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+    """Return one text key per row; an absent column counts as null."""
+    absent = [pl.lit(None, pl.String).alias(c) for c in columns if c not in frame.columns]
+    parts = [pl.col(c).cast(pl.String).fill_null("") for c in columns]
+    return frame.with_columns(absent).select(pl.concat_str(parts, separator="\x1f")).to_series()
+
+
+@dataclass(frozen=True)
+class UserIndex:
+    """The training users by ``dataset/user_id``."""
+
+    keys: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, people: People, pairs: Pairs) -> Self:
+        """Collect the users of `pairs`, in the order of `people`."""
+        keys = people.keys
+        return cls(tuple(keys[row] for row in np.unique(pairs.user)))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def encode(self, people: People) -> IntArray:
+        """Return the training row of every user of `people`, `UNKNOWN` for strangers."""
+        known = {key: row for row, key in enumerate(self.keys)}
+        return np.array([known.get(key, UNKNOWN) for key in people.keys], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Datasets:
+    """Which dataset each picture is of.
+
+    Attributes
+    ----------
+    names : the datasets, sorted.
+    code : int64 array (items,), place in `names`.
+    """
+
+    names: tuple[str, ...]
+    code: IntArray
+
+    @classmethod
+    def of(cls, items: Items, pairs: Pairs) -> Self:
+        """Return the datasets that `pairs` touch; pictures of others get the code 0."""
+        column = items.frame[s.DATASET].to_numpy()
+        names = np.unique(column[np.unique(pairs.item)].astype(str))
+        code = np.searchsorted(names, column.astype(str)).clip(max=max(len(names) - 1, 0))
+        code = np.where(names[code] == column, code, 0) if len(names) else np.zeros(len(column))
+        return cls(tuple(names.tolist()), code.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def rows(self, pairs: Pairs) -> IntArray:
+        """Return the number of rows of each dataset."""
+        return np.bincount(self.code[pairs.item], minlength=len(self))
+
+
+def datasets_without(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the datasets that lack one of `columns` altogether, where there are several.
+
+    Such a null says which dataset a row is of and nothing else; with one dataset it is a category
+    like any other.
+    """
+    if frame[s.DATASET].n_unique() < 2:
+        return ()
+    empty = pl.any_horizontal(
+        pl.col(c).is_null().all() if c in frame.columns else pl.lit(True) for c in columns
+    )
+    by_dataset = frame.group_by(s.DATASET).agg(_empty=empty)
+    return tuple(by_dataset.filter("_empty")[s.DATASET].sort().to_list())
+
+
+def prompt_groups(items: Items) -> IntArray:
+    """Return a number per picture, equal where pictures share a ``prompt_id``.
+
+    A picture without one is a group of its own.
+    """
+    alone = pl.concat_str([pl.lit("\x1f"), pl.col(s.IMAGE)])
+    group = pl.coalesce(pl.col(s.PROMPT_ID), alone) if s.PROMPT_ID in items.frame.columns else alone
+    keys = items.frame.select(pl.concat_str([pl.col(s.DATASET), group], separator="/").alias("_g"))[
+        "_g"
+    ]
+    return keys.rank("dense").to_numpy().astype(np.int64) - 1

@@ -1,0 +1,269 @@
+"""Personal weights with a learned prior: Gaussian random effects over users, in closed form.
+
+What a person adds to the population's score of a picture is ``features @ w``, the person's weights
+``w ~ N(M' d, S)`` given what is known of them, ``d`` (an intercept, their dataset, demographics).
+M, S and the noise are fitted by expectation maximisation over all users (Laird & Ware 1982); a
+person's weights given any number of ratings are a Gaussian posterior: milliseconds, no retraining.
+Users enter through sufficient statistics, so that rows are read once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import lapack
+
+from pamela.core.dataset import IntArray
+from pamela.models.blas_threads import small_matrices
+from pamela.models.preprocessing import Array
+
+SMALLEST = 1e-6  # floor of a variance
+OWN_SHARE = 1e-3  # of a column's variance that no common factor explains, at least
+USERS_AT_ONCE = 256
+REGRESSION_PRIOR = 50.0  # users' worth of evidence that a description changes nothing
+NO_MEAN = 1e9  # the same, of the intercept: what all people share is the population's to say
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Sufficient statistics of n users' rows: y = features @ w + noise.
+
+    Attributes
+    ----------
+    gram : array (n, k, k), sums of outer products of features.
+    moment : array (n, k), sums of features times y.
+    square : array (n,), sums of y squared.
+    count : int64 array (n,), rows.
+    """
+
+    gram: Array
+    moment: Array
+    square: Array
+    count: IntArray
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+    @classmethod
+    def collect(cls, user: IntArray, features: Array, y: Array, users: int) -> Statistics:
+        """Sum over the rows of each user.
+
+        Parameters
+        ----------
+        user : int64 array (rows,), 0..users-1, sorted.
+        features : array (rows, k).
+        y : array (rows,).
+        """
+        k = features.shape[1]
+        bounds = np.searchsorted(user, np.arange(users + 1))
+        gram, moment = np.zeros((users, k, k)), np.zeros((users, k))
+        for one in range(users):
+            rows = slice(bounds[one], bounds[one + 1])
+            gram[one] = features[rows].T @ features[rows]
+            moment[one] = features[rows].T @ y[rows]
+        square: Array = np.bincount(user, y * y, users).astype(np.float64)
+        return cls(gram, moment, square, np.diff(bounds).astype(np.int64))
+
+    def take(self, rows: IntArray | slice) -> Statistics:
+        """Return these users."""
+        return Statistics(self.gram[rows], self.moment[rows], self.square[rows], self.count[rows])
+
+
+@dataclass(frozen=True)
+class Prior:
+    """How tastes vary between people.
+
+    Attributes
+    ----------
+    regression : array (q, k): a person described by d expects weights ``d @ regression``.
+    covariance : array (k, k) of weights about that.
+    noise : variance of one rating about the person's opinion.
+    """
+
+    regression: Array
+    covariance: Array
+    noise: float
+
+    @cached_property
+    def precision(self) -> Array:
+        """The inverse of the covariance (k, k)."""
+        inverse: Array = np.linalg.inv(self.covariance).astype(np.float64)
+        return inverse
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Weights of n people: mean (n, k) and covariance (n, k, k)."""
+
+    mean: Array
+    covariance: Array
+
+    def left(self, prior: Prior) -> float:
+        """Return how much of the prior's variance is left, a share, the mean over people."""
+        own = np.trace(self.covariance, axis1=1, axis2=2).mean()
+        return float(own / np.trace(prior.covariance))
+
+
+def posterior(prior: Prior, described: Array, statistics: Statistics) -> Posterior:
+    """Return people's weights given their rows (none: the prior).
+
+    Parameters
+    ----------
+    described : array (n, q), what is known of each.
+    """
+    expected = described @ prior.regression
+    covariance = _inverses(statistics.gram / prior.noise + prior.precision)
+    right = statistics.moment / prior.noise + expected @ prior.precision
+    return Posterior(np.einsum("nij,nj->ni", covariance, right), covariance)
+
+
+def _inverses(matrices: Array) -> Array:
+    """Return the inverses of positive definite matrices (n, k, k): half the time of `inv`."""
+    found, diagonal = np.empty_like(matrices), np.arange(matrices.shape[1])
+    for one, matrix in enumerate(matrices):
+        factor, failed = lapack.dpotrf(matrix.T, clean=1)
+        upper, singular = lapack.dpotri(factor, overwrite_c=1)
+        if failed or singular:  # not quite positive definite, by rounding
+            found[one] = np.linalg.inv(matrix)
+        else:
+            np.add(upper, upper.T, out=found[one])
+            found[one, diagonal, diagonal] *= 0.5
+    return found
+
+
+def posterior_of_one(prior: Prior, described: Array, rows: Array, y: Array) -> Posterior:
+    """Return one person's weights given n rows, in time n k^2: for a handful of ratings.
+
+    The same Gaussian as `posterior`, written in the space of the rows (Woodbury's identity).
+
+    Parameters
+    ----------
+    described : array (1, q), what is known of the person.
+    rows : array (n, k), features of the rated pictures.
+    y : array (n,), their residual ratings.
+    """
+    expected = described @ prior.regression
+    shared = rows @ prior.covariance
+    among = shared @ rows.T
+    among[np.diag_indices_from(among)] += prior.noise
+    gain = np.linalg.solve(among, shared)
+    mean = expected + (y - expected[0] @ rows.T) @ gain
+    return Posterior(mean, (prior.covariance - shared.T @ gain)[None])
+
+
+@small_matrices
+def fit_prior(
+    statistics: Statistics,
+    described: Array,
+    start: Array,
+    *,
+    rank: int | None,
+    iterations: int,
+    tolerance: float = 1e-4,
+) -> tuple[Prior, list[float]]:
+    """Fit a prior by expectation maximisation.
+
+    Parameters
+    ----------
+    described : array (n, q), first column ones.
+    start : array (k,), prior variances to begin with.
+    rank : how many directions of taste people share (`structured`); None: any covariance.
+    tolerance : stop when the noise changes by less than this share.
+
+    Returns
+    -------
+    The prior, and the noise variance after every iteration.
+    """
+    users, k = statistics.moment.shape
+    rows = max(int(statistics.count.sum()), 1)
+    total = max(float(statistics.square.sum()) / rows, SMALLEST)
+    prior = Prior(np.zeros((described.shape[1], k)), np.diag(np.maximum(start, SMALLEST)), total)
+    ridge = np.eye(described.shape[1]) * REGRESSION_PRIOR
+    ridge[0, 0] = NO_MEAN
+    solve = np.linalg.inv(described.T @ described + ridge) @ described.T
+    course: list[float] = []
+    for _ in range(iterations):
+        means, spread, squares = _expect(prior, described, statistics)
+        regression = solve @ means
+        away = means - described @ regression
+        scatter = spread + away.T @ away
+        covariance = structured(scatter / users, rank) + SMALLEST * np.eye(k)
+        noise = max(squares / rows, SMALLEST)
+        course.append(noise)
+        done = abs(noise - prior.noise) < tolerance * prior.noise and len(course) > 3
+        prior = Prior(regression, covariance, noise)
+        if done:
+            break
+    return prior, course
+
+
+def _expect(prior: Prior, described: Array, statistics: Statistics) -> tuple[Array, Array, float]:
+    """Return posterior means (n, k), the sum of covariances (k, k) and of squared residuals.
+
+    What `posterior` gives, summed while a person's matrix is still in the processor's cache.
+    """
+    precision, noise = prior.precision, prior.noise
+    right = statistics.moment / noise + described @ prior.regression @ precision
+    means, lower = np.empty_like(right), np.zeros_like(precision)
+    for one, gram in enumerate(statistics.gram):
+        factor, failed = lapack.dpotrf((gram / noise + precision).T, overwrite_a=1, clean=0)
+        if failed:  # not quite positive definite, by rounding
+            inverse = np.linalg.inv(gram / noise + precision)
+            means[one] = inverse @ right[one]
+        else:
+            means[one] = lapack.dpotrs(factor, right[one])[0]
+            inverse = lapack.dpotri(factor, overwrite_c=1)[0].T  # only its lower triangle
+        lower += inverse
+    strict = np.tril(lower, -1)
+    spread = strict + strict.T + np.diag(np.diag(lower))
+    # gram = noise (C^-1 - precision) for everybody, so that no gram needs to be read again
+    squares = (
+        float(statistics.square.sum())
+        - 2 * np.vdot(means, statistics.moment)
+        + noise * np.vdot(means, right - means @ precision)
+        + noise * (right.size - np.vdot(precision, spread))
+    )
+    return means, spread, float(squares)
+
+
+def structured(covariance: Array, rank: int | None) -> Array:
+    """Return the covariance of a few common factors and of what is each column's own.
+
+    A few hundred users cannot tell k x k covariances from luck, but a few directions along which
+    most tastes differ: those are what a handful of ratings can find. Variances stay; of the
+    correlations only the `rank` leading components do (a factor model by principal components).
+
+    Parameters
+    ----------
+    covariance : array (k, k).
+    rank : None, or at least k, changes nothing; 0 leaves the diagonal.
+    """
+    k = len(covariance)
+    if rank is None or rank >= k:
+        return covariance
+    scale = np.sqrt(np.maximum(np.diag(covariance), SMALLEST))
+    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
+    first, leading = k - rank, vectors[:, k - rank :]
+    shared: Array = (leading * (values[first:] - values[:first].mean())) @ leading.T
+    own = np.maximum(1.0 - np.diag(shared), OWN_SHARE)
+    return (shared + np.diag(own)) * np.outer(scale, scale)
+
+
+def predict_rows(found: Posterior, user: IntArray, features: Array) -> tuple[Array, Array]:
+    """Return mean and variance (n,) of what people add to n scores.
+
+    Parameters
+    ----------
+    user : int64 array (n,), rows of `found`, sorted.
+    features : array (n, k).
+    """
+    mean = np.einsum("ij,ij->i", features, found.mean[user])
+    variance = np.zeros(len(user))
+    bounds = np.searchsorted(user, np.arange(len(found.mean) + 1))
+    for one in range(len(found.mean)):  # one covariance at a time: n of them would not fit
+        rows = slice(bounds[one], bounds[one + 1])
+        spread = features[rows] @ found.covariance[one]
+        variance[rows] = np.einsum("ij,ij->i", spread, features[rows])
+    return mean, variance

@@ -1,0 +1,1 @@
+"""`residual_ridge` and `mf`: a person as a deviation from `population`."""

@@ -1,0 +1,242 @@
+"""What `residual_ridge` and `mf` share: the population's score plus a person's own weights.
+
+rating(u, x) = population(x) + columns(x) @ w_u + noise. The two differ in the columns, and in how
+these are learned. Weights are a ridge regression of a person's residuals: what is left of their
+ratings when what all raters of a picture think is taken off
+(`pamela.models.gaussian_process.item_consensus`). In other words a Gaussian posterior with one
+prior variance for taste and one for the level, so that k ratings of a new person are the same
+formula with fewer rows, and none give the population.
+
+The ridge's strength, and the widening of the posterior's deviation until 90 % intervals held 90 %
+of the ratings that cross-validation held out, depend on the number of a person's ratings
+(`pamela.models.residual.tuning`).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.dataset import Fold, IntArray, Items, Pairs, People
+from pamela.core.errors import PamelaError
+from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
+from pamela.models.blas_threads import small_matrices
+from pamela.models.gaussian_process.item_consensus import Consensus
+from pamela.models.gaussian_process.model import Population
+from pamela.models.preprocessing import Array, UserIndex, canonical
+from pamela.models.random_effects import Statistics
+from pamela.models.residual.tuning import Mask, Rows, tune
+from pamela.models.residual.user_weights import RidgePeople
+from pamela.params import TrainParams
+
+SHARE_OF_POPULATION, SHARE_OF_CHOICE = 0.5, 0.8  # of the fitting time, for the progress bar
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a subclass's cross-validation and fit leave.
+
+    Attributes
+    ----------
+    columns : array (m, k) of the training pictures, from all rows.
+    by_fold : per cross-validation fold, the same learned without the rows held out.
+    chosen : for people to read.
+    scores : the cross-validated correlation by configuration.
+    """
+
+    columns: Array
+    by_fold: list[Array]
+    chosen: dict[str, Any]
+    scores: dict[str, float]
+
+
+class ResidualModel(RewardModel):
+    """Population plus ridge weights per person on columns that a subclass provides.
+
+    Parameters
+    ----------
+    cv_folds : folds over prompts in which the configuration is chosen.
+    population : how to build the population part.
+    """
+
+    personal = True
+    adapts = True
+
+    def __init__(self, cv_folds: int, population: Population) -> None:
+        self.cv_folds = cv_folds
+        self.chosen: dict[str, Any] = {}
+        self._population = population
+        self._consensus: Consensus | None = None
+        self._people: RidgePeople | None = None
+
+    @classmethod
+    def from_params(cls, params: TrainParams) -> Self:
+        """Build from ``train`` params."""
+        return cls(params.cv_folds, Population.from_params(params))
+
+    @abstractmethod
+    def _learn(
+        self, rows: Rows, some: Rows, folds: list[Mask], consensus: Consensus, progress: Progress
+    ) -> Learned:
+        """Choose a configuration on the `folds` over `some` people; learn columns from `rows`."""
+
+    @abstractmethod
+    def _columns(self, items: Items, consensus: Consensus) -> Array:
+        """Return the columns (n, k) of any pictures; the first is the constant."""
+
+    @abstractmethod
+    def _columns_state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays that `_load_columns` needs."""
+
+    @abstractmethod
+    def _load_columns(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        """Take up what `_columns_state` saved."""
+
+    def fit(
+        self,
+        fold: Fold,
+        *,
+        seed: int,
+        progress: Progress | None = None,
+        workdir: Path | None = None,
+    ) -> pl.DataFrame:
+        """Fit on ``train``; the history holds the configurations tried."""
+
+        def early(share: float, what: str) -> None:
+            say(progress, SHARE_OF_POPULATION * share, what)
+
+        def late(share: float, what: str) -> None:
+            span = SHARE_OF_CHOICE - SHARE_OF_POPULATION
+            say(progress, SHARE_OF_POPULATION + span * share, what)
+
+        self._population.fit(fold, seed=seed, progress=early)
+        train = canonical(fold[s.TRAIN])
+        consensus = Consensus.fit(self._population, fold, train, seed=seed)
+        rows = Rows.make(fold, train, consensus)
+        some = rows.sample(seed)
+        folds = some.prompt_folds(self.cv_folds, seed)
+        learned = small_matrices(self._learn)(rows, some, folds, consensus, late)
+        say(progress, SHARE_OF_CHOICE, "strength by number of ratings")
+        tuned = tune(some, folds, learned.by_fold, seed)
+        users = UserIndex.fit(fold.people, train)
+        self._consensus = consensus
+        self._people = RidgePeople.fit(rows, learned.columns, users, tuned)
+        self.chosen = {
+            **learned.chosen,
+            "tuned": [one.to_json() for one in tuned],
+            "cv_correlation": {name: round(value, 6) for name, value in learned.scores.items()},
+            "population": self._population.chosen,
+        }
+        say(progress, 1.0, "done")
+        return pl.DataFrame(
+            {
+                "step": np.arange(len(learned.scores)),
+                "configuration": list(learned.scores),
+                "val_correlation": list(learned.scores.values()),
+            },
+            schema={"step": pl.Int64, "configuration": pl.String, "val_correlation": pl.Float64},
+        )
+
+    @property
+    def _ready(self) -> tuple[Consensus, RidgePeople]:
+        if self._consensus is None or self._people is None:
+            raise PamelaError(f"model {self.name}: not fitted; fit or load it first")
+        return self._consensus, self._people
+
+    def weights_of(
+        self, people: People, items: Items | None = None, context: Pairs | None = None
+    ) -> tuple[Array, Array]:
+        """Return weights (n, k) of `people` and their variances (n, k).
+
+        Training users get what training learned, others the ridge on their rows of `context`
+        (pairs over `items`), or nothing.
+        """
+        mean, variance, _ = self._adapted(people, items, context)
+        return mean, variance
+
+    def _adapted(
+        self, people: People, items: Items | None, context: Pairs | None
+    ) -> tuple[Array, Array, IntArray]:
+        """Return weights, their variances, and the number of ratings behind them, per person."""
+        consensus, known = self._ready
+        place = known.users.encode(people)
+        seen = place >= 0
+        mean = np.zeros((len(people), known.weights.shape[1]))
+        variance = np.tile(np.diag(known.prior(0).covariance), (len(people), 1))
+        counts = np.zeros(len(people), np.int64)
+        mean[seen], variance[seen] = known.weights[place[seen]], known.variances[place[seen]]
+        counts[seen] = known.counts[place[seen]]
+        shown = canonical(context.take(~seen[context.user])) if context is not None else None
+        if items is None or shown is None or not len(shown):
+            return mean, variance, counts
+        new, user = np.unique(shown.user, return_inverse=True)
+        used, row = np.unique(shown.item, return_inverse=True)
+        some = items.take(used)
+        base, _, _ = consensus.of(some, self._population)
+        residual = shown.rating.astype(np.float64) - base[row]
+        columns = self._columns(some, consensus)[row]
+        statistics = Statistics.collect(user, columns, residual, len(new))
+        counts[new] = statistics.count
+        mean[new], variance[new] = known.ridges(statistics)
+        return mean, variance, counts
+
+    def predict(
+        self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
+    ) -> Prediction:
+        """Predict `pairs`; `context` rows of users absent from training adapt to them."""
+        if not len(pairs):
+            nothing = np.zeros(0, np.float32)
+            return Prediction(nothing, nothing)
+        consensus, known = self._ready
+        weights, variances, counts = self._adapted(people, items, context)
+        used, row = np.unique(pairs.item, return_inverse=True)
+        some = items.take(used)
+        base, doubt, _ = consensus.of(some, self._population)
+        columns = self._columns(some, consensus)
+        mean = base[row] + np.einsum("ij,ij->i", columns[row], weights[pairs.user])
+        personal = np.einsum("ij,ij->i", columns[row] ** 2, variances[pairs.user])
+        std = np.sqrt(doubt[row] + personal + known.noise)
+        std *= known.widening(counts[pairs.user], some.frame[s.DATASET].to_numpy()[row])
+        return Prediction(on_scale(mean), std.astype(np.float32))
+
+    def knows(self, people: People) -> npt.NDArray[np.bool_]:
+        """Return who was in training."""
+        return self._ready[1].users.encode(people) >= 0
+
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return config and arrays."""
+        consensus, people = self._ready
+        config, arrays = self._population.state()
+        return (
+            {
+                "cv_folds": self.cv_folds,
+                "chosen": self.chosen,
+                "population": config,
+                **people.to_json(),
+            },
+            {
+                **{f"population.{key}": value for key, value in arrays.items()},
+                **consensus.arrays(),
+                **self._columns_state(),
+                **people.arrays(),
+            },
+        )
+
+    @classmethod
+    def from_state(cls, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
+        """Rebuild from `state`."""
+        prefix = "population."
+        inner = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        model = cls(config["cv_folds"], Population.from_state(config["population"], inner))
+        model.chosen = config["chosen"]
+        model._load_columns(arrays)
+        model._consensus = Consensus.from_arrays(arrays)
+        model._people = RidgePeople.from_saved(config, arrays)
+        return model

@@ -1,0 +1,1 @@
+"""`paper`: the transformer after the paper, trained by Lightning."""

@@ -1,0 +1,110 @@
+"""Training on several devices: one process each, gradients averaged (Lightning's DDP).
+
+The processes are started here and told by Lightning's environment variables that they were: its
+own launchers would run the whole command again in every process (a DVC stage with its flow), or
+lose the callbacks' state. Only process 0 reports and writes; the weights come back through a
+temporary folder. GPUs talk by NCCL, CPUs by gloo.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import multiprocessing
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
+
+from pamela.core.errors import PamelaError
+from pamela.core.files import read_json, write_json
+from pamela.models.transformer.batches import Shard
+
+if TYPE_CHECKING:
+    from pamela.models.lightning_callbacks import Listener
+    from pamela.models.transformer.trainer import Job, Trained
+
+POLL_S = 0.1  # between two looks at the processes
+WEIGHTS, CURVE = "best.safetensors", "curve.json"
+ADDRESS = "127.0.0.1"
+
+
+def train_on_several(job: Job, devices: int, listener: Listener | None = None) -> Trained:
+    """Train `job` in `devices` processes and return what process 0 found best.
+
+    Raises
+    ------
+    PamelaError
+        If a process fails; the others are ended.
+    """
+    from lightning.fabric.plugins.environments.lightning import find_free_network_port
+    from safetensors.torch import load_file
+
+    from pamela.models.transformer.trainer import Trained
+
+    # by value: sharing tensors would need as much /dev/shm
+    payload = pickle.dumps(job)
+    told: Any = multiprocessing.get_context("spawn").SimpleQueue()
+
+    def listen() -> None:
+        while not told.empty():
+            epoch, correlation = told.get()
+            if listener is not None:
+                listener(epoch, correlation)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        arguments = (payload, devices, find_free_network_port(), folder, told)
+        started = multiprocessing.start_processes(
+            _work, arguments, nprocs=devices, join=False, start_method="spawn"
+        )
+        assert started is not None
+        try:
+            while not started.join(timeout=POLL_S):
+                listen()
+            listen()
+        except (ProcessRaisedException, ProcessExitedException) as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise PamelaError(
+                f"train.devices: process {error.error_index} of {devices} failed: {reason}; "
+                "set train.devices to 1 to train without the others"
+            ) from error
+        finally:
+            for process in started.processes:
+                if process.is_alive():
+                    process.terminate()
+                process.join()
+        return Trained(load_file(folder / WEIGHTS), read_json(folder / CURVE))
+
+
+def _work(rank: int, payload: bytes, world: int, port: int, folder: Path, told: Any) -> None:
+    """Train as process `rank` of `world`."""
+    os.environ.update(
+        MASTER_ADDR=ADDRESS,
+        MASTER_PORT=str(port),
+        NODE_RANK="0",
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE=str(world),
+    )
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // world))
+    from lightning.pytorch.plugins.environments import LightningEnvironment
+    from lightning.pytorch.strategies import DDPStrategy
+    from safetensors.torch import save_file
+
+    from pamela.models.transformer.trainer import run
+
+    job: Job = pickle.loads(payload)
+    gpu = job.device != "cpu" and torch.cuda.is_available()
+    strategy = DDPStrategy(
+        cluster_environment=LightningEnvironment(),
+        process_group_backend="nccl" if gpu else "gloo",
+    )
+    first = rank == 0
+    listener = (lambda *news: told.put(news)) if first else None
+    trained = run(job, listener, shard=Shard(rank, world), strategy=strategy)
+    if first:
+        save_file(trained.weights, folder / WEIGHTS)
+        write_json(folder / CURVE, trained.curve)

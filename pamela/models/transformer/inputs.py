@@ -1,0 +1,106 @@
+"""How pictures and people become the transformer's inputs: components, codes, user rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import torch
+
+from pamela.core import schema as s
+from pamela.core.dataset import Items, Pairs, People
+from pamela.models.preprocessing import UNKNOWN, Codes, Components, UserIndex, datasets_without
+from pamela.models.transformer.batches import Tables
+from pamela.models.transformer.network import Size
+from pamela.params import InputParams
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What was fitted on training pictures and users; the same for every later one."""
+
+    image: Components
+    prompt: Components
+    metadata: tuple[Codes, ...]
+    users: UserIndex
+    demographics: tuple[Codes, ...]
+
+    @classmethod
+    def fit(
+        cls, items: Items, people: People, pairs: Pairs, components: int, inputs: InputParams
+    ) -> Self:
+        """Fit on the pictures and users of `pairs`; what is switched off gets no token.
+
+        Without users everybody is the unknown user. The dataset is no metadata: it stays.
+        """
+        seen_items = items.take(np.unique(pairs.item))
+        seen_people = people.frame[np.unique(pairs.user)]
+        return cls(
+            Components.fit(seen_items.image, components),
+            Components.fit(seen_items.prompt, components),
+            _codes(seen_items.frame, (s.DATASET, *(s.METADATA if inputs.metadata else ()))),
+            UserIndex.fit(people, pairs) if inputs.user else UserIndex(()),
+            _codes(seen_people, people.demographics if inputs.demographics else ()),
+        )
+
+    @property
+    def size(self) -> Size:
+        """The sizes of the network's inputs."""
+        return Size(
+            len(self.image),
+            len(self.prompt),
+            len(self.users),
+            tuple(len(codes) for codes in self.demographics),
+            tuple(len(codes) for codes in self.metadata),
+        )
+
+    def tables(self, items: Items, people: People) -> Tables:
+        """Return the inputs of these pictures and people; code 0 is the unknown."""
+        return Tables(
+            _scaled(self.image, items.image),
+            _scaled(self.prompt, items.prompt),
+            _columns(self.metadata, items.frame),
+            torch.from_numpy(self.users.encode(people) - UNKNOWN),
+            _columns(self.demographics, people.frame),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON-able part."""
+        return {
+            "metadata": [codes.to_json() for codes in self.metadata],
+            "users": list(self.users.keys),
+            "demographics": [codes.to_json() for codes in self.demographics],
+        }
+
+    @classmethod
+    def from_saved(cls, saved: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
+        """Rebuild from `to_json` and the components' arrays."""
+        return cls(
+            Components.from_arrays(arrays, "image"),
+            Components.from_arrays(arrays, "prompt"),
+            tuple(Codes.from_json(codes) for codes in saved["metadata"]),
+            UserIndex(tuple(saved["users"])),
+            tuple(Codes.from_json(codes) for codes in saved["demographics"]),
+        )
+
+
+def _codes(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[Codes, ...]:
+    return tuple(Codes.fit(frame, [c], datasets_without(frame, [c])) for c in columns)
+
+
+def _scaled(components: Components, features: npt.NDArray[np.float32]) -> torch.Tensor:
+    """Return components over the spread of the first: their relative sizes stay."""
+    scores = components.transform(features)
+    if scores.shape[1]:
+        scores = scores / components.spread[0]
+    return torch.from_numpy(scores.astype(np.float32))
+
+
+def _columns(codes: tuple[Codes, ...], frame: pl.DataFrame) -> torch.Tensor:
+    if not codes:
+        return torch.zeros((frame.height, 0), dtype=torch.int64)
+    return torch.from_numpy(np.stack([c.encode(frame) - UNKNOWN for c in codes], axis=1))

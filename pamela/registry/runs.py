@@ -1,0 +1,281 @@
+"""What MLflow should show: one run per evaluated model and dataset, one for steering, one for all.
+
+A `RunSpec` is plain data; `pamela.registry.publish` finds or creates it. Its hash is over what
+produced it (params, data, models, numbers), so that the same result is never logged twice.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pamela.core.files import file_sha256, read_json
+from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
+from pamela.evaluation.provenance import (
+    dataset_hashes,
+    encoder_info,
+    frame_hash,
+    git_state,
+    model_hashes,
+    stable_hash,
+)
+from pamela.evaluation.results import POPULATIONS, Results, headline_rows
+from pamela.registry.run_metrics import (
+    curve_metrics,
+    elo_sentence,
+    gain_metrics,
+    headline_metrics,
+    training_metrics,
+    with_interval,
+)
+
+REASON_ENV = "PAMELA_REASON"
+DEFAULT_REASON = "dvc repro"
+# What trains other models, or draws other pictures, does not make this result another one.
+NOT_HASHED = ("train.models", "train.champion", "ingest.datasets")
+PIPELINE = "pipeline"
+UNFIT = re.compile(r"[^\w\-. :/]", re.ASCII)  # what MLflow takes in no name
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One MLflow run.
+
+    Attributes
+    ----------
+    hash : of what produced it; the run's identity.
+    metrics : (key, value, step), in the order of importance.
+    artifacts : (file, folder in the run's artifacts).
+    datasets : ``{name: hash}`` of what it was computed on.
+    parent : hash of the run under which MLflow shows it, which must come before it; empty: none.
+    """
+
+    name: str
+    hash: str
+    note: str
+    params: dict[str, str]
+    metrics: list[tuple[str, float, int]]
+    tags: dict[str, str]
+    datasets: dict[str, str]
+    artifacts: list[tuple[Path, str]] = field(default_factory=list)
+    parent: str = ""
+
+    @property
+    def artifacts_hash(self) -> str:
+        """Hash of the artifacts' names and contents."""
+        return stable_hash([[f"{to}/{p.name}", file_sha256(p)] for p, to in self.artifacts])
+
+
+def run_specs(results: Results) -> list[RunSpec]:
+    """Return every run, the pipeline's own last (so that it stands first in MLflow's table)."""
+    hashes = dataset_hashes(results.project)
+    common = common_tags(results)
+    specs = [
+        _evaluation_spec(results, dataset, model, hashes, common)
+        for dataset in reversed(results.datasets)
+        for model in reversed(results.models(dataset))
+    ]
+    if results.steered:
+        specs.append(_steering_spec(results, hashes, common))
+    from pamela.reporting.ablation_runs import ablation_specs  # which builds on this module
+
+    ablation = ablation_specs(results.project, results.params)
+    return [*ablation, *specs, _pipeline_spec(results, specs, hashes, common)]
+
+
+def common_tags(results: Results) -> dict[str, str]:
+    """Return the tags that every run carries."""
+    git, encoder = git_state(results.project), encoder_info(results.project)
+    return {
+        "git_commit": git.commit,
+        "git_dirty": str(git.dirty).lower(),
+        "encoder": f"{encoder['encoder']} ({str(encoder['fingerprint'])[:8]})",
+        "reason": os.environ.get(REASON_ENV) or DEFAULT_REASON,
+        "mlflow.source.name": "dvc repro",
+        "mlflow.source.type": "PROJECT",
+    } | ({"mlflow.source.git.commit": git.commit} if git.commit != "none" else {})
+
+
+# --- one model on one dataset ---------------------------------------------------------------------
+
+
+def evaluation_hash(results: Results, dataset: str, model: str, data_hash: str) -> str:
+    """Return the identity of one model's evaluation on one dataset."""
+    sections = ("split", "embed", "train", "evaluate")
+    params = flat_params(results, sections)
+    rows = results.evaluation.filter(dataset=dataset, model=model)
+    return stable_hash(
+        {
+            "kind": "evaluation",
+            "dataset": [dataset, data_hash],
+            "model": [model, model_hashes(results.project, model)],
+            "encoder": encoder_info(results.project)["fingerprint"],
+            "params": {k: v for k, v in params.items() if k not in NOT_HASHED},
+            "numbers": frame_hash(rows),
+        }
+    )
+
+
+def _evaluation_spec(
+    results: Results, dataset: str, model: str, hashes: dict[str, str], common: dict[str, str]
+) -> RunSpec:
+    rows = results.evaluation.filter(dataset=dataset, model=model)
+    fitted = model_hashes(results.project, model)
+    metrics = [
+        *headline_metrics(rows),
+        *gain_metrics(results, dataset, model),
+        *curve_metrics(rows),
+    ]
+    plots = sorted((results.project.reports / "plots").glob(f"{dataset}_*.png"))
+    plots += [results.project.reports / "plots" / f"training_{model}.png"]
+    chosen = _chosen(results, model)
+    return RunSpec(
+        name=f"{model} · {dataset}",
+        hash=evaluation_hash(results, dataset, model, hashes[dataset]),
+        note=_evaluation_note(results, dataset, model, rows),
+        params=flat_params(results, ("ingest", "split", "embed", "train", "evaluate")) | chosen,
+        metrics=[*metrics, *training_metrics(results, model)],
+        tags=common
+        | {"stage": "evaluate", "model": model, "dataset": dataset}
+        | {"dataset_hash": hashes[dataset]}
+        | ({"model_hash": stable_hash(fitted)} if fitted else {}),
+        datasets={dataset: hashes[dataset]},
+        artifacts=[(path, "plots") for path in plots if path.is_file()],
+    )
+
+
+def _evaluation_note(results: Results, dataset: str, model: str, rows: pl.DataFrame) -> str:
+    lines = [
+        f"**{model}** on **{dataset}**: means over users with 95 % bootstrap intervals.",
+        "",
+        "| metric | seen users | unseen users, 0 shots |",
+        "|---|---:|---:|",
+    ]
+    for metric, title in ((SROCC, "SROCC"), (PAIRWISE_ACCURACY, "pairwise accuracy, margin 0")):
+        margin = 0.0 if metric == PAIRWISE_ACCURACY else None
+        found = {r["population"]: r for r in headline_rows(rows, metric, margin=margin).to_dicts()}
+        cells = " | ".join(with_interval(found.get(population)) for population in POPULATIONS)
+        lines.append(f"| {title} | {cells} |")
+    lines += [
+        "",
+        "Charts: `by_margin_x100/` (step = 100 x margin), `by_shots/` (step = ratings shown), "
+        "`training/` (step as the model logs it). Plots are under Artifacts; the whole report is "
+        f"an artifact of the run `{PIPELINE}`.",
+    ]
+    return "\n".join(lines)
+
+
+def _chosen(results: Results, model: str) -> dict[str, str]:
+    """Return what fitting chose on fold 0, flat."""
+    path = results.project.models / model / "fold_0" / "fit.json"
+    if not path.is_file():
+        return {}
+    return flat("chosen", read_json(path).get("chosen") or {})
+
+
+# --- steering and the pipeline --------------------------------------------------------------------
+
+
+def _steering_spec(results: Results, hashes: dict[str, str], common: dict[str, str]) -> RunSpec:
+    champion = results.params.train.champion
+    params = flat_params(results, ("steer", "embed")) | {"train.champion": champion}
+    models = {name: model_hashes(results.project, name) for name in (champion, "population")}
+    reports = results.project.reports
+    files = [(reports / "plots" / "steering_elo.png", "plots")]
+    if results.sheet:
+        files.append((results.sheet, "steering"))
+    metrics = results.steering
+    data = {"synthetic": hashes["synthetic"]} if "synthetic" in hashes else hashes
+    return RunSpec(
+        name="steering · synthetic",
+        hash=stable_hash(
+            {
+                "kind": "steering",
+                "params": params,
+                "models": models,
+                "numbers": metrics,
+                "datasets": data,
+            }
+        ),
+        note=(
+            "Prompts steered by a reward and judged blind by the simulated users, never by the "
+            "reward that was optimised. Arms: `none`, `population`, `self`, `other` (somebody "
+            f"else's reward).\n\nElo: {elo_sentence(metrics)}. Self beats none in "
+            f"{metrics.get('win_self_none', math.nan):.0%} of comparisons, another user's in "
+            f"{metrics.get('win_self_other', math.nan):.0%}."
+        ),
+        params=params,
+        metrics=[(_steering_key(k), v, 0) for k, v in metrics.items() if math.isfinite(v)],
+        tags=common | {"stage": "steer", "model": champion, "dataset": "synthetic"},
+        datasets=data,
+        artifacts=[(path, to) for path, to in files if path.is_file()],
+    )
+
+
+def _steering_key(key: str) -> str:
+    return f"intervals/{key}" if key.endswith(("_ci_low", "_ci_high")) else key
+
+
+def _pipeline_spec(
+    results: Results, specs: list[RunSpec], hashes: dict[str, str], common: dict[str, str]
+) -> RunSpec:
+    project = results.project
+    params = flat_params(results, tuple(results.params.model_dump(by_alias=True)))
+    reports = project.reports
+    files = [(reports / "index.html", "report"), (project.root / "MODEL_CARD.md", "report")]
+    files += [(reports / "validation.json", "report"), (reports / "data.html", "report")]
+    files += [(path, "plots") for path in sorted((reports / "plots").glob("*.png"))]
+    if results.sheet:
+        files.append((results.sheet, "steering"))
+    champion, first = results.params.train.champion, results.datasets[0]
+    rows = results.evaluation.filter(dataset=first, model=champion)
+    metrics = [m for m in headline_metrics(rows) if "/" not in m[0]]
+    metrics += [(f"headline/{k}", v, 0) for k, v in results.headline.items() if math.isfinite(v)]
+    if results.steered:
+        metrics += [(k, v, 0) for k, v in results.steering.items() if "_ci_" not in k]
+    return RunSpec(
+        name=PIPELINE,
+        hash=stable_hash({"kind": PIPELINE, "runs": [s.hash for s in specs], "params": params}),
+        note=(
+            f"One run of the whole pipeline on {', '.join(results.datasets)}; champion "
+            f"`{champion}`. Under Artifacts: `report/index.html` (everything in one page), the "
+            f"model card, the validation summary and all plots. Metrics without a prefix are the "
+            f"champion's on {first}."
+        ),
+        params=params,
+        metrics=metrics,
+        tags=common | {"stage": "report", "model": champion, "dataset": ", ".join(hashes)},
+        datasets=hashes,
+        artifacts=[(path, to) for path, to in files if path.is_file()],
+    )
+
+
+# --- params ---------------------------------------------------------------------------------------
+
+
+def flat_params(results: Results, sections: tuple[str, ...]) -> dict[str, str]:
+    """Return ``{section.key: value}`` of the params as text."""
+    dumped = results.params.model_dump(by_alias=True, mode="json")
+    return {k: v for name in sections for k, v in _flatten(name, dumped[name])}
+
+
+def flat(prefix: str, value: Mapping[str, Any]) -> dict[str, str]:
+    """Return ``{prefix.key: value}`` as text, under names that MLflow takes."""
+    return {UNFIT.sub("_", key): text for key, text in _flatten(prefix, value)}
+
+
+def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flatten(f"{prefix}.{key}", inner)
+    elif isinstance(value, list):
+        yield prefix, ", ".join(str(v) for v in value)
+    else:
+        yield prefix, str(value)

@@ -1,0 +1,1 @@
+"""The report stage: the page, the model card, the terminal tables."""

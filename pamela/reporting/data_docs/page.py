@@ -1,0 +1,73 @@
+"""``reports/data.html``: the data docs of all datasets in one self-contained page.
+
+Written by the validate stage (``python -m flows.validate``) after the quarantine.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pamela.core.files import read_json, write_json
+from pamela.core.paths import Project
+from pamela.params import ValidateParams
+from pamela.reporting.data_docs import flag_text
+from pamela.reporting.data_docs import text as words
+from pamela.reporting.data_docs.describe import (
+    DatasetDocs,
+    agreement_record,
+    describe_dataset,
+    flags_record,
+)
+from pamela.reporting.data_docs.plots import draw_counts, draw_raters
+from pamela.reporting.presentation.html import inline, write_page
+
+
+def write_data_docs(project: Project, params: ValidateParams) -> None:
+    """Write ``reports/data.html`` and add the flags to ``reports/validation.json``.
+
+    Reads ``data/tables/``, ``data/quarantine/`` and ``reports/validation.json``, which must be
+    there. Every dataset of the report gains the keys ``flags`` and ``agreement``.
+    """
+    path = project.reports / "validation.json"
+    report = read_json(path)
+    sections = []
+    for name, checked in report["datasets"].items():
+        docs = describe_dataset(project, name, params)
+        checked["flags"] = flags_record(docs, params)
+        checked["agreement"] = agreement_record(docs.agreement)
+        sections.append(_section(project, docs, params, checked["flags"]))
+    context = {
+        "passed": report["passed"],
+        "verdict": words.verdict(report),
+        "datasets": sections,
+        "thresholds": params,
+    }
+    write_page(project.reports / "data.html", "data.html.j2", context)
+    write_json(path, report)
+
+
+def _section(
+    project: Project, docs: DatasetDocs, params: ValidateParams, flags: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what the template shows of one dataset."""
+    rated = docs.statistics.rows > 0
+    counts = draw_counts(docs.statistics) if rated else []
+    spread = draw_raters(docs.raters, docs.statistics.scale) if rated else []
+    return {
+        "name": docs.name,
+        "simulated": docs.name == "synthetic",
+        "lead": words.lead(docs),
+        "facts": words.facts(docs),
+        "expectations": words.expectations_table(docs),
+        "quarantine": words.quarantine_table(project, docs),
+        "counts": [inline(picture) for picture in counts],
+        "counts_caption": words.COUNTS_CAPTION,
+        "per": words.per_table(docs),
+        "agreement": words.agreement_sentences(docs.agreement),
+        "agreement_table": words.agreement_table(docs.agreement),
+        "raters": [inline(picture) for picture in spread],
+        "raters_caption": words.RATERS_CAPTION,
+        "flagged": flag_text.flagged_table(docs),
+        "flags": flag_text.flag_sentences(docs, params, flags),
+        "demographics": [words.demographic_card(d) for d in docs.demographics],
+    }

@@ -1,0 +1,269 @@
+"""The data docs in words and tables, as plain text: the template lays them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pamela.core import schema as s
+from pamela.core.paths import Project
+from pamela.evaluation.metrics.bootstrap import Estimate
+from pamela.reporting.data_docs.agreement import Agreement
+from pamela.reporting.data_docs.describe import DatasetDocs
+from pamela.reporting.data_docs.statistics import Demographic
+from pamela.reporting.paper_figures import SINGLE_RATING_ICC
+from pamela.reporting.presentation.html import DASH, Cell, Table
+
+COUNTS_CAPTION: Final = (
+    "Rows that broke no rule. Left: share of the ratings, on the dataset's own scale. Middle and "
+    "right: how many users and images have how many ratings; the dashed line is the median."
+)
+RATERS_CAPTION: Final = (
+    "Left: each user with at least two ratings, by the level of the ratings (mean) and the use of "
+    "the scale (standard deviation); at the bottom are those who give one value alone. Right: how "
+    "much of a user's ratings is the most frequent value."
+)
+
+
+def verdict(report: dict[str, Any]) -> str:
+    """Return whether the data passed, in a sentence."""
+    bound = report["max_quarantined_share"]
+    worst = [
+        f"{name} {entry['share']:.2%}"
+        for name, entry in report["datasets"].items()
+        if entry["share"] > bound
+    ]
+    if worst:
+        return (
+            f"Stopped: more than {bound:.2%} of the ratings break a rule ({', '.join(worst)}). "
+            "Mend the dataset, or raise validate.max_quarantined_share in params.yaml."
+        )
+    if not report["passed"]:
+        return "Stopped: see the expectations below."
+    return f"Passed: at most {bound:.2%} of a dataset's ratings may break a rule."
+
+
+def lead(docs: DatasetDocs) -> str:
+    """Return the dataset in a sentence."""
+    low, high = docs.statistics.scale
+    if not docs.statistics.rows:
+        return "No rating is left after quarantine, so there is nothing to describe."
+    values = docs.statistics.values
+    return (
+        f"{docs.statistics.rows:,} ratings on {low:g} to {high:g} by {docs.raters.height:,} users "
+        f"of {docs.statistics.images.height:,} images; mean {values.mean:.2f}, standard deviation "
+        f"{values.sd:.2f}."
+    )
+
+
+def facts(docs: DatasetDocs) -> dict[str, str]:
+    """Return the counts that are no distribution."""
+    statistics, checked = docs.statistics, docs.checked
+    raters, rated = docs.raters.height, statistics.images.height
+    cells = max(raters * rated, 1)
+    return {
+        "rows in, kept, quarantined": f"{checked['rows_in']:,}, {checked['rows_kept']:,}, "
+        f"{checked['rows_quarantined']:,} ({checked['share']:.2%})",
+        "users": f"{raters:,} with ratings, {docs.users - raters:,} without",
+        "images": f"{rated:,} with ratings, {docs.images - rated:,} without",
+        "pictures": "shipped, so each must decode" if docs.meta["has_images"] else "not shipped",
+        "user-image pairs rated": f"{statistics.rows / cells:.2%} of all",
+        "splits": "the dataset's own" if docs.meta["own_splits"] else "none; folds are made",
+        "times": _times(docs),
+        "order": _order(docs),
+    }
+
+
+def _times(docs: DatasetDocs) -> str:
+    found = docs.statistics
+    if not found.timed or found.first is None or found.last is None:
+        return "none is known"
+    known = "every rating" if found.timed == found.rows else f"{found.timed / found.rows:.1%}"
+    days = f"{found.first:%Y-%m-%d} to {found.last:%Y-%m-%d}"
+    return f"{known} has one, {days}" if found.timed == found.rows else f"known of {known}, {days}"
+
+
+def _order(docs: DatasetDocs) -> str:
+    known = docs.raters["longest_run"].count()
+    if not known:
+        return "no user's order is known: neither times nor positions"
+    return f"known of {known:,} of {docs.raters.height:,} users"
+
+
+# --- checks ---------------------------------------------------------------------------------------
+
+
+def expectations_table(docs: DatasetDocs) -> Table:
+    """Return what every expectation said, with the first rows that broke it."""
+    rows: list[list[Cell]] = []
+    strong: set[int] = set()
+    for record in docs.checked["expectations"]:
+        found = docs.examples.get((record["table"], record["rule"]), [])
+        if record["failed"] or not record["success"]:
+            strong.add(len(rows))
+        rows.append(
+            [
+                Cell(record["table"]),
+                Cell(record["rule"], record["says"]),
+                Cell("stops" if record["severity"] == "structural" else "quarantine"),
+                Cell("ok" if record["success"] else f"{record['failed']:,} rows"),
+                *([Cell(_places(found))] if docs.examples else []),
+            ]
+        )
+    columns = ["table", "rule: a row breaks it if", "then", "outcome"]
+    return Table(
+        title="Expectations",
+        columns=[*columns, "first rows"] if docs.examples else columns,
+        rows=rows,
+        caption=(
+            "Great Expectations, from expectations/. A row that breaks several rules counts under "
+            "each here, and once, under the first, in the quarantine."
+        ),
+        strong=strong,
+    )
+
+
+def _places(rows: list[dict[str, Any]]) -> str:
+    """Return ``file: 3, 7, 12`` for rows of one file, several of them by semicolons."""
+    files: dict[str, list[str]] = {}
+    for row in rows:
+        files.setdefault(row[s.SOURCE_FILE] or "?", []).append(str(row[s.SOURCE_ROW]))
+    return "; ".join(f"{file}: {', '.join(found)}" for file, found in files.items())
+
+
+def quarantine_table(project: Project, docs: DatasetDocs) -> Table | None:
+    """Return the quarantined rows by rule with examples, or None where there are none."""
+    rows = []
+    for table in ("ratings", "users", "images"):
+        entry = docs.checked if table == "ratings" else docs.checked[table]
+        for rule, n in entry["quarantined"].items():
+            shown = docs.examples.get((table, rule), [])
+            rows.append(
+                [
+                    Cell(table),
+                    Cell(rule),
+                    Cell(f"{n:,}", f"{n / max(entry['rows_in'], 1):.2%}"),
+                    Cell("; ".join(_example(row) for row in shown) or DASH),
+                ]
+            )
+    if not rows:
+        return None
+    folder = project.relative(project.quarantine / docs.name)
+    return Table(
+        title="Quarantine",
+        columns=["table", "rule", "rows", "the first of them"],
+        rows=rows,
+        caption=(
+            f"The rows lie in {folder}/ (ratings.parquet, images.parquet) with rule, file and row: "
+            f'polars.read_parquet("{folder}/ratings.parquet").'
+        ),
+    )
+
+
+def _example(row: dict[str, Any]) -> str:
+    words = [str(row[key]) for key in (s.USER, s.IMAGE) if row.get(key) is not None]
+    if s.RATING in row:
+        words.append(DASH if row[s.RATING] is None else f"{row[s.RATING]:g}")
+    elif row.get(s.FILE):
+        words.append(row[s.FILE])
+    return f"row {row[s.SOURCE_ROW]} ({', '.join(words)})"
+
+
+# --- distributions --------------------------------------------------------------------------------
+
+
+def per_table(docs: DatasetDocs) -> Table | None:
+    """Return how many ratings a user and an image have."""
+    if not docs.statistics.rows:
+        return None
+    rows = []
+    for what, counts in (("user", docs.raters["n"]), ("image", docs.statistics.images["n"])):
+        spread = [counts.min(), counts.quantile(0.25), counts.median(), counts.quantile(0.75),
+                  counts.max()]  # fmt: skip
+        cells = [f"{value:,.0f}" for value in spread if isinstance(value, int | float)]
+        once = int((counts == 1).sum())
+        rows.append([Cell(f"per {what}"), *map(Cell, cells), Cell(f"{once:,}")])
+    return Table(
+        title="Ratings per user and per image",
+        columns=["ratings", "min", "lower quarter", "median", "upper quarter", "max", "with one"],
+        rows=rows,
+    )
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One category: its share of the users, for people and as a width in percent."""
+
+    name: str
+    share: str
+    width: float
+    muted: bool = False
+
+
+@dataclass(frozen=True)
+class Card:
+    """One demographic as bars."""
+
+    name: str
+    bars: list[Bar]
+
+
+def demographic_card(found: Demographic) -> Card:
+    """Return the shares of a demographic's categories, of the others together, and the missing."""
+
+    def bar(name: str, n: int, *, muted: bool = False) -> Bar:
+        share = n / max(found.users, 1)
+        return Bar(name, f"{share:.1%}", round(100 * share, 2), muted)
+
+    bars = [bar(name, n) for name, n in found.categories]
+    further, n = found.others
+    if further:
+        bars.append(bar(f"{further} others", n, muted=True))
+    return Card(found.name, [*bars, bar("missing", found.missing, muted=True)])
+
+
+# --- agreement ------------------------------------------------------------------------------------
+
+
+def agreement_table(found: Agreement) -> Table | None:
+    """Return the ICC of one rating and of the mean, or None where it is undefined."""
+    if found.single.value is None:
+        return None
+    rows = [
+        _icc_row("one rating", found.single),
+        _icc_row(f"the mean of {found.per_image:.1f} ratings", found.mean),
+    ]
+    return Table(
+        title="Agreement between raters",
+        columns=["reliability of", "ICC", "95 % interval"],
+        rows=rows,
+        caption=(
+            "ICC(1), one-way random effects, unbalanced: the share of the variance that lies "
+            f"between images. The interval resamples the {found.images:,} rated images. Of the "
+            "mean: Spearman-Brown at the mean number of ratings per image."
+        ),
+    )
+
+
+def _icc_row(name: str, found: Estimate) -> list[Cell]:
+    if found.value is None or found.ci_low is None or found.ci_high is None:
+        return [Cell(name), Cell(DASH), Cell(DASH)]
+    return [
+        Cell(name), Cell(f"{found.value:.3f}"), Cell(f"{found.ci_low:.3f} to {found.ci_high:.3f}")
+    ]  # fmt: skip
+
+
+def agreement_sentences(found: Agreement) -> list[str]:
+    """Return what the ICC means for a personal model."""
+    if found.single.value is None:
+        return [
+            "Agreement cannot be told: it takes two images, one of them rated twice, and ratings "
+            "that differ."
+        ]
+    shared = max(found.single.value, 0.0)
+    others = ", ".join(f"{icc:.2f} on {name}" for name, icc in SINGLE_RATING_ICC.items())
+    return [
+        f"{shared:.0%} of what makes one rating differ from another is the image; the rest is "
+        f"taste, level and noise, which a model that ignores the user cannot know. (Reported for "
+        f"other datasets: {others}.)"
+    ]

@@ -1,0 +1,1 @@
+"""The figures, one module per page they stand on."""

@@ -1,0 +1,141 @@
+"""Figures about the data and the fit: calibration, rating histograms, training curves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from scipy.special import ndtri
+
+from pamela.core import schema as s
+from pamela.evaluation.predictions import SEEN
+from pamela.reporting.presentation.plot_style import BLUE, MUTED, legend_below, look, panels
+
+NOMINAL = np.linspace(0.1, 0.95, 18)  # nominal coverages of the calibration curve
+BINS = 10
+
+
+def calibration(predictions: pl.DataFrame, models: list[str]) -> Figure:
+    """Draw reliability (mean rating by predicted rating) and coverage of predictive intervals."""
+    seen = predictions.filter(pl.col("population") == SEEN)
+    rows = (seen if seen.height else predictions).drop_nulls(["mean", "std"])
+    figure, (left, right) = panels(2, height=4.6)
+    for model in models:
+        mine = rows.filter(model=model)
+        if not mine.height:
+            continue
+        style = look(model)
+        kind = {"color": style.color, "linestyle": style.line, "label": model}
+        bins = reliability(mine)
+        left.plot(bins["mean"], bins["rating"], marker=style.marker, **kind)
+        right.plot(NOMINAL, coverage(mine), **kind)
+    left.axline((3, 3), slope=1, color=MUTED, linewidth=0.9)
+    right.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9)
+    left.set(title="Reliability", xlabel="predicted rating (1..5)", ylabel="mean rating given")
+    right.set(
+        title="Predictive intervals", xlabel="nominal coverage", ylabel="share of ratings inside",
+        xlim=(0, 1), ylim=(0, 1),
+    )  # fmt: skip
+    legend_below(figure, left)
+    return figure
+
+
+def reliability(predictions: pl.DataFrame, bins: int = BINS) -> pl.DataFrame:
+    """Return mean prediction and mean rating in `bins` equally filled bins of the prediction."""
+    rank = pl.col("mean").rank("average") - 0.5  # equal predictions share a bin
+    return (
+        predictions.with_columns(bin=(rank * bins) // pl.len())
+        .group_by("bin", maintain_order=True)
+        .agg(pl.col("mean").mean(), pl.col("rating").mean(), n=pl.len())
+        .sort("bin")
+    )
+
+
+def coverage(predictions: pl.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return, per nominal coverage, the share of ratings inside the central Gaussian interval."""
+    score = (
+        (predictions["rating"] - predictions["mean"]).abs() / predictions["std"].clip(1e-9)
+    ).to_numpy()
+    return np.asarray((score[:, None] <= ndtri(0.5 + NOMINAL / 2)[None, :]).mean(axis=0))
+
+
+def rating_histograms(ratings: pl.DataFrame, scale: tuple[float, float]) -> Figure:
+    """Draw the distribution of ratings: all of them, and by the picture's type."""
+    low, high = scale
+    steps = ratings[s.RATING].n_unique()
+    values = ratings[s.RATING].unique().sort()
+    edges = np.linspace(low, high, 21).tolist() if steps > 12 else _edges(values)
+    types = ratings[s.TYPE].drop_nulls().unique().sort().to_list()[:6]
+    figure, axes = panels(2 if types else 1, height=3.6)
+    weight = np.full(ratings.height, 1.0 / max(ratings.height, 1))
+    axes[0].hist(ratings[s.RATING], bins=edges, weights=weight, color=BLUE, rwidth=0.9)
+    mean = float(ratings[s.RATING].to_numpy().mean())
+    axes[0].set(title=f"{ratings.height:,} ratings, mean {mean:.2f}", ylabel="share of ratings")
+    colors = [look(n).color for n in ("paper", "hierarchical", "population", "feature_observer",
+                                      "residual_ridge", "mf")]  # fmt: skip
+    for name, color in zip(types, colors, strict=False):
+        mine = ratings.filter(pl.col(s.TYPE) == name)[s.RATING]
+        axes[1].hist(mine, bins=edges, weights=np.full(len(mine), 1 / len(mine)), color=color,
+                     histtype="step", linewidth=2.2, label=f"{name} ({len(mine):,})")  # fmt: skip
+    if types:
+        axes[1].set(title="By type", ylabel="share of the type's ratings")
+        axes[1].legend(loc="upper left")
+        axes[1].set_ylim(top=axes[1].get_ylim()[1] * 1.22)
+    for axis in axes:
+        axis.set_xlabel(f"rating ({low:g} to {high:g})")
+        axis.grid(visible=False, axis="x")
+    return figure
+
+
+def _edges(values: pl.Series) -> list[float]:
+    """Return bin edges half-way between the few values that occur."""
+    array = values.to_numpy().astype(float)
+    middle = (array[:-1] + array[1:]) / 2
+    half = np.diff(array).min() / 2 if len(array) > 1 else 0.5
+    return [float(array[0] - half), *middle.tolist(), float(array[-1] + half)]
+
+
+def training_curves(history: pl.DataFrame, model: str) -> Figure | None:
+    """Draw a model's logged quantities by step: train solid, validation dashed, folds thin.
+
+    Returns
+    -------
+    None when nothing was logged at more than one step.
+    """
+    numeric = [
+        c for c in history.columns
+        if c not in ("step", "fold", "epoch") and history[c].dtype.is_numeric()
+        and history[c].drop_nulls().len() > 1
+    ]  # fmt: skip
+    if not numeric or history["step"].n_unique() < 2:
+        return None
+    groups: dict[str, list[str]] = {}
+    for column in numeric:
+        groups.setdefault(_quantity(column), []).append(column)
+    groups = dict(list(groups.items())[:3])
+    figure, axes = panels(len(groups), height=3.7)
+    color = {True: look("hierarchical").color, False: look("paper").color}
+    for axis, (title, columns) in zip(axes, groups.items(), strict=True):
+        for column in columns:
+            held = column.startswith("val")
+            for number, (_, fold) in enumerate(history.group_by("fold", maintain_order=True)):
+                rows = fold.drop_nulls(column).sort("step")
+                axis.plot(
+                    rows["step"], rows[column], color=color[held],
+                    linestyle="--" if held else "-", linewidth=1.8, alpha=0.45 if number else 1.0,
+                    label=("validation" if held else "training") if number == 0 else None,
+                )  # fmt: skip
+        axis.set(title=f"{model}: {title.replace('_', ' ')}", xlabel="step")
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    legend_below(figure, axes[0])
+    return figure
+
+
+def _quantity(column: str) -> str:
+    for prefix in ("train_", "val_", "valid_"):
+        if column.startswith(prefix):
+            return column.removeprefix(prefix)
+    return column

@@ -1,0 +1,1 @@
+"""How pages and plots look: templates, style, colours."""

@@ -1,0 +1,108 @@
+"""One look for every figure: colour-blind safe, the same colour for the same model everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+INK, MUTED, GRID = "#1d2530", "#667180", "#e4e8ee"
+WIDTH = 9.6  # inches
+# Okabe and Ito's palette; baselines are greys, ceilings are dark and dashed.
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY = "#CC79A7", "#56B4E9"
+
+
+class Look(NamedTuple):
+    """How one series is drawn."""
+
+    color: str
+    line: Any
+    marker: str
+
+
+LOOKS: dict[str, Look] = {
+    "paper": Look(BLUE, "-", "o"),
+    "hierarchical": Look(RED, "-", "D"),
+    "population": Look(GREEN, "-", "s"),
+    "residual_ridge": Look(PURPLE, "-", "^"),
+    "mf": Look(SKY, "-", "v"),
+    "group_mean": Look("#6b7583", (0, (5, 2)), "P"),
+    "user_mean": Look("#98a1ad", (0, (3, 2)), "X"),
+    "global_mean": Look("#b9c0c9", (0, (1, 1.5)), "."),
+    "population_user_mean": Look("#4f9e86", (0, (4, 2)), "s"),
+    "population_shuffled": Look("#8fb8a8", (0, (3, 2)), "s"),
+    "noise_ceiling": Look("#111111", (0, (2, 2)), ""),
+    "ideal_observer": Look("#111111", (0, (6, 2)), ""),
+    "ideal_population": Look("#555555", (0, (6, 2, 1, 2)), ""),
+    "feature_observer": Look(ORANGE, (0, (6, 2)), ""),
+}
+_SPARE = (Look("#8c510a", "-", "h"), Look("#01665e", "-", "p"), Look("#762a83", "-", "*"))
+
+STYLE: Any = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the same pixels everywhere
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#9aa4b1",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "lines.linewidth": 2.0,
+    "lines.markersize": 5.5,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "savefig.dpi": 144,
+    "svg.hashsalt": "pamela",
+}
+
+
+def look(name: str) -> Look:
+    """Return how series `name` is drawn; an unknown name always gets the same spare look."""
+    return LOOKS.get(name) or _SPARE[sum(name.encode()) % len(_SPARE)]
+
+
+def panels(columns: int, *, height: float = 3.9, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+    """Return a figure with one row of `columns` axes; nothing global is touched."""
+    width = WIDTH if columns > 1 else 0.72 * WIDTH
+    engine = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)
+    figure = Figure(figsize=(width, height), layout=engine)
+    axes = figure.subplots(1, columns, squeeze=False, sharey=sharey)[0]
+    return figure, list(axes)
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int = 5) -> None:
+    """Put one legend for the whole figure under its panels."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write `figure` as PNG with the same bytes for the same figure."""
+    from pamela.core.files import atomic_path
+
+    with atomic_path(path) as aside:
+        figure.savefig(aside, format="png", metadata={"Software": "pamela"})

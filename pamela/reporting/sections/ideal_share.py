@@ -1,0 +1,98 @@
+"""The report's section on shares of the ideal: how much of what could be gained is gained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from pamela.evaluation.evaluate import BASELINE
+from pamela.evaluation.metrics.definitions import SROCC
+from pamela.evaluation.metrics.normalised_gain import (
+    OF_FEATURES,
+    OF_IDEAL,
+    SHARE_OF_FEATURES_ACCURACY,
+    SHARE_OF_IDEAL_ACCURACY,
+    SHARE_OF_IDEAL_CONFLICT,
+    ratio_name,
+)
+from pamela.evaluation.observers import FEATURE_OBSERVER
+from pamela.evaluation.predictions import POPULATION, SEEN, SHOTS, UNSEEN
+from pamela.evaluation.results import Results
+from pamela.reporting.presentation.html import Cell, Section, Table
+from pamela.reporting.sections.personalisation import personal_models, rows_by_key, sure, users_name
+
+
+def shares_section(results: Results, dataset: str) -> Section | None:
+    """Return the models' shares of what the observers gain; None where no truth is known."""
+    margins = results.params.evaluate.margins
+    names = {
+        SHARE_OF_IDEAL_ACCURACY: "accuracy, of the ideal",
+        SHARE_OF_FEATURES_ACCURACY: "accuracy, of what features allow",
+        OF_IDEAL + SROCC: "SROCC, of the ideal",
+        OF_FEATURES + SROCC: "SROCC, of what features allow",
+        ratio_name(margins): f"accuracy at margin {max(margins):g}, ratio",
+        SHARE_OF_IDEAL_CONFLICT: "conflict pairs, of the ideal",
+    }
+    rows = results.evaluation.filter(pl.col("metric").is_in(list(names)), dataset=dataset)
+    found = rows_by_key(rows)
+    models = [*personal_models(results, dataset), FEATURE_OBSERVER]
+    told = rows.drop_nulls("ci_low").select(POPULATION, SHOTS).unique()
+    columns: list[tuple[str, int | None]] = [
+        (SEEN, None),
+        *((UNSEEN, k) for k in told[SHOTS].drop_nulls().sort()),
+    ]
+    champion = results.params.train.champion
+    table: list[list[Cell]] = []
+    strong: set[int] = set()
+    for metric, name in names.items():
+        told_name = name
+        for model in models:
+            cells = [sure(found.get((model, metric, *where)), ".2f") for where in columns]
+            itself = model == FEATURE_OBSERVER and metric.startswith(OF_FEATURES)
+            if itself or all(not cell.small for cell in cells):
+                continue
+            if model == champion:
+                strong.add(len(table))
+            table.append([Cell(model), Cell(told_name), *cells])
+            told_name = ""  # once per measure
+    if not table:
+        return None
+    return Section(
+        "How much of what could be gained is gained",
+        _text(found, champion),
+        Table(
+            title="Shares of the ideal",
+            columns=["model", "share", *map(users_name, columns)],
+            rows=table,
+            caption=(
+                f"(model - {BASELINE}) / (observer - ideal_population), the observer being "
+                "ideal_observer (the ideal) or feature_observer (what the features allow), given "
+                "the same ratings; accuracy at margin "
+                f"{margins[0]:g}. Conflict pairs: what the share of right orders has above one "
+                "half, over the ideal's. Ratio: the model's accuracy over the ideal's. Intervals "
+                "resample users. A dash: what the observer itself gains is not told apart from "
+                "nothing, so that a share means nothing."
+            ),
+            strong=strong,
+        ),
+    )
+
+
+def _text(found: dict[tuple[Any, ...], dict[str, Any]], champion: str) -> str:
+    ideal, features = (
+        found.get((champion, metric, SEEN, None))
+        for metric in (SHARE_OF_IDEAL_ACCURACY, SHARE_OF_FEATURES_ACCURACY)
+    )
+    if not ideal or ideal["ci_low"] is None:
+        return "Shares of what observers who know the simulated world gain by telling people apart."
+    text = (
+        f"For seen users {champion} gains {ideal['value']:.0%} ({ideal['ci_low']:.0%} to "
+        f"{ideal['ci_high']:.0%}) of the accuracy that telling people apart could gain"
+    )
+    if features and features["ci_low"] is not None:
+        text += (
+            f", and {features['value']:.0%} ({features['ci_low']:.0%} to "
+            f"{features['ci_high']:.0%}) of what an observer limited to linear features could"
+        )
+    return text + "."

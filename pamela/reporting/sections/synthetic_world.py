@@ -1,0 +1,176 @@
+"""The report's tables of the embedded world: its calibration, and where the ideal was lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.evaluation.evaluate import trained
+from pamela.evaluation.metrics.definitions import CONFLICT_SIDE, PAIRWISE_ACCURACY, PLCC, SROCC
+from pamela.evaluation.metrics.intervals import IMAGE, POOLED, USER
+from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER, IDEAL_POPULATION
+from pamela.evaluation.predictions import SEEN, UNSEEN, WORLD
+from pamela.evaluation.results import POPULATIONS, Results, headline_rows
+from pamela.reporting import paper_figures
+from pamela.reporting import synthetic_calibration as cal
+from pamela.reporting.tables import Cell, Table, number
+from pamela.synthetic.design import PART_ROWS
+
+PAPER = "paper"
+LEVELS = ("global_mean", "user_mean", "group_mean")  # see no picture: no question of the encoder
+SIZED = 0.02  # a world with as many ratings as the release, within this share, is held to its facts
+
+
+# --- calibration ----------------------------------------------------------------------------------
+def calibration_table(results: Results) -> Table | None:
+    """Return the world's facts beside the release's; None where no world was rated in parts."""
+    rated = _rated(results)
+    if rated is None:
+        return None
+    total = sum(PART_ROWS.values())
+    sized = abs(rated.height / total - 1) < SIZED
+    facts = [*cal.rating_facts(rated), *_correlations(results)]
+    return Table(
+        title="The embedded world beside the release",
+        columns=["", "published", "here", "wanted", ""],
+        rows=[_fact(fact, sized) for fact in facts],
+        caption=(
+            "Simulated people, set up to behave like the release's. ✓ within what is wanted, ✗ "
+            "not. "
+            + ("" if sized else "This world is not of the release's size: nothing is judged. ")
+            + "What has no published figure is our own choice (docs/synthetic.md). Accuracy and "
+            "conflict pairs follow from the correlations; the paper's rule for ties is not known."
+        ),
+    )
+
+
+def _rated(results: Results) -> pl.DataFrame | None:
+    """Return the release's ratings with what is known of picture and person."""
+    if WORLD not in results.datasets:
+        return None
+    validated = results.project.validated
+    ratings, images, users = (
+        pl.read_parquet(validated / f"{name}.parquet").filter(pl.col(s.DATASET) == WORLD)
+        for name in ("ratings", "images", "users")
+    )
+    rows = ratings.filter(pl.col(s.SPLIT).is_in(list(PART_ROWS)))
+    if s.TRAIN not in rows[s.SPLIT] or not set(cal.DEMOGRAPHICS) <= set(users.columns):
+        return None
+    return (
+        rows.select(s.USER, s.IMAGE, s.RATING, pl.col(s.SPLIT).alias(s.PART))
+        .join(images.select(s.IMAGE, s.TYPE, s.GROUP, s.STYLE), on=s.IMAGE, how="left")
+        .join(users.select(s.USER, *cal.DEMOGRAPHICS), on=s.USER, how="left")
+    )
+
+
+def _correlations(results: Results) -> list[cal.Fact]:
+    rows = results.evaluation.filter(dataset=WORLD, model=PAPER)
+    values = {
+        metric: {
+            r["population"]: r["value"]
+            for r in headline_rows(rows, metric).drop_nulls("value").to_dicts()
+        }
+        for metric in (SROCC, PLCC)
+    }
+    if any(set(found) != set(POPULATIONS) for found in values.values()):
+        return []
+    more = {
+        f"paper model, {name} ({said} in the paper)": value
+        for name, said, metric, aggregation, population in (
+            ("accuracy of unseen users", paper_figures.HELD_OUT_USERS[0].pairwise_accuracy,
+             PAIRWISE_ACCURACY, USER, UNSEEN),
+            ("PLCC with image means", paper_figures.AGAINST_IMAGE_MEANS["plcc"], PLCC, IMAGE,
+             UNSEEN),
+            ("conflict pairs of seen users", paper_figures.CONFLICT_SIDE[SEEN], CONFLICT_SIDE,
+             POOLED, SEEN),
+            ("conflict pairs of unseen users", paper_figures.CONFLICT_SIDE[UNSEEN], CONFLICT_SIDE,
+             POOLED, UNSEEN),
+        )
+        if (value := _value(rows, metric, aggregation, population)) is not None
+    }  # fmt: skip
+    return cal.correlation_facts(values[SROCC], values[PLCC], more=more)
+
+
+def _value(rows: pl.DataFrame, metric: str, aggregation: str, population: str) -> float | None:
+    margin = 0.0 if metric == PAIRWISE_ACCURACY else None
+    found = headline_rows(rows, metric, margin=margin, aggregation=aggregation)
+    values = found.filter(population=population)["value"].to_list()
+    return values[0] if values else None
+
+
+def _fact(fact: cal.Fact, sized: bool) -> list[Cell]:
+    form = f",.{fact.digits}f"
+    ends = [format(end, form) for end in (fact.low, fact.high) if end is not None]
+    wanted = " to ".join(ends) if len(ends) == 2 else f"at most {ends[0]}" if ends else ""
+    mark = ("✓" if fact.holds else "✗") if sized and fact.wanted else ""
+    return [Cell(fact.name), Cell(fact.published), Cell(format(fact.here, form)), Cell(wanted),
+            Cell(mark)]  # fmt: skip
+
+
+# --- what was lost where --------------------------------------------------------------------------
+def ideal_table(results: Results, dataset: str) -> Table | None:
+    """Return, per model, what the encoder and what the model lost of the ideal observer's SROCC."""
+    rows = results.evaluation.filter(dataset=dataset, aggregation=USER)
+    if IDEAL_OBSERVER not in rows["model"].unique():
+        return None
+    found = {
+        (r["model"], r["metric"], r["population"], r["shots"]): r
+        for r in rows.filter(metric=SROCC).to_dicts()
+    }
+    gaps = {
+        (r["model"], r["baseline"], r["population"], r["shots"]): r
+        for r in results.differences.filter(dataset=dataset, metric=SROCC).to_dicts()
+    }
+    slices = _slices(found)
+    observers = [
+        [Cell(name), *(number(found.get((name, SROCC, *where))) for where in slices)]
+        for name in (IDEAL_OBSERVER, FEATURE_OBSERVER, IDEAL_POPULATION)
+    ]
+    lost = [[Cell("lost by the encoder"), *(
+        number(_turned(gaps.get((FEATURE_OBSERVER, IDEAL_OBSERVER, *where))), "+.3f")
+        for where in slices
+    )]]  # fmt: skip
+    names = [name for name in trained(results.models(dataset)) if name not in LEVELS]
+    for name in names:
+        if any((name, FEATURE_OBSERVER, *where) in gaps for where in slices):
+            lost.append([Cell(f"lost by {name}"), *(
+                number(_turned(gaps.get((name, FEATURE_OBSERVER, *where))), "+.3f")
+                for where in slices
+            )])  # fmt: skip
+    return Table(
+        title="What could be known, and where it was lost",
+        columns=["", *(SEEN if k is None else f"{p}, {k} shots" for p, k in slices)],
+        rows=[*observers, *lost],
+        caption=(
+            "SROCC, mean over users. ideal_observer: Bayesian on the true attributes and the "
+            "world's priors, given the same rating rows as the models; feature_observer: the same, "
+            "given only the best linear reconstruction of the attributes from the features; "
+            "ideal_population: without users. Lost by the encoder: ideal minus feature observer; "
+            "lost by a model: feature observer minus the model (below zero: the model found in the "
+            "features what is not linear in them)."
+        ),
+        strong=set(range(len(observers))),
+    )
+
+
+def _slices(found: dict[tuple[Any, ...], Any]) -> list[tuple[str, int | None]]:
+    """Return seen, and the numbers of shots of unseen users at which somebody is left."""
+    shots = {
+        key[3] for key, row in found.items()
+        if key[2] == UNSEEN and key[1] == SROCC and row["value"] is not None
+    }  # fmt: skip
+    return [(SEEN, None), *((UNSEEN, k) for k in sorted(shots))]
+
+
+def _turned(row: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a difference with its sign turned: what the first of the two lost."""
+    if row is None or row["value"] is None:
+        return row
+    low, high = row["ci_low"], row["ci_high"]
+    return row | {
+        "value": -row["value"],
+        "ci_low": None if high is None else -high,
+        "ci_high": None if low is None else -low,
+    }

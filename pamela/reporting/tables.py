@@ -1,0 +1,297 @@
+"""The report's tables and sentences, as plain text in rows: `report` lays them out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.data.leakage import describe_overlaps
+from pamela.evaluation.metrics.definitions import (
+    CONFLICT_BOTH,
+    CONFLICT_SIDE,
+    PAIRWISE_ACCURACY,
+    PLCC,
+    RMSE,
+    SROCC,
+)
+from pamela.evaluation.metrics.intervals import IMAGE, POOLED, USER
+from pamela.evaluation.metrics.pooled_error import RMSE_POOLED_RELATIVE
+from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER
+from pamela.evaluation.predictions import SEEN, UNSEEN
+from pamela.evaluation.results import POPULATIONS, Results, headline_rows
+from pamela.reporting import paper_figures
+from pamela.reporting.presentation.html import DASH, Cell, Table, number
+
+NAMES = {
+    SROCC: "SROCC",
+    PLCC: "PLCC",
+    RMSE: "RMSE (1..5)",
+    PAIRWISE_ACCURACY: "pairwise accuracy",
+    CONFLICT_SIDE: "conflict pairs, one order right",
+    CONFLICT_BOTH: "conflict pairs, both right",
+    "coverage_90": "90 % interval holds",
+    RMSE_POOLED_RELATIVE: "RMSE",
+}
+CONFLICTS = (CONFLICT_SIDE, CONFLICT_BOTH)  # counted over pairs of users, so only pooled
+FURTHER = (PLCC, RMSE, CONFLICT_SIDE, CONFLICT_BOTH, "coverage_90")
+
+
+def margin_name(group: list[float]) -> str:
+    """Return ``0 to 1`` for margins that coincide, ``3`` for one alone."""
+    return f"{group[0]:g}" if len(group) == 1 else f"{group[0]:g} to {group[-1]:g}"
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+def results_table(results: Results, dataset: str) -> Table:
+    """Return model x seen/unseen x (SROCC, pairwise accuracy by margin)."""
+    rows = results.evaluation.filter(dataset=dataset)
+    groups = results.margin_groups(dataset)
+    accuracy = {
+        (r["model"], r["population"], r["margin"]): r
+        for r in headline_rows(rows, PAIRWISE_ACCURACY).to_dicts()
+    }
+    srocc = {(r["model"], r["population"]): r for r in headline_rows(rows, SROCC).to_dicts()}
+    table = []
+    for model in results.models(dataset):
+        for population in POPULATIONS:
+            cells = [Cell(model if population == SEEN else ""), Cell(population)]
+            cells.append(number(srocc.get((model, population))))
+            cells += [number(accuracy.get((model, population, g[0]))) for g in groups]
+            table.append(cells)
+    merged = [margin_name(g) for g in groups if len(g) > 1]
+    note = (
+        f" Margins {' and '.join(merged)} select the same pairs on this rating scale: they share "
+        "a column." if merged else ""
+    )  # fmt: skip
+    return Table(
+        title="Every model, seen and unseen users",
+        columns=[
+            "model",
+            "users",
+            "SROCC",
+            *(f"accuracy, margin {margin_name(g)}" for g in groups),
+        ],
+        rows=table,
+        caption=(
+            "Mean over users; 95 % bootstrap interval below. Seen: training users on new images. "
+            "Unseen: users absent from training, none of their ratings shown (0 shots). A margin "
+            "counts only pairs whose ratings differ by at least that much, in points of a 1..5 "
+            f"scale. A dash: one value per user, so no order to correlate.{note}"
+        ),
+        strong={0, 1},
+    )
+
+
+def further_table(results: Results, dataset: str) -> Table:
+    """Return the other metrics of all models, seen and unseen, and against image means."""
+    rows = results.evaluation.filter(dataset=dataset)
+    wanted = [m for m in FURTHER if m in rows["metric"].unique()]
+    columns = [(m, POOLED if m in CONFLICTS else USER) for m in wanted] + [
+        (m, IMAGE)
+        for m in (PLCC, PAIRWISE_ACCURACY)
+        if rows.filter(metric=m, aggregation=IMAGE).height
+    ]
+    found = {}
+    for metric, aggregation in columns:
+        margin = 0.0 if metric == PAIRWISE_ACCURACY else None
+        for r in headline_rows(rows, metric, margin=margin, aggregation=aggregation).to_dicts():
+            found[r["model"], r["population"], metric, aggregation] = r
+    table = [
+        [Cell(model if population == SEEN else ""), Cell(population)]
+        + [number(found.get((model, population, *key))) for key in columns]
+        for model in results.models(dataset)
+        for population in POPULATIONS
+    ]
+    titles = [NAMES[m] + (", image means" if a == IMAGE else "") for m, a in columns]
+    return Table(
+        title="Further measures",
+        columns=["model", "users", *titles],
+        rows=table,
+        caption=(
+            "Conflict pairs are two users who order the same two images in opposite ways: a "
+            "non-personal model gets exactly .50 of single orders right. Image means: predictions "
+            "and ratings averaged over users first."
+        ),
+        strong={0, 1},
+    )
+
+
+def differences_table(results: Results, dataset: str) -> Table | None:
+    """Return paired differences of two models at 0 shots, with a verdict in words."""
+    rows = results.differences.filter(
+        (pl.col("dataset") == dataset)
+        & (pl.col("shots").is_null() | (pl.col("shots") == 0))
+        & pl.col("metric").is_in([SROCC, PAIRWISE_ACCURACY, RMSE_POOLED_RELATIVE])
+        & (pl.col("baseline") != FEATURE_OBSERVER)  # stands in a table of its own
+        & (pl.col("baseline") != IDEAL_OBSERVER)
+    )
+    if not rows.height:
+        return None
+    found: dict[tuple[str, str], dict[tuple[str, str], dict[str, Any]]] = {}
+    for r in rows.to_dicts():
+        found.setdefault((r["model"], r["baseline"]), {})[r["population"], r["metric"]] = r
+    wanted = (SROCC, PAIRWISE_ACCURACY, RMSE_POOLED_RELATIVE)
+    columns = [(p, m) for m in wanted for p in POPULATIONS]
+    table = [
+        [Cell(model, f"minus {baseline}"), *(_verdict(cells.get((p, m)), m) for p, m in columns)]
+        for (model, baseline), cells in found.items()
+    ]
+    return Table(
+        title="Differences on the same users",
+        columns=["model", *(f"{NAMES[m]}, {p}" for p, m in columns)],
+        rows=table,
+        caption=(
+            "Paired bootstrap over users, margin 0 for accuracy. ▲ the interval lies above zero, "
+            "▼ below, · it holds zero. RMSE: all rows in one pool, relative (-2 % is an error two "
+            "per cent lower); population_user_mean is population plus each user's shrunken mean "
+            "residual, which takes off the level of a person's ratings and nothing else."
+        ),
+        strong={i for i, key in enumerate(found) if key[0] == results.params.train.champion},
+    )
+
+
+def _verdict(row: dict[str, Any] | None, metric: str) -> Cell:
+    cell = number(row, "+.1%" if metric == RMSE_POOLED_RELATIVE else "+.3f")
+    return Cell(f"{cell.text} {sign(row)}", cell.small) if row and cell.text != DASH else cell
+
+
+def sign(row: dict[str, Any]) -> str:
+    """Return ▲, ▼ or · for an interval above, below or around zero."""
+    if row["ci_low"] is not None and row["ci_low"] > 0:
+        return "▲"
+    return "▼" if row["ci_high"] is not None and row["ci_high"] < 0 else "·"
+
+
+def paper_table(results: Results) -> Table:
+    """Return the paper's held-out users beside ours at 0 shots."""
+    rows = [
+        [Cell(p.name), Cell("paper"), *(Cell(f"{v:.3f}") for v in p[1:])]
+        for p in paper_figures.HELD_OUT_USERS
+    ]
+    strong = set()
+    for dataset in results.datasets:
+        frame = results.evaluation.filter(dataset=dataset, population=UNSEEN)
+        for model in results.models(dataset):
+            cells = []
+            for metric, margin in ((SROCC, None), (PLCC, None), (PAIRWISE_ACCURACY, 0.0)):
+                got = headline_rows(frame.filter(model=model), metric, margin=margin).to_dicts()
+                cells.append(number(got[0] if got else None))
+            if model == results.params.train.champion:
+                strong.add(len(rows))
+            rows.append([Cell(model), Cell(f"here: {dataset}"), *cells])
+    return Table(
+        title="Unseen users: the paper's figures beside ours",
+        columns=["reward", "figures from", "SROCC", "PLCC", "pairwise accuracy"],
+        rows=rows,
+        caption=" ".join(paper_figures.CAVEATS),
+        strong=strong,
+    )
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+def validation_table(results: Results) -> Table:
+    """Return rows in, kept and quarantined per dataset and table, and by which rule."""
+    rows = []
+    for dataset, found in results.validation["datasets"].items():
+        for name, counts in (("ratings", found), ("users", found.get("users")),
+                             ("images", found.get("images"))):  # fmt: skip
+            if not counts or "rows_in" not in counts:
+                continue
+            rules = counts.get("quarantined") or {}
+            reasons = ", ".join(f"{rule}: {n:,}" for rule, n in rules.items()) or "none"
+            rows.append(
+                [
+                    Cell(dataset),
+                    Cell(name),
+                    *(Cell(f"{counts[k]:,}") for k in ("rows_in", "rows_kept", "rows_quarantined")),
+                    Cell(reasons),
+                ]
+            )
+    return Table(
+        title="Validation",
+        columns=["dataset", "table", "rows in", "kept", "quarantined", "by rule"],
+        rows=rows,
+        caption=(
+            "Quarantined rows lie in data/quarantine/ with rule and source row; each under the "
+            "first rule that it breaks. At most "
+            f"{results.params.validate_.max_quarantined_share:.0%} of the ratings may be "
+            "quarantined before the pipeline stops."
+        ),
+    )
+
+
+def splits_table(results: Results, dataset: str) -> Table:
+    """Return rows, users and images of every part (fold 0 of several), with its hash."""
+    entry = results.splits[dataset]
+    parts = entry["parts"]["0"]
+    rows = [
+        [Cell(part), *(Cell(f"{counts[k]:,}") for k in ("rows", "users", "images")),
+         Cell(counts["sha256"][:12])]
+        for part in s.PARTS
+        if (counts := parts.get(part))
+    ]  # fmt: skip
+    how = (
+        "The release's own split files, used as they are."
+        if entry["own"]
+        else f"{entry['folds']} folds: each user is unseen in one, each prompt is test in one; "
+        "fold 0 is shown, the evaluation pools all."
+    )
+    return Table(
+        title="Splits",
+        columns=["part", "ratings", "users", "images", "hash"],
+        rows=rows,
+        caption=f"{how} {_overlap_words(entry)}",
+    )
+
+
+def _overlap_words(entry: dict[str, Any]) -> str:
+    """Return what lies on two sides, in the fold where most does."""
+    folds = entry["overlaps"].values()
+    most = {kind: max(fold[kind] for fold in folds) for kind in next(iter(folds))}
+    told = describe_overlaps(most)
+    if not told:
+        return "Nothing lies on two sides."
+    where = "On two sides" if len(folds) == 1 else "On two sides (the most of any fold)"
+    return f"{where}: {'; '.join(told)}."
+
+
+def steering_table(results: Results) -> Table:
+    """Return Elo per arm and how often `self` wins against it, with the paper's Elo beside."""
+    flat = results.steering
+    arms = [a for a in ("self", "other", "population", "none") if f"elo_{a}" in flat]
+    rows = []
+    for arm in sorted(arms, key=lambda a: -flat[f"elo_{a}"]):
+        elo, win = (flat_row(flat, key) for key in (f"elo_{arm}", f"win_self_{arm}"))
+        theirs = paper_figures.ELO.get(arm)
+        rows.append(
+            [Cell(arm), number(elo, ".0f"), number(win, ".1%"),
+             Cell(str(theirs) if theirs else DASH)]
+        )  # fmt: skip
+    return Table(
+        title="Arms of the steering benchmark",
+        columns=["arm", "Elo", "self wins against it", "Elo in the paper"],
+        rows=rows,
+        caption=(
+            f"{int(flat.get('n_judgments', 0)):,} judgments by the simulated users, each pair in "
+            "both orders, ties one half; the judge is the user's truth plus noise, never the "
+            "reward that was optimised. none: the prompt as it was; population: the best "
+            "non-personal reward; other: the reward of somebody else. The paper's study: "
+            f"{paper_figures.STUDY}, with other arms, so only the order compares."
+        ),
+        strong={i for i, row in enumerate(rows) if row[0].text == "self"},
+    )
+
+
+def flat_row(flat: dict[str, float], key: str) -> dict[str, Any]:
+    """Return a flat metric and its interval as an evaluation row has them."""
+    return {
+        "value": flat.get(key),
+        "ci_low": flat.get(f"{key}_ci_low"),
+        "ci_high": flat.get(f"{key}_ci_high"),
+    }

@@ -1,0 +1,137 @@
+"""The report's sentences: what came out, in words, and what was skipped and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, RMSE, SROCC
+from pamela.evaluation.metrics.intervals import USER
+from pamela.evaluation.observers import IDEAL_POPULATION
+from pamela.evaluation.predictions import NOISE_CEILING, SEEN, SHUFFLED, UNSEEN
+from pamela.evaluation.results import Results, headline_rows
+from pamela.reporting.tables import flat_row, sign
+
+
+def headline_sentences(results: Results) -> list[str]:
+    """Return what came out, in a few sentences per dataset."""
+    return [
+        sentence
+        for dataset in results.datasets
+        for sentence in (_champion_sentence(results, dataset), _gain_sentence(results, dataset))
+        if sentence
+    ] + ([_steering_sentence(results)] if results.steered else [])
+
+
+def _champion_sentence(results: Results, dataset: str) -> str:
+    champion = results.params.train.champion
+    rows = results.evaluation.filter(dataset=dataset, model=champion)
+    parts = []
+    for population, who in ((SEEN, "people it knows"), (UNSEEN, "people it has never seen")):
+        mine = rows.filter(population=population)
+        accuracy = headline_rows(mine, PAIRWISE_ACCURACY, margin=0.0).to_dicts()
+        srocc = headline_rows(mine, SROCC).to_dicts()
+        if (
+            accuracy
+            and accuracy[0]["value"] is not None
+            and srocc
+            and srocc[0]["value"] is not None
+        ):
+            parts.append(
+                f"{accuracy[0]['value']:.1%} of picture pairs rightly for {who} "
+                f"(SROCC {srocc[0]['value']:.2f})"
+            )
+    if not parts:
+        return f"On {dataset}, {champion} could not be scored: nobody is left in the test parts."
+    text = f"On {dataset}, the champion {champion} orders {' and '.join(parts)}."
+    ceiling = results.evaluation.filter(dataset=dataset, model=NOISE_CEILING, population=SEEN)
+    bound = headline_rows(ceiling, SROCC).drop_nulls("value").to_dicts()
+    if bound:
+        text += f" Knowing each person's noise-free opinion would reach {bound[0]['value']:.2f}."
+    return text
+
+
+def _gain_sentence(results: Results, dataset: str) -> str:
+    champion = results.params.train.champion
+    rows = results.differences.filter(
+        (pl.col("dataset") == dataset)
+        & (pl.col("model") == champion)
+        & (pl.col("baseline") == "population")
+        & (pl.col("metric") == SROCC)
+        & (pl.col("shots").is_null() | (pl.col("shots") == 0))
+    ).drop_nulls(["value", "ci_low", "ci_high"])
+    told = [
+        f"{r['value']:+.3f} SROCC for {r['population']} users "
+        f"({r['ci_low']:+.3f} to {r['ci_high']:+.3f}: {_in_words(r)})"
+        for r in rows.to_dicts()
+    ]
+    if not told:
+        return ""
+    return (
+        "The best model that ignores who is asked, on the same features and ratings, is "
+        f"population. Beside it {champion} has {' and '.join(told)}."
+    )
+
+
+def _in_words(row: dict[str, Any]) -> str:
+    return {"▲": "a gain", "▼": "a loss", "·": "not told apart from none"}[sign(row)]
+
+
+def _steering_sentence(results: Results) -> str:
+    flat = results.steering
+    none, other = (flat_row(flat, f"win_self_{k}") for k in ("none", "other"))
+    text = "Steering a prompt with a person's own reward"
+    if none["value"] is not None:
+        text += f" beats no steering in {none['value']:.0%} of blind comparisons"
+    if other["value"] is not None:
+        text += f" and steering with somebody else's in {other['value']:.0%}"
+        if other["ci_low"] is not None:
+            text += f" ({other['ci_low']:.0%} to {other['ci_high']:.0%})"
+    return text + "."
+
+
+def skipped(results: Results) -> list[str]:
+    """Return what was not done in this run, and why."""
+    notes = []
+    if not results.steered:
+        from pamela.steer.steer import skip_reason
+
+        notes.append(skip_reason(results.params) or "steer: skipped")
+    for dataset in results.datasets:
+        rows = results.evaluation.filter(dataset=dataset)
+        empty = rows.filter((pl.col("n_users") == 0) & pl.col("shots").is_not_null())
+        shots = empty.filter(metric=SROCC)["shots"].unique().sort().to_list()
+        if shots:
+            notes.append(
+                f"{dataset}: no value for unseen users at {', '.join(map(str, shots))} shots: "
+                "nobody among them has that many ratings to show"
+            )
+        flat = _without_adaptation(rows)
+        if flat:
+            notes.append(
+                f"{dataset}: {', '.join(flat)} cannot learn from a new user's ratings and repeat "
+                "their 0-shot value at every number of shots"
+            )
+        if not results.dataset_meta[dataset]["has_images"]:
+            notes.append(f"{dataset}: ships no pictures; its precomputed features are used")
+        if NOISE_CEILING not in rows["model"].unique():
+            notes.append(f"{dataset}: no noise ceiling, because people's true opinion is unknown")
+        if SHUFFLED not in rows["model"].unique():
+            notes.append(f"{dataset}: no shuffled-features control in this run")
+    return notes
+
+
+def _without_adaptation(rows: pl.DataFrame) -> list[str]:
+    """Return the trained models whose predictions are the same at every number of shots."""
+    curves = rows.filter(
+        (pl.col("population") == UNSEEN) & (pl.col("metric") == RMSE)
+        & (pl.col("aggregation") == USER) & (pl.col("n_users") > 0)
+        & ~pl.col("model").is_in([NOISE_CEILING, IDEAL_POPULATION])
+    )  # fmt: skip
+    same_users = curves.filter(pl.col("n_users") == pl.col("n_users").max().over("model"))
+    per_model = same_users.group_by("model").agg(
+        low=pl.col("value").min(), high=pl.col("value").max(), n=pl.len()
+    )
+    flat = per_model.filter((pl.col("n") > 1) & (pl.col("high") - pl.col("low") < 1e-9))
+    return flat["model"].sort().to_list()

@@ -1,0 +1,167 @@
+"""Which pictures to rate next: those whose ratings would teach most about a person's order.
+
+A person's score of pictures is ``base + X w`` with a Gaussian posterior of the weights w, whose
+covariance C does not depend on what the ratings turn out to be. What is to be learned is the order
+of n pictures: the sum over all pairs of the variance of the two scores' difference, which is
+``n^2 trace(A C)`` with A the covariance of the columns X over the pictures. A common level adds
+nothing to it. Rating a picture x with noise s^2 takes ``x'C A C x / (s^2 + x'C x)`` off the trace
+(Bayesian A-optimal design: Chaloner & Verdinelli 1995). The best picture is picked, C is updated,
+and so on. After two matrix products a pick costs O(n k).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.dataset import Items
+from pamela.core.errors import PamelaError
+from pamela.models.preprocessing import Array
+from pamela.serving.user_context import Viewer, Viewers
+
+DIGITS = 10  # of a gain's share of the largest: below that, rounding is no preference
+
+
+@dataclass(frozen=True)
+class Design:
+    """What to rate, in order.
+
+    Attributes
+    ----------
+    picks : int64 array (m,), rows of the candidates.
+    before : standard deviation of the difference of two random pictures' scores before any rating.
+    left : array (m,), the same once this one and those before it are rated.
+    """
+
+    picks: npt.NDArray[np.int64]
+    before: float
+    left: Array
+
+
+def given(covariance: Array, noise: float, rated: Array) -> Array:
+    """Return the covariance (k, k) of weights once pictures of columns `rated` (m, k) are rated."""
+    if not len(rated):
+        return covariance
+    shared = covariance @ rated.T
+    gain = np.linalg.solve(noise * np.eye(len(rated)) + rated @ shared, shared.T)
+    found: Array = covariance - shared @ gain
+    return (found + found.T) / 2.0
+
+
+def choose(
+    candidates: Array,
+    target: Array,
+    covariance: Array,
+    noise: float,
+    count: int,
+) -> Design:
+    """Choose up to `count` candidates greedily; of equals the first.
+
+    Parameters
+    ----------
+    candidates : array (m, k), columns of the pictures that may be rated.
+    target : array (n, k), columns of the pictures whose order is to be learned.
+    covariance : array (k, k), of the person's weights now.
+    noise : variance of one rating about the person's opinion.
+    """
+    centred = target - target.mean(axis=0) if len(target) else target
+    spread = centred.T @ centred / max(len(target) - 1, 1)
+    total = float(np.sum(spread * covariance))
+    covered = candidates @ covariance
+    gained = covered @ _root(spread)
+    doubt = np.einsum("ij,ij->i", covered, candidates)
+    strength = np.einsum("ij,ij->i", gained, gained)
+    free = np.ones(len(candidates), np.bool_)
+    picks: list[int] = []
+    left: list[float] = []
+    before = _difference(total)
+    for _ in range(min(count, len(candidates))):
+        gain = np.where(free, strength / (noise + doubt), -1.0)
+        best = int(np.argmax(np.round(gain / max(gain.max(), np.finfo(float).tiny), DIGITS)))
+        shared = covered @ candidates[best] / (noise + doubt[best])  # C x, seen from each candidate
+        total -= float(gain[best])
+        picks.append(best)
+        left.append(_difference(total))
+        free[best] = False
+        of_best, to_best = covered[best].copy(), gained[best].copy()
+        scale = noise + doubt[best]
+        covered = covered - np.outer(shared, of_best)
+        gained = gained - np.outer(shared, to_best)
+        doubt = doubt - shared**2 * scale
+        strength = np.einsum("ij,ij->i", gained, gained)
+    return Design(np.array(picks, np.int64), before, np.array(left))
+
+
+def _difference(total: float) -> float:
+    return float(np.sqrt(max(2.0 * total, 0.0)))
+
+
+def _root(matrix: Array) -> Array:
+    """Return R (k, k) with R R' = `matrix`, which is positive semidefinite."""
+    values, vectors = np.linalg.eigh(matrix)
+    root: Array = vectors * np.sqrt(np.maximum(values, 0.0))
+    return root
+
+
+# --- for a model and a person ---------------------------------------------------------------------
+def suggest_rows(
+    viewers: Viewers, viewer: Viewer, count: int, candidates: Items | None = None
+) -> tuple[Items, Design]:
+    """Choose what `viewer` should rate next.
+
+    Parameters
+    ----------
+    candidates : what to choose from, and whose order is to be learned; by default the training
+        pictures of the viewer's dataset, of which those already rated are not suggested.
+
+    Returns
+    -------
+    The candidates that were left to choose from, sorted by id where they are the training pictures,
+    and the design, whose picks are rows of them.
+    """
+    model = viewers.linear
+    if model is None:
+        raise PamelaError(
+            f"the model {viewers.bundle.model.name!r} cannot tell which ratings would teach most: "
+            "use a champion such as hierarchical"
+        )
+    if count < 1:
+        raise PamelaError(f"n: {count} suggestions; ask for at least 1")
+    learned, others = _rated(viewers, viewer)
+    covariance = given(model.prior.covariance, model.prior.noise, model.columns(learned)[2])
+    if candidates is not None:
+        columns = model.columns(candidates)[2]
+        return candidates, choose(columns, columns, covariance, model.prior.noise, count)
+    catalogue = viewers.catalogue(viewer.dataset)
+    assert catalogue.columns is not None  # it is a `LinearTaste`
+    target = catalogue.columns[2]
+    frame = catalogue.items.frame.with_row_index("_row")
+    free = frame.filter(~_is_among(learned.frame, others)).sort(s.IMAGE)["_row"].to_numpy()
+    free = free.astype(np.int64)
+    return catalogue.items.take(free), choose(
+        target[free], target, covariance, model.prior.noise, count
+    )
+
+
+def _rated(viewers: Viewers, viewer: Viewer) -> tuple[Items, pl.DataFrame]:
+    """Return the pictures that the viewer's taste was learned from, and what else they rated."""
+    items = viewers.bundle.items
+    none = items.frame.clear()
+    if viewer.ratings or viewer.key.endswith("/"):
+        return viewer.context, none
+    learned, others = viewers.bundle.rated_by(viewer.key)
+    if viewer.source != "seen":  # the model knows them, and has not learned from them
+        return viewer.context, items.frame[np.concatenate([learned, others])]
+    return items.take(learned), items.frame[others]
+
+
+def _is_among(*frames: pl.DataFrame) -> pl.Expr:
+    """Return whether a picture is one of those of `frames`, by id or by content."""
+    ids = pl.concat([f.select(s.DATASET, s.IMAGE) for f in frames]).drop_nulls()
+    contents = pl.concat([f[s.SHA256] for f in frames]).drop_nulls()
+    same_id = pl.struct(s.DATASET, s.IMAGE).is_in(ids.to_struct().implode())
+    return same_id | pl.col(s.SHA256).is_in(contents.implode()).fill_null(False)

@@ -1,0 +1,332 @@
+"""The public API: load a reward model, score pictures for one person, adapt to a new one.
+
+::
+
+    reward = pamela.load("models:/pamela@champion")          # or a bundle folder
+    reward.score(user="synthetic/p017", prompt="a red barn", images=["barn.png"])
+    me = reward.adapt(ratings=[("a.png", 5), ("b.png", "its prompt", 2)], dataset="synthetic")
+    reward.score(user=me, prompt="a red barn", images=["barn.png"])
+    reward.suggest(user=me, n=10)                            # what to rate next
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+from pamela.core.paths import Project
+from pamela.explain.explainer import Explainer, Person
+from pamela.explain.personal_part import Context
+from pamela.explain.result import Explanation
+from pamela.serving.adaptation import PEOPLE, Adapter, SavedPeople
+from pamela.serving.image_lookup import ImageLike, Known, PictureLookup
+from pamela.serving.user_context import Source, User, Viewer, Viewers
+from pamela.training.bundle import Bundle, load_bundle
+
+__all__ = ["Reward", "Score", "Source", "Suggestion", "User", "load"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How much a person is predicted to like a picture.
+
+    Attributes
+    ----------
+    rating : predicted rating on the dataset's own scale.
+    std : standard deviation of one rating about it, in the same units.
+    percentile : 0 to 100, the share of the training pictures this person likes less.
+    source : what was known of the person: their training ratings (``seen``), ratings given to
+        `Reward.adapt` (``adapted``), demographics only, or nothing (``population``).
+    model_version : which model spoke.
+
+    Notes
+    -----
+    Ratings of two people compare as predicted ratings, each with that person's own use of the
+    scale; to compare how special a picture is to each, compare percentiles.
+    """
+
+    rating: float
+    std: float
+    percentile: float
+    source: Source
+    model_version: str
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A picture whose rating would teach much; `Reward.adapt` takes ``(suggestion.image, rating)``.
+
+    Attributes
+    ----------
+    image : the picture: its id in the catalog, or the candidate as it was given.
+    image_id : its id, if it is in the catalog.
+    file : where it lies, if that is known.
+    prompt : what it was asked to show.
+    before, left : standard deviation of the difference in liking of two random pictures, on the
+        dataset's scale, before any suggestion is rated, and once this one and those above are.
+    """
+
+    image: ImageLike
+    image_id: str | None
+    file: Path | None
+    prompt: str | None
+    before: float
+    left: float
+
+
+def load(uri: str | Path = "models:/pamela@champion") -> Reward:
+    """Load a reward model.
+
+    Parameters
+    ----------
+    uri : ``models:/pamela@champion``, ``models:/pamela/3``, or a bundle folder.
+
+    Raises
+    ------
+    PamelaError
+        If there is no such model; the message says what exists.
+    """
+    if str(uri).startswith("models:/"):
+        from pamela.registry.versions import resolve
+
+        project = Project.here()
+        return Reward(load_bundle(resolve(str(uri), project)), project=project)
+    folder = Path(uri)
+    if not folder.is_dir():
+        raise PamelaError(f"{folder}: no such folder; give a bundle folder or models:/NAME@ALIAS")
+    return Reward(load_bundle(folder), project=project_here())
+
+
+def project_here() -> Project | None:
+    """Return the project around the working directory, if there is one."""
+    try:
+        return Project.here()
+    except PamelaError:
+        return None
+
+
+class Reward:
+    """A loaded reward model; cheap to keep, `score` may be called any number of times.
+
+    Parameters
+    ----------
+    device : auto, cpu or gpu, for encoding.
+    batch_size, workers : pictures encoded at once, and threads that decode them.
+    project : where saved people are found; None for nowhere.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        device: str = "auto",
+        batch_size: int = 64,
+        workers: int = 2,
+        project: Project | None = None,
+    ) -> None:
+        self.bundle = bundle
+        self.viewers = Viewers(bundle)
+        self.pictures = PictureLookup(
+            bundle,
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            cache=project.people_cache if project else None,
+        )
+        self.adapter = Adapter(bundle, self.viewers.users, self.pictures)
+        self.people = SavedPeople(project.people, project.root) if project else None
+        self._recalled: dict[str, tuple[tuple[int, int], User]] = {}
+        self._root = project.root if project else None
+        self.explainer = Explainer(bundle, self.pictures.encoder)
+
+    @property
+    def version(self) -> str:
+        """Short name of the model: its kind and the start of its hash."""
+        return self.bundle.version
+
+    @property
+    def users(self) -> list[str]:
+        """Every user known, as ``dataset/user``, and every saved person, as ``people/NAME``."""
+        saved = [f"{PEOPLE}/{name}" for name in self.people.names] if self.people else []
+        return [*self.viewers.users.row, *saved]
+
+    def score(
+        self,
+        *,
+        user: str | User | None,
+        images: Sequence[ImageLike],
+        prompt: str | Sequence[str | None] | None = None,
+        dataset: str | None = None,
+    ) -> list[Score]:
+        """Score `images` for `user`, in the order given; any batch size gives the same numbers.
+
+        Parameters
+        ----------
+        user : ``dataset/user`` (bare where unique), a saved person's name, a `User`, or None for
+            the population.
+        images : paths, contents (bytes) of files, PIL images or uint8 arrays (h, w, 3).
+        prompt : one for all, or one per image. A known picture brings its own if none is given.
+        dataset : whose scale to answer on, for ``user=None`` with several datasets.
+
+        Raises
+        ------
+        PamelaError
+            For an unknown user or an image that is missing or does not decode; it names which.
+        """
+        if isinstance(images, str | Path | bytes):
+            raise PamelaError("images: give a list of images, not a single path")
+        viewer = self.viewer(user, dataset)
+        prediction = self.viewers.predict(viewer, self.pictures.items(list(images), prompt))
+        low, unit = self._scale(viewer.dataset)
+        percentile = self.viewers.percentile(viewer, prediction.mean)
+        return [
+            Score(
+                rating=low + (float(mean) - s.SCALE_LOW) * unit,
+                std=float(std) * unit,
+                percentile=float(rank),
+                source=viewer.source,
+                model_version=self.version,
+            )
+            for mean, std, rank in zip(prediction.mean, prediction.std, percentile, strict=True)
+        ]
+
+    def adapt(
+        self,
+        *,
+        ratings: Sequence[tuple[ImageLike, float] | tuple[ImageLike, str, float]],
+        demographics: Mapping[str, str] | None = None,
+        dataset: str | None = None,
+    ) -> User:
+        """Make a `User` of a few ratings, without retraining.
+
+        Parameters
+        ----------
+        ratings : ``(image, rating)`` or ``(image, prompt, rating)``, on the dataset's own scale.
+        demographics : e.g. ``{"gender": "female"}``; the names are those of the users table.
+        dataset : whose scale the ratings are on; may be left out where the model knows only one.
+
+        Raises
+        ------
+        PamelaError
+            If the model cannot learn from ratings (`RewardModel.adapts`), a rating is off the
+            scale, a picture is missing, or a demographic is unknown.
+        """
+        user = self.adapter.user(
+            self.adapter.dataset(dataset),
+            demographics or {},
+            [r[0] for r in ratings],
+            [r[1] if len(r) == 3 else None for r in ratings],
+            [float(r[-1]) for r in ratings],
+        )
+        self.viewers.adapted(user)  # what the ratings teach is worked out here, once
+        return user
+
+    def suggest(
+        self,
+        *,
+        user: str | User | None,
+        n: int = 10,
+        candidates: Sequence[ImageLike] | None = None,
+        dataset: str | None = None,
+    ) -> list[Suggestion]:
+        """Name the pictures whose ratings would teach most about the order in which `user` likes.
+
+        Parameters
+        ----------
+        user : as for `score`; a `User` without ratings or None is somebody quite new.
+        n : how many; fewer if there are not so many candidates.
+        candidates : what to choose from, and whose order is to be learned. By default the training
+            pictures of the user's dataset that they have not rated.
+        dataset : whose pictures, for ``user=None`` with several datasets.
+
+        Raises
+        ------
+        PamelaError
+            If the model's taste is not linear, so that it cannot tell.
+        """
+        from pamela.serving.active_learning import suggest_rows
+
+        viewer = self.viewer(user, dataset)
+        given = None if candidates is None else self.pictures.items(list(candidates), None)
+        items, design = suggest_rows(self.viewers, viewer, n, given)
+        _, unit = self._scale(viewer.dataset)
+        frame = items.frame
+        files = frame[s.FILE] if s.FILE in frame.columns else [None] * frame.height
+        chosen = zip(design.picks.tolist(), design.left.tolist(), strict=True)
+        names, keys, prompts = frame[s.DATASET], frame[s.IMAGE], frame[s.PROMPT]
+        return [
+            Suggestion(
+                image=candidates[row] if candidates else Known(names[row], keys[row]),
+                image_id=keys[row],
+                file=self._root / files[row] if files[row] and self._root else None,
+                prompt=prompts[row],
+                before=design.before * unit,
+                left=left * unit,
+            )
+            for row, left in chosen
+        ]
+
+    def explain(self, *, user: str | User) -> Explanation:
+        """Say which attributes, metadata, words and prompts raise and lower `user`'s scores.
+
+        Against the population, on the training pictures of the user's dataset;
+        ``docs/explanations.md`` says what the tables mean, ``.plot(path)`` draws them.
+
+        Raises
+        ------
+        PamelaError
+            For an unknown user, a model that scores everybody alike, or a user of whom it knows
+            nothing.
+        """
+        viewer = self.viewer(user)
+        return self.explainer.explain(
+            Person(
+                user if isinstance(user, str) else "this user",
+                viewer.source,
+                viewer.person,
+                Context(viewer.context, np.array(viewer.ratings)) if viewer.ratings else None,
+            )
+        )
+
+    def person(self, name: str) -> User:
+        """Return the saved person called `name` (``pamela adapt``) as a `User` of this model."""
+        if self.people is None or not self.people.has(name):
+            there = ", ".join(self.people.names) if self.people else ""
+            raise PamelaError(f"no saved person {name!r}; there are: {there or '(none)'}")
+        state = self.people.state(name)
+        if self._recalled.get(name, (None,))[0] != state:
+            self._recalled[name] = (state, self.people.recall(name, self.adapter))
+        return self._recalled[name][1]
+
+    def viewer(self, user: str | User | None, dataset: str | None = None) -> Viewer:
+        """Return who looks; what is known of them is worked out once."""
+        if user is None:
+            return self.viewers.nobody(self.adapter.dataset(dataset))
+        if isinstance(user, User):
+            return self.viewers.adapted(user)
+        if self._is_saved(user):
+            return self.viewers.adapted(self.person(user.removeprefix(f"{PEOPLE}/")))
+        others = self.people.names if self.people else []
+        return self.viewers.seen(self.viewers.users.find(user, others))
+
+    def _is_saved(self, user: str) -> bool:
+        known = self.viewers.users.matches(user)
+        name = user.removeprefix(f"{PEOPLE}/")
+        if self.people is None or user in known or not self.people.has(name):
+            return False
+        if known and name == user:
+            raise PamelaError(
+                f"user {user!r} is a saved person and a user: say {PEOPLE}/{user} or "
+                f"{' or '.join(known)}"
+            )
+        return True
+
+    def _scale(self, dataset: str) -> tuple[float, float]:
+        """Return the lowest rating of `dataset`, and what one internal unit is there."""
+        low, high = self.bundle.scales[dataset]
+        return low, (high - low) / (s.SCALE_HIGH - s.SCALE_LOW)

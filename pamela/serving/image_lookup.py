@@ -1,0 +1,320 @@
+"""From a picture and a prompt to the features and metadata that a model reads.
+
+A picture known by its content or its id brings its features, prompt and metadata from the bundle; a
+new one is encoded. Nothing falls back in silence: a missing or broken file is an error that names
+the picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.dataset import FloatArray, IntArray, Items
+from pamela.core.errors import PamelaError
+from pamela.features.cache import FeatureCache
+from pamela.features.encoders.base import PRECOMPUTED
+from pamela.training.bundle import Bundle
+
+NEW = -1  # the catalog row of a picture that is not in the catalog
+
+
+@dataclass(frozen=True)
+class Known:
+    """A picture of the model's catalog, by its id."""
+
+    dataset: str
+    image_id: str
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A picture that somebody rated some time ago: how any later model finds it again.
+
+    Attributes
+    ----------
+    image_id : its id in `dataset`, if it was one of its pictures then.
+    sha256 : of its content, if it had a file.
+    file : where it lay.
+    """
+
+    dataset: str
+    image_id: str | None
+    sha256: str | None
+    file: Path | None
+
+
+# A path, a file's content, a PIL image, a uint8 array (h, w, 3), or one of the two above.
+ImageLike: TypeAlias = "str | Path | bytes | Known | Recorded | Any"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A picture as it was found.
+
+    Attributes
+    ----------
+    row : its catalog row, or `NEW`.
+    sha256 : of its content, where it came as a file.
+    picture : what to encode if it is new.
+    """
+
+    row: int
+    sha256: str | None
+    picture: Any
+
+
+class PictureLookup:
+    """The bundle's catalog by content and id, and the encoder for what is not in it.
+
+    Parameters
+    ----------
+    cache : folder where features of new pictures are kept when `items` is told to.
+    """
+
+    def __init__(
+        self, bundle: Bundle, *, device: str, batch_size: int, workers: int, cache: Path | None
+    ) -> None:
+        self._catalog, self._wanted = bundle.items, bundle.encoder
+        self._settings: dict[str, Any] = {
+            "device": device,
+            "batch_size": batch_size,
+            "workers": workers,
+        }
+        self._cache = cache
+        self._encoder: Any = None
+        frame = bundle.items.frame
+        self._prompts: list[str | None] = frame[s.PROMPT].to_list()
+        self._sha256: list[str | None] = frame[s.SHA256].to_list()
+        self._by_content = {sha: row for row, sha in enumerate(self._sha256) if sha}
+        names = zip(frame[s.DATASET].to_list(), frame[s.IMAGE].to_list(), strict=True)
+        self._by_id = {name: row for row, name in enumerate(names)}
+
+    # --- finding ----------------------------------------------------------------------------------
+    def find(self, images: Sequence[ImageLike], names: Sequence[str] | None = None) -> list[Asked]:
+        """Look up `images` in the catalog.
+
+        Parameters
+        ----------
+        names : what a message calls each of them; by default its position and path.
+
+        Raises
+        ------
+        PamelaError
+            Naming a picture whose file cannot be read, or whose id is unknown.
+        """
+        names = names or names_of(images)
+        return [self._find(image, name) for image, name in zip(images, names, strict=True)]
+
+    def _find(self, image: ImageLike, name: str) -> Asked:
+        if isinstance(image, Asked):
+            return image
+        if isinstance(image, Known):
+            row = self._by_id.get((image.dataset, image.image_id), NEW)
+            if row == NEW:
+                raise PamelaError(
+                    f"{name}: no picture {image.image_id!r} in dataset {image.dataset}"
+                )
+            return Asked(row, self._sha256[row], None)
+        if isinstance(image, Recorded):
+            return self._find_recorded(image)
+        if isinstance(image, bytes):
+            return self._find_content(image, image)
+        if isinstance(image, str | Path):
+            return self._find_content(_read(Path(image), name), Path(image))
+        return Asked(NEW, None, image)
+
+    def _find_content(self, content: bytes, picture: bytes | Path) -> Asked:
+        sha256 = hashlib.sha256(content).hexdigest()
+        return Asked(self._by_content.get(sha256, NEW), sha256, picture)
+
+    def _find_recorded(self, image: Recorded) -> Asked:
+        """Its content first; its id where either side knows no content."""
+        row = self._by_content.get(image.sha256 or "", NEW)
+        if row == NEW and image.image_id is not None:
+            same_id = self._by_id.get((image.dataset, image.image_id), NEW)
+            if same_id != NEW and None in (image.sha256, self._sha256[same_id]):
+                row = same_id
+        return Asked(row, image.sha256, image)
+
+    def image_id(self, asked: Asked, dataset: str) -> str | None:
+        """Return the id of a known picture, if it is one of `dataset`'s."""
+        if asked.row == NEW or self._catalog.frame[s.DATASET][asked.row] != dataset:
+            return None
+        return str(self._catalog.frame[s.IMAGE][asked.row])
+
+    def file(self, asked: Asked) -> str | None:
+        """Return where a known picture lies, relative to the project root, if that is recorded."""
+        frame = self._catalog.frame
+        if asked.row == NEW or s.FILE not in frame.columns:
+            return None
+        found: str | None = frame[s.FILE][asked.row]
+        return found
+
+    # --- features ---------------------------------------------------------------------------------
+    def items(
+        self,
+        images: Sequence[ImageLike],
+        prompts: str | Sequence[str | None] | None,
+        names: Sequence[str] | None = None,
+        *,
+        keep: bool = False,
+    ) -> Items:
+        """Return features and metadata of `images`, in their order.
+
+        Parameters
+        ----------
+        prompts : one for all, or one per image; none is a known picture's own.
+        names : what a message calls each image; by default its position and path.
+        keep : whether features of new pictures are kept on disk (where there is a cache).
+
+        Raises
+        ------
+        PamelaError
+            Naming a picture that is missing or does not decode.
+        """
+        if prompts is None or isinstance(prompts, str):
+            prompts = [prompts] * len(images)
+        if len(prompts) != len(images):
+            raise PamelaError(f"{len(images)} images but {len(prompts)} prompts")
+        names = names or names_of(images)
+        asked = self.find(images, names)
+        rows = np.array([one.row for one in asked], np.int64)
+        own = [self._prompts[row] if row != NEW else None for row in rows]
+        said = [mine if p is None else p for p, mine in zip(prompts, own, strict=True)]
+        same = [row != NEW and p == mine for row, p, mine in zip(rows, said, own, strict=True)]
+        return Items(
+            self._frame(rows, said),
+            self._image_features(asked, rows, names, keep=keep),
+            self._prompt_features(said, rows, np.array(same, bool)),
+        )
+
+    def _image_features(
+        self, asked: Sequence[Asked], rows: IntArray, names: Sequence[str], *, keep: bool
+    ) -> FloatArray:
+        features = np.zeros((len(asked), self._catalog.image.shape[1]), np.float32)
+        features[rows != NEW] = self._catalog.image[rows[rows != NEW]]
+        new = np.flatnonzero(rows == NEW)
+        if not len(new):
+            return features
+        keys = [asked[i].sha256 for i in new.tolist()]
+        kept, cache = np.zeros(len(new), bool), self._open_cache() if keep else None
+        if cache is not None:
+            kept = cache.holds(keys)
+            features[new[kept]] = cache.rows(
+                pl.Series(np.array(keys, object)[kept], dtype=pl.String)
+            )
+        rest = new[~kept].tolist()
+        if rest:
+            features[rest] = self._encode([asked[i] for i in rest], [names[i] for i in rest])
+        if cache is not None:
+            _add(cache, [asked[i].sha256 for i in rest], features[rest])
+        return features
+
+    def _encode(self, asked: Sequence[Asked], names: Sequence[str]) -> FloatArray:
+        encoder = self._get_encoder(names[0])
+        pictures = [
+            _again(one.picture, name) if isinstance(one.picture, Recorded) else one.picture
+            for one, name in zip(asked, names, strict=True)
+        ]
+        label = "encode pictures" if len(pictures) > self._settings["batch_size"] else None
+        features: FloatArray = encoder.encode_images(pictures, label, names)
+        return features
+
+    def _prompt_features(
+        self, prompts: Sequence[str | None], rows: IntArray, same: npt.NDArray[np.bool_]
+    ) -> FloatArray:
+        features = np.zeros((len(prompts), self._catalog.prompt.shape[1]), np.float32)
+        features[same] = self._catalog.prompt[rows[same]]
+        rest = np.flatnonzero(~same).tolist()
+        if rest and features.shape[1]:
+            distinct = {p: i for i, p in enumerate(dict.fromkeys(prompts[i] for i in rest))}
+            encoded = self._get_encoder("a new prompt").encode_prompts(list(distinct))
+            features[rest] = encoded[[distinct[prompts[i]] for i in rest]]
+        return features
+
+    def _frame(self, rows: IntArray, prompts: Sequence[str | None]) -> pl.DataFrame:
+        """Return the catalog's metadata of known pictures and nulls for new ones."""
+        at = pl.Series(rows).replace(NEW, None)
+        return self._catalog.frame.select(pl.all().gather(at)).with_columns(
+            pl.Series(s.PROMPT, list(prompts), dtype=pl.String)
+        )
+
+    def _open_cache(self) -> FeatureCache | None:
+        """Return the cache of this encoder's features; as precise as those the model knows."""
+        if self._cache is None:
+            return None
+        owner = f"{self._wanted['fingerprint'][:16]}-{self._wanted.get('precision', 'fp32')}"
+        return FeatureCache(self._cache / owner / "image", self._catalog.image.shape[1])
+
+    def encoder(self) -> Any:
+        """Return the encoder the model was trained with (`pamela.features.factory.Encoder`)."""
+        return self._get_encoder("the words of explanations")
+
+    def _get_encoder(self, what: str) -> Any:
+        """Return the encoder the model was trained with; the same name with other weights fails."""
+        if self._encoder is None:
+            name = self._wanted["encoder"]
+            if name == PRECOMPUTED:
+                raise PamelaError(
+                    f"{what}: this model was trained on precomputed features, so it can score "
+                    "only the pictures of its own datasets"
+                )
+            from pamela.features.factory import get_encoder
+
+            encoder = get_encoder(name, **self._settings)
+            if encoder.fingerprint != self._wanted["fingerprint"]:
+                raise PamelaError(
+                    f"encoder {name!r} here has other weights than the model was trained with: "
+                    "run the pipeline again, or restore them"
+                )
+            self._encoder = encoder
+        return self._encoder
+
+
+def names_of(images: Sequence[ImageLike]) -> list[str]:
+    """Return what a message calls each image: its position from 1, and its path or id."""
+    return [f"image {i + 1}{_detail(image)}" for i, image in enumerate(images)]
+
+
+def _detail(image: ImageLike) -> str:
+    if isinstance(image, Known):
+        return f" ({image.dataset}/{image.image_id})"
+    return f" ({image})" if isinstance(image, str | Path) else ""
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise PamelaError(f"{name}: {why}") from None
+
+
+def _again(picture: Recorded, name: str) -> bytes:
+    """Return the content of a picture that was rated earlier, and is the same still."""
+    if picture.file is None:
+        raise PamelaError(
+            f"{name}: the picture {picture.image_id!r} is no longer in dataset {picture.dataset}, "
+            "and no file of it is recorded; adapt again without it"
+        )
+    content = _read(picture.file, name)
+    if picture.sha256 and hashlib.sha256(content).hexdigest() != picture.sha256:
+        raise PamelaError(
+            f"{name}: {picture.file} is not the picture that was rated; put it back, or adapt again"
+        )
+    return content
+
+
+def _add(cache: FeatureCache, keys: Sequence[str | None], features: FloatArray) -> None:
+    """Keep the features of pictures with a content hash, each content once."""
+    place = {key: i for i, key in enumerate(keys) if key}
+    cache.add(list(place), features[list(place.values())])

@@ -1,0 +1,220 @@
+"""Who looks at a picture: somebody trained on, somebody adapted to, or people in general.
+
+What a model knows of a person is worked out once and kept: the posterior of their taste where it
+is linear (`LinearTaste`), and what they think of the training pictures.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.dataset import Items, Pairs, People
+from pamela.core.errors import PamelaError
+from pamela.models.base import Prediction
+from pamela.models.linear_taste import LinearTaste
+from pamela.models.preprocessing import Array
+from pamela.training.bundle import Bundle
+from pamela.training.user_lookup import UserLookup
+
+Source = Literal["seen", "adapted", "demographics", "population"]
+MOST_KEPT = 1024  # people of whom what was worked out is kept
+
+
+@dataclass(frozen=True, eq=False)
+class User:
+    """A person the model was not trained on: what `Reward.adapt` returns.
+
+    Attributes
+    ----------
+    dataset : whose scale and raters this person is compared with.
+    demographics : categorical answers; unknown ones are absent.
+    context, ratings : the pictures this person rated and their ratings on the 1..5 scale.
+    encoder : fingerprint of the encoder that `context` was encoded with.
+    """
+
+    dataset: str
+    demographics: Mapping[str, str]
+    context: Items
+    ratings: tuple[float, ...]
+    encoder: str
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The training pictures of one dataset.
+
+    Attributes
+    ----------
+    rows : int64 array (n,), their rows of the bundle's catalog.
+    columns : what a `LinearTaste` makes of them; None for any other model.
+    """
+
+    rows: npt.NDArray[np.int64]
+    items: Items
+    columns: tuple[Array, Array, Array] | None
+
+
+@dataclass
+class Viewer:
+    """Who looks, and what is known of them.
+
+    Attributes
+    ----------
+    person : one row of people.
+    context, ratings : what they rated, and how, on the 1..5 scale; only of people not trained on.
+    taste : weights (k,) and their spread (k,), where the model is a `LinearTaste`.
+    ranks : their predictions for the training pictures of their dataset, sorted; once asked for.
+    """
+
+    person: People
+    source: Source
+    context: Items
+    ratings: tuple[float, ...]
+    taste: tuple[Array, Array] | None = None
+    ranks: npt.NDArray[np.float32] | None = None
+
+    @property
+    def dataset(self) -> str:
+        """The dataset whose raters they are compared with."""
+        name: str = self.person.frame[s.DATASET][0]
+        return name
+
+    @property
+    def key(self) -> str:
+        """``dataset/user_id``; the id of somebody unknown is empty."""
+        return self.person.keys[0]
+
+
+class Viewers:
+    """The people of a bundle, as viewers.
+
+    Parameters
+    ----------
+    bundle : the model and what it knows.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.users = UserLookup(bundle)
+        self.linear = bundle.model if isinstance(bundle.model, LinearTaste) else None
+        self._named: OrderedDict[str, Viewer] = OrderedDict()
+        self._adapted: WeakKeyDictionary[User, Viewer] = WeakKeyDictionary()
+        self._catalogues: dict[str, Catalogue] = {}
+
+    # --- who --------------------------------------------------------------------------------------
+    def seen(self, person: People) -> Viewer:
+        """Return the viewer of one row of the bundle's people."""
+        key = person.keys[0]
+        if key not in self._named:
+            described = any(person.frame[c][0] is not None for c in person.demographics)
+            known = self.bundle.model.knows(person)[0]
+            source: Source = "seen" if known else self._stranger_source(described)
+            self._keep(key, self._make(person, source))
+        self._named.move_to_end(key)
+        return self._named[key]
+
+    def nobody(self, dataset: str) -> Viewer:
+        """Return people in general, as raters of `dataset`."""
+        key = f"{dataset}/"
+        if key not in self._named:
+            self._keep(key, self._make(self.users.stranger(dataset, {}), "population"))
+        self._named.move_to_end(key)
+        return self._named[key]
+
+    def adapted(self, user: User) -> Viewer:
+        """Return the viewer of a `User`; the posterior is worked out once for each.
+
+        Raises
+        ------
+        PamelaError
+            If the user was made by a model with another encoder.
+        """
+        if user.encoder != self.bundle.encoder["fingerprint"]:
+            raise PamelaError(
+                "this User was made by a model with another encoder: call `adapt` of this one"
+            )
+        found = self._adapted.get(user)
+        if found is None:
+            person = self.users.stranger(user.dataset, user.demographics)
+            source = "adapted" if user.ratings else self._stranger_source(bool(user.demographics))
+            found = self._adapted[user] = self._make(person, source, user.context, user.ratings)
+        return found
+
+    def _stranger_source(self, described: bool) -> Source:
+        """Demographics count as a source only for a model that reads them."""
+        read = described and self.bundle.model.uses_demographics
+        return "demographics" if read else "population"
+
+    def _make(
+        self,
+        person: People,
+        source: Source,
+        context: Items | None = None,
+        ratings: tuple[float, ...] = (),
+    ) -> Viewer:
+        context = self.bundle.items.take(np.zeros(0, np.int64)) if context is None else context
+        viewer = Viewer(person, source, context, ratings)
+        if self.linear is not None:
+            shown = _of_one(np.arange(len(ratings)), ratings)
+            weights, spread = self.linear.weights_of(person, context, shown)
+            viewer.taste = weights[0], spread[0]
+        return viewer
+
+    def _keep(self, key: str, viewer: Viewer) -> None:
+        self._named[key] = viewer
+        if len(self._named) > MOST_KEPT:
+            self._named.popitem(last=False)
+
+    # --- what they think --------------------------------------------------------------------------
+    def predict(self, viewer: Viewer, items: Items) -> Prediction:
+        """Predict the viewer's ratings of `items`, on the 1..5 scale."""
+        if self.linear is not None and viewer.taste is not None:
+            return self.linear.opinion(self.linear.columns(items), *viewer.taste)
+        asked = _of_one(np.arange(len(items)))
+        if not viewer.ratings:
+            return self.bundle.model.predict(items, viewer.person, asked)
+        shown = _of_one(np.arange(len(items), len(items) + len(viewer.ratings)), viewer.ratings)
+        both = Items(
+            pl.concat([items.frame, viewer.context.frame], how="diagonal"),
+            np.concatenate([items.image, viewer.context.image]),
+            np.concatenate([items.prompt, viewer.context.prompt]),
+        )
+        return self.bundle.model.predict(both, viewer.person, asked, shown)
+
+    def percentile(self, viewer: Viewer, mean: npt.NDArray[np.float32]) -> Array:
+        """Return how many of the training pictures, 0 to 100, the viewer likes less (n,)."""
+        if viewer.ranks is None:
+            catalogue = self.catalogue(viewer.dataset)
+            if self.linear is not None and viewer.taste is not None and catalogue.columns:
+                liked = self.linear.opinion(catalogue.columns, *viewer.taste)
+            else:
+                liked = self.predict(viewer, catalogue.items)
+            viewer.ranks = np.sort(liked.mean)
+        below = np.searchsorted(viewer.ranks, mean, "left")
+        not_above = np.searchsorted(viewer.ranks, mean, "right")
+        return (below + not_above).astype(np.float64) * (50.0 / max(len(viewer.ranks), 1))
+
+    def catalogue(self, dataset: str) -> Catalogue:
+        """Return the training pictures of `dataset`."""
+        if dataset not in self._catalogues:
+            own = (self.bundle.items.frame[s.DATASET] == dataset).to_numpy()
+            rows = np.flatnonzero(own & self.bundle.in_train_items)
+            items = self.bundle.items.take(rows)
+            columns = self.linear.columns(items) if self.linear is not None else None
+            self._catalogues[dataset] = Catalogue(rows, items, columns)
+        return self._catalogues[dataset]
+
+
+def _of_one(item: npt.NDArray[Any], ratings: tuple[float, ...] = ()) -> Pairs:
+    """Return pairs of one person, the only row of people, with `item`; unrated where none given."""
+    rating = np.array(ratings, np.float32) if ratings else np.zeros(len(item), np.float32)
+    return Pairs(np.zeros(len(item), np.int64), item.astype(np.int64), rating)

@@ -1,0 +1,212 @@
+"""The steer stage's real steps, as functions of a project: ``python -m flows.steer`` runs them.
+
+It needs a dataset whose pictures a generator can draw anew and whose users can be asked again:
+the embedded world. For any other it says what it skips and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.dataset import load_people
+from pamela.core.errors import PamelaError
+from pamela.core.files import atomic_folder, read_parquet, write_json, write_parquet
+from pamela.core.paths import Project
+from pamela.core.progress import progress
+from pamela.core.split_rows import read_fold_rows
+from pamela.features.encoders.base import PRECOMPUTED
+from pamela.features.factory import get_encoder
+from pamela.models.base import RewardModel
+from pamela.models.store import load_model
+from pamela.params import Params
+from pamela.steer.contact_sheet import write_sheet
+from pamela.steer.generators import EmbeddedGenerator
+from pamela.steer.judges import SimulatedJudge
+from pamela.steer.results import (
+    ARMS,
+    CHAMPION,
+    POPULATION,
+    STEERING_SCHEMA,
+    assign,
+    chosen_rows,
+    judgment_rows,
+    plan_lanes,
+    render_rows,
+    summarise,
+)
+from pamela.steer.rewards import Encoding, ModelReward, Reward
+from pamela.steer.rewriters import VocabularyRewriter
+from pamela.steer.sampling import Sitting, cast
+from pamela.steer.search import Lane, run_lanes
+
+WORLD_DATASET: Final = "synthetic"  # the one dataset with a generator's world
+
+
+@dataclass(frozen=True)
+class Search:
+    """Everything the searches found: who saw which, and every trial."""
+
+    assignment: pl.DataFrame
+    trials: pl.DataFrame
+
+
+def skip_reason(params: Params) -> str | None:
+    """Return why this run cannot steer, or None where it can."""
+    if WORLD_DATASET not in params.ingest.datasets:
+        names = ", ".join(params.ingest.datasets)
+        return (
+            f"steer: skipped (no pictures drawn, no judgments): {names} has no generator's "
+            f"world to draw new pictures and ask its users again; only {WORLD_DATASET!r} has one"
+        )
+    if params.embed.encoder == PRECOMPUTED:
+        return (
+            "steer: skipped (no pictures drawn, no judgments): embed.encoder is 'precomputed', "
+            "which cannot encode newly drawn pictures; name an encoder to steer"
+        )
+    return None
+
+
+def write_skipped(project: Project) -> None:
+    """Write the outputs of a run that cannot steer: an empty typed table and ``{"skipped": 1}``."""
+    write_parquet(project.reports / "steering.parquet", pl.DataFrame(schema=STEERING_SCHEMA))
+    write_json(project.metrics / "steering.json", {"skipped": 1})
+    with atomic_folder(project.reports / "steering"):
+        pass  # no pictures, and none of an earlier run
+
+
+def load_rewards(project: Project, params: Params) -> tuple[dict[str, Reward], list[str]]:
+    """Return the champion and the population model as rewards, and the users the champion knows.
+
+    Both are those of fold 0 and share one encoding of the pictures.
+    """
+    champion = _model(project, params, params.train.champion)
+    population = _model(project, params, POPULATION)
+    people = load_people(project)
+    known = people.frame.filter(pl.Series(champion.knows(people)))
+    encoder = get_encoder(
+        params.embed.encoder,
+        device=params.train.device,
+        batch_size=params.embed.batch_size,
+        workers=params.embed.workers,
+    )
+    prompts = _world_images(project).unique(s.PROMPT_ID, keep="first", maintain_order=True)
+    shared = (people, prompts, Encoding(encoder), WORLD_DATASET)
+    rewards: dict[str, Reward] = {
+        CHAMPION: ModelReward(champion, *shared),
+        POPULATION: ModelReward(population, *shared),
+    }
+    return rewards, known.filter(pl.col(s.DATASET) == WORLD_DATASET)[s.USER].to_list()
+
+
+def _model(project: Project, params: Params, name: str) -> RewardModel:
+    if name not in params.train.models:
+        raise PamelaError(
+            f"params.yaml: steer compares with the model {name!r}: add it to train.models"
+        )
+    return load_model(project.models / name / "fold_0")
+
+
+def _world_images(project: Project) -> pl.DataFrame:
+    """Return the world's pictures; one that names no prompt_id is a prompt of its own."""
+    images = read_parquet(project.validated / "images.parquet")
+    return images.filter(pl.col(s.DATASET) == WORLD_DATASET).with_columns(
+        pl.coalesce(s.PROMPT_ID, s.IMAGE).alias(s.PROMPT_ID)
+    )
+
+
+def choose_sittings(project: Project, params: Params, known: Sequence[str]) -> list[Sitting]:
+    """Draw ``steer.users`` known test users with ``steer.prompts`` test prompts each (fold 0)."""
+    ratings = read_fold_rows(project, 0).filter(pl.col(s.DATASET) == WORLD_DATASET)
+    sittings = cast(
+        ratings,
+        _world_images(project),
+        known,
+        users=params.steer.users,
+        prompts=params.steer.prompts,
+        seed=params.steer.seed,
+    )
+    users = len({sitting.user for sitting in sittings})
+    if users < params.steer.users:
+        print(f"steer: {users} users of the {params.steer.users} asked for: the data has no more")
+    return sittings
+
+
+def search(params: Params, sittings: Sequence[Sitting], rewards: Mapping[str, Reward]) -> Search:
+    """Run the steering loop for every arm of every sitting, under one progress bar."""
+    lanes: list[Lane] = plan_lanes(sittings)
+    settings = params.steer
+    total = len(lanes) * (1 + settings.rounds * settings.variants)
+    with progress("steer", total=total) as advance, load_generator(params) as generator:
+        trials = run_lanes(
+            lanes,
+            generator=generator,
+            rewriter=VocabularyRewriter(),
+            rewards=rewards,
+            rounds=settings.rounds,
+            variants=settings.variants,
+            seed=settings.seed,
+            advance=advance,
+        )
+    return Search(assign(sittings, lanes), trials)
+
+
+def load_generator(params: Params) -> EmbeddedGenerator:
+    """Return the world's renderer, at the size of the dataset's pictures."""
+    return EmbeddedGenerator(params.synthetic.image_size, max(1, params.embed.workers))
+
+
+def load_judge(project: Project) -> SimulatedJudge:
+    """Return the world's users as judges; they know nothing of any reward."""
+    from pamela.synthetic.raters.world import World
+
+    return SimulatedJudge(World.load(project.truth))
+
+
+def judge_arms(found: Search, judge: SimulatedJudge, seed: int) -> pl.DataFrame:
+    """Return the table of renders and judgments, of `STEERING_SCHEMA`."""
+    chosen = chosen_rows(found.assignment, found.trials)
+    rng = np.random.default_rng([seed, 1])
+    return pl.concat(
+        [
+            render_rows(found.assignment, found.trials, judge),
+            judgment_rows(chosen, judge, rng),
+        ]
+    )
+
+
+def write_results(project: Project, params: Params, table: pl.DataFrame) -> dict[str, float]:
+    """Write ``reports/steering.parquet`` and ``metrics/steering.json``; return the metrics."""
+    judgments = table.filter(pl.col("kind") == "judgment")
+    rng = np.random.default_rng([params.steer.seed, 2])
+    metrics = summarise(judgments, bootstrap=params.steer.bootstrap, rng=rng)
+    write_parquet(project.reports / "steering.parquet", table)
+    write_json(project.metrics / "steering.json", metrics)
+    return metrics
+
+
+def write_contact_sheet(
+    project: Project, params: Params, found: Search, judge: SimulatedJudge
+) -> None:
+    """Draw originals beside what the arms chose: ``reports/steering/sheet.png``."""
+    chosen = chosen_rows(found.assignment, found.trials)
+    path = project.reports / "steering" / "sheet.png"
+    with load_generator(params) as generator:
+        write_sheet(chosen, generator, judge, path)
+
+
+def describe(metrics: Mapping[str, float]) -> str:
+    """Return the outcome as a line for people."""
+    elo = ", ".join(f"{arm} {metrics[f'elo_{arm}']:.0f}" for arm in ARMS)
+    wins = ", ".join(
+        f"{arm} {metrics[key]:.0%} "
+        f"[{metrics[f'{key}_ci_low']:.0%}, {metrics[f'{key}_ci_high']:.0%}]"
+        for arm in ARMS
+        if (key := f"win_self_{arm}") in metrics
+    )
+    return f"steer: Elo {elo}; self wins against {wins} ({metrics['n_judgments']:.0f} judgments)"

@@ -1,0 +1,1 @@
+"""The simulated raters: taste, noise, and who rates what."""

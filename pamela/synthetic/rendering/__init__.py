@@ -1,0 +1,1 @@
+"""The vector renderer: a scene specification to a picture."""

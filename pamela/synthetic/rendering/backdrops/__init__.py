@@ -1,0 +1,1 @@
+"""Settings that subjects stand in."""

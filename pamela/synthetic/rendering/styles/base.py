@@ -1,0 +1,67 @@
+"""What a style works on and what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pamela.synthetic.rendering import effects
+from pamela.synthetic.rendering.canvas import Camera, Picture
+from pamela.synthetic.rendering.palette import Palette
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A drawing before its style: the lit picture, and what the canvas knows.
+
+    Attributes
+    ----------
+    image, depth : uint8 at the picture's size.
+    shape_of : uint8 at the canvas's size, which shape is seen.
+    """
+
+    image: Picture
+    depth: Picture
+    shape_of: Picture
+    palette: Palette
+    camera: Camera
+
+    @property
+    def size(self) -> int:
+        """Pixels a side."""
+        return self.image.shape[0]
+
+    @property
+    def near(self) -> effects.Floats:
+        """Return 1 at the subject's depth, 0 far behind (size, size)."""
+        return np.clip((self.depth.astype(np.float32) - np.float32(150)) / np.float32(80), 0, 1)
+
+    def lines(self, width: float) -> effects.Floats:
+        """Return outlines of `width` (pixels of a picture 128 wide)."""
+        return effects.outlines(self.shape_of, self.size, width)
+
+
+Paint = Callable[[Drawn, Rng], Picture]
+
+
+@dataclass(frozen=True)
+class Look:
+    """A style.
+
+    Attributes
+    ----------
+    paint : turns the drawing into the picture, before exposure and grading.
+    shaded : shapes have light and shade; otherwise they are flat.
+    vivid : factor on the saturation of every colour.
+    key, contrast : where exposure starts from (offset; factor).
+    """
+
+    paint: Paint
+    shaded: bool = True
+    vivid: float = 1.0
+    key: float = 0.0
+    contrast: float = 1.0

@@ -1,0 +1,1 @@
+"""What is drawn, by group of subjects."""

@@ -1,0 +1,1 @@
+"""The train stage: fits every model on every fold and writes the bundle."""

@@ -1,0 +1,191 @@
+"""Stage train: fit every named model on every fold and write ``models/``.
+
+``models/<model>/fold_<k>/`` holds ``model.json``, ``model.safetensors``, ``history.parquet``
+(``step`` and curves) and ``fit.json`` (what fitting chose); ``models/training.json`` says what was
+trained; ``models/bundle/`` is the champion, ready to load. Run by ``python -m flows.train``.
+
+A fit that is interrupted resumes: checkpoints lie in a git-ignored folder of the project, named
+after everything that the fit depends on, and go when the fit is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pamela.core import schema as s
+from pamela.core.dataset import Fold, count_folds, load_fold
+from pamela.core.errors import PamelaError
+from pamela.core.files import atomic_folder, read_json, write_json, write_parquet
+from pamela.core.paths import Project
+from pamela.core.progress import share_bar
+from pamela.models import create_model, list_models
+from pamela.params import TrainParams
+
+HISTORY = "history.parquet"
+FIT = "fit.json"
+TRAINING = "training.json"
+BUNDLE = "bundle"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One model on one fold: where it lies, how long it took, whether it was there already."""
+
+    model: str
+    fold: int
+    folder: Path
+    seconds: float
+
+
+def plan(project: Project, params: TrainParams) -> list[tuple[str, int]]:
+    """Return every (model, fold) to fit, after checking that the names are known.
+
+    Raises
+    ------
+    PamelaError
+        On an unknown model, on ``train.device: gpu`` without one, on more GPUs than there are.
+    """
+    unknown = [name for name in params.models if name not in list_models()]
+    if unknown:
+        raise PamelaError(
+            f"params.yaml: train.models: unknown model {unknown[0]!r}; "
+            f"choose from {', '.join(list_models())}"
+        )
+    if params.device == "gpu" and not torch.cuda.is_available():
+        raise PamelaError("params.yaml: train.device is gpu but there is none; set it to auto")
+    here = torch.cuda.device_count()
+    asked = params.devices
+    if params.device != "cpu" and here and isinstance(asked, int) and asked > here:
+        raise PamelaError(
+            f"params.yaml: train.devices is {asked} but there are {here} GPUs; set it to auto"
+        )
+    return [(name, fold) for fold in range(count_folds(project)) for name in params.models]
+
+
+def fit(project: Project, params: TrainParams, model_name: str, fold_number: int) -> Fitted:
+    """Fit one model on one fold and write its folder, all of it or nothing.
+
+    Raises
+    ------
+    PamelaError
+        If the fold has no training rows.
+    """
+    fold = load_fold(project, fold_number)
+    if not len(fold[s.TRAIN]):
+        raise PamelaError(f"data/splits: fold {fold_number} has no rows in part train")
+    folder = project.models / model_name / f"fold_{fold_number}"
+    workdir = work_folder(project, params, model_name, fold)
+    model = create_model(model_name, params)
+    start = time.monotonic()
+    with share_bar(f"train {model_name} fold {fold_number}") as told:
+        history = model.fit(fold, seed=params.seed, progress=told, workdir=workdir)
+    seconds = time.monotonic() - start
+    with atomic_folder(folder) as aside:
+        model.save(aside)
+        write_parquet(aside / HISTORY, history)
+        write_json(
+            aside / FIT,
+            {
+                "model": model_name,
+                "fold": fold_number,
+                "seed": params.seed,
+                "rows": _rows(fold),
+                "chosen": model.chosen,
+            },
+        )
+    shutil.rmtree(workdir, ignore_errors=True)
+    return Fitted(model_name, fold_number, folder, seconds)
+
+
+def _rows(fold: Fold) -> dict[str, int]:
+    """Return the rows to learn from by part, and those held out because another dataset tests
+    on their picture (only where there are any).
+    """
+    rows = {part: len(fold[part]) for part in (s.TRAIN, s.VAL_SEEN, s.VAL_UNSEEN)}
+    elsewhere = len(fold[s.HELD_OUT_ELSEWHERE])
+    return {**rows, s.HELD_OUT_ELSEWHERE: elsewhere} if elsewhere else rows
+
+
+def work_folder(project: Project, params: TrainParams, model_name: str, fold: Fold) -> Path:
+    """Return the folder of a fit's checkpoints, named after all that the fit depends on."""
+    digest = hashlib.sha256(json.dumps(params.model_dump(), sort_keys=True).encode())
+    digest.update(torch.__version__.encode())
+    for frame in (fold.items.frame, fold.people.frame):
+        digest.update(np.ascontiguousarray(frame.hash_rows(seed=0).to_numpy()).data)
+    for matrix in (fold.items.image, fold.items.prompt):
+        digest.update(np.ascontiguousarray(matrix).data)
+    for part in (s.TRAIN, s.VAL_SEEN, s.VAL_UNSEEN):
+        pairs = fold[part]
+        for column in (pairs.user, pairs.item, pairs.rating):
+            digest.update(np.ascontiguousarray(column).data)
+    name = f"{model_name}-fold_{fold.number}-{digest.hexdigest()[:16]}"
+    return project.checkpoints / name
+
+
+def remove_old(project: Project, params: TrainParams) -> list[str]:
+    """Remove models and folds that are no longer trained; return what went."""
+    gone: list[str] = []
+    folds = {f"fold_{number}" for number in range(count_folds(project))}
+    for folder in sorted(p for p in project.models.glob("*") if p.is_dir()):
+        if folder.name == BUNDLE:
+            continue
+        if folder.name not in params.models:
+            shutil.rmtree(folder)
+            gone.append(folder.name)
+            continue
+        for old in sorted(p for p in folder.iterdir() if p.name not in folds):
+            shutil.rmtree(old)
+            gone.append(f"{folder.name}/{old.name}")
+    return gone
+
+
+def write_training(project: Project, params: TrainParams) -> None:
+    """Write ``models/training.json``: what was trained, on which features, on which device."""
+    features = read_json(project.features / "features.json")
+    gpu = params.device != "cpu" and torch.cuda.is_available()
+    write_json(
+        project.models / TRAINING,
+        {
+            "encoder": features["encoder"],
+            "fingerprint": features["fingerprint"],
+            "folds": count_folds(project),
+            "models": list(params.models),
+            "champion": params.champion,
+            "seed": params.seed,
+            "device": "gpu" if gpu else "cpu",
+        },
+    )
+
+
+def write_champion(project: Project, params: TrainParams) -> None:
+    """Write ``models/bundle/``: the champion with everything that scoring needs."""
+    from pamela.training.bundle import write_bundle
+
+    write_bundle(project, params.champion, project.models / BUNDLE)
+
+
+def train(project: Project, params: TrainParams) -> list[Fitted]:
+    """Run the whole stage."""
+    todo = plan(project, params)
+    remove_old(project, params)
+    fitted = [fit(project, params, model, fold) for model, fold in todo]
+    write_training(project, params)
+    write_champion(project, params)
+    return fitted
+
+
+def summary(fitted: Sequence[Fitted]) -> str:
+    """Return one line: seconds per model over all folds."""
+    seconds: dict[str, float] = {}
+    for one in fitted:
+        seconds[one.model] = seconds.get(one.model, 0.0) + one.seconds
+    return ", ".join(f"{model} {taken:.1f} s" for model, taken in seconds.items())

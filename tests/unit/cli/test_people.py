@@ -1,0 +1,316 @@
+"""People who are adapted to and kept: the file, the shell, and the next champion."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from io import StringIO
+from pathlib import Path
+
+import polars as pl
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+import pamela
+from pamela.cli import app
+from pamela.cli import people as cli_people
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+from pamela.core.files import read_json, read_parquet, write_json
+from pamela.features.embed import Features, write_features
+from pamela.features.factory import get_encoder
+from pamela.models import create_model
+from pamela.params import load_params
+from pamela.serving.api import Score
+from pamela.serving.image_lookup import Known
+from pamela.training.bundle import write_bundle
+from tests.helpers.encoder_kit import write_open_clip
+from tests.helpers.small_model import NEW
+
+BUNDLE = ("--model", "models/bundle")
+FIRST = "image,image_id,rating,prompt\nbarn.png,,5,a red barn\nlake.png,,1,\n,i03,4,\n"
+
+
+def pamela_command(*words: str) -> list[dict]:
+    """Run a command that must succeed and return its JSON lines."""
+    done = CliRunner().invoke(app.app, [*words, *BUNDLE])
+    assert done.exit_code == 0, (done.output, done.exception)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def fault(*words: str) -> str:
+    done = CliRunner().invoke(app.app, [*words, *BUNDLE])
+    assert isinstance(done.exception, PamelaError), (done.output, done.exception)
+    assert done.exit_code != 0
+    return str(done.exception)
+
+
+def adapt(text: str = FIRST, name: str = "anna", *more: str, file: str = "mine.csv") -> dict:
+    Path(file).write_text(text)
+    (learned,) = pamela_command("adapt", "--ratings", file, "--name", name, *more)
+    return learned
+
+
+def ratings_of(user, images=NEW) -> list[float]:
+    return [x.rating for x in pamela.load("models/bundle").score(user=user, images=list(images))]
+
+
+# --- adapt ----------------------------------------------------------------------------------------
+def test_a_saved_person_scores_as_the_api_does(small_project):
+    learned = adapt(FIRST, "anna", "--demographic", "gender=female")
+    assert (learned["ratings"], learned["known"], learned["source"]) == (3, 1, "adapted")
+    assert learned["mean"] == pytest.approx(10 / 3)
+    assert learned["std"] < learned["std_before"]
+    reward = pamela.load("models/bundle")
+    me = reward.adapt(
+        ratings=[("barn.png", "a red barn", 5), ("lake.png", 1), (Known("synthetic", "i03"), 4)],
+        demographics={"gender": "female"},
+    )
+    expected = [x.rating for x in reward.score(user=me, images=list(NEW))]
+    for user in ("anna", "people/anna"):
+        assert ratings_of(user) == pytest.approx(expected, abs=1e-4)
+    assert "people/anna" in reward.users
+    rows = pamela_command("score", "--user", "anna", *NEW)
+    assert [row["rating"] for row in rows] == pytest.approx(expected, abs=1e-4)
+    assert {row["source"] for row in rows} == {"adapted"}
+    assert expected != pytest.approx(ratings_of(None), abs=0.05)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
+def test_every_kind_of_file_says_the_same(small_project, suffix):
+    rows = {"image": ["barn.png", None], "image_id": [None, "i03"], "rating": [5.0, 2.0]}
+    path = Path(f"mine{suffix}")
+    frame = pl.DataFrame(rows)
+    {".csv": frame.write_csv, ".parquet": frame.write_parquet, ".jsonl": frame.write_ndjson}[
+        suffix
+    ](path)
+    pamela_command("adapt", "--ratings", str(path), "--name", "anna")
+    saved = read_json(small_project.people / "anna.json")
+    assert [(r["rating"], r["file"], r["image_id"]) for r in saved["ratings"]] == [
+        (5.0, "barn.png", None),
+        (2.0, "data/pictures/i03.png", "i03"),
+    ]
+    assert saved["ratings"][1]["prompt"] == "a portrait number 3"
+
+
+def test_paths_are_relative_to_the_file_not_to_where_one_stands(small_project, tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    shutil.copyfile("boat.png", folder / "mine.png")
+    adapt("image,rating\nmine.png,4\n", file=str(folder / "r.csv"))
+    saved = read_json(small_project.people / "anna.json")["ratings"][0]
+    assert saved["file"] == str(folder / "mine.png")  # outside the project: as it is
+    assert "row 1 (barn.png)" in _adapt_fault("image,rating\nbarn.png,4\n", str(folder / "r.csv"))
+
+
+def _adapt_fault(text: str, file: str = "mine.csv", *more: str) -> str:
+    Path(file).write_text(text)
+    return fault("adapt", "--ratings", file, "--name", "bob", *more)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("image,rating\nbarn.png,5\ngone.png,3\n", r"mine.csv row 2 \(gone.png\): No such file"),
+        ("image,rating\nbarn.png,5\nmine.csv,3\n", r"row 2 \(mine.csv\): does not decode"),
+        ("image,rating\nbarn.png,5\nlake.png,9\n", r"row 2: rating 9 is off the scale 1\.\.5"),
+        ("image,rating\nbarn.png,5\nlake.png,good\n", r"row 2: rating 'good' is not a number"),
+        ("image,rating\nbarn.png,5\nlake.png,\n", r"row 2: rating None is not a number"),
+        ("image,rating\nbarn.png,5\n,3\n", r"row 2: names no picture"),
+        ("image_id,rating\ni01,5\ni99,3\n", r"row 2 \(i99\): no picture 'i99'"),
+        ("image,image_id,rating\nbarn.png,i01,3\n", r"row 1: has both image and image_id"),
+        (
+            "image,rating\nbarn.png,5\nbarn.png,4\n",
+            r"row 2 .*the same picture as in mine.csv row 1",
+        ),
+        ("image,stars\nbarn.png,5\n", r"no column rating"),
+        ("file,rating\nbarn.png,5\n", r"neither a column image .* nor image_id"),
+        ("image,rating\n", r"no rows"),
+    ],
+)
+def test_a_fault_names_its_row_and_nobody_is_saved(small_project, text, says):
+    said = _adapt_fault(text)
+    assert re.search(says, said), said
+    assert "\n" not in said
+    assert not small_project.people.exists()
+
+
+def test_json_lines_name_the_line_that_is_none(small_project):
+    good = '{"image": "barn.png", "rating": 5}\n'
+    assert "mine.jsonl row 2: not readable as JSON" in _adapt_fault(good + "{nope\n", "mine.jsonl")
+    assert "mine.jsonl row 3: not a JSON object" in _adapt_fault(good + "\n[1]\n", "mine.jsonl")
+    assert "rating 'true' is not a number" in _adapt_fault(
+        '{"image": "barn.png", "rating": true}', "mine.jsonl"
+    )
+    assert "unknown suffix '.txt'" in _adapt_fault(good, "mine.txt")
+
+
+def test_names_that_clash_are_refused(small_project):
+    adapt()
+    mine = ("adapt", "--ratings", "mine.csv", "--name")
+    assert "'p001' is the user synthetic/p001" in fault(*mine, "p001")
+    assert "'anna' is there already (data/people/anna.json)" in fault(*mine, "anna")
+    for name in ("../anna", "a/b", "", ".x", "x" * 65):
+        assert "give up to 64 letters" in fault(*mine, name)
+    assert "nobody is saved as 'bob'" in fault(*mine, "bob", "--add")
+    assert "either --replace or --add" in fault(*mine, "anna", "--add", "--replace")
+    for facts, says in (
+        ("gender", "write NAME=VALUE"),
+        ("shoe=42", "unknown demographic 'shoe'"),
+        ("gender=femal", "unknown gender 'femal' in dataset synthetic: known are female, male"),
+    ):
+        assert says in fault(*mine, "bob", "--demographic", facts)
+    assert [p.name for p in small_project.people.iterdir()] == ["anna.json"]
+
+
+def test_replace_forgets_and_add_remembers(small_project):
+    adapt(FIRST, "anna", "--demographic", "gender=female")
+    more = "image,rating\nbarn.png,2\nboat.png,3\n"  # the barn without its prompt: another question
+    assert adapt(more, "anna", "--add")["ratings"] == 5
+    again = "image,rating\nboat.png,1\n"
+    assert adapt(again, "anna", "--add")["ratings"] == 5
+    saved = read_json(small_project.people / "anna.json")
+    assert [r["rating"] for r in saved["ratings"]] == [5.0, 1.0, 4.0, 2.0, 1.0]
+    assert saved["demographics"] == {"gender": "female"}
+    assert adapt(again, "anna", "--replace")["ratings"] == 1
+    assert read_json(small_project.people / "anna.json")["demographics"] == {}
+
+
+def test_a_reward_that_is_kept_sees_the_new_ratings(small_project):
+    adapt("image,rating\nbarn.png,5\n")
+    reward = pamela.load("models/bundle")
+    before = reward.score(user="anna", images=["barn.png"])
+    adapt("image,rating\nbarn.png,1\nlake.png,1\n", "anna", "--replace")
+    after = reward.score(user="anna", images=["barn.png"])
+    assert after[0].rating < before[0].rating
+
+
+# --- later ----------------------------------------------------------------------------------------
+def retrain(project, encoder_name: str | None, model: str = "hierarchical") -> None:
+    """Fit another champion, on the features of another encoder if one is named."""
+    if encoder_name:
+        images = read_parquet(project.validated / "images.parquet")
+        encoder = get_encoder(encoder_name, batch_size=8, workers=0)
+        features = Features(
+            encoder.encode_images([project.root / f for f in images[s.FILE]]),
+            encoder.encode_prompts(images[s.PROMPT].to_list()),
+            encoder.name, encoder.fingerprint, encoder.precision,
+        )  # fmt: skip
+        write_features(project, images, features)
+    from pamela.core.dataset import load_fold
+
+    params = load_params(project.params_file).train.model_copy(update={"cv_folds": 2})
+    fitted = create_model(model, params)
+    fitted.fit(load_fold(project, 0), seed=1)
+    fitted.save(project.models / model / "fold_0")
+    write_bundle(project, model, project.models / "bundle")
+
+
+def test_a_saved_person_outlives_the_encoder(small_project, tmp_path):
+    adapt()
+    me = pamela.load("models/bundle").person("anna")
+    retrain(small_project, write_open_clip(tmp_path / "clip"))
+    reward = pamela.load("models/bundle")
+    anew = reward.adapt(
+        ratings=[("barn.png", "a red barn", 5), ("lake.png", 1), (Known("synthetic", "i03"), 4)]
+    )
+    expected = [x.rating for x in reward.score(user=anew, images=list(NEW))]
+    assert ratings_of("anna") == pytest.approx(expected, abs=1e-4)
+    with pytest.raises(PamelaError, match="made by a model with another encoder"):
+        reward.score(user=me, images=["barn.png"])
+
+
+def test_pictures_that_are_gone_are_missed_only_when_they_are_needed(small_project, tmp_path):
+    adapt()
+    before = ratings_of("anna", ["tower.png"])
+    Path("barn.png").unlink()
+    assert ratings_of("anna", ["tower.png"]) == before  # its features are kept
+    shutil.rmtree(small_project.people_cache)
+    with pytest.raises(PamelaError, match=r"data/people/anna.json: rating 1 \(barn.png\): No such"):
+        ratings_of("anna")
+    shutil.copyfile("lake.png", "barn.png")
+    with pytest.raises(PamelaError, match=r"rating 1 .* is not the picture that was rated"):
+        ratings_of("anna")
+
+
+def test_a_champion_that_cannot_adapt_says_so(small_project):
+    adapt()
+    retrain(small_project, None, "group_mean")
+    with pytest.raises(PamelaError, match=r"anna.json: the model 'group_mean' cannot learn"):
+        ratings_of("anna")
+
+
+def test_a_name_that_became_a_user_must_be_told_apart(small_project):
+    adapt()
+    path = small_project.models / "bundle" / "users.parquet"
+    users = pl.read_parquet(path)
+    users.with_columns(pl.col(s.USER).replace("p001", "anna")).write_parquet(path)
+    with pytest.raises(PamelaError, match="say people/anna or synthetic/anna"):
+        ratings_of("anna")
+    assert ratings_of("people/anna") != ratings_of("synthetic/anna")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("dataset", "other", "does not know dataset other, only synthetic"),
+        ("scale", [0.0, 10.0], r"rated on 0\.\.10, but synthetic has the scale 1\.\.5"),
+        ("format", 9, "format 9, not 1"),
+        ("shoe", 42, "unknown key shoe"),
+        ("ratings", [{"rating": 5.0}], "missing key ratings.0.image_id"),
+        ("demographics", {"shoe": "42"}, "unknown demographic 'shoe'"),
+    ],
+)
+def test_a_file_that_no_longer_fits_is_named(small_project, key, value, says):
+    adapt()
+    path = small_project.people / "anna.json"
+    write_json(path, read_json(path) | {key: value})
+    with pytest.raises(PamelaError, match=f"anna.json: .*{says}"):
+        ratings_of("anna")
+
+
+# --- score and suggest from the shell -------------------------------------------------------------
+def test_score_names_what_is_unknown(small_project):
+    adapt()
+    assert "did you mean anna?" in fault("score", "--user", "ana", "barn.png")
+    assert "did you mean synthetic/p0" in fault("score", "--user", "synthetic/p01", "barn.png")
+    said = fault("score", "--user", "p001", "barn.png", "gone.png", "lake.png")
+    assert said.startswith("image 2 (gone.png)")
+    done = CliRunner().invoke(app.app, ["score", "--model", "models:/pamela@best", "barn.png"])
+    assert "no alias 'best'; there are versions 1 and aliases champion" in str(done.exception)
+
+
+def test_suggest_writes_a_sheet_once(small_project):
+    rows = pamela_command("suggest", "-n", "4", "--csv", "sheet.csv")
+    sheet = pl.read_csv("sheet.csv")
+    assert sheet["image_id"].to_list() == [row["image_id"] for row in rows]
+    assert all(Path(file).is_file() for file in sheet["file"])
+    assert sheet["rating"].null_count() == 4
+    assert "sheet.csv: there already" in fault("suggest", "--csv", "sheet.csv")
+    assert "unknown user 'nobody'" in fault("suggest", "--user", "nobody")
+
+
+def test_tables_fit_narrow_terminals_and_hide_no_path(small_project):
+    """60 columns: long paths are folded, never cut."""
+    adapt()
+    path = "a/very/long/path/" + "of/many/folders/" * 8 + "picture.png"
+    score = Score(3.456, 0.789, 71.2, "adapted", "hierarchical-12345678")
+    reward = pamela.load("models/bundle")
+    learned = cli_people.Learned(
+        "anna", "synthetic", "adapted", 20, 18, 3.4, 3.1, 0.9, 1.0, "v", "data/people/anna.json"
+    )
+    for show in (
+        lambda c: app.print_table([(path, score)], "anna", c),
+        lambda c: cli_people.print_learned(learned, c),
+        lambda c: cli_people.print_suggestions(reward.suggest(user="anna", n=3), "anna", c),
+    ):
+        written = StringIO()
+        show(Console(file=written, width=60, force_terminal=True, color_system=None))
+        lines = written.getvalue().splitlines()
+        assert max(map(len, lines)) <= 60
+        assert len(lines) > 4
+        if "picture.png" in written.getvalue().replace("\n", ""):
+            column = [re.split("[│┃]", line)[1].strip() for line in lines if "│" in line]
+            assert "".join(column) == path

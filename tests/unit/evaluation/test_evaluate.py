@@ -1,0 +1,462 @@
+"""The evaluate stage: who is asked what, after which shots, and which rows come out."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from rich.console import Console
+
+from pamela.core import schema as s
+from pamela.core.dataset import Fold, Items, Pairs, People, load_fold
+from pamela.core.errors import PamelaError
+from pamela.core.files import read_parquet, write_json, write_parquet
+from pamela.core.paths import Project
+from pamela.evaluation import predictions as p
+from pamela.evaluation.evaluate import (
+    DIFFERENCES,
+    EVALUATION,
+    comparisons,
+    evaluate_predictions,
+)
+from pamela.evaluation.few_shot import unseen_task
+from pamela.evaluation.headline import MAX_HEADLINE, headline
+from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
+from pamela.models import create_model
+from pamela.models.base import Prediction, RewardModel
+from pamela.params import Params, load_params
+from pamela.reporting.terminal_summary import elo_table, summary_table
+from tests.helpers.folders import write_split
+from tests.paths import ROOT
+
+SEEN_USERS, UNSEEN_USERS, IMAGES, TEST_IMAGES = 12, 8, 90, 40
+ROWS = 32  # of an unseen user on test images: 25 are asked, 7 may be shown
+
+
+@pytest.fixture(scope="module")
+def params() -> Params:
+    whole = load_params(ROOT / "params.yaml")
+    return whole.model_copy(
+        update={"evaluate": whole.evaluate.model_copy(update={"bootstrap": 100})}
+    )
+
+
+def make_fold(*, context: bool = False, dataset: str = "synthetic", number: int = 0) -> Fold:
+    """Return a fold whose ratings follow a taste of the image's and one of the user's own."""
+    rng = np.random.default_rng(number)
+    taste = rng.normal(0, 1, IMAGES)
+    n_users = SEEN_USERS + UNSEEN_USERS
+    bias = np.linspace(-1, 1, n_users)
+
+    def pairs(users: range, images: range, per_user: int) -> Pairs:
+        user = np.repeat(np.array(users), per_user)
+        item = np.concatenate([rng.permutation(np.array(images))[:per_user] for _ in users])
+        own = 0.7 * np.sin(7.0 * user + 3.0 * item)
+        rating = np.clip(np.rint(3 + taste[item] + own + bias[user]), 1, 5)
+        return Pairs(user, item, rating.astype(np.float32))
+
+    seen, unseen = range(SEEN_USERS), range(SEEN_USERS, n_users)
+    test, train = range(TEST_IMAGES), range(TEST_IMAGES, IMAGES)
+    parts = {
+        s.TRAIN: pairs(seen, train, 30),
+        s.TEST_SEEN: pairs(seen, test, 20),
+        s.TEST_UNSEEN: pairs(unseen, test, ROWS),
+    }
+    if context:
+        parts[s.CONTEXT_UNSEEN] = pairs(unseen, train, 22)
+    items = pl.DataFrame(
+        {
+            s.DATASET: dataset,
+            s.IMAGE: [f"i{k}" for k in range(IMAGES)],
+            s.PROMPT_ID: [f"p{k // 2}" for k in range(IMAGES)],
+        }
+    )
+    people = pl.DataFrame({s.DATASET: dataset, s.USER: [f"u{k}" for k in range(n_users)]})
+    image = np.stack([taste, rng.normal(size=IMAGES)], axis=1).astype(np.float32)
+    return Fold(
+        number, Items(items, image, np.zeros((IMAGES, 0), np.float32)), People(people), parts
+    )
+
+
+class Taste(RewardModel):
+    """The first image feature; with `adapts`, plus the mean rating of the context."""
+
+    name, personal = "taste", False
+
+    def __init__(self, skill: float = 1.0, adapts: bool = False) -> None:
+        self.skill, self.adapts, self.asked = skill, adapts, 0  # type: ignore[misc]
+
+    def fit(self, fold, *, seed, progress=None, workdir=None):
+        raise NotImplementedError
+
+    def predict(self, items, people, pairs, context=None):
+        self.asked += 1
+        mean = 3 + self.skill * items.image[pairs.item, 0]
+        if self.adapts and context is not None and len(context):
+            count = np.bincount(context.user, minlength=len(people))
+            total = np.bincount(context.user, context.rating, minlength=len(people))
+            mean = mean + (total / np.maximum(count, 1))[pairs.user]
+        return Prediction(mean.astype(np.float32), np.ones(len(pairs), np.float32))
+
+    def knows(self, people):
+        return np.arange(len(people)) < SEEN_USERS
+
+    def state(self):
+        raise NotImplementedError
+
+    @classmethod
+    def from_state(cls, config, arrays):
+        raise NotImplementedError
+
+
+MODELS = {"group_mean": Taste(0.0), "population": Taste(1.0), "paper": Taste(-1.0)}
+
+
+@pytest.fixture(scope="module")
+def predicted(params) -> pl.DataFrame:
+    fold = make_fold()
+    return pl.concat(
+        [p.predict_model(model, name, fold, params.evaluate) for name, model in MODELS.items()]
+    )
+
+
+@pytest.fixture(scope="module")
+def numbers(predicted, params) -> tuple[pl.DataFrame, pl.DataFrame]:
+    return evaluate_predictions(predicted, make_fold().items.frame, params.evaluate, quiet=True)
+
+
+# --- shots ----------------------------------------------------------------------------------------
+def rows(pairs: Pairs) -> set[tuple[int, int]]:
+    return set(zip(pairs.user.tolist(), pairs.item.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_contexts_are_nested_and_the_query_is_fixed(own):
+    fold = make_fold(context=own)
+    task = unseen_task(fold, query_size=25, seed=0)
+    queries, contexts = zip(*(task.at(k) for k in (0, 2, 5, 7)), strict=True)
+    assert all(rows(query) == rows(queries[0]) for query in queries)
+    for k, fewer, more in zip((0, 2, 5), contexts[:-1], contexts[1:], strict=True):
+        assert rows(fewer) < rows(more)
+        assert len(fewer) == k * UNSEEN_USERS
+    assert not rows(task.query) & rows(task.context)
+    expected = ROWS if own else 25
+    assert (np.bincount(task.query.user)[SEEN_USERS:] == expected).all()
+
+
+def test_context_comes_from_its_own_part_where_there_is_one():
+    fold = make_fold(context=True)
+    task = unseen_task(fold, query_size=25, seed=0)
+    assert rows(task.context) == rows(fold[s.CONTEXT_UNSEEN])
+    assert rows(task.query) == rows(fold[s.TEST_UNSEEN])
+
+
+def test_users_without_k_rows_are_left_out():
+    fold = make_fold()
+    short = fold[s.TEST_UNSEEN]
+    first = np.flatnonzero(short.user == SEEN_USERS)[:10]  # leaves this user 22 rows
+    fold.parts[s.TEST_UNSEEN] = short.take(np.setdiff1d(np.arange(len(short)), first))
+    task = unseen_task(fold, query_size=25, seed=0)
+    assert SEEN_USERS in task.at(0)[0].user
+    assert SEEN_USERS not in task.at(1)[0].user
+    assert len(np.unique(task.at(7)[0].user)) == UNSEEN_USERS - 1
+    assert len(task.at(8)[0]) == 0
+
+
+def test_an_appended_rating_moves_no_other_from_its_place():
+    fold = make_fold(context=True)
+    before = unseen_task(fold, query_size=25, seed=0)
+    whole = fold[s.CONTEXT_UNSEEN]
+    fold.parts[s.CONTEXT_UNSEEN] = whole.take(np.arange(len(whole)) != 5)
+    after = unseen_task(fold, query_size=25, seed=0)
+    user = whole.user[5]
+    kept = [pair for pair in ordered(before, user) if pair != whole.item[5]]
+    assert ordered(after, user) == kept
+    assert ordered(unseen_task(fold, query_size=25, seed=1), user) != kept
+
+
+def ordered(task, user) -> list[int]:
+    mine = task.context.user == user
+    return task.context.item[mine][np.argsort(task.place[mine])].tolist()
+
+
+# --- predictions ----------------------------------------------------------------------------------
+def test_a_model_without_adaptation_is_asked_once_and_repeats_itself(params):
+    model = Taste()
+    frame = p.predict_model(model, "taste", make_fold(), params.evaluate)
+    assert frame.schema == p.PREDICTIONS
+    assert model.asked == 2  # seen, unseen
+    unseen = frame.filter(pl.col(p.POPULATION) == p.UNSEEN)
+    assert unseen[p.SHOTS].unique().sort().to_list() == [0, 5]  # 7 rows can be shown at most
+    at = [unseen.filter(pl.col(p.SHOTS) == k).drop(p.SHOTS) for k in (0, 5)]
+    assert_frame_equal(at[0], at[1], check_row_order=False)
+
+
+def test_an_adapting_model_is_shown_exactly_k_ratings(params):
+    fold = make_fold()
+    frame = p.predict_model(Taste(0.0, adapts=True), "me", fold, params.evaluate)
+    task = unseen_task(fold, query_size=params.evaluate.query_size, seed=params.evaluate.seed)
+    got = frame.filter(pl.col(p.SHOTS) == 5).group_by(s.USER).agg(pl.col("mean").first())
+    context = task.at(5)[1]
+    for user, mean in got.iter_rows():
+        shown = context.rating[context.user == int(user[1:])]
+        assert len(shown) == 5
+        assert mean == pytest.approx(3 + shown.mean())
+    assert (frame.filter(pl.col(p.SHOTS) == 0)["mean"] == 3.0).all()
+
+
+def test_predictions_that_are_no_numbers_name_the_model(params):
+    class Broken(Taste):
+        def predict(self, items, people, pairs, context=None):
+            return Prediction(np.full(len(pairs), np.nan), np.ones(len(pairs)))
+
+    with pytest.raises(PamelaError, match=r"models/broken/fold_0: \d+ of \d+ .*not finite"):
+        p.predict_model(Broken(), "broken", make_fold(), params.evaluate)
+
+
+def test_a_dataset_with_fewer_folds_is_not_asked_twice():
+    fold = make_fold(number=1)
+    assert len(p.restrict(fold, {"synthetic": 1})[s.TEST_SEEN]) == 0
+    assert len(p.restrict(fold, {"synthetic": 2})[s.TEST_SEEN]) == len(fold[s.TEST_SEEN])
+
+
+def test_shuffling_deals_every_feature_once_and_within_its_dataset():
+    items = make_fold().items
+    frame = items.frame.with_columns(
+        pl.when(pl.int_range(pl.len()) < 30)
+        .then(pl.lit("a"))
+        .otherwise(pl.lit("b"))
+        .alias(s.DATASET)
+    )
+    shuffled = p.shuffle_images(Items(frame, items.image, items.prompt), seed=0)
+    for rows_of in (slice(0, 30), slice(30, None)):
+        before, after = items.image[rows_of, 0], shuffled.image[rows_of, 0]
+        assert (before != after).mean() > 0.8
+        np.testing.assert_array_equal(np.sort(before), np.sort(after))
+
+
+def test_the_noise_ceiling_predicts_the_truth_and_misses_nothing(predicted):
+    opinions = predicted.select(s.USER, s.IMAGE, utility=pl.col(s.RATING) / 2).unique()
+    ceiling = p.noise_ceiling(predicted, opinions)
+    assert ceiling[p.MODEL].unique().to_list() == [p.NOISE_CEILING]
+    assert ceiling.height == predicted.filter(pl.col(p.MODEL) == "paper").height
+    np.testing.assert_allclose(ceiling["mean"], ceiling[s.RATING] / 2)
+    with pytest.raises(PamelaError, match=r"utility.parquet: no utility of u\d+ for i\d+"):
+        p.noise_ceiling(predicted, opinions.head(3))
+    other = predicted.with_columns(pl.lit("oasis").alias(s.DATASET))
+    assert p.noise_ceiling(other, opinions).is_empty()
+
+
+# --- numbers --------------------------------------------------------------------------------------
+def pick(frame: pl.DataFrame, **where: object) -> float:
+    return frame.filter(**where)["value"].item()
+
+
+def test_one_row_per_number_in_the_columns_of_the_design(numbers, params):
+    evaluation, differences = numbers
+    assert evaluation.schema == EVALUATION
+    assert differences.schema == DIFFERENCES
+    keys = ["dataset", "model", "population", "shots", "metric", "aggregation", "margin"]
+    assert not evaluation.select(keys).is_duplicated().any()
+    k, slices = len(params.evaluate.margins), 1 + len(params.evaluate.shots)
+    shares_of_seen_gain = 2 * len(params.evaluate.shots)  # of the models beside `population`
+    assert evaluation.height == len(MODELS) * slices * (3 * k + 4 + 6 + 3) + shares_of_seen_gain
+    assert evaluation.filter(pl.col("margin").is_not_null())["metric"].unique().to_list() == [
+        "pairwise_accuracy"
+    ]
+    assert evaluation.filter(population="seen")["shots"].is_null().all()
+    inside = evaluation.filter(pl.col("ci_low").is_not_null())
+    assert (inside["ci_low"] <= inside["ci_high"]).all()
+    assert inside.height > evaluation.height / 4
+
+
+def test_values_are_those_of_the_ratings(numbers, predicted):
+    evaluation, differences = numbers
+    mine = predicted.filter(model="population", population="seen")
+    rho = mine.group_by(s.USER).agg(r=pl.corr("mean", s.RATING, method="spearman"))["r"].mean()
+    at = {"population": "seen", "metric": "srocc", "aggregation": "user"}
+    assert pick(evaluation, model="population", **at) == pytest.approx(rho)
+    assert pick(evaluation, model="paper", **at) == pytest.approx(-rho)
+    gap = differences.filter(population="seen", metric="srocc", model="paper")
+    assert gap["value"].item() == pytest.approx(-2 * rho)
+    assert gap["ci_high"].item() < 0
+    assert pick(differences, population="seen", metric="srocc", model="population",
+                baseline="group_mean") == pytest.approx(rho)  # fmt: skip
+    side = evaluation.filter(metric="conflict_side", population="seen")
+    assert side["value"].to_list() == [0.5] * len(MODELS)
+
+
+def test_repeated_predictions_repeat_their_intervals(numbers):
+    evaluation, _ = numbers
+    unseen = evaluation.filter(population="unseen", model="population")
+    assert_frame_equal(unseen.filter(shots=0).drop("shots"), unseen.filter(shots=5).drop("shots"))
+
+
+def test_a_slice_with_nobody_left_stays_without_a_value(numbers):
+    empty = numbers[0].filter(pl.col("shots") >= 10)
+    assert empty.height > 0
+    assert empty["value"].is_null().all()
+    assert (empty["n_users"] == 0).all()
+
+
+def test_evaluation_does_not_depend_on_the_order_of_rows(numbers, predicted, params):
+    # models keep their order: a table of results has one
+    shuffled = pl.concat(
+        [predicted.filter(model=name).sample(fraction=1.0, shuffle=True, seed=3) for name in MODELS]
+    )
+    again = evaluate_predictions(shuffled, make_fold().items.frame, params.evaluate, quiet=True)
+    assert_frame_equal(numbers[0], again[0])
+    assert_frame_equal(numbers[1], again[1])
+
+
+def test_models_must_be_asked_the_same_rows(predicted, params):
+    lost = predicted.filter(~((pl.col("model") == "paper") & (pl.col(s.USER) == "u0")))
+    with pytest.raises(PamelaError, match="paper and group_mean are not predicted for the same"):
+        evaluate_predictions(lost, make_fold().items.frame, params.evaluate, quiet=True)
+
+
+def test_comparisons_name_the_baselines():
+    models = ["group_mean", "population", "paper", p.NOISE_CEILING, p.SHUFFLED]
+    assert comparisons(models) == [
+        ("group_mean", "population"),
+        ("paper", "population"),
+        (p.NOISE_CEILING, "population"),
+        ("population", "group_mean"),
+        ("population", p.SHUFFLED),
+    ]
+    assert comparisons(["paper"]) == []
+    asked = ["user_mean", "population", "mf", "paper", "hierarchical", POPULATION_USER_MEAN]
+    found = comparisons(asked, "hierarchical")
+    assert len(found) == len(set(found))
+    assert {(name, "population") for name in asked if name != "population"} <= set(found)
+    assert {("hierarchical", name) for name in ("mf", "paper", POPULATION_USER_MEAN)} <= set(found)
+    assert ("paper", POPULATION_USER_MEAN) in found
+    assert ("hierarchical", "user_mean") not in found
+
+
+def test_headline_is_short_flat_and_stable(numbers, params):
+    evaluation, differences = numbers
+    train = params.train.model_copy(update={"champion": "paper"})
+    params = params.model_copy(update={"train": train})
+    flat = headline(evaluation, differences, params)
+    assert {"paper_seen_srocc", "paper_unseen_srocc", "population_seen_pairwise_accuracy_2",
+            "paper_minus_population_unseen_srocc", "paper_seen_rmse"} <= set(flat)  # fmt: skip
+    assert len(flat) <= MAX_HEADLINE < 25
+    assert flat["paper_seen_srocc"] == pick(
+        evaluation, model="paper", population="seen", metric="srocc", aggregation="user"
+    )
+    two = params.model_copy(
+        update={"ingest": params.ingest.model_copy(update={"datasets": ["synthetic", "other"]})}
+    )
+    both = [f.with_columns(pl.lit("other").alias("dataset")).vstack(f) for f in numbers]
+    flat = headline(both[0], both[1], two)
+    assert len(flat) <= MAX_HEADLINE
+    assert {"synthetic_paper_seen_srocc", "other_paper_unseen_srocc"} <= set(flat)
+
+
+# --- summary --------------------------------------------------------------------------------------
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_summary_fits_the_terminal(numbers, width):
+    table = summary_table(
+        numbers[0].with_columns(pl.col("model").replace("group_mean", "population_shuffled")),
+        dataset="synthetic",
+        margin_groups=[[0.0], [0.5], [1.0], [1.5], [2.0], [3.0]],
+        width=width,
+    )
+    console = Console(width=width, record=True, file=StringIO())
+    console.print(table)
+    text = console.export_text()
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    assert "population_shuffled" in text
+    value = pick(numbers[0], model="paper", population="seen", metric="srocc", aggregation="user")
+    assert f"{value:.3f}" in text
+    assert "…" not in text
+
+
+def test_the_elo_table_is_sorted_and_absent_where_steering_was_skipped():
+    flat = {"n_judgments": 30, "elo_none": 980.0, "elo_self": 1040.0, "elo_self_ci_low": 1010.0,
+            "elo_self_ci_high": 1070.0, "win_self_none": 0.6, "win_self_none_ci_low": 0.5,
+            "win_self_none_ci_high": 0.7}  # fmt: skip
+    console = Console(width=60, record=True, file=StringIO())
+    console.print(elo_table(flat))
+    text = console.export_text()
+    assert text.index("self ") < text.index("none")
+    assert "1010 to 1070" in text
+    assert "0.600" in text
+    assert elo_table({"skipped": 1}) is None
+
+
+# --- a whole stage on disk ------------------------------------------------------------------------
+def write_project(root: Path, params: Params) -> Project:
+    """Write what evaluate reads: tables, splits, features, fitted baselines and the truth."""
+    fold = make_fold()
+    project = Project(root)
+    images = fold.items.frame.with_columns(
+        pl.lit(None, pl.String).alias(name) for name in (s.PROMPT, s.TYPE, s.GROUP, s.STYLE)
+    )
+    write_parquet(project.validated / "images.parquet", images)
+    write_parquet(project.validated / "users.parquet", fold.people.frame)
+    write_parquet(project.features / "index.parquet", images.select(s.DATASET, s.IMAGE))
+    np.save(project.features / "image.npy", fold.items.image)
+    np.save(project.features / "prompt.npy", fold.items.prompt)
+    write_json(project.tables / "datasets.json", {"synthetic": {"scale": [1, 5]}})
+    rows = pl.concat(
+        pl.DataFrame(
+            {
+                s.DATASET: "synthetic",
+                s.FOLD: 0,
+                s.USER: fold.people.frame[s.USER].gather(pairs.user),
+                s.IMAGE: fold.items.frame[s.IMAGE].gather(pairs.item),
+                s.RATING: pairs.rating.astype(np.float64),
+                s.PART: part,
+            }
+        )
+        for part, pairs in fold.parts.items()
+    )
+    write_split(project, rows)
+    utility = rows.select(s.USER, s.IMAGE, utility=pl.col(s.RATING))
+    write_parquet(project.truth / "utility.parquet", utility)
+    for name in params.train.models:
+        model = create_model(name, params.train)
+        model.fit(load_fold(project, 0), seed=0)
+        model.save(project.models / name / "fold_0")
+    return project
+
+
+def test_the_stage_on_disk_population_beats_its_shuffled_self(tmp_path, params):
+    names = ["global_mean", "group_mean", "population"]
+    train = params.train.model_copy(update={"models": names, "champion": "population"})
+    params = params.model_copy(update={"train": train})
+    project = write_project(tmp_path, params)
+    assert p.wants_control(params)
+    predicted = p.with_noise_ceiling(
+        project,
+        pl.concat(
+            [
+                p.predict_fold(project, params, 0, quiet=True),
+                p.predict_control(project, params, quiet=True),
+            ]
+        ),
+    )
+    assert predicted[p.MODEL].unique(maintain_order=True).to_list() == [
+        *names, POPULATION_USER_MEAN, p.SHUFFLED, p.NOISE_CEILING,
+    ]  # fmt: skip
+    images = read_parquet(project.validated / "images.parquet")
+    evaluation, differences = evaluate_predictions(predicted, images, params.evaluate, quiet=True)
+    at = {"population": "seen", "metric": "srocc"}
+    assert pick(evaluation, model=p.NOISE_CEILING, aggregation="user", **at) == 1.0
+    assert pick(evaluation, model="global_mean", aggregation="user", **at) == 0.0
+    gain = differences.filter(model="population", baseline=p.SHUFFLED, **at)
+    assert gain["ci_low"].item() > 0
+    mine = pick(evaluation, model="population", aggregation="user", **at)
+    assert headline(evaluation, differences, params)["population_seen_srocc"] == mine
+
+
+def test_without_a_world_there_is_neither_control_nor_ceiling(tmp_path, params, predicted):
+    ingest = params.ingest.model_copy(update={"datasets": ["oasis"]})
+    assert not p.wants_control(params.model_copy(update={"ingest": ingest}))
+    assert p.with_noise_ceiling(Project(tmp_path), predicted) is predicted

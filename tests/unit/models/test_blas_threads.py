@@ -1,0 +1,19 @@
+"""One BLAS thread while small matrices are many, and what there was before afterwards."""
+
+from __future__ import annotations
+
+from threadpoolctl import ThreadpoolController, threadpool_limits
+
+from pamela.models.blas_threads import small_matrices
+
+
+def blas_threads() -> set[int]:
+    pools = ThreadpoolController().select(user_api="blas")
+    return {pool["num_threads"] for pool in pools.info()}
+
+
+def test_one_thread_inside_and_as_before_outside() -> None:
+    with threadpool_limits(2, user_api="blas"):
+        assert small_matrices(blas_threads)() == {1}
+        assert small_matrices(small_matrices(blas_threads))() == {1}
+        assert blas_threads() == {2}

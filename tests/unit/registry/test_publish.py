@@ -1,0 +1,168 @@
+"""MLflow runs: found or created by hash, never twice, healed when the database is gone."""
+
+from __future__ import annotations
+
+import shutil
+
+import polars as pl
+import pytest
+
+from pamela.core.files import read_parquet, write_parquet
+from pamela.core.paths import Project
+from pamela.evaluation.results import Results
+from pamela.params import tracking_uri
+from pamela.registry import publish, sqlite_reader
+from pamela.registry.runs import run_specs
+from pamela.reporting.plots.figures import write_plots
+from tests.helpers.made_up import make_project, params_of
+
+RUNS = 9  # seven models, steering, pipeline
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    project = make_project(tmp_path_factory.mktemp("tracking") / "project")
+    params = params_of(project)
+    write_plots(Results(project, params), project.reports / "plots")
+    (project.reports / "index.html").write_text("<p>report</p>")
+    return project, publish.publish(project, params)
+
+
+@pytest.fixture
+def project(published, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return published[0]
+
+
+def runs_of(project):
+    params = params_of(project)
+    client = publish.client_of(project, params)
+    experiment = publish.experiment_id(client, project, params)
+    return client, {r.info.run_name: r for r in client.search_runs([experiment])}
+
+
+def test_a_first_publish_creates_every_run(published):
+    assert [run.created for run in published[1]] == [True] * RUNS
+    assert published[1][-1].name == "pipeline"
+
+
+def test_a_second_publish_creates_none(project, published):
+    again = publish.publish(project, params_of(project))
+    assert [(r.name, r.run_id) for r in again] == [(r.name, r.run_id) for r in published[1]]
+    assert not any(run.created for run in again)
+    assert len(runs_of(project)[1]) == RUNS
+
+
+def test_the_glance_agrees_with_mlflow(project):
+    params = params_of(project)
+    assert publish.is_published(project, params)
+    known = sqlite_reader.known_runs(tracking_uri(params, project.root), params.report.experiment)
+    asked = runs_of(project)[1].values()
+    assert {k.run_id: k.tags for k in known} == {r.info.run_id: r.data.tags for r in asked}
+
+
+def test_a_run_says_what_it_is(project):
+    _, runs = runs_of(project)
+    run = runs["paper · synthetic"]
+    assert run.data.tags["dataset"] == "synthetic"
+    assert run.data.tags["reason"] == "dvc repro"
+    assert run.data.tags["git_dirty"] in ("true", "false")
+    assert {"git_commit", "encoder", "dataset_hash", "model_hash", "stage"} <= set(run.data.tags)
+    assert run.data.params["split.val_share"] == "0.1"
+    assert run.data.metrics["seen_srocc"] == pytest.approx(0.42)
+    assert run.data.metrics["unseen_srocc"] == pytest.approx(0.39)
+    assert run.inputs.dataset_inputs[0].dataset.name == "synthetic"
+    assert "0.420 [0.400, 0.440]" in run.data.tags["mlflow.note.content"]
+
+
+def test_curves_are_logged_as_steps(project):
+    client, runs = runs_of(project)
+    run_id = runs["paper · synthetic"].info.run_id
+    history = client.get_metric_history(run_id, "by_margin_x100/seen_pairwise_accuracy")
+    assert [p.step for p in history] == [0, 50, 100, 150, 200, 300]
+    assert [p.value for p in history] == sorted(p.value for p in history)
+    shots = client.get_metric_history(run_id, "by_shots/unseen_srocc")
+    assert [p.step for p in shots] == [0, 5, 10, 20, 50, 100]
+    assert len(client.get_metric_history(run_id, "training/fold_0_train_loss")) == 10
+
+
+def test_plots_and_report_are_artifacts(project):
+    client, runs = runs_of(project)
+    pipeline = runs["pipeline"].info.run_id
+    assert "report/index.html" in {f.path for f in client.list_artifacts(pipeline, "report")}
+    paper = {f.path for f in client.list_artifacts(runs["paper · synthetic"].info.run_id, "plots")}
+    assert {"plots/synthetic_margins.png", "plots/training_paper.png"} <= paper
+
+
+@pytest.fixture
+def copy(project, tmp_path):
+    """A copy of the published project that a test may change."""
+    return Project(shutil.copytree(project.root, tmp_path / "copy"))
+
+
+def test_a_copied_project_keeps_its_artifacts_to_itself(project, copy):
+    params = params_of(copy)
+    assert not publish.is_published(copy, params)  # its runs lie in the other folder
+    before = sorted(p.name for p in (project.mlartifacts / "runs").iterdir())
+    assert all(run.created for run in publish.publish(copy, params))
+    assert sorted(p.name for p in (project.mlartifacts / "runs").iterdir()) == before
+    _, runs = runs_of(copy)
+    assert all(str(copy.root) in run.info.artifact_uri for run in runs.values())
+    assert publish.is_published(copy, params)
+
+
+def test_a_deleted_database_heals(copy):
+    (copy.root / "mlflow.db").unlink()
+    params = params_of(copy)
+    assert not publish.is_published(copy, params)
+    assert all(run.created for run in publish.publish(copy, params))
+    assert publish.is_published(copy, params)
+
+
+def test_only_what_changed_becomes_a_new_run(copy):
+    params = params_of(copy)
+    publish.publish(copy, params)
+    path = copy.reports / "evaluation.parquet"
+    better = (
+        pl.when(pl.col("model") == "population").then(pl.col("value") + 0.01).otherwise("value")
+    )
+    write_parquet(path, read_parquet(path).with_columns(value=better))
+    assert not publish.is_published(copy, params)
+    new = {run.name for run in publish.publish(copy, params) if run.created}
+    assert new == {"population · synthetic", "pipeline"}
+    # a page written again is put into the same run
+    (copy.reports / "index.html").write_text("<p>another</p>")
+    assert not publish.is_published(copy, params)
+    assert not any(run.created for run in publish.publish(copy, params))
+    assert publish.is_published(copy, params)
+
+
+def test_an_interrupted_run_is_not_left_half_filled(copy, monkeypatch):
+    params = params_of(copy)
+
+    def broken(*_):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "_log_artifacts", broken)
+        with pytest.raises(OSError, match="disk full"):
+            publish.publish(copy, params)
+    assert runs_of(copy)[1] == {}
+    assert all(run.created for run in publish.publish(copy, params))
+
+
+def test_reason_is_a_tag_and_no_part_of_the_identity(project, monkeypatch):
+    results = Results(project, params_of(project))
+    plain = run_specs(results)
+    monkeypatch.setenv("PAMELA_REASON", "retrain: added synthetic/b1")
+    told = run_specs(results)
+    assert [s.hash for s in told] == [s.hash for s in plain]
+    assert {s.tags["reason"] for s in told} == {"retrain: added synthetic/b1"}
+
+
+def test_the_glance_cannot_tell_about_other_stores(tmp_path):
+    assert sqlite_reader.known_runs("http://127.0.0.1:1", "pamela") is None
+    assert sqlite_reader.known_versions(f"sqlite:///{tmp_path}/none.db", "pamela") is None
+    assert not (tmp_path / "none.db").exists()
+    (tmp_path / "other.db").write_bytes(b"no database")
+    assert sqlite_reader.known_runs(f"sqlite:///{tmp_path}/other.db", "pamela") is None

@@ -1,0 +1,209 @@
+"""What to rate next: the greedy design against a slow direct one, and what it is asked for."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pamela.core import schema as s
+from pamela.core.dataset import Pairs
+from pamela.core.errors import PamelaError
+from pamela.serving.active_learning import choose
+from pamela.serving.active_learning import given as conditioned
+from pamela.serving.api import Reward, load_bundle
+from pamela.serving.image_lookup import Known
+from tests.helpers.small_model import NEW, PICTURES, USERS
+
+
+def world(seed: int, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(k, k))
+    return rng.normal(size=(n, k)), root @ root.T + 0.1 * np.eye(k)
+
+
+def pair_variance(columns: np.ndarray, covariance: np.ndarray) -> float:
+    """Mean variance of the difference of two pictures' scores, pair by pair."""
+    n = len(columns)
+    gaps = [columns[i] - columns[j] for i in range(n) for j in range(i)]
+    return float(np.mean([gap @ covariance @ gap for gap in gaps]))
+
+
+def after(covariance: np.ndarray, noise: float, rated: np.ndarray) -> np.ndarray:
+    return np.linalg.inv(np.linalg.inv(covariance) + rated.T @ rated / noise)
+
+
+def slow_design(columns, target, covariance, noise, count):
+    picks: list[int] = []
+    for _ in range(count):
+        left = {
+            i: pair_variance(target, after(covariance, noise, columns[[*picks, i]]))
+            for i in range(len(columns)) if i not in picks
+        }  # fmt: skip
+        picks.append(min(left, key=lambda i: (round(left[i], 10), i)))
+    return picks
+
+
+@given(st.integers(0, 10_000), st.integers(2, 9), st.integers(1, 4), st.floats(0.05, 5.0))
+@settings(max_examples=25, deadline=None)
+def test_the_greedy_design_is_the_direct_one(seed, n, k, noise):
+    columns, covariance = world(seed, n, k)
+    count = min(3, n)
+    design = choose(columns, columns, covariance, noise, count)
+    assert design.picks.tolist() == slow_design(columns, columns, covariance, noise, count)
+    assert design.before**2 == pytest.approx(pair_variance(columns, covariance))
+    for m in range(count):
+        rated = columns[design.picks[: m + 1]]
+        expected = pair_variance(columns, after(covariance, noise, rated))
+        assert design.left[m] ** 2 == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+@given(st.integers(0, 10_000), st.integers(0, 12), st.floats(0.05, 5.0))
+@settings(max_examples=25, deadline=None)
+def test_conditioning_is_the_posterior_covariance(seed, rows, noise):
+    _, covariance = world(seed, 2, 4)
+    rated = np.random.default_rng(seed).normal(size=(rows, 4))
+    np.testing.assert_allclose(
+        conditioned(covariance, noise, rated), after(covariance, noise, rated), rtol=1e-7, atol=1e-9
+    )
+
+
+def test_of_equal_pictures_the_first_is_taken_and_none_twice():
+    columns = np.repeat([[1.0, 0.0], [0.0, 1.0]], 3, axis=0)
+    design = choose(columns, columns, np.eye(2), 1.0, 10)
+    assert design.picks[:2].tolist() == [0, 3]
+    assert sorted(design.picks) == list(range(6))
+
+
+def test_a_level_that_all_pictures_share_is_not_worth_a_rating():
+    """One column is the same for all: its ratings teach the level, and nothing of the order."""
+    rng = np.random.default_rng(0)
+    columns = np.column_stack([np.ones(30), rng.normal(size=30)])
+    sure_of_order = np.diag([100.0, 1e-12])
+    design = choose(columns, columns, sure_of_order, 1.0, 3)
+    assert design.before == pytest.approx(0.0, abs=1e-5)
+    learning = choose(columns, columns, np.diag([1e-12, 1.0]), 1.0, 1)
+    assert abs(columns[learning.picks[0], 1]) == np.abs(columns[:, 1]).max()
+
+
+# --- with a model ---------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def reward(small_template):
+    return Reward(load_bundle(small_template.models / "bundle"), project=small_template)
+
+
+def rated_by(reward, user: int) -> set[str]:
+    learned, others = reward.bundle.rated_by(f"synthetic/p{user:03d}")
+    return set(reward.bundle.items.frame[s.IMAGE][np.concatenate([learned, others])])
+
+
+@pytest.mark.parametrize("user", [0, 7, USERS - 1])  # the last was not trained on
+def test_known_people_are_not_asked_what_they_have_rated(reward, user):
+    found = reward.suggest(user=f"p{user:03d}", n=PICTURES)
+    asked = {one.image_id for one in found}
+    trained = set(reward.bundle.items.frame.filter(reward.bundle.in_train_items)[s.IMAGE])
+    assert asked == trained - rated_by(reward, user)
+    assert len(rated_by(reward, user)) > 20
+    assert all(a.left >= b.left for a, b in pairwise(found))
+    assert found[0].before >= found[0].left
+
+
+def test_a_seen_users_uncertainty_is_that_of_the_posterior(reward):
+    """The pair variance before any suggestion, worked out from the training rows directly."""
+    model = reward.bundle.model
+    learned, _ = reward.bundle.rated_by("synthetic/p000")
+    columns = reward.viewers.catalogue("synthetic").columns[2]
+    rows = model.columns(reward.bundle.items.take(learned))[2]
+    covariance = after(model.prior.covariance, model.prior.noise, rows)
+    found = reward.suggest(user="p000", n=1)[0]
+    assert found.before**2 == pytest.approx(pair_variance(columns, covariance), rel=1e-5)
+
+
+def test_a_person_is_not_asked_again_and_knows_more_with_every_rating(reward):
+    first = reward.suggest(user=None, n=4)
+    same = reward.suggest(user=reward.adapt(ratings=[]), n=4)
+    assert [one.image_id for one in first] == [one.image_id for one in same]
+    me = reward.adapt(ratings=[(one.image, 3) for one in first])
+    then = reward.suggest(user=me, n=4)
+    assert not {one.image_id for one in first} & {one.image_id for one in then}
+    assert then[0].before == pytest.approx(first[-1].left, rel=1e-6)
+    assert first[0].file.is_file()
+
+
+def test_the_suggested_ratings_narrow_what_the_model_says(reward):
+    """`left` is about the posterior that `adapt` really makes, not one of its own."""
+    model, items = reward.bundle.model, reward.viewers.catalogue("synthetic").items
+    someone = reward.viewers.users.stranger("synthetic", {})
+    columns = model.columns(items)[2]
+    ones = np.ones(len(items))
+
+    def spread(images) -> float:
+        me = reward.adapt(ratings=[(image, 3) for image in images])
+        shown = Pairs(
+            np.zeros(len(me.ratings), np.int64), np.arange(len(me.ratings)), np.array(me.ratings)
+        )
+        left = model.weights_of(someone, me.context, shown)[1][0]
+        return float(
+            ((columns - columns.mean(axis=0)) @ model.state()[1]["axes"]) ** 2 @ left @ ones
+        )
+
+    suggested = [one.image for one in reward.suggest(user=None, n=6)]
+    ids = sorted(items.frame[s.IMAGE])
+    rng = np.random.default_rng(1)
+    random = [
+        spread([Known("synthetic", i) for i in rng.choice(ids, 6, replace=False)]) for _ in range(8)
+    ]
+    assert spread(suggested) < min(random)
+
+
+def test_candidates_may_be_any_pictures(reward, small_template):
+    pictures = [small_template.root / name for name in NEW]
+    found = reward.suggest(user="p000", n=99, candidates=pictures)
+    assert sorted(one.image for one in found) == sorted(pictures)
+    assert found[0].image_id is None
+
+
+def test_a_model_without_linear_taste_says_so(reward):
+    from tests.unit.serving.test_api import make_reward
+
+    plain = make_reward(_pictures(reward), "user_mean")
+    with pytest.raises(PamelaError, match="'user_mean' cannot tell which ratings"):
+        plain.suggest(user=None, dataset="wide")
+    with pytest.raises(PamelaError, match="at least 1"):
+        reward.suggest(user=None, n=0)
+
+
+def _pictures(reward):
+    root = reward.people.root
+    return [root / file for file in reward.bundle.items.frame[s.FILE][:8]]
+
+
+def test_an_older_bundle_without_its_rated_pairs_is_named(reward, tmp_path):
+    from dataclasses import replace
+
+    bare = Reward(replace(reward.bundle, folder=tmp_path))
+    with pytest.raises(PamelaError, match=r"no rated\.parquet.*synthetic/p000"):
+        bare.suggest(user="p000")
+
+
+def test_the_benchmark_counts_the_ratings_it_takes():
+    """Planted curves of 40 people: the bar of 20 random ratings is reached at the fifth."""
+    from benchmarks.suggest import METRICS, MOST, entries
+
+    rng = np.random.default_rng(0)
+    person = rng.normal(size=(40, 1)) * 0.1
+    rise = np.minimum(np.arange(MOST + 1), 8)[:, None, None] * 0.02
+    curve = 0.3 + rise + person + np.zeros((1, 1, 2))
+    random = curve[5] - 0.001
+    rows = entries(curve, random)
+    assert len(rows) == 2 * len(METRICS)
+    reached = [row for row in rows if row["unit"] == "ratings"]
+    for row in reached:
+        assert (row["value"], row["ci_low"], row["ci_high"]) == (5.0, 5.0, 5.0)
+    gaps = [row["value"] for row in rows if row["unit"] == ""]
+    assert gaps == pytest.approx([0.061, 0.061])
+    never = entries(curve - 1.0, random)
+    assert never[0]["value"] == MOST + 1

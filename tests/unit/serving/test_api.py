@@ -1,0 +1,182 @@
+"""load, score, adapt: who is asked, what is answered, and what is loud."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+import pamela
+from pamela.core import schema as s
+from pamela.core.dataset import Fold, Items, Pairs, People
+from pamela.core.errors import PamelaError
+from pamela.models import create_model
+from pamela.params import load_params
+from pamela.serving.api import Reward
+from pamela.training.bundle import Bundle
+from tests.paths import ROOT
+
+USERS = ["ann", "bob", "eve", "new"]  # `new` is known, but was not in training
+SCALES = {"wide": (0.0, 100.0), "other": (1.0, 5.0)}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("pictures")
+    paths = [folder / f"{i}.png" for i in range(8)]
+    for i, path in enumerate(paths):
+        Image.new("RGB", (8, 8), (30 * i, 10, 200)).save(path)
+    return paths
+
+
+def make_reward(pictures: list[Path], model_name: str) -> Reward:
+    n = len(pictures)
+    frame = pl.DataFrame(
+        {
+            s.DATASET: ["wide"] * n,
+            s.IMAGE: [p.stem for p in pictures],
+            s.SHA256: [hashlib.sha256(p.read_bytes()).hexdigest() for p in pictures],
+            s.PROMPT: [f"picture {i}" for i in range(n)],
+            s.TYPE: ["a", "b"] * (n // 2),
+            s.GROUP: ["g"] * n,
+            s.STYLE: [None] * n,
+            s.PROMPT_ID: [p.stem for p in pictures],
+        },
+        schema_overrides={s.STYLE: pl.String},
+    )
+    rng = np.random.default_rng(0)
+    items = Items(frame, rng.normal(size=(n, 4)).astype(np.float32), np.zeros((n, 0), np.float32))
+    people = People(
+        pl.DataFrame(
+            {
+                s.DATASET: ["wide"] * 4 + ["other"],
+                s.USER: [*USERS, "ann"],
+                "gender": ["f", "m", None, "f", "f"],
+            }
+        )
+    )
+    user, item = np.meshgrid(np.arange(3), np.arange(n), indexing="ij")
+    liking = np.where(item % 2 == 0, 4.0, 2.0) + np.array([0.5, -0.5, 0.0])[user]
+    train = Pairs(user.ravel(), item.ravel(), liking.ravel().astype(np.float32))
+    model = create_model(model_name, load_params(ROOT / "params.yaml").train)
+    model.fit(Fold(0, items, people, {s.TRAIN: train}), seed=0)
+    encoder = {"encoder": "precomputed", "fingerprint": "x", "image_dim": 4, "prompt_dim": 0}
+    return Reward(
+        Bundle(
+            model=model,
+            items=items,
+            people=people,
+            in_train_items=np.ones(n, bool),
+            in_train_people=np.array([True] * 3 + [False] * 2),
+            scales=SCALES,
+            encoder=encoder,
+            version="test-0",
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def reward(pictures) -> Reward:
+    return make_reward(pictures, "group_mean")
+
+
+def test_scores_are_on_the_datasets_scale_in_the_order_given(reward, pictures):
+    scores = reward.score(user="wide/ann", images=pictures)
+    ratings = [score.rating for score in scores]
+    assert all(0 <= r <= 100 for r in ratings)
+    assert min(ratings[::2]) > max(ratings[1::2])  # even pictures are liked
+    assert [x.rating for x in reward.score(user="wide/ann", images=pictures[::-1])] == ratings[::-1]
+    assert all(score.std > 0 for score in scores)
+    assert scores[0].percentile > 50 > scores[1].percentile
+
+
+def test_any_batch_gives_the_same_numbers(reward, pictures):
+    together = reward.score(user="bob", images=pictures)
+    assert together == [reward.score(user="bob", images=[p])[0] for p in pictures]
+
+
+def test_source_says_what_was_known(pictures):
+    reward = make_reward(pictures, "user_mean")
+
+    def source(user, **more):
+        return reward.score(user=user, images=pictures[:1], **more)[0].source
+
+    assert source("bob") == "seen"
+    assert source("new") == "population"  # this model reads no demographics
+    assert source(None, dataset="wide") == "population"
+    assert source(reward.adapt(ratings=[], dataset="wide")) == "population"
+
+
+@pytest.mark.parametrize(
+    ("user", "says"),
+    [("nobody", "unknown user 'nobody'"), ("bop", "did you mean bob"), ("ann", "several datasets")],
+)
+def test_an_unclear_user_is_loud(reward, pictures, user, says):
+    with pytest.raises(PamelaError, match=says):
+        reward.score(user=user, images=pictures[:1])
+
+
+def test_a_missing_picture_is_named(reward, pictures):
+    with pytest.raises(PamelaError, match=r"image 2 \(gone.png\)"):
+        reward.score(user="bob", images=[pictures[0], "gone.png", pictures[1]])
+
+
+def test_a_new_picture_needs_an_encoder(reward, tmp_path):
+    path = tmp_path / "new.png"
+    Image.new("RGB", (8, 8), (1, 2, 3)).save(path)
+    with pytest.raises(PamelaError, match=r"new.png\): .*precomputed features"):
+        reward.score(user="bob", images=[path])
+
+
+def test_one_path_is_not_a_list(reward, pictures):
+    with pytest.raises(PamelaError, match="give a list"):
+        reward.score(user="bob", images=str(pictures[0]))
+
+
+def test_arguments_are_keyword_only(reward, pictures):
+    with pytest.raises(TypeError):
+        reward.score("bob", pictures)
+
+
+def test_a_model_that_cannot_adapt_says_so(reward, pictures):
+    with pytest.raises(PamelaError, match="cannot learn from a new user's ratings"):
+        reward.adapt(ratings=[(pictures[0], 80)], dataset="wide")
+
+
+def test_adapt_shows_the_ratings_to_a_model_that_can(pictures):
+    reward = make_reward(pictures, "user_mean")
+    high = reward.adapt(ratings=[(p, 100) for p in pictures[:4]], dataset="wide")
+    low = reward.adapt(ratings=[(p, f"picture {i}", 0) for i, p in enumerate(pictures[:4])],
+                       dataset="wide")  # fmt: skip
+    up, down = (reward.score(user=u, images=pictures[4:5])[0] for u in (high, low))
+    nobody = reward.score(user=None, dataset="wide", images=pictures[4:5])[0]
+    assert up.source == down.source == "adapted"
+    assert down.rating < nobody.rating < up.rating
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "says"),
+    [
+        ({"ratings": [], "dataset": None}, "give one of wide, other"),
+        ({"ratings": [], "dataset": "wide", "demographics": {"shoe": "42"}}, "demographic 'shoe'"),
+    ],
+)
+def test_adapt_checks_what_it_is_told(reward, kwargs, says):
+    with pytest.raises(PamelaError, match=says):
+        reward.adapt(**kwargs)
+
+
+def test_a_rating_off_the_scale_is_refused(pictures):
+    with pytest.raises(PamelaError, match=r"rating 101 is off the scale 0\.\.100 of wide"):
+        make_reward(pictures, "user_mean").adapt(ratings=[(pictures[0], 101)], dataset="wide")
+
+
+def test_load_names_a_folder_that_is_none(tmp_path):
+    with pytest.raises(PamelaError, match="no such folder"):
+        pamela.load(tmp_path / "gone")
+    with pytest.raises(PamelaError, match=r"no bundle.json"):
+        pamela.load(tmp_path)

@@ -1,0 +1,113 @@
+"""Who is steered for: known test users, test prompts of their type, a partner of the same type."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+from pamela.core.files import write_parquet
+from pamela.core.paths import Project
+from pamela.params import load_params
+from pamela.steer.sampling import cast
+from pamela.steer.steer import choose_sittings
+from tests.helpers.folders import write_split
+from tests.paths import ROOT
+
+
+def _tables(n_users=6, n_images=12):
+    """Even users rate Art most, odd ones Photorealism; the last third of the images is test."""
+    images = pl.DataFrame(
+        {
+            s.IMAGE: [f"i{i}" for i in range(n_images)],
+            s.PROMPT_ID: [f"p{i // 2}" for i in range(n_images)],  # two images of each prompt
+            s.PROMPT: [f"prompt {i // 2}" for i in range(n_images)],
+            s.TYPE: ["Art" if i // 2 % 2 == 0 else "Photorealism" for i in range(n_images)],
+        }
+    )
+    rows = []
+    for u in range(n_users):
+        mine = ["Art", "Photorealism"][u % 2]
+        for i, kind in enumerate(images[s.TYPE]):
+            test = i >= n_images * 2 // 3
+            if kind == mine or i == 0 or i == 2:
+                rows.append((f"u{u}", f"i{i}", s.TEST_SEEN if test else s.TRAIN))
+    return pl.DataFrame(rows, schema=[s.USER, s.IMAGE, s.PART], orient="row"), images
+
+
+def test_users_are_known_and_get_test_prompts_of_their_own_type_and_a_partner():
+    ratings, images = _tables()
+    known = [f"u{u}" for u in range(5)]
+    sittings = cast(ratings, images, known, users=4, prompts=1, seed=0)
+    assert len(sittings) == 4
+    kinds = dict(images.select(s.PROMPT_ID, s.TYPE).iter_rows())
+    test = {"p4", "p5"}
+    for sitting in sittings:
+        assert sitting.user in known
+        assert sitting.other in known
+        assert sitting.other != sitting.user
+        assert int(sitting.other[1:]) % 2 == int(sitting.user[1:]) % 2
+        assert sitting.start.prompt_id in test
+        own = ["Art", "Photorealism"][int(sitting.user[1:]) % 2]
+        assert kinds[sitting.start.prompt_id] == own
+    by_prompt = {}
+    for sitting in sittings:
+        by_prompt.setdefault(sitting.start.prompt_id, set()).add(sitting.start.seed)
+    assert all(len(seeds) == 1 for seeds in by_prompt.values())
+
+
+def test_the_draw_follows_the_seed_and_not_the_order_of_the_rows():
+    ratings, images = _tables(n_users=20, n_images=48)
+    known = [f"u{u}" for u in range(20)]
+    first = cast(ratings, images, known, users=6, prompts=2, seed=1)
+    again = cast(ratings.reverse(), images, known[::-1], users=6, prompts=2, seed=1)
+    assert first == again
+    assert first != cast(ratings, images, known, users=6, prompts=2, seed=2)
+
+
+def test_groups_have_prompts_of_their_own_while_there_are_enough():
+    ratings, images = _tables(n_users=20, n_images=96)
+    known = [f"u{u}" for u in range(20)]
+    sittings = cast(ratings, images, known, users=8, prompts=2, seed=0)
+    users_of = {}
+    for x in sittings:
+        users_of.setdefault(x.start.prompt_id, set()).add(x.user)
+        assert x.user in {y.other for y in sittings if y.start == x.start}
+    assert len(users_of) == 8
+    assert all(len(users) == 2 for users in users_of.values())
+    few = cast(ratings, images, known, users=8, prompts=40, seed=0)
+    assert len(few) == 8 * 8  # 16 test prompts, half of each type
+
+
+def test_pictures_without_prompt_ids_are_prompts_of_their_own(tmp_path):
+    """The release names no prompt ids; other datasets' rows and other folds do not count."""
+    ratings, images = _tables()
+    world = {s.DATASET: pl.lit("synthetic"), s.FOLD: pl.lit(0)}
+    rows = ratings.with_columns(**world)
+    elsewhere = rows.with_columns(pl.lit("oasis").alias(s.DATASET))
+    project = Project(tmp_path)
+    write_split(project, pl.concat([elsewhere, rows]))
+    nameless = images.with_columns(
+        pl.lit("synthetic").alias(s.DATASET), pl.lit(None, pl.String).alias(s.PROMPT_ID)
+    )
+    write_parquet(project.validated / "images.parquet", nameless)
+    params = load_params(ROOT / "params.yaml")
+    sittings = choose_sittings(project, params, [f"u{u}" for u in range(6)])
+    assert {x.start.prompt_id for x in sittings} == {"i8", "i9", "i10", "i11"}
+
+
+def test_an_odd_number_leaves_nobody_without_a_partner():
+    ratings, images = _tables(n_users=20, n_images=48)
+    known = [f"u{u}" for u in range(20)]
+    for users in (2, 3, 5, 40):
+        sittings = cast(ratings, images, known, users=users, prompts=1, seed=0)
+        assert len({x.user for x in sittings}) == min(users, 20)
+        assert all(x.other != x.user for x in sittings)
+        assert {x.other for x in sittings} == {x.user for x in sittings}
+
+
+def test_nobody_to_steer_for_is_an_error_that_says_so():
+    ratings, images = _tables()
+    with pytest.raises(PamelaError, match="no two users known to the champion"):
+        cast(ratings, images, ["u0", "u1"], users=4, prompts=1, seed=0)

@@ -1,0 +1,190 @@
+"""The train stage: what it writes, that it resumes, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from pamela.core import schema as s
+from pamela.core.dataset import load_fold
+from pamela.core.errors import PamelaError
+from pamela.core.files import read_json, write_json, write_parquet
+from pamela.core.paths import Project
+from pamela.models.base import RewardModel
+from pamela.models.store import load_model
+from pamela.models.transformer.model import Paper
+from pamela.params import ALL_INPUTS, TrainParams
+from pamela.training import train
+from tests.helpers.folders import split_rows_of, write_split
+from tests.helpers.planted import DATASET, make_world
+
+
+class Stop(Exception):
+    """An interruption."""
+
+
+def params(**changes: object) -> TrainParams:
+    base = {
+        "models": ["global_mean", "user_mean", "group_mean", "population", "paper"],
+        "champion": "population",
+        "seed": 0,
+        "device": "cpu",
+        "devices": "auto",
+        "inputs": ALL_INPUTS,
+        "cv_folds": 2,
+        "cv_trials": 2,
+        "max_epochs": 2,
+        "patience": 2,
+        "batch_size": 128,
+        "dataset_weights": "cv",
+    }
+    return TrainParams(**{**base, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project whose split and embed stages are done, on a scale of 0..10, two folds."""
+    fold = make_world(seed=1, seen=16, unseen=4, train_items=40, test_items=16).fold
+    found = Project(tmp_path)
+    write_json(found.tables / "datasets.json", {DATASET: {"scale": [0, 10]}})
+    extra = {name: pl.lit(None, pl.String) for name in (s.FILE, s.SHA256, s.GENERATOR)}
+    write_parquet(found.validated / "images.parquet", fold.items.frame.with_columns(**extra))
+    write_parquet(found.validated / "users.parquet", fold.people.frame)
+    index = fold.items.frame.select(s.DATASET, s.IMAGE, pl.lit("").alias(s.SHA256))
+    write_parquet(found.features / "index.parquet", index)
+    np.save(found.features / "image.npy", fold.items.image)
+    np.save(found.features / "prompt.npy", fold.items.prompt)
+    write_json(
+        found.features / "features.json",
+        {"encoder": "none", "fingerprint": "f", "image_dim": 12, "prompt_dim": 5},
+    )
+    rows = [
+        fold.items.frame[pairs.item]
+        .select(s.DATASET, s.IMAGE)
+        .with_columns(
+            fold.people.frame[pairs.user][s.USER],
+            pl.lit(number).cast(pl.Int64).alias(s.FOLD),
+            pl.Series(s.RATING, (pairs.rating.astype(float) - 1) * 2.5),
+            pl.lit(part).alias(s.PART),
+        )
+        for number in (0, 1)
+        for part, pairs in fold.parts.items()
+    ]
+    write_split(found, pl.concat(rows))
+    return found
+
+
+def test_the_stage_writes_every_model_of_every_fold(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundled: list[str] = []
+    monkeypatch.setattr(
+        "pamela.training.bundle.write_bundle", lambda _project, model, folder: bundled.append(model)
+    )
+    asked = params()
+    fitted = train.train(project, asked)
+    assert [(f.model, f.fold) for f in fitted] == train.plan(project, asked)
+    assert bundled == ["population"]
+    fold = load_fold(project, 1)
+    for name in asked.models:
+        folder = project.models / name / "fold_1"
+        assert {p.name for p in folder.iterdir()} == {
+            "model.json", "model.safetensors", "history.parquet", "fit.json",
+        }  # fmt: skip
+        assert pl.read_parquet(folder / "history.parquet").columns[0] == "step"
+        assert read_json(folder / "fit.json")["rows"]["train"] == len(fold[s.TRAIN])
+        model = load_model(folder)
+        assert model.name == name
+        found = model.predict(fold.items, fold.people, fold[s.TEST_SEEN]).mean
+        assert np.isfinite(found).all()
+    record = read_json(project.models / "training.json")
+    assert record["folds"] == 2
+    assert record["champion"] == "population"
+    assert record["fingerprint"] == "f"
+    assert not list(project.checkpoints.glob("*"))
+
+
+def test_the_same_inputs_give_the_same_bytes(project: Project) -> None:
+    def contents() -> dict[str, bytes]:
+        for name in ("group_mean", "population", "paper"):
+            train.fit(project, params(), name, 0)
+        files = sorted(p for p in project.models.rglob("*") if p.is_file())
+        return {str(p): p.read_bytes() for p in files}
+
+    assert contents() == contents()
+
+
+def test_an_interrupted_fit_leaves_nothing_half_written_and_resumes(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = params(max_epochs=4, cv_trials=1)
+    train.fit(project, asked, "paper", 0)
+    expected = load_model(project.models / "paper" / "fold_0").state()[1]
+    train.shutil.rmtree(project.models)
+    real = Paper.fit
+
+    def cut(self: RewardModel, fold: object, **options: object) -> pl.DataFrame:
+        def stop(_share: float, what: str) -> None:
+            if what.startswith("epoch 2"):
+                raise Stop
+
+        return real(self, fold, **{**options, "progress": stop})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Paper, "fit", cut)
+    with pytest.raises(Stop):
+        train.fit(project, asked, "paper", 0)
+    assert not (project.models / "paper" / "fold_0").exists()
+    assert len(list(project.checkpoints.glob("paper-fold_0-*"))) == 1
+    monkeypatch.setattr(Paper, "fit", real)
+    train.fit(project, asked, "paper", 0)
+    found = load_model(project.models / "paper" / "fold_0").state()[1]
+    for key, value in expected.items():
+        np.testing.assert_array_equal(value, found[key])
+    assert not list(project.checkpoints.glob("*"))
+
+
+def test_checkpoints_of_other_data_or_params_are_not_taken(project: Project) -> None:
+    fold = load_fold(project, 0)
+    backwards = fold.items.take(np.arange(len(fold.items))[::-1].copy())
+    folders = {
+        train.work_folder(project, params(), "paper", fold),
+        train.work_folder(project, params(max_epochs=3), "paper", fold),
+        train.work_folder(project, params(), "paper", fold.with_items(backwards)),
+        train.work_folder(project, params(), "population", fold),
+    }  # fmt: skip
+    assert len(folders) == 4
+
+
+def test_models_and_folds_no_longer_named_go(project: Project) -> None:
+    for name in ("old/fold_0", "population/fold_0", "population/fold_7", "bundle"):
+        (project.models / name).mkdir(parents=True)
+        (project.models / name / "x").write_text("x")
+    assert train.remove_old(project, params()) == ["old", "population/fold_7"]
+    assert (project.models / "bundle" / "x").is_file()
+    assert (project.models / "population" / "fold_0").is_dir()
+
+
+def test_unknown_model_and_absent_gpu_are_named(project: Project) -> None:
+    with pytest.raises(PamelaError, match="unknown model 'papre'"):
+        train.plan(project, params(models=["papre", "population"]))
+    if not torch.cuda.is_available():
+        with pytest.raises(PamelaError, match=r"train\.device is gpu"):
+            train.plan(project, params(device="gpu"))
+
+
+def test_a_fold_without_training_rows_is_an_error(project: Project) -> None:
+    write_split(project, split_rows_of(project).filter(pl.col(s.PART) != s.TRAIN))
+    with pytest.raises(PamelaError, match="fold 0 has no rows in part train"):
+        train.fit(project, params(), "global_mean", 0)
+
+
+def test_fit_json_says_what_was_chosen(project: Project) -> None:
+    train.fit(project, params(), "paper", 0)
+    chosen = json.loads((project.models / "paper" / "fold_0" / "fit.json").read_text())["chosen"]
+    assert set(chosen["cv_correlation"]) == {"0", "1"}
+    assert chosen["components"] in {32, 64, 128, 256}

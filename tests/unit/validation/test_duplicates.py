@@ -1,0 +1,203 @@
+"""Repeated ratings: which one counts, against a slow and plain reading of the same rules."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pamela.core import schema as s
+from pamela.core.paths import Project
+from pamela.validation import duplicates, partition_checks, validate
+from tests.helpers.bad_data import run
+from tests.helpers.folders import make_project, ratings_of, write_tables
+
+Given = tuple[str, str, float, int | None, int | None]  # user, image, rating, time, position
+ROWS = st.lists(
+    st.tuples(
+        st.sampled_from("ab"),
+        st.sampled_from("xy"),
+        st.sampled_from([1.0, 2.0]),
+        st.none() | st.integers(0, 3),
+        st.none() | st.integers(0, 3),
+    ),
+    max_size=12,
+)
+
+
+def frame_of(rows: list[Given]) -> pl.DataFrame:
+    schema = {c: s.RATINGS_SCHEMA[c] for c in duplicates.COLUMNS}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def plainly(rows: list[Given]) -> list[str | None]:
+    """Return the rule that each row breaks, pair by pair, as data/README.md has it."""
+    said: list[str | None] = [None] * len(rows)
+    numbered = sorted(enumerate(rows), key=lambda n: (n[1][:2], n[0]))
+    for _, group in itertools.groupby(numbered, key=lambda n: n[1][:2]):
+        same = list(group)
+        if len({row[2] for _, row in same}) == 1:
+            for n, _ in same[1:]:
+                said[n] = duplicates.REPEATED
+            continue
+        for column in (3, 4):
+            order = [row[column] for _, row in same]
+            if None not in order and len(set(order)) == len(order):
+                last = max(order)  # type: ignore[type-var]
+                for n, row in same:
+                    said[n] = None if row[column] == last else duplicates.SUPERSEDED
+                break
+        else:
+            for n, _ in same:
+                said[n] = duplicates.CONTRADICTED
+    return said
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=ROWS)
+def test_within_a_source(rows: list[Given]) -> None:
+    marks = duplicates.mark_within(frame_of(rows))
+    found = [
+        next((rule for rule, marked in row.items() if marked), None)
+        for row in marks.iter_rows(named=True)
+    ]
+    assert found == plainly(rows)
+    assert all(sum(row) <= 1 for row in marks.iter_rows())
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows=ROWS, standing=ROWS)
+def test_across_sources_only_equal_rows_are_repeats(
+    rows: list[Given], standing: list[Given]
+) -> None:
+    known = {row[:3] for row in standing}
+    marks = duplicates.mark_across(frame_of(rows), frame_of(standing))
+    for row, (repeated, superseded, contradicted) in zip(rows, marks.iter_rows(), strict=True):
+        assert repeated == (row[:3] in known)
+        assert not superseded
+        assert not contradicted
+
+
+@settings(max_examples=50, deadline=None)
+@given(values=st.lists(st.integers(0, 8), max_size=30))
+def test_candidates_are_all_that_share_a_hash(values: list[int]) -> None:
+    hashes = np.array(values, np.uint64)
+    order = np.argsort(hashes, kind="stable")
+    found = [list(piece) for piece in duplicates.candidates(order, hashes[order])]
+    expected = [n for n, value in enumerate(values) if values.count(value) > 1]
+    assert sorted(itertools.chain(*found)) == expected
+
+
+def test_pieces_keep_a_hash_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "PIECE", 3)
+    hashes = np.array([5, 5, 7, 7, 7, 7, 9, 9], np.uint64)
+    pieces = [list(p) for p in duplicates.candidates(np.arange(8), hashes)]
+    assert pieces == [[0, 1, 2, 3, 4, 5], [6, 7]]
+
+
+def test_equal_hashes_are_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were every hash the same, the verdicts would be too: only rows are compared."""
+    project = make_project(tmp_path / "p", ingest={"datasets": ["d"]})
+    write_tables(project.raw / "d")
+    add_batch(project, "b1", "u0,i0,1\nu0,i0,1\nlate,i0,2\n")
+    expected = quarantine_of(project)
+    assert expected
+    for entry in (project.part_cache / "validate").iterdir():
+        (entry / "manifest.json").unlink()  # nothing is taken from the first run
+    monkeypatch.setattr(duplicates, "pair_hashes", lambda rows: np.zeros(rows.height, np.uint64))
+    assert quarantine_of(project) == expected
+
+
+# --- through ingest and validate ------------------------------------------------------------------
+def add_batch(project: Project, name: str, rows: str, header: str = "") -> None:
+    folder = project.batches / "d" / name
+    folder.mkdir(parents=True)
+    (folder / "dataset.yaml").write_text("name: d\nscale: [1, 5]\n")
+    (folder / "ratings.csv").write_text(f"user_id,image_id,rating{header}\n{rows}")
+
+
+def quarantine_of(project: Project) -> list[tuple[str, str, int]]:
+    """Run ingest and validate; return (rule, batch or base, row), and see that nothing is lost."""
+    verdict = run(project)["d"]["ratings"]
+    before = pl.read_parquet(project.tables / "ratings.parquet")
+    kept = pl.read_parquet(project.validated / "ratings.parquet")
+    bad = pl.read_parquet(project.quarantine / "d/ratings.parquet")
+    keys = [s.SOURCE_FILE, s.SOURCE_ROW]
+    both = pl.concat([kept.select(keys), bad.select(keys)]).sort(keys)
+    assert both.equals(before.select(keys).sort(keys))
+    assert (verdict.rows_in, verdict.rows_kept) == (before.height, kept.height)
+    assert kept.select(s.SOURCE_FILE, *duplicates.PAIR).is_unique().all()
+    assert kept.select(*duplicates.PAIR, s.RATING).is_unique().all()
+    rows = bad.select("rule", pl.col(s.SOURCE_FILE).str.extract(r"/([^/]+)/[^/]+$"), s.SOURCE_ROW)
+    return sorted(rows.rows())
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = make_project(tmp_path / "p", ingest={"datasets": ["d"]})
+    write_tables(project.raw / "d")
+    return project
+
+
+def test_batches_stand_by_name_after_the_base(project: Project) -> None:
+    first = ratings_of(4, 6)["rating"][0]  # u0 on i0
+    other = "1" if first != "1" else "2"
+    add_batch(project, "b1", f"u0,i0,{first}\nnew,i0,3\nnew,i1,3\n")
+    add_batch(project, "b2", f"u0,i0,{other}\nnew,i0,3\nnew,i1,4\nmore,i0,1\n")
+    add_batch(project, "b3", "more,i0,1\nlast,i0,1\n")
+    assert quarantine_of(project) == [
+        ("rating_repeated", "b1", 1),
+        ("rating_repeated", "b2", 2),
+        ("rating_repeated", "b3", 1),
+    ]
+
+
+def test_within_a_batch_comes_before_across(project: Project) -> None:
+    """The last word of a batch is what it says; that is held against what was said before."""
+    first = ratings_of(4, 6)["rating"][0]
+    other = "1" if first != "1" else "2"
+    rows = f"u0,i0,{other},1\nu0,i0,{first},2\nnew,i0,2,1\nnew,i0,3,2\n"
+    add_batch(project, "b1", rows, header=",position")
+    add_batch(project, "b2", "new,i0,3\n")
+    assert quarantine_of(project) == [
+        ("rating_repeated", "b1", 2),
+        ("rating_repeated", "b2", 1),
+        ("rating_superseded", "b1", 1),
+        ("rating_superseded", "b1", 3),
+    ]
+
+
+def test_a_pair_that_nothing_is_known_of_may_be_settled_later(project: Project) -> None:
+    """Faulty and contradicted rows do not stand."""
+    with (project.raw / "d/ratings.csv").open("a") as stream:
+        stream.write("x,i0,1\nx,i0,2\ny,i0,9\n")
+    add_batch(project, "b1", "x,i0,2\ny,i0,3\n")
+    assert quarantine_of(project) == [
+        ("rating_contradicted", "d", 25),
+        ("rating_contradicted", "d", 26),
+        ("rating_off_scale", "d", 27),
+    ]
+
+
+def test_a_time_after_the_last_day_is_faulty(project: Project) -> None:
+    """And a verdict kept from a run with another last day is not taken for this one's."""
+    times = ["2026-01-31T23:59:59", "2026-02-01T00:00:00", "2026-02-01T12:00:00"]
+    rated_at = pl.Series("rated_at", [*times, *[None] * 21])
+    ratings_of(4, 6).with_columns(rated_at).write_csv(project.raw / "d/ratings.csv")
+    run(project)
+    suites, decoded = validate.load_suites(project), validate.decode_pictures(project)
+    for last, expected in ((31, [2, 3]), (32, []), (31, [2, 3]), (30, [1, 2, 3])):
+        day = dt.date(2026, 1, 1) + dt.timedelta(days=last - 1)
+        verdict = validate.judge_dataset(project, "d", decoded, suites, day)["ratings"]
+        assert (
+            verdict.quarantined.filter(rule="rated_in_future")["source_row"].to_list() == expected
+        )
+        assert verdict.rows_kept == 24 - len(expected)
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    assert dt.timedelta(hours=13) < partition_checks.time_limit(None) - now < dt.timedelta(hours=15)

@@ -1,0 +1,274 @@
+"""The inbox: only complete, sound batches become part of the data, whole and once."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+from PIL import Image
+
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+from pamela.core.paths import Project
+from pamela.data import ingest
+from pamela.params import Params, load_params
+from pamela.validation import inbox, validate
+from tests.conftest import ROOT, override_params
+
+IMAGES, USERS = 12, 5
+
+
+def write_batch(folder: Path, rows: list[tuple[str, str, object]], scale: object = None) -> Path:
+    folder.mkdir(parents=True)
+    text = "".join(f"{u},{i},{r}\n" for u, i, r in rows)
+    (folder / "ratings.csv").write_text("user_id,image_id,rating\n" + text)
+    (folder / "dataset.yaml").write_text(
+        yaml.safe_dump({"name": "faces", "scale": scale or [1, 5]})
+    )
+    return folder
+
+
+def finish(folder: Path) -> Path:
+    (folder / inbox.DONE).touch()
+    return folder
+
+
+def known_rows() -> list[tuple[str, str, object]]:
+    return [(f"u{k % USERS}", f"i{k % IMAGES}", 1 + k % 5) for k in range(60)]
+
+
+def good_rows(n: int = 20, users: str = "w") -> list[tuple[str, str, object]]:
+    """Rows of ten new users, so that none repeats a known one."""
+    return [(f"{users}{k % 10}", f"i{k // 10}", 1 + k % 5) for k in range(n)]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a dataset of real pictures that went through ingest and validate."""
+    root = tmp_path_factory.mktemp("inbox") / "project"
+    folder = write_batch(root / "data" / "raw" / "faces", known_rows())
+    shutil.copyfile(ROOT / "params.yaml", root / "params.yaml")
+    shutil.copytree(ROOT / "expectations", root / "expectations")
+    override_params(root, {"ingest": {"datasets": ["faces"]}})
+    (folder / "users.csv").write_text(
+        "user_id,gender\n" + "".join(f"u{k},f\n" for k in range(USERS))
+    )
+    (folder / "images.csv").write_text(
+        "image_id,file,prompt\n"
+        + "".join(f"i{k},images/i{k}.png,picture {k}\n" for k in range(IMAGES))
+    )
+    (folder / "images").mkdir()
+    for k in range(IMAGES):
+        Image.fromarray(np.full((8, 8, 3), k * 20, np.uint8)).save(folder / f"images/i{k}.png")
+    (root / "data" / "inbox").mkdir()
+    project, params = Project(root), load_params(root / "params.yaml")
+    dataset = ingest.read_dataset(project, "faces")
+    ingest.write_tables(project, [dataset], ingest.hash_pictures(project, [dataset]))
+    suites, decoded = validate.load_suites(project), validate.decode_pictures(project)
+    verdicts = {"faces": validate.judge_dataset(project, "faces", decoded, suites)}
+    validate.write_validated(project, verdicts, params.validate_.max_quarantined_share)
+    return root
+
+
+@pytest.fixture
+def project(template: Path, tmp_path: Path) -> Project:
+    return Project(Path(shutil.copytree(template, tmp_path / "project")))
+
+
+@pytest.fixture
+def params(project: Project) -> Params:
+    return load_params(project.params_file)
+
+
+def test_complete_batch_is_moved_whole(project: Project, params: Params) -> None:
+    folder = finish(write_batch(project.inbox / "faces" / "b1", [*good_rows(), ("new", "i3", 5)]))
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    assert inbox.take(project, params) == {}
+    target = project.batches / "faces" / "b1"
+    assert {p.name: p.read_bytes() for p in target.iterdir()} == before
+    assert not folder.exists()
+    assert [b.label for b in inbox.accepted(project)] == ["faces/b1"]
+    merged = ingest.read_dataset(project, "faces").tables
+    assert merged.count_ratings() == 60 + 21
+    assert "new" in merged.users[s.USER].to_list()
+
+
+def test_batch_without_done_is_left_untouched(project: Project, params: Params) -> None:
+    folder = write_batch(project.inbox / "faces" / "b1", [("u0", "nowhere", 99)])
+    before = sorted(p.name for p in folder.iterdir())
+    assert inbox.take(project, params) == {}
+    assert sorted(p.name for p in folder.iterdir()) == before
+    assert [b.label for b in inbox.look(project, ["faces"]).waiting] == ["faces/b1"]
+    assert inbox.accepted(project) == []
+
+
+def test_unknown_dataset_is_left_and_said(project: Project, params: Params) -> None:
+    folder = finish(write_batch(project.inbox / "other" / "b1", good_rows()))
+    assert inbox.take(project, params) == {}
+    assert folder.is_dir()
+    assert [b.label for b in inbox.look(project, ["faces"]).foreign] == ["other/b1"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda f: (f / "ratings.csv").unlink(), "no ratings.csv"),
+        (lambda f: (f / "dataset.yaml").unlink(), "dataset.yaml"),
+        (lambda f: (f / "ratings.csv").write_text("user_id,rating\nu0,3\n"), "image_id"),
+        (lambda f: (f / "dataset.yaml").write_text("name: faces\nscale: [0, 10]\n"), r"\[0, 10\]"),
+        (
+            lambda f: (f / "ratings.csv").write_text("user_id,image_id,rating\nu0,i0,9\n"),
+            "rating_off_scale .* row 1",
+        ),
+        (
+            lambda f: (f / "ratings.csv").write_text("user_id,image_id,rating\nu0,gone,3\n"),
+            "unknown_image .* row 1",
+        ),
+        (
+            lambda f: (f / "images.csv").write_text("image_id,file,prompt\ni0,images/i0.png,x\n"),
+            "'i0' is repeated",
+        ),
+        (lambda f: (f / "users.csv").write_text("user_id,gender\nu0,m\n"), "known as 'f'"),
+    ],
+)
+def test_faulty_batch_is_refused_and_nothing_else_happens(
+    project: Project, params: Params, spoil: Callable[[Path], object], says: str
+) -> None:
+    bad = finish(write_batch(project.inbox / "faces" / "bad", good_rows()))
+    finish(write_batch(project.inbox / "faces" / "good", good_rows()))
+    spoil(bad)
+    refused = inbox.take(project, params)
+    assert list(refused) == ["faces/bad"]
+    with pytest.raises(PamelaError, match=says):
+        raise PamelaError(refused["faces/bad"])
+    assert "\n" not in refused["faces/bad"]
+    assert refused["faces/bad"] in (bad / inbox.REFUSED).read_text()
+    assert [b.label for b in inbox.accepted(project)] == ["faces/good"]
+    assert inbox.take(project, params) == {}  # a refused batch is not tried again ...
+    assert [b.label for b in inbox.look(project, ["faces"]).refused] == ["faces/bad"]
+
+
+def test_mended_batch_is_taken_up_again(project: Project, params: Params) -> None:
+    folder = finish(write_batch(project.inbox / "faces" / "b1", [("new", "i0", 9)]))
+    assert list(inbox.take(project, params)) == ["faces/b1"]
+    (folder / "ratings.csv").write_text("user_id,image_id,rating\nnew,i0,4\n")
+    (folder / inbox.REFUSED).unlink()
+    assert inbox.take(project, params) == {}
+    assert [b.label for b in inbox.accepted(project)] == ["faces/b1"]
+
+
+def test_few_faulty_rows_are_left_to_validation(project: Project, params: Params) -> None:
+    rows = good_rows(100)
+    finish(write_batch(project.inbox / "faces" / "two", [*rows, ("u0", "i0", 9)]))
+    assert inbox.take(project, params) == {}
+    worse = [*good_rows(100, users="x"), ("u0", "i0", 9), ("u0", "i0", "x"), ("u0", "gone", 3)]
+    finish(write_batch(project.inbox / "faces" / "three", worse))
+    refused = inbox.take(project, params)
+    assert "3 of 103 ratings (2.9%)" in refused["faces/three"]
+
+
+def test_a_batch_is_held_against_the_ratings_that_stand(project: Project, params: Params) -> None:
+    """What the pipeline would set apart counts here too: an accepted batch cannot stop it."""
+    finish(write_batch(project.inbox / "faces" / "b1", [*good_rows(40), ("u0", "i0", 1)]))
+    assert inbox.take(project, params) == {}  # a repeat is set apart, and no reason to refuse
+    finish(write_batch(project.inbox / "faces" / "b2", good_rows(40)))
+    assert inbox.take(project, params) == {}
+    finish(write_batch(project.inbox / "faces" / "b3", [("u0", "i0", 5)]))
+    assert inbox.take(project, params) == {}  # another rating is what the person says now
+
+
+def test_of_two_batches_taken_together_the_first_stands(project: Project, params: Params) -> None:
+    for name in ("b1", "b2"):
+        finish(write_batch(project.inbox / "faces" / name, good_rows()))
+    assert "none of its 20 ratings is new" in inbox.take(project, params)["faces/b2"]
+    assert [b.label for b in inbox.accepted(project)] == ["faces/b1"]
+
+
+def test_picture_that_does_not_decode_counts_as_faulty(project: Project, params: Params) -> None:
+    folder = write_batch(project.inbox / "faces" / "b1", [("u0", "n0", 4), ("u0", "n1", 4)])
+    (folder / "images.csv").write_text(
+        "image_id,file,prompt\nn0,images/n0.png,x\nn1,images/n1.png,y\n"
+    )
+    (folder / "images").mkdir()
+    Image.fromarray(np.full((8, 8, 3), 7, np.uint8)).save(folder / "images" / "n0.png")
+    (folder / "images" / "n1.png").write_bytes(b"not a picture")
+    finish(folder)
+    assert "image_undecodable (1)" in inbox.take(project, params)["faces/b1"]
+    Image.fromarray(np.full((8, 8, 3), 9, np.uint8)).save(folder / "images" / "n1.png")
+    (folder / inbox.REFUSED).unlink()
+    assert inbox.take(project, params) == {}
+
+
+def test_second_batch_may_rate_what_the_first_brings(project: Project, params: Params) -> None:
+    first = write_batch(project.inbox / "faces" / "b1", [("u0", "n0", 4)])
+    (first / "images.csv").write_text("image_id,file,prompt\nn0,images/n0.png,x\n")
+    (first / "images").mkdir()
+    Image.fromarray(np.full((8, 8, 3), 7, np.uint8)).save(first / "images" / "n0.png")
+    finish(first)
+    finish(write_batch(project.inbox / "faces" / "b2", [("u1", "n0", 2)]))
+    assert inbox.take(project, params) == {}
+    assert [b.label for b in inbox.accepted(project)] == ["faces/b1", "faces/b2"]
+
+
+def test_accepted_batches_are_immutable(project: Project, params: Params) -> None:
+    finish(write_batch(project.inbox / "faces" / "b1", good_rows()))
+    inbox.take(project, params)
+    finish(write_batch(project.inbox / "faces" / "b1", good_rows(30)))
+    assert "immutable" in inbox.take(project, params)["faces/b1"]
+    kept = pl.read_csv(project.batches / "faces" / "b1" / "ratings.csv")
+    assert kept.height == 20
+
+
+def test_move_across_file_systems_is_whole_and_can_be_finished(
+    project: Project, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = finish(write_batch(project.inbox / "faces" / "b1", good_rows()))
+    rename, remove = Path.rename, shutil.rmtree
+
+    def other_device(self: Path, target: Path) -> Path:
+        if self == folder:
+            raise OSError(errno.EXDEV, "cross-device link")
+        return rename(self, target)
+
+    def interrupted(path: Path, *args: object, **kwargs: object) -> None:
+        if Path(path) == folder:
+            raise KeyboardInterrupt
+        remove(path, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "rename", other_device)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            inbox.take(project, params)
+    assert (project.batches / "faces" / "b1" / "ratings.csv").is_file()
+    assert folder.is_dir()
+    assert inbox.take(project, params) == {}  # the copy was whole: only the original goes
+    assert not folder.exists()
+    assert [b.label for b in inbox.accepted(project)] == ["faces/b1"]
+
+
+@pytest.mark.parametrize("name", ["sp ace", "-rf", "ü"])
+def test_unfit_names_are_refused(project: Project, params: Params, name: str) -> None:
+    finish(write_batch(project.inbox / "faces" / name, good_rows()))
+    assert "rename it" in inbox.take(project, params)[f"faces/{name}"]
+
+
+def test_link_is_refused(project: Project, params: Params, tmp_path: Path) -> None:
+    outside = finish(write_batch(tmp_path / "elsewhere", good_rows()))
+    (project.inbox / "faces").mkdir()
+    (project.inbox / "faces" / "b1").symlink_to(outside)
+    assert "a link" in inbox.take(project, params)["faces/b1"]
+
+
+def test_before_the_first_run_batches_wait(project: Project, params: Params) -> None:
+    shutil.rmtree(project.validated)
+    folder = finish(write_batch(project.inbox / "faces" / "b1", good_rows()))
+    with pytest.raises(PamelaError, match="make repro"):
+        inbox.take(project, params)
+    assert not (folder / inbox.REFUSED).exists()
