@@ -28,13 +28,13 @@ from pamela.evaluation.metrics.bootstrap import Draws, Estimate, make_draws, mea
 from pamela.evaluation.metrics.definitions import pairwise_accuracy
 from pamela.evaluation.metrics.grouping import Floats, judgments
 from pamela.evaluation.metrics.normalised_gain import Ideal, share_estimates
+from pamela.evaluation.metrics.schema import POPULATION, WORLD
 from pamela.evaluation.observers import (
     FEATURE_OBSERVER,
     IDEAL_OBSERVER,
     IDEAL_POPULATION,
     create_observers,
 )
-from pamela.evaluation.predictions import POPULATION, WORLD
 from pamela.models.base import Prediction
 from pamela.params import load_params
 from pamela.synthetic.raters.new_users import CONTEXT, QUERY, Newcomers, draw_newcomers

@@ -24,8 +24,8 @@ from pamela.core.paths import Project
 from pamela.evaluation.metrics import definitions
 from pamela.evaluation.metrics.bootstrap import interval, make_draws
 from pamela.evaluation.metrics.grouping import Floats, judgments
+from pamela.models.base import load_model
 from pamela.models.linear_taste import LinearTaste
-from pamela.models.store import load_model
 from pamela.serving.active_learning import choose
 from pamela.synthetic.raters.new_users import CONTEXT, QUERY, Newcomers, draw_newcomers
 from pamela.synthetic.raters.world import World

@@ -18,8 +18,7 @@ from pamela.core.dataset import Fold, load_fold
 from pamela.core.errors import PamelaError
 from pamela.core.files import write_json
 from pamela.core.paths import Project
-from pamela.models.base import RewardModel
-from pamela.models.store import load_model
+from pamela.models.base import RewardModel, load_model
 
 FOLD = 0
 

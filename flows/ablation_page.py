@@ -19,7 +19,7 @@ write_page = step("write the page")(ablation_page.write_report)
 def publish(project: Project, params: Params) -> int:
     """Find or create the ablation's runs and return how many are new."""
     specs = ablation_specs(project, params)
-    return sum(run.created for run in tracking.publish_specs(project, params, specs))
+    return sum(run.created for run in tracking.publish(project, params, specs))
 
 
 @stage("ablation page")

@@ -16,15 +16,17 @@ from pamela.core.paths import Project
 from pamela.params import load_params
 from pamela.registry import publish as tracking
 from pamela.registry import versions
+from pamela.reporting.ablation_runs import all_specs
 
 
 def publish() -> str:
     """Find or create every run, register when the registry is empty; return what was done."""
     project = Project.here()
     params = load_params(project.params_file)
-    if tracking.is_published(project, params) and versions.is_registered(project, params):
+    specs = all_specs(project, params)
+    if tracking.is_published(project, params, specs) and versions.is_registered(project, params):
         return ""
-    new = sum(run.created for run in tracking.publish(project, params))
+    new = sum(run.created for run in tracking.publish(project, params, specs))
     version = versions.register_if_empty(project, params)
     told = f"; registered {versions.NAME} version {version} as champion" if version else ""
     return f"MLflow: {new} new runs{told}"

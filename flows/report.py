@@ -11,6 +11,7 @@ from pamela.evaluation.results import Results
 from pamela.params import Params
 from pamela.registry import publish as tracking
 from pamela.registry import versions
+from pamela.reporting.ablation_runs import all_specs
 from pamela.reporting.model_card import write_model_card
 from pamela.reporting.plots.figures import write_plots
 from pamela.reporting.report import write_report
@@ -44,7 +45,7 @@ def page(results: Results, project: Project, people: PeoplePart | None) -> None:
 @step("publish to MLflow")
 def publish(project: Project, params: Params) -> int:
     """Find or create the runs and return how many are new."""
-    return sum(run.created for run in tracking.publish(project, params))
+    return sum(run.created for run in tracking.publish(project, params, all_specs(project, params)))
 
 
 @step("register")

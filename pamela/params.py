@@ -29,6 +29,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+PRECOMPUTED = "precomputed"  # of `embed.encoder`: features come with the datasets
 
 
 DatasetWeights = Annotated[

@@ -100,3 +100,23 @@ def _within(counts: Counts, parts: Sequence[str]) -> Counts:
 
 def _in_both(counts: Counts, one: Sequence[str], other: Sequence[str]) -> int:
     return int(((_within(counts, one) > 0) & (_within(counts, other) > 0)).sum())
+
+
+def released_image_sides(released: pl.DataFrame) -> pl.DataFrame:
+    """Return (image_id, side) of the images of a release's rows (image_id, split)."""
+    trained = pl.col(s.SPLIT).is_in([s.TRAIN, s.CONTEXT_UNSEEN]).any()
+    tested = pl.col(s.SPLIT).is_in([s.TEST_SEEN, s.TEST_UNSEEN]).any()
+    return released.group_by(s.IMAGE).agg(_side(trained, tested))
+
+
+def _side(train: pl.Expr, test: pl.Expr) -> pl.Expr:
+    """Return the side of a group of released rows: train wins over test, test over val."""
+    side = pl.when(train).then(pl.lit(s.TRAIN)).when(test).then(pl.lit(TEST))
+    return side.otherwise(pl.lit(VAL)).alias(SIDE)
+
+
+# Sides of a user or an image within a fold.
+VAL: Final = "val"
+
+
+TEST: Final = "test"

@@ -49,7 +49,7 @@ class Done:
 
     Attributes
     ----------
-    predictions : rows of `pamela.evaluation.predictions.PREDICTIONS` with `VARIANT` and `SEED`
+    predictions : rows of `pamela.evaluation.metrics.schema.PREDICTIONS` with `VARIANT` and `SEED`
         beside.
     """
 

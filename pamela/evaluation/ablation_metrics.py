@@ -30,9 +30,9 @@ from pamela.evaluation.ablation_table import (
 )
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.bootstrap import Estimate
-from pamela.evaluation.metrics.grouping import Floats
+from pamela.evaluation.metrics.grouping import Floats, slice_judgments
 from pamela.evaluation.metrics.intervals import Key, contrast_estimates
-from pamela.evaluation.predictions import MODEL, POPULATION, SEEN, SHOTS, UNSEEN, slice_judgments
+from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
 from pamela.evaluation.provenance import dataset_hashes, encoder_info
 from pamela.params import EvaluateParams, Params
 

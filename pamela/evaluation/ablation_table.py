@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.evaluation.predictions import MODEL, POPULATION, SHOTS
+from pamela.evaluation.metrics.schema import MODEL, POPULATION, SHOTS
 from pamela.params import ALL_INPUTS, InputParams
 
 TABLE, RECORD = "ablation.parquet", "ablation.json"

@@ -18,6 +18,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.progress import progress
 from pamela.evaluation.metrics.bootstrap import Estimate
+from pamela.evaluation.metrics.grouping import slice_judgments
 from pamela.evaluation.metrics.intervals import (
     DIFFERENCE_METRICS,
     IMAGE,
@@ -28,12 +29,15 @@ from pamela.evaluation.metrics.intervals import (
     estimate_slice,
     keys_of,
 )
-from pamela.evaluation.metrics.normalised_gain import SHARE_OF_IDEAL_CONFLICT, Ideal, share_names
+from pamela.evaluation.metrics.normalised_gain import (
+    SHARE_OF_IDEAL_CONFLICT,
+    SHARE_OF_SEEN_GAIN,
+    Ideal,
+    seen_gain_shares,
+    share_names,
+)
 from pamela.evaluation.metrics.personalisation import Part, estimate_parts
-from pamela.evaluation.metrics.seen_gain import SHARE_OF_SEEN_GAIN, seen_gain_shares
-from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER, IDEAL_POPULATION
-from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
-from pamela.evaluation.predictions import (
+from pamela.evaluation.metrics.schema import (
     MODEL,
     NOISE_CEILING,
     POPULATION,
@@ -41,9 +45,10 @@ from pamela.evaluation.predictions import (
     SHOTS,
     SHUFFLED,
     UNSEEN,
-    slice_judgments,
+    VARIANTS,
 )
-from pamela.evaluation.swapped_users import VARIANTS
+from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER, IDEAL_POPULATION
+from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
 from pamela.params import EvaluateParams
 
 BASELINE: Final = "population"  # the model that knows no person
@@ -100,7 +105,7 @@ def evaluate_predictions(
         the same rows.
     images : the images table, for the ``prompt_id`` over which intervals may resample.
     variants : what the personal models say as somebody else
-        (`pamela.evaluation.swapped_users.VARIANTS`).
+        (`pamela.evaluation.metrics.schema.VARIANTS`).
     champion : the model that is compared with each of the others.
 
     Returns
@@ -178,7 +183,7 @@ def _nobody(
 def _shares_of_seen_gain(
     rows: pl.DataFrame, models: list[str], params: EvaluateParams, dataset: str
 ) -> list[pl.DataFrame]:
-    """Return the rows of `pamela.evaluation.metrics.seen_gain`, one frame per number of shots."""
+    """Return the rows of `normalised_gain.seen_gain_shares`, one frame per number of shots."""
     wanted = [name for name in trained(models) if name != BASELINE]
     if BASELINE not in models or not wanted:
         return []

@@ -12,8 +12,8 @@ from pamela.evaluation.metrics.normalised_gain import (
     SHARE_OF_IDEAL_ACCURACY,
 )
 from pamela.evaluation.metrics.personalisation import SWAP_LOSS
+from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
 from pamela.evaluation.observers import IDEAL_OBSERVER
-from pamela.evaluation.predictions import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
 from pamela.params import Params
 
 MAX_HEADLINE = 24  # `dvc metrics` stays readable

@@ -8,7 +8,6 @@ ceiling).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -21,38 +20,22 @@ from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
 from pamela.core.progress import progress
 from pamela.evaluation.few_shot import unseen_task
-from pamela.evaluation.metrics.grouping import Judgments, judgments
+from pamela.evaluation.metrics.schema import (
+    MODEL,
+    NOISE_CEILING,
+    POPULATION,
+    PREDICTIONS,
+    SEEN,
+    SHOTS,
+    SHUFFLED,
+    UNSEEN,
+    WORLD,
+)
 from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN, PopulationUserMean
 from pamela.models import create_model
-from pamela.models.base import Prediction
+from pamela.models.base import Prediction, load_model
 from pamela.models.gaussian_process.model import Population
-from pamela.models.store import load_model
 from pamela.params import EvaluateParams, Params
-
-SEEN = "seen"
-UNSEEN = "unseen"
-MODEL = "model"
-POPULATION = "population"
-SHOTS = "shots"
-
-NOISE_CEILING = "noise_ceiling"  # the world's noise-free opinion as the prediction
-SHUFFLED = "population_shuffled"  # control: `population` on image features of other pictures
-WORLD = "synthetic"  # the one dataset with a truth
-
-PREDICTIONS = pl.Schema(
-    {
-        s.DATASET: pl.String,
-        s.FOLD: pl.Int64,
-        MODEL: pl.String,
-        POPULATION: pl.String,
-        SHOTS: pl.Int64,
-        s.USER: pl.String,
-        s.IMAGE: pl.String,
-        s.RATING: pl.Float64,
-        "mean": pl.Float32,
-        "std": pl.Float32,
-    }
-)
 
 
 class Asked(Protocol):
@@ -263,60 +246,3 @@ def with_noise_ceiling(project: Project, predictions: pl.DataFrame) -> pl.DataFr
     if not path.is_file():
         return predictions
     return pl.concat([predictions, noise_ceiling(predictions, read_parquet(path))])
-
-
-def slice_judgments(rows: pl.DataFrame, models: Sequence[str]) -> Judgments:
-    """Lay the models' predictions for the same rows side by side.
-
-    Parameters
-    ----------
-    rows : of one dataset, population and number of shots; a column ``prompt_id`` is optional.
-
-    Raises
-    ------
-    PamelaError
-        If the models do not predict the same rows.
-    """
-    keys = [s.FOLD, s.USER, s.IMAGE, s.RATING]
-    by_model = {
-        key[0]: frame.sort(keys) for key, frame in rows.group_by(MODEL, maintain_order=True)
-    }
-    first = by_model.get(models[0])
-    for model in models:
-        frame = by_model.get(model)
-        if first is None or frame is None or not frame.select(keys).equals(first.select(keys)):
-            raise PamelaError(
-                f"reports/predictions.parquet: {model} and {models[0]} are not predicted for the "
-                "same rows; run `dvc repro -f evaluate`"
-            )
-    assert first is not None
-    stacked = {
-        name: np.stack(
-            [
-                by_model[model][name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-                for model in models
-            ],
-            axis=1,
-        )
-        for name in ("mean", "std")
-    }
-    cluster = pl.col(s.IMAGE)
-    if s.PROMPT_ID in first.columns:
-        cluster = pl.coalesce(pl.col(s.PROMPT_ID), pl.lit("image/") + pl.col(s.IMAGE))
-    # dense ranks: codes in the order of the ids, whatever order the rows came in
-    codes = first.select(
-        user=pl.col(s.USER).rank("dense"),
-        image=pl.col(s.IMAGE).rank("dense"),
-        cluster=cluster.rank("dense"),
-        fold=pl.col(s.FOLD),
-        rating=pl.col(s.RATING),
-    )
-    return judgments(
-        codes["user"].to_numpy(),
-        codes["image"].to_numpy(),
-        codes["rating"].to_numpy(),
-        stacked["mean"],
-        stacked["std"],
-        fold=codes["fold"].to_numpy(),
-        cluster=codes["cluster"].to_numpy(),
-    )

@@ -17,7 +17,7 @@ from pamela import __version__
 from pamela.core import schema as s
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
-from pamela.models.store import model_hash
+from pamela.models.base import model_hash
 
 STACK = (
     "dvc", "prefect", "mlflow", "lightning", "torch", "open_clip_torch", "great_expectations",

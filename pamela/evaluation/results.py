@@ -12,10 +12,13 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
-from pamela.evaluation.metrics.definitions import coinciding_margins
+from pamela.evaluation.evaluate import LEVELS
+from pamela.evaluation.metrics.definitions import SROCC, coinciding_margins
 from pamela.evaluation.metrics.intervals import USER
+from pamela.evaluation.metrics.personalisation import GENERIC_LEVEL
+from pamela.evaluation.metrics.schema import MODEL, NOISE_CEILING, SEEN, SHUFFLED, UNSEEN
+from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER
 from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
-from pamela.evaluation.predictions import NOISE_CEILING, SEEN, SHUFFLED, UNSEEN
 from pamela.params import Params
 
 POPULATIONS = (SEEN, UNSEEN)
@@ -169,3 +172,15 @@ def shot_rows(evaluation: pl.DataFrame, metric: str, *, margin: float = 0.0) -> 
 def _numbers(values: dict[str, Any]) -> dict[str, float]:
     """Keep the flat numbers."""
     return {k: float(v) for k, v in values.items() if isinstance(v, int | float)}
+
+
+def personal_models(results: Results, dataset: str, *, observers: bool = False) -> list[str]:
+    """Return the models that were asked as somebody else, in the order of the report.
+
+    What tells people apart by their level alone, and so orders nothing, is left out.
+    """
+    rows = results.evaluation.filter(dataset=dataset, metric=GENERIC_LEVEL + SROCC)
+    asked = set(rows[MODEL].unique()) - set(LEVELS)
+    if not observers:
+        asked -= {IDEAL_OBSERVER, FEATURE_OBSERVER}
+    return [name for name in results.models(dataset) if name in asked]

@@ -19,25 +19,13 @@ from pamela.core.dataset import Fold, IntArray, Pairs, People, load_fold
 from pamela.core.paths import Project
 from pamela.core.progress import progress
 from pamela.evaluation.few_shot import unseen_task
-from pamela.evaluation.predictions import (
-    PREDICTIONS,
-    SEEN,
-    UNSEEN,
-    Asked,
-    ask,
-    frame_of,
-    own_folds,
-    restrict,
-)
-from pamela.models.base import Prediction
-from pamela.models.store import load_model
+from pamela.evaluation.metrics.schema import GENERIC, SEEN, UNSEEN, VARIANT, VARIANTS
+from pamela.evaluation.predictions import Asked, ask, frame_of, own_folds, restrict
+from pamela.models.base import Prediction, load_model
 from pamela.params import EvaluateParams, Params
 
-VARIANT: Final = "variant"
-GENERIC: Final = "generic"
 SWAPS: Final = 3  # derangements; their losses are averaged
 SWAP_SHOTS: Final = 20  # ratings shown of an unseen user whose taste is swapped
-VARIANTS: Final = pl.Schema([*PREDICTIONS.items(), (VARIANT, pl.String)])
 
 
 def predict_variants(

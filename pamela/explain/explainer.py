@@ -36,9 +36,10 @@ from pamela.explain.result import (
     Explanation,
     Known,
 )
-from pamela.features.encoders.base import PRECOMPUTED, Encoder
+from pamela.features.encoders.base import Encoder
 from pamela.models.base import on_scale
 from pamela.models.preprocessing import Array
+from pamela.params import PRECOMPUTED
 from pamela.training.bundle import Bundle
 from pamela.training.user_lookup import UserLookup
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
@@ -130,20 +128,6 @@ class Explanation:
             "prompts": self.prompts,
             "pictures": self.pictures,
         }
-
-    def plot(self, path: str | Path, files: Mapping[str, Path] | None = None) -> Path:
-        """Draw concepts, words and example pictures to a PNG and return its path.
-
-        Parameters
-        ----------
-        files : picture file by image id; by default those of the project around the working
-            directory. Pictures without a file are left out.
-        """
-        from pamela.reporting.plots.explanation import write_plot
-        from pamela.reporting.plots.explanation_pictures import files_here
-
-        found = files_here(self) if files is None else files
-        return write_plot(self, Path(path), found)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-able values."""

@@ -20,9 +20,9 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import atomic_path, file_sha256, read_parquet, write_json, write_parquet
 from pamela.core.paths import Project
 from pamela.features.cache import FeatureCache
-from pamela.features.factory import PRECOMPUTED, Encoder, get_encoder
+from pamela.features.factory import Encoder, get_encoder
 from pamela.features.precomputed import read_precomputed
-from pamela.params import EmbedParams, Params
+from pamela.params import PRECOMPUTED, EmbedParams, Params
 
 FloatArray = npt.NDArray[np.float32]
 INDEX_COLUMNS = (s.DATASET, s.IMAGE, s.SHA256)

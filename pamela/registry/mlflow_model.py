@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from pamela import __version__
 from pamela.core import schema as s
 from pamela.core.files import read_json, read_parquet
-from pamela.features.encoders.base import PRECOMPUTED
+from pamela.params import PRECOMPUTED
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature

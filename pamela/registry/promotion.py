@@ -17,7 +17,7 @@ from pamela.core.files import read_json, write_json
 from pamela.core.paths import Project
 from pamela.evaluation.provenance import dataset_hashes, stable_hash
 from pamela.evaluation.results import Results
-from pamela.models.store import model_hash
+from pamela.models.base import model_hash
 from pamela.params import Params
 from pamela.registry import gate, publish, versions
 from pamela.registry.gate import Comparison

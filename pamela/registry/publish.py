@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
-from pamela.evaluation.results import Results
 from pamela.params import Params, tracking_uri
 from pamela.registry import sqlite_reader
-from pamela.registry.runs import RunSpec, run_specs
+from pamela.registry.runs import RunSpec
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -87,8 +86,8 @@ def artifact_root(project: Project, params: Params) -> str | None:
     return (project.mlartifacts / "runs").as_uri() if local else None
 
 
-def is_published(project: Project, params: Params) -> bool:
-    """Return whether every run is there already, by a glance at the database (no MLflow import).
+def is_published(project: Project, params: Params, specs: Sequence[RunSpec]) -> bool:
+    """Return whether these runs are there already, by a glance at the database alone.
 
     ``False`` also stands for "cannot tell".
     """
@@ -96,7 +95,7 @@ def is_published(project: Project, params: Params) -> bool:
     if _moved(project, params, sqlite_reader.experiment_location(uri, name)):
         return False
     known = {run.tags.get(HASH): run for run in sqlite_reader.known_runs(uri, name) or []}
-    for spec in run_specs(Results(project, params)):
+    for spec in specs:
         run = known.get(spec.hash)
         if run is None or run.tags.get(ARTIFACTS) != spec.artifacts_hash:
             return False
@@ -106,12 +105,7 @@ def is_published(project: Project, params: Params) -> bool:
     return True
 
 
-def publish(project: Project, params: Params) -> list[Published]:
-    """Find or create every run of the current results."""
-    return publish_specs(project, params, run_specs(Results(project, params)))
-
-
-def publish_specs(project: Project, params: Params, specs: Sequence[RunSpec]) -> list[Published]:
+def publish(project: Project, params: Params, specs: Sequence[RunSpec]) -> list[Published]:
     """Find or create these runs, in order, each below its parent."""
     client = client_of(project, params)
     experiment = experiment_id(client, project, params)

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
-from pamela.evaluation.predictions import UNSEEN
+from pamela.evaluation.metrics.schema import UNSEEN
 from pamela.evaluation.results import Results, headline_rows, shot_rows
 
 MARGIN_STEPS = 100  # MLflow steps are whole numbers: step = 100 x margin

@@ -74,7 +74,7 @@ class RunSpec:
 
 
 def run_specs(results: Results) -> list[RunSpec]:
-    """Return every run, the pipeline's own last (so that it stands first in MLflow's table)."""
+    """Return the pipeline's runs, its own last (so that it stands first in MLflow's table)."""
     hashes = dataset_hashes(results.project)
     common = common_tags(results)
     specs = [
@@ -84,10 +84,7 @@ def run_specs(results: Results) -> list[RunSpec]:
     ]
     if results.steered:
         specs.append(_steering_spec(results, hashes, common))
-    from pamela.reporting.ablation_runs import ablation_specs  # which builds on this module
-
-    ablation = ablation_specs(results.project, results.params)
-    return [*ablation, *specs, _pipeline_spec(results, specs, hashes, common)]
+    return [*specs, _pipeline_spec(results, specs, hashes, common)]
 
 
 def common_tags(results: Results) -> dict[str, str]:

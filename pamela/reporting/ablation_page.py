@@ -16,7 +16,7 @@ from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
 from pamela.evaluation.ablation_table import FULL, RECORD, TABLE, VARIANT, variant_name
 from pamela.evaluation.metrics import definitions as m
-from pamela.evaluation.predictions import MODEL, POPULATION, SEEN, SHOTS
+from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS
 from pamela.evaluation.provenance import dataset_hashes, encoder_info
 from pamela.reporting import paper_figures
 from pamela.reporting.plots.ablation import draw_differences

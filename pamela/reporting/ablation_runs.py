@@ -14,15 +14,20 @@ from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
 from pamela.evaluation.ablation_table import FULL, RECORD, TABLE, VARIANT, slice_name, variant_name
 from pamela.evaluation.metrics import definitions as m
-from pamela.evaluation.predictions import MODEL, POPULATION, SHOTS
+from pamela.evaluation.metrics.schema import MODEL, POPULATION, SHOTS
 from pamela.evaluation.provenance import frame_hash, stable_hash
 from pamela.evaluation.results import Results
 from pamela.params import Params
 from pamela.registry.run_metrics import with_interval
-from pamela.registry.runs import RunSpec, common_tags, flat
+from pamela.registry.runs import RunSpec, common_tags, flat, run_specs
 from pamela.reporting.ablation_page import COMMAND, by_dataset, page_path, sentences
 
 KIND = "ablation"
+
+
+def all_specs(project: Project, params: Params) -> list[RunSpec]:
+    """Return every run of the results that are there: the ablation's, then the pipeline's."""
+    return [*ablation_specs(project, params), *run_specs(Results(project, params))]
 
 
 def ablation_specs(project: Project, params: Params) -> list[RunSpec]:

@@ -17,9 +17,9 @@ from pamela.evaluation.metrics.definitions import (
     SROCC,
 )
 from pamela.evaluation.metrics.intervals import IMAGE, POOLED, USER
-from pamela.evaluation.metrics.pooled_error import RMSE_POOLED_RELATIVE
+from pamela.evaluation.metrics.pooled import RMSE_POOLED_RELATIVE
+from pamela.evaluation.metrics.schema import SEEN, UNSEEN
 from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER
-from pamela.evaluation.predictions import SEEN, UNSEEN
 from pamela.evaluation.results import POPULATIONS, Results, headline_rows
 from pamela.reporting import paper_figures
 from pamela.reporting.presentation.html import DASH, Cell, Table, number

@@ -15,8 +15,8 @@ from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.intervals import USER
+from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
 from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
-from pamela.evaluation.predictions import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
 from pamela.params import load_params
 
 NARROW = 72  # terminal columns below which the table drops margins

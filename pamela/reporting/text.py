@@ -8,8 +8,8 @@ import polars as pl
 
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, RMSE, SROCC
 from pamela.evaluation.metrics.intervals import USER
+from pamela.evaluation.metrics.schema import NOISE_CEILING, SEEN, SHUFFLED, UNSEEN
 from pamela.evaluation.observers import IDEAL_POPULATION
-from pamela.evaluation.predictions import NOISE_CEILING, SEEN, SHUFFLED, UNSEEN
 from pamela.evaluation.results import Results, headline_rows
 from pamela.reporting.tables import flat_row, sign
 

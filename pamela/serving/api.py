@@ -22,8 +22,8 @@ from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.explain.explainer import Explainer, Person
 from pamela.explain.personal_part import Context
-from pamela.explain.result import Explanation
 from pamela.serving.adaptation import PEOPLE, Adapter, SavedPeople
+from pamela.serving.explanation import Explanation
 from pamela.serving.image_lookup import ImageLike, Known, PictureLookup
 from pamela.serving.user_context import Source, User, Viewer, Viewers
 from pamela.training.bundle import Bundle, load_bundle
@@ -284,7 +284,7 @@ class Reward:
             nothing.
         """
         viewer = self.viewer(user)
-        return self.explainer.explain(
+        found = self.explainer.explain(
             Person(
                 user if isinstance(user, str) else "this user",
                 viewer.source,
@@ -292,6 +292,7 @@ class Reward:
                 Context(viewer.context, np.array(viewer.ratings)) if viewer.ratings else None,
             )
         )
+        return Explanation(**vars(found))
 
     def person(self, name: str) -> User:
         """Return the saved person called `name` (``pamela adapt``) as a `User` of this model."""

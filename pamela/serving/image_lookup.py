@@ -21,7 +21,6 @@ from pamela.core import schema as s
 from pamela.core.dataset import FloatArray, IntArray, Items
 from pamela.core.errors import PamelaError
 from pamela.features.cache import FeatureCache
-from pamela.features.encoders.base import PRECOMPUTED
 from pamela.training.bundle import Bundle
 
 NEW = -1  # the catalog row of a picture that is not in the catalog
@@ -262,21 +261,9 @@ class PictureLookup:
     def _get_encoder(self, what: str) -> Any:
         """Return the encoder the model was trained with; the same name with other weights fails."""
         if self._encoder is None:
-            name = self._wanted["encoder"]
-            if name == PRECOMPUTED:
-                raise PamelaError(
-                    f"{what}: this model was trained on precomputed features, so it can score "
-                    "only the pictures of its own datasets"
-                )
-            from pamela.features.factory import get_encoder
+            from pamela.features.factory import same_encoder
 
-            encoder = get_encoder(name, **self._settings)
-            if encoder.fingerprint != self._wanted["fingerprint"]:
-                raise PamelaError(
-                    f"encoder {name!r} here has other weights than the model was trained with: "
-                    "run the pipeline again, or restore them"
-                )
-            self._encoder = encoder
+            self._encoder = same_encoder(self._wanted, what, **self._settings)
         return self._encoder
 
 

@@ -23,14 +23,11 @@ from pamela.core import schema as s
 from pamela.core.files import read_parquet, write_parquet
 from pamela.core.paths import Project
 from pamela.data import partitions
-from pamela.data.leakage import SIDE
+from pamela.data.leakage import SIDE, TEST, VAL, _side, released_image_sides
 from pamela.data.partitions import Part, PartCache
 from pamela.params import SplitParams
 from pamela.splits import near_duplicates
 
-# Sides of a user or an image within a fold.
-VAL: Final = "val"
-TEST: Final = "test"
 SIDES: Final = (s.TRAIN, VAL, TEST)
 
 # The part of a rating in our own folds, by the sides of its user and its image.
@@ -227,19 +224,6 @@ def sides_as_released(
     user_sides = users.join(of_users, on=s.USER, how="left").select(s.USER, fold, side)
     image_sides = images.join(of_images, on=s.IMAGE, how="left").select(s.IMAGE, fold, side)
     return _sorted(name, True, 1, user_sides, image_sides)
-
-
-def released_image_sides(released: pl.DataFrame) -> pl.DataFrame:
-    """Return (image_id, side) of the images of a release's rows (image_id, split)."""
-    trained = pl.col(s.SPLIT).is_in([s.TRAIN, s.CONTEXT_UNSEEN]).any()
-    tested = pl.col(s.SPLIT).is_in([s.TEST_SEEN, s.TEST_UNSEEN]).any()
-    return released.group_by(s.IMAGE).agg(_side(trained, tested))
-
-
-def _side(train: pl.Expr, test: pl.Expr) -> pl.Expr:
-    """Return the side of a group of released rows: train wins over test, test over val."""
-    side = pl.when(train).then(pl.lit(s.TRAIN)).when(test).then(pl.lit(TEST))
-    return side.otherwise(pl.lit(VAL)).alias(SIDE)
 
 
 def _sorted(name: str, own: bool, folds: int, users: pl.DataFrame, images: pl.DataFrame) -> Sides:

@@ -20,11 +20,9 @@ from pamela.core.files import atomic_folder, read_parquet, write_json, write_par
 from pamela.core.paths import Project
 from pamela.core.progress import progress
 from pamela.core.split_rows import read_fold_rows
-from pamela.features.encoders.base import PRECOMPUTED
 from pamela.features.factory import get_encoder
-from pamela.models.base import RewardModel
-from pamela.models.store import load_model
-from pamela.params import Params
+from pamela.models.base import RewardModel, load_model
+from pamela.params import PRECOMPUTED, Params
 from pamela.steer.contact_sheet import write_sheet
 from pamela.steer.generators import EmbeddedGenerator
 from pamela.steer.judges import SimulatedJudge

@@ -28,8 +28,7 @@ from pamela.core.dataset import Fold, IntArray, Items, People, load_fold, load_s
 from pamela.core.errors import PamelaError
 from pamela.core.files import atomic_folder, read_json, read_parquet, write_json, write_parquet
 from pamela.core.paths import Project
-from pamela.models.base import RewardModel
-from pamela.models.store import CONFIG, WEIGHTS, load_model, model_hash
+from pamela.models.base import CONFIG, WEIGHTS, RewardModel, load_model, model_hash
 
 FORMAT = 1
 IN_TRAIN = "in_train"

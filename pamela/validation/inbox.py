@@ -23,8 +23,7 @@ from pamela.core.files import atomic_folder, atomic_path, folder_sha256, read_pa
 from pamela.core.paths import Project
 from pamela.data import formats, image_files, ingest
 from pamela.data.formats import Tables
-from pamela.features.encoders.base import PRECOMPUTED
-from pamela.params import Params
+from pamela.params import PRECOMPUTED, Params
 from pamela.validation import checks, duplicates, validate
 
 DONE = "_DONE"

@@ -16,10 +16,9 @@ import pytest
 from pamela.core import schema as s
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.models import list_models
-from pamela.models.base import RewardModel
+from pamela.models.base import RewardModel, load_model
 from pamela.models.baselines import GlobalMean, GroupMean, UserMean
 from pamela.models.biases import within_user_correlation
-from pamela.models.store import load_model
 from tests.helpers.planted import make_world, with_part
 
 ADAPTS = {"user_mean", "residual_ridge", "mf", "hierarchical"}  # models that a context changes

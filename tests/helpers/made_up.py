@@ -399,7 +399,7 @@ def _models(project: Project, rng: np.random.Generator) -> None:
 
 def write_bundle(project: Project, model: str) -> Path:
     """Write a stand-in for ``models/bundle`` (the registry treats it as an opaque folder)."""
-    from pamela.models.store import model_hash
+    from pamela.models.base import model_hash
 
     bundle = project.models / "bundle"
     shutil.rmtree(bundle, ignore_errors=True)

@@ -12,8 +12,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.data import image_files
 from pamela.data.formats import Tables, base
-from pamela.data.leakage import count_overlaps, describe_overlaps
-from pamela.splits import assignment
+from pamela.data.leakage import count_overlaps, describe_overlaps, released_image_sides
 
 WIDTH: Final = 80
 KEY: Final = 14  # columns that the names of the lines take
@@ -146,5 +145,5 @@ def _overlaps(tables: Tables, root: Path) -> dict[str, int]:
     files = tables.images.drop_nulls(s.FILE).select(s.IMAGE, s.FILE)
     hashes = image_files.hash_files(files.get_column(s.FILE).to_list(), root)
     contents = files.join(hashes, on=s.FILE)
-    sides = assignment.released_image_sides(rows)
+    sides = released_image_sides(rows)
     return count_overlaps(rows.rename({s.SPLIT: s.PART}), sides, contents)

@@ -6,12 +6,17 @@ of a dataset are predicted by different fits of a model whose scales need not ag
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+from pamela.evaluation.metrics.schema import MODEL
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -183,3 +188,60 @@ def pair_blocks(unit: Ints, block: int = BLOCK) -> Iterator[tuple[Ints, Ints]]:
 
 def _joined(parts: list[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
     return np.concatenate([a for a, _ in parts]), np.concatenate([b for _, b in parts])
+
+
+def slice_judgments(rows: pl.DataFrame, models: Sequence[str]) -> Judgments:
+    """Lay the models' predictions for the same rows side by side.
+
+    Parameters
+    ----------
+    rows : of one dataset, population and number of shots; a column ``prompt_id`` is optional.
+
+    Raises
+    ------
+    PamelaError
+        If the models do not predict the same rows.
+    """
+    keys = [s.FOLD, s.USER, s.IMAGE, s.RATING]
+    by_model = {
+        key[0]: frame.sort(keys) for key, frame in rows.group_by(MODEL, maintain_order=True)
+    }
+    first = by_model.get(models[0])
+    for model in models:
+        frame = by_model.get(model)
+        if first is None or frame is None or not frame.select(keys).equals(first.select(keys)):
+            raise PamelaError(
+                f"reports/predictions.parquet: {model} and {models[0]} are not predicted for the "
+                "same rows; run `dvc repro -f evaluate`"
+            )
+    assert first is not None
+    stacked = {
+        name: np.stack(
+            [
+                by_model[model][name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+                for model in models
+            ],
+            axis=1,
+        )
+        for name in ("mean", "std")
+    }
+    cluster = pl.col(s.IMAGE)
+    if s.PROMPT_ID in first.columns:
+        cluster = pl.coalesce(pl.col(s.PROMPT_ID), pl.lit("image/") + pl.col(s.IMAGE))
+    # dense ranks: codes in the order of the ids, whatever order the rows came in
+    codes = first.select(
+        user=pl.col(s.USER).rank("dense"),
+        image=pl.col(s.IMAGE).rank("dense"),
+        cluster=cluster.rank("dense"),
+        fold=pl.col(s.FOLD),
+        rating=pl.col(s.RATING),
+    )
+    return judgments(
+        codes["user"].to_numpy(),
+        codes["image"].to_numpy(),
+        codes["rating"].to_numpy(),
+        stacked["mean"],
+        stacked["std"],
+        fold=codes["fold"].to_numpy(),
+        cluster=codes["cluster"].to_numpy(),
+    )

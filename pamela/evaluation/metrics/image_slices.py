@@ -19,10 +19,10 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.bootstrap import Draws, Estimate, make_draws, ratio_estimates
-from pamela.evaluation.metrics.grouping import Floats, Ints, group_sum
+from pamela.evaluation.metrics.grouping import Floats, Ints, group_sum, slice_judgments
 from pamela.evaluation.metrics.intervals import POOLED
 from pamela.evaluation.metrics.pooled import root
-from pamela.evaluation.predictions import MODEL, POPULATION, SEEN, SHOTS, UNSEEN, slice_judgments
+from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
 from pamela.params import EvaluateParams
 
 COLUMN: Final = "column"
@@ -58,7 +58,7 @@ def picture_slices(
 
     Parameters
     ----------
-    predictions : rows of `pamela.evaluation.predictions.PREDICTIONS`.
+    predictions : rows of `pamela.evaluation.metrics.schema.PREDICTIONS`.
     images : the images table.
     """
     levels = levels_of(images)

@@ -36,8 +36,7 @@ from pamela.evaluation.metrics.normalised_gain import (
     all_shares,
     conflict_shares,
 )
-from pamela.evaluation.metrics.pooled import pooled_estimates
-from pamela.evaluation.metrics.pooled_error import RMSE_POOLED_RELATIVE, relative_rmse
+from pamela.evaluation.metrics.pooled import RMSE_POOLED_RELATIVE, pooled_estimates, relative_rmse
 from pamela.params import EvaluateParams
 
 USER = "user"

@@ -27,10 +27,9 @@ from pamela.core import schema as s
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics import influence as psi
 from pamela.evaluation.metrics.bootstrap import Draws, Estimate, function_estimates, resampled_means
-from pamela.evaluation.metrics.grouping import Floats, Judgments
+from pamela.evaluation.metrics.grouping import Floats, Judgments, slice_judgments
 from pamela.evaluation.metrics.intervals import slice_draws
-from pamela.evaluation.predictions import MODEL, NOISE_CEILING, slice_judgments
-from pamela.evaluation.swapped_users import GENERIC, VARIANT
+from pamela.evaluation.metrics.schema import GENERIC, MODEL, NOISE_CEILING, VARIANT
 from pamela.params import EvaluateParams
 
 METRICS: Final = (m.SROCC, m.PAIRWISE_ACCURACY)
@@ -110,7 +109,7 @@ def estimate_parts(
     Parameters
     ----------
     rows : predictions of the slice, with a column ``prompt_id``.
-    variants : rows of `pamela.evaluation.swapped_users.VARIANTS` of the slice, with the same
+    variants : rows of `pamela.evaluation.metrics.schema.VARIANTS` of the slice, with the same
         column.
     comparisons : (model, baseline) whose difference is parted, where one of the two is personal.
     stream : names the random stream, as in `pamela.evaluation.metrics.intervals.estimate_slice`.

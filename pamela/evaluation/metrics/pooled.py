@@ -1,8 +1,14 @@
-"""The metrics with all users' pairs or rows in one pool; intervals resample users."""
+"""The metrics with all users' pairs or rows in one pool; intervals resample users.
+
+``rmse_pooled_relative`` = RMSE of the model / RMSE of the baseline - 1 over the same rows: -0.02 is
+two per cent lower. The number of rows cancels, so that users (and prompts, where they are few) are
+resampled through their sums of squared errors alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -11,6 +17,7 @@ from pamela.evaluation.metrics.bootstrap import Draws, Estimate, function_estima
 from pamela.evaluation.metrics.grouping import Floats, Judgments, group_sum
 
 Pooled = tuple[str, float | None, list[Estimate], int]  # metric, margin, by model, pairs or rows
+RMSE_POOLED_RELATIVE: Final = "rmse_pooled_relative"
 
 
 def pooled_estimates(
@@ -66,3 +73,48 @@ def _correlation(n: Floats, y: Floats, x: Floats, yy: Floats, xx: Floats, xy: Fl
     scale = np.sqrt(np.maximum(vy, 0.0) * np.maximum(vx, 0.0))
     r = np.divide(xy / n - x * y / n**2, scale, out=np.zeros_like(scale), where=scale > 1e-12)
     return np.where(vy > 1e-12, np.clip(r, -1.0, 1.0), np.nan)
+
+
+def relative_rmse(
+    j: Judgments, draws: Draws, comparisons: Sequence[tuple[int, int]]
+) -> list[Estimate]:
+    """Return RMSE(model) / RMSE(baseline) - 1 of every (model, baseline), paired.
+
+    Parameters
+    ----------
+    j : predictions of M models for the same rows.
+    draws : resamples of the users, and of the prompts where they are few.
+    comparisons : places among the models.
+
+    Returns
+    -------
+    One estimate per comparison; null against a baseline without any error.
+    """
+    if not comparisons:
+        return []
+    squared = (j.mean - j.rating[:, None]) ** 2
+    resampled = _resampled_sums(squared, j, draws)
+    a, b = (np.array(side) for side in zip(*comparisons, strict=True))
+    whole = squared.sum(axis=0)
+    return function_estimates(
+        _relative(whole[a], whole[b]), _relative(resampled[:, a], resampled[:, b]), j.n_users
+    )
+
+
+def _resampled_sums(squared: Floats, j: Judgments, draws: Draws) -> Floats:
+    """Return every model's sum of squared errors in every resample, (B, M)."""
+    if draws.prompts is None:
+        return draws.users @ group_sum(squared, j.user, j.n_users)
+    cell = j.user * j.n_clusters + j.cluster
+    sums = group_sum(squared, cell, j.n_users * j.n_clusters)
+    by_model = sums.reshape(j.n_users, j.n_clusters, j.n_models)
+    columns = [
+        np.einsum("bp,bp->b", draws.users @ by_model[:, :, m], draws.prompts)
+        for m in range(j.n_models)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _relative(top: Floats, bottom: Floats) -> Floats:
+    share = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
+    return np.sqrt(share) - 1.0

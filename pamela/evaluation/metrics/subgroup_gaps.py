@@ -26,9 +26,9 @@ from pamela.evaluation.metrics.bootstrap import (
     make_draws,
     resampled_means,
 )
-from pamela.evaluation.metrics.grouping import Floats, Ints
+from pamela.evaluation.metrics.grouping import Floats, Ints, slice_judgments
 from pamela.evaluation.metrics.image_slices import COLUMN, FIRST_SLICES, LEVEL
-from pamela.evaluation.predictions import MODEL, POPULATION, SHOTS, slice_judgments
+from pamela.evaluation.metrics.schema import MODEL, POPULATION, SHOTS
 from pamela.params import EvaluateParams
 
 MIN_GROUP_USERS: Final = 10
@@ -81,7 +81,7 @@ def demographic_gaps(
 
     Parameters
     ----------
-    predictions : rows of `pamela.evaluation.predictions.PREDICTIONS`.
+    predictions : rows of `pamela.evaluation.metrics.schema.PREDICTIONS`.
     users : the users table; all columns but its keys are demographic.
     models : for whom; those that were not predicted are left out.
     """

@@ -7,8 +7,9 @@ import polars as pl
 from pamela.core.dataset import load_fold
 from pamela.core.files import read_parquet
 from pamela.core.paths import Project
+from pamela.evaluation.metrics.schema import WORLD
 from pamela.evaluation.observers.observer import create_observers
-from pamela.evaluation.predictions import WORLD, predict_model, restrict
+from pamela.evaluation.predictions import predict_model, restrict
 from pamela.evaluation.swapped_users import variants_of
 from pamela.params import Params
 from pamela.synthetic.raters.world import load_prior
@@ -28,7 +29,7 @@ def predict_observers(project: Project, params: Params) -> tuple[pl.DataFrame, p
     Returns
     -------
     Their predictions, and what those that tell people apart say as somebody else
-    (`pamela.evaluation.swapped_users.VARIANTS`).
+    (`pamela.evaluation.metrics.schema.VARIANTS`).
     """
     fold = restrict(load_fold(project, 0), {WORLD: 1})
     truth = read_parquet(project.truth / "images.parquet")

@@ -16,7 +16,6 @@ __all__ = ["Encoder", "FloatArray", "Picture", "resolve_device"]
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 
 EMBEDDED = "embedded"
-PRECOMPUTED = "precomputed"
 LOCAL_DIR = "local-dir:"
 HF_HUB = "hf-hub:"
 

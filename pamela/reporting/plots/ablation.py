@@ -8,7 +8,7 @@ import matplotlib as mpl
 import polars as pl
 
 from pamela.evaluation.ablation_table import FULL, VARIANT, VARIANTS, variant_name
-from pamela.evaluation.predictions import MODEL, POPULATION, SEEN, SHOTS
+from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS
 from pamela.reporting.presentation.plot_style import MUTED, STYLE, legend_below, look, panels
 
 STEP = 0.22  # vertical distance between models of one variant

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.special import ndtri
 
 from pamela.core import schema as s
-from pamela.evaluation.predictions import SEEN
+from pamela.evaluation.metrics.schema import SEEN
 from pamela.reporting.presentation.plot_style import BLUE, MUTED, legend_below, look, panels
 
 NOMINAL = np.linspace(0.1, 0.95, 18)  # nominal coverages of the calibration curve

@@ -19,10 +19,17 @@ from matplotlib.figure import Figure
 
 from pamela.evaluation.evaluate import BASELINE
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
+from pamela.evaluation.metrics.schema import SEEN, UNSEEN
 from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER
 from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
-from pamela.evaluation.predictions import SEEN, UNSEEN
-from pamela.evaluation.results import CEILINGS, POPULATIONS, Results, headline_rows, shot_rows
+from pamela.evaluation.results import (
+    CEILINGS,
+    POPULATIONS,
+    Results,
+    headline_rows,
+    personal_models,
+    shot_rows,
+)
 from pamela.reporting.plots.diagnostics import calibration, rating_histograms, training_curves
 from pamela.reporting.plots.reliability import reliability_figure
 from pamela.reporting.presentation.plot_style import (
@@ -35,7 +42,6 @@ from pamela.reporting.presentation.plot_style import (
     panels,
     save,
 )
-from pamela.reporting.sections.personalisation import personal_models
 
 REFERENCES = (BASELINE, FEATURE_OBSERVER, IDEAL_OBSERVER)  # beside the curves over shots
 TITLES = {SEEN: "Seen users, new images", UNSEEN: "Unseen users, 0 shots"}

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from scipy.special import ndtri
 
-from pamela.evaluation.predictions import SEEN, UNSEEN
+from pamela.evaluation.metrics.schema import SEEN, UNSEEN
 from pamela.evaluation.swapped_users import SWAP_SHOTS
 from pamela.reporting.presentation.plot_style import MUTED, legend_below, look, panels
 

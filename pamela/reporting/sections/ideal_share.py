@@ -16,11 +16,11 @@ from pamela.evaluation.metrics.normalised_gain import (
     SHARE_OF_IDEAL_CONFLICT,
     ratio_name,
 )
+from pamela.evaluation.metrics.schema import POPULATION, SEEN, SHOTS, UNSEEN
 from pamela.evaluation.observers import FEATURE_OBSERVER
-from pamela.evaluation.predictions import POPULATION, SEEN, SHOTS, UNSEEN
-from pamela.evaluation.results import Results
+from pamela.evaluation.results import Results, personal_models
 from pamela.reporting.presentation.html import Cell, Section, Table
-from pamela.reporting.sections.personalisation import personal_models, rows_by_key, sure, users_name
+from pamela.reporting.sections.personalisation import rows_by_key, sure, users_name
 
 
 def shares_section(results: Results, dataset: str) -> Section | None:

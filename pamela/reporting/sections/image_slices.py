@@ -9,11 +9,11 @@ import polars as pl
 from pamela.evaluation.evaluate import BASELINE, LEVELS, trained
 from pamela.evaluation.metrics.definitions import COVERAGE_90, PAIRWISE_ACCURACY
 from pamela.evaluation.metrics.image_slices import COLUMN, FIRST_SLICES, LEVEL, MAX_LEVELS
+from pamela.evaluation.metrics.schema import POPULATION, SEEN, SHOTS
 from pamela.evaluation.observers import IDEAL_OBSERVER
-from pamela.evaluation.predictions import POPULATION, SEEN, SHOTS
-from pamela.evaluation.results import Results, headline_rows
+from pamela.evaluation.results import Results, headline_rows, personal_models
 from pamela.reporting.presentation.html import Cell, Picture, Section, Table, number
-from pamela.reporting.sections.personalisation import personal_models, rows_by_key, users_name
+from pamela.reporting.sections.personalisation import rows_by_key, users_name
 
 FEWEST_PAIRS: Final = 30  # a share of fewer says nothing
 

@@ -21,14 +21,16 @@ from PIL import Image
 from pamela.core import schema as s
 from pamela.core.dataset import People
 from pamela.core.hashing import hash_ids
+from pamela.evaluation.metrics.schema import SEEN
 from pamela.evaluation.results import Results
+from pamela.explain.explainer import Explainer, Person
 from pamela.explain.result import Explanation, ends, preferred, sentences, telling_words
+from pamela.features.factory import same_encoder
 from pamela.models import create_model
 from pamela.reporting.plots.explanation import profile_figure
 from pamela.reporting.plots.explanation_pictures import files_of, thumbnails
 from pamela.reporting.presentation.html import Cell, Picture, Table, inline, number
 from pamela.reporting.presentation.plot_style import STYLE
-from pamela.serving.api import Reward
 from pamela.training.bundle import load_bundle
 from pamela.training.train import BUNDLE
 
@@ -76,15 +78,13 @@ def people_part(results: Results) -> PeoplePart | None:
     if not create_model(champion, results.params.train).personal:
         return None
     embed = results.params.embed
-    reward = Reward(
-        load_bundle(results.project.models / BUNDLE),
-        batch_size=embed.batch_size,
-        workers=embed.workers,
-    )
+    bundle = load_bundle(results.project.models / BUNDLE)
+    settings = {"batch_size": embed.batch_size, "workers": embed.workers}
+    explainer = Explainer(bundle, lambda: same_encoder(bundle.encoder, "explanations", **settings))
     datasets, notes = {}, []
     for dataset in results.datasets:
-        chosen = choose_people(reward, dataset)
-        explained = [(why, reward.explain(user=user)) for user, why in chosen]
+        chosen = choose_people(explainer, dataset)
+        explained = [(why, explainer.explain(person)) for person, why in chosen]
         datasets[dataset] = [_person(results, why, one) for why, one in explained]
         notes += [f"{dataset}: {note}" for _, one in explained for note in one.notes]
     return PeoplePart(champion, datasets, list(dict.fromkeys(notes)))
@@ -98,19 +98,19 @@ def people_note(results: Results) -> str:
     return f"explanations: the champion {champion} orders pictures alike for everybody"
 
 
-def choose_people(reward: Reward, dataset: str) -> list[tuple[str, str]]:
-    """Return (``dataset/user``, why) of the training users to show, each once."""
-    people = reward.bundle.people
-    own = (people.frame[s.DATASET] == dataset).to_numpy() & reward.bundle.in_train_people
+def choose_people(explainer: Explainer, dataset: str) -> list[tuple[Person, str]]:
+    """Return the training users to show, each once, and why."""
+    people = explainer.bundle.people
+    own = (people.frame[s.DATASET] == dataset).to_numpy() & explainer.bundle.in_train_people
     rows, names = np.flatnonzero(own), people.keys
     hashed = hash_ids((names[row] for row in rows), 0)
     rows = np.sort(rows[np.argsort(hashed, kind="stable")[:MOST_PEOPLE]])
-    sizes = reward.explainer.sizes(dataset, People(people.frame[rows]))
-    keys = [names[row] for row in rows]
+    sizes = explainer.sizes(dataset, People(people.frame[rows]))
+    found = [Person(names[row], SEEN, People(people.frame[[row]])) for row in rows.tolist()]
     order = np.argsort(-sizes, kind="stable")
     n = len(order)
     wanted = {0: UNUSUAL, n - 1: USUAL, n // 2: MIDDLE, 1: SECOND}
-    return [(keys[order[at]], wanted[at]) for at in sorted(wanted) if 0 <= at < n]
+    return [(found[order[at]], wanted[at]) for at in sorted(wanted) if 0 <= at < n]
 
 
 def _person(results: Results, why: str, one: Explanation) -> PersonPart:

@@ -10,20 +10,18 @@ from typing import Any
 
 import polars as pl
 
-from pamela.evaluation.evaluate import BASELINE, LEVELS, trained
+from pamela.evaluation.evaluate import BASELINE, trained
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.metrics.intervals import USER
+from pamela.evaluation.metrics.normalised_gain import SHARE_OF_SEEN_GAIN
 from pamela.evaluation.metrics.personalisation import (
-    GENERIC_LEVEL,
     GENERIC_PART,
     PERSONAL_PART,
     SWAP_LOSS,
     SWAPPED,
 )
-from pamela.evaluation.metrics.seen_gain import SHARE_OF_SEEN_GAIN
-from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER
-from pamela.evaluation.predictions import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
-from pamela.evaluation.results import Results
+from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
+from pamela.evaluation.results import Results, personal_models
 from pamela.evaluation.swapped_users import SWAP_SHOTS, SWAPS
 from pamela.reporting.presentation.html import DASH, Cell, Section, Table, number
 from pamela.reporting.tables import sign
@@ -36,18 +34,6 @@ def people_sections(results: Results, dataset: str) -> list[Section]:
     """Return the sections of one dataset; those without numbers are left out."""
     made = (swap_section, parts_section, seen_gain_section)
     return [found for make in made if (found := make(results, dataset)) is not None]
-
-
-def personal_models(results: Results, dataset: str, *, observers: bool = False) -> list[str]:
-    """Return the models that were asked as somebody else, in the order of the report.
-
-    What tells people apart by their level alone, and so orders nothing, is left out.
-    """
-    rows = results.evaluation.filter(dataset=dataset, metric=GENERIC_LEVEL + SROCC)
-    asked = set(rows[MODEL].unique()) - set(LEVELS)
-    if not observers:
-        asked -= {IDEAL_OBSERVER, FEATURE_OBSERVER}
-    return [name for name in results.models(dataset) if name in asked]
 
 
 def users_name(where: Where) -> str:

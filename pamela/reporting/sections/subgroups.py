@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.metrics.image_slices import COLUMN, LEVEL
+from pamela.evaluation.metrics.schema import MODEL, POPULATION, SHOTS
 from pamela.evaluation.metrics.subgroup_gaps import MIN_GROUP_USERS
-from pamela.evaluation.predictions import MODEL, POPULATION, SHOTS
 from pamela.evaluation.results import Results
 from pamela.reporting.presentation.html import DASH, Cell, Section, Table, number
 from pamela.reporting.sections.personalisation import rows_by_key, users_name

@@ -10,8 +10,8 @@ from pamela.core import schema as s
 from pamela.evaluation.evaluate import trained
 from pamela.evaluation.metrics.definitions import CONFLICT_SIDE, PAIRWISE_ACCURACY, PLCC, SROCC
 from pamela.evaluation.metrics.intervals import IMAGE, POOLED, USER
+from pamela.evaluation.metrics.schema import SEEN, UNSEEN, WORLD
 from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER, IDEAL_POPULATION
-from pamela.evaluation.predictions import SEEN, UNSEEN, WORLD
 from pamela.evaluation.results import POPULATIONS, Results, headline_rows
 from pamela.reporting import paper_figures
 from pamela.reporting import synthetic_calibration as cal

@@ -19,7 +19,8 @@ from pamela.evaluation import ablation, ablation_metrics
 from pamela.evaluation.ablation import Done, Job
 from pamela.evaluation.ablation_metrics import contrasts, headline, measure
 from pamela.evaluation.ablation_table import ABLATION, FULL, NONE, SEED, VARIANT, VARIANTS
-from pamela.evaluation.predictions import PREDICTIONS, SEEN, UNSEEN, predict_model
+from pamela.evaluation.metrics.schema import PREDICTIONS, SEEN, UNSEEN
+from pamela.evaluation.predictions import predict_model
 from pamela.evaluation.results import Results
 from pamela.models import create_model
 from pamela.models.transformer.model import Paper

@@ -25,6 +25,7 @@ from pamela.evaluation.evaluate import (
 )
 from pamela.evaluation.few_shot import unseen_task
 from pamela.evaluation.headline import MAX_HEADLINE, headline
+from pamela.evaluation.metrics import schema as col
 from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
 from pamela.models import create_model
 from pamela.models.base import Prediction, RewardModel
@@ -188,11 +189,11 @@ def ordered(task, user) -> list[int]:
 def test_a_model_without_adaptation_is_asked_once_and_repeats_itself(params):
     model = Taste()
     frame = p.predict_model(model, "taste", make_fold(), params.evaluate)
-    assert frame.schema == p.PREDICTIONS
+    assert frame.schema == col.PREDICTIONS
     assert model.asked == 2  # seen, unseen
-    unseen = frame.filter(pl.col(p.POPULATION) == p.UNSEEN)
-    assert unseen[p.SHOTS].unique().sort().to_list() == [0, 5]  # 7 rows can be shown at most
-    at = [unseen.filter(pl.col(p.SHOTS) == k).drop(p.SHOTS) for k in (0, 5)]
+    unseen = frame.filter(pl.col(col.POPULATION) == col.UNSEEN)
+    assert unseen[col.SHOTS].unique().sort().to_list() == [0, 5]  # 7 rows can be shown at most
+    at = [unseen.filter(pl.col(col.SHOTS) == k).drop(col.SHOTS) for k in (0, 5)]
     assert_frame_equal(at[0], at[1], check_row_order=False)
 
 
@@ -200,13 +201,13 @@ def test_an_adapting_model_is_shown_exactly_k_ratings(params):
     fold = make_fold()
     frame = p.predict_model(Taste(0.0, adapts=True), "me", fold, params.evaluate)
     task = unseen_task(fold, query_size=params.evaluate.query_size, seed=params.evaluate.seed)
-    got = frame.filter(pl.col(p.SHOTS) == 5).group_by(s.USER).agg(pl.col("mean").first())
+    got = frame.filter(pl.col(col.SHOTS) == 5).group_by(s.USER).agg(pl.col("mean").first())
     context = task.at(5)[1]
     for user, mean in got.iter_rows():
         shown = context.rating[context.user == int(user[1:])]
         assert len(shown) == 5
         assert mean == pytest.approx(3 + shown.mean())
-    assert (frame.filter(pl.col(p.SHOTS) == 0)["mean"] == 3.0).all()
+    assert (frame.filter(pl.col(col.SHOTS) == 0)["mean"] == 3.0).all()
 
 
 def test_predictions_that_are_no_numbers_name_the_model(params):
@@ -242,8 +243,8 @@ def test_shuffling_deals_every_feature_once_and_within_its_dataset():
 def test_the_noise_ceiling_predicts_the_truth_and_misses_nothing(predicted):
     opinions = predicted.select(s.USER, s.IMAGE, utility=pl.col(s.RATING) / 2).unique()
     ceiling = p.noise_ceiling(predicted, opinions)
-    assert ceiling[p.MODEL].unique().to_list() == [p.NOISE_CEILING]
-    assert ceiling.height == predicted.filter(pl.col(p.MODEL) == "paper").height
+    assert ceiling[col.MODEL].unique().to_list() == [col.NOISE_CEILING]
+    assert ceiling.height == predicted.filter(pl.col(col.MODEL) == "paper").height
     np.testing.assert_allclose(ceiling["mean"], ceiling[s.RATING] / 2)
     with pytest.raises(PamelaError, match=r"utility.parquet: no utility of u\d+ for i\d+"):
         p.noise_ceiling(predicted, opinions.head(3))
@@ -320,13 +321,13 @@ def test_models_must_be_asked_the_same_rows(predicted, params):
 
 
 def test_comparisons_name_the_baselines():
-    models = ["group_mean", "population", "paper", p.NOISE_CEILING, p.SHUFFLED]
+    models = ["group_mean", "population", "paper", col.NOISE_CEILING, col.SHUFFLED]
     assert comparisons(models) == [
         ("group_mean", "population"),
         ("paper", "population"),
-        (p.NOISE_CEILING, "population"),
+        (col.NOISE_CEILING, "population"),
         ("population", "group_mean"),
-        ("population", p.SHUFFLED),
+        ("population", col.SHUFFLED),
     ]
     assert comparisons(["paper"]) == []
     asked = ["user_mean", "population", "mf", "paper", "hierarchical", POPULATION_USER_MEAN]
@@ -442,15 +443,15 @@ def test_the_stage_on_disk_population_beats_its_shuffled_self(tmp_path, params):
             ]
         ),
     )
-    assert predicted[p.MODEL].unique(maintain_order=True).to_list() == [
-        *names, POPULATION_USER_MEAN, p.SHUFFLED, p.NOISE_CEILING,
+    assert predicted[col.MODEL].unique(maintain_order=True).to_list() == [
+        *names, POPULATION_USER_MEAN, col.SHUFFLED, col.NOISE_CEILING,
     ]  # fmt: skip
     images = read_parquet(project.validated / "images.parquet")
     evaluation, differences = evaluate_predictions(predicted, images, params.evaluate, quiet=True)
     at = {"population": "seen", "metric": "srocc"}
-    assert pick(evaluation, model=p.NOISE_CEILING, aggregation="user", **at) == 1.0
+    assert pick(evaluation, model=col.NOISE_CEILING, aggregation="user", **at) == 1.0
     assert pick(evaluation, model="global_mean", aggregation="user", **at) == 0.0
-    gain = differences.filter(model="population", baseline=p.SHUFFLED, **at)
+    gain = differences.filter(model="population", baseline=col.SHUFFLED, **at)
     assert gain["ci_low"].item() > 0
     mine = pick(evaluation, model="population", aggregation="user", **at)
     assert headline(evaluation, differences, params)["population_seen_srocc"] == mine

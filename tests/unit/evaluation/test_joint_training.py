@@ -22,7 +22,7 @@ from pamela.core.paths import Project
 from pamela.evaluation import joint_training
 from pamela.evaluation.metrics.bootstrap import Estimate
 from pamela.evaluation.results import Results
-from pamela.models.base import RewardModel
+from pamela.models.base import RewardModel, load_model
 from pamela.models.biases import fit_effects, picture_means
 from pamela.models.dataset_weights import (
     EQUAL,
@@ -35,7 +35,6 @@ from pamela.models.gaussian_process.kernels import Block, Kernels
 from pamela.models.gaussian_process.model import Population
 from pamela.models.gaussian_process.selection import sample
 from pamela.models.preprocessing import ABSENT, UNKNOWN, Codes, Datasets, datasets_without
-from pamela.models.store import load_model
 from pamela.models.transformer.model import Paper
 from pamela.models.transformer.selection import Search, Trial, cross_validation
 from pamela.models.transformer.target_scaling import Standard

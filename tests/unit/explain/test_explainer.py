@@ -123,10 +123,12 @@ def test_plot_and_cli(small, dark, tmp_path, monkeypatch):
 
 
 def test_the_report_shows_four_people_and_their_figures(small, dark, tmp_path):
-    chosen = choose_people(small.reward, "synthetic")
-    assert chosen == choose_people(small.reward, "synthetic")
-    assert len({user for user, _ in chosen}) == 4
-    sizes = [small.reward.explain(user=user).spread for user, _ in chosen]
+    explainer = small.reward.explainer
+    chosen = choose_people(explainer, "synthetic")
+    names = [person.name for person, _ in chosen]
+    assert names == [person.name for person, _ in choose_people(explainer, "synthetic")]
+    assert len(set(names)) == 4
+    sizes = [explainer.explain(person).spread for person, _ in chosen]
     assert sizes[0] > sizes[2] > sizes[3]
     person = PersonPart("x", sentences(dark), Picture("data:,", 10), "alt", {}, tables(dark))
     part = PeoplePart("hierarchical", {"synthetic": [person]}, [])

@@ -14,10 +14,9 @@ from pamela.core import schema as s
 from pamela.core.dataset import Items, Pairs, People
 from pamela.evaluation.ablation_table import FULL, NONE, VARIANTS
 from pamela.models import MODELS, model_class
-from pamela.models.base import RewardModel
+from pamela.models.base import RewardModel, load_model
 from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.model import Hierarchical
-from pamela.models.store import load_model
 from pamela.models.transformer.model import Paper
 from pamela.models.transformer.selection import Search, Trial
 from pamela.params import InputParams

@@ -13,6 +13,7 @@ from pamela.evaluation.results import Results
 from pamela.params import tracking_uri
 from pamela.registry import publish, sqlite_reader
 from pamela.registry.runs import run_specs
+from pamela.reporting.ablation_runs import all_specs
 from pamela.reporting.plots.figures import write_plots
 from tests.helpers.made_up import make_project, params_of
 
@@ -25,7 +26,7 @@ def published(tmp_path_factory):
     params = params_of(project)
     write_plots(Results(project, params), project.reports / "plots")
     (project.reports / "index.html").write_text("<p>report</p>")
-    return project, publish.publish(project, params)
+    return project, publish.publish(project, params, all_specs(project, params))
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_a_first_publish_creates_every_run(published):
 
 
 def test_a_second_publish_creates_none(project, published):
-    again = publish.publish(project, params_of(project))
+    again = publish.publish(project, params_of(project), all_specs(project, params_of(project)))
     assert [(r.name, r.run_id) for r in again] == [(r.name, r.run_id) for r in published[1]]
     assert not any(run.created for run in again)
     assert len(runs_of(project)[1]) == RUNS
@@ -55,7 +56,7 @@ def test_a_second_publish_creates_none(project, published):
 
 def test_the_glance_agrees_with_mlflow(project):
     params = params_of(project)
-    assert publish.is_published(project, params)
+    assert publish.is_published(project, params, all_specs(project, params))
     known = sqlite_reader.known_runs(tracking_uri(params, project.root), params.report.experiment)
     asked = runs_of(project)[1].values()
     assert {k.run_id: k.tags for k in known} == {r.info.run_id: r.data.tags for r in asked}
@@ -102,39 +103,43 @@ def copy(project, tmp_path):
 
 def test_a_copied_project_keeps_its_artifacts_to_itself(project, copy):
     params = params_of(copy)
-    assert not publish.is_published(copy, params)  # its runs lie in the other folder
+    assert not publish.is_published(
+        copy, params, all_specs(copy, params)
+    )  # its runs lie in the other folder
     before = sorted(p.name for p in (project.mlartifacts / "runs").iterdir())
-    assert all(run.created for run in publish.publish(copy, params))
+    assert all(run.created for run in publish.publish(copy, params, all_specs(copy, params)))
     assert sorted(p.name for p in (project.mlartifacts / "runs").iterdir()) == before
     _, runs = runs_of(copy)
     assert all(str(copy.root) in run.info.artifact_uri for run in runs.values())
-    assert publish.is_published(copy, params)
+    assert publish.is_published(copy, params, all_specs(copy, params))
 
 
 def test_a_deleted_database_heals(copy):
     (copy.root / "mlflow.db").unlink()
     params = params_of(copy)
-    assert not publish.is_published(copy, params)
-    assert all(run.created for run in publish.publish(copy, params))
-    assert publish.is_published(copy, params)
+    assert not publish.is_published(copy, params, all_specs(copy, params))
+    assert all(run.created for run in publish.publish(copy, params, all_specs(copy, params)))
+    assert publish.is_published(copy, params, all_specs(copy, params))
 
 
 def test_only_what_changed_becomes_a_new_run(copy):
     params = params_of(copy)
-    publish.publish(copy, params)
+    publish.publish(copy, params, all_specs(copy, params))
     path = copy.reports / "evaluation.parquet"
     better = (
         pl.when(pl.col("model") == "population").then(pl.col("value") + 0.01).otherwise("value")
     )
     write_parquet(path, read_parquet(path).with_columns(value=better))
-    assert not publish.is_published(copy, params)
-    new = {run.name for run in publish.publish(copy, params) if run.created}
+    assert not publish.is_published(copy, params, all_specs(copy, params))
+    new = {
+        run.name for run in publish.publish(copy, params, all_specs(copy, params)) if run.created
+    }
     assert new == {"population · synthetic", "pipeline"}
     # a page written again is put into the same run
     (copy.reports / "index.html").write_text("<p>another</p>")
-    assert not publish.is_published(copy, params)
-    assert not any(run.created for run in publish.publish(copy, params))
-    assert publish.is_published(copy, params)
+    assert not publish.is_published(copy, params, all_specs(copy, params))
+    assert not any(run.created for run in publish.publish(copy, params, all_specs(copy, params)))
+    assert publish.is_published(copy, params, all_specs(copy, params))
 
 
 def test_an_interrupted_run_is_not_left_half_filled(copy, monkeypatch):
@@ -146,9 +151,9 @@ def test_an_interrupted_run_is_not_left_half_filled(copy, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(publish, "_log_artifacts", broken)
         with pytest.raises(OSError, match="disk full"):
-            publish.publish(copy, params)
+            publish.publish(copy, params, all_specs(copy, params))
     assert runs_of(copy)[1] == {}
-    assert all(run.created for run in publish.publish(copy, params))
+    assert all(run.created for run in publish.publish(copy, params, all_specs(copy, params)))
 
 
 def test_reason_is_a_tag_and_no_part_of_the_identity(project, monkeypatch):

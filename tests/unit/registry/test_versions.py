@@ -10,6 +10,7 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import file_sha256
 from pamela.core.paths import Project
 from pamela.registry import publish, versions
+from pamela.reporting.ablation_runs import all_specs
 from tests.helpers.made_up import make_project, params_of, write_bundle
 
 
@@ -18,7 +19,7 @@ def template(tmp_path_factory):
     """A project with one registered champion; MLflow's database is made only once."""
     project = make_project(tmp_path_factory.mktemp("registry") / "project")
     params = params_of(project)
-    publish.publish(project, params)
+    publish.publish(project, params, all_specs(project, params))
     assert versions.register_if_empty(project, params) == "1"
     return project
 

@@ -15,8 +15,7 @@ from pamela.core.dataset import load_fold
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json, write_parquet
 from pamela.core.paths import Project
-from pamela.models.base import RewardModel
-from pamela.models.store import load_model
+from pamela.models.base import RewardModel, load_model
 from pamela.models.transformer.model import Paper
 from pamela.params import ALL_INPUTS, TrainParams
 from pamela.training import train

@@ -19,11 +19,12 @@ from pamela.evaluation.metrics.normalised_gain import (
     all_shares,
     conflict_shares,
     ratio_name,
+    seen_gain_shares,
     share_estimates,
     share_names,
 )
-from pamela.evaluation.metrics.pooled_error import relative_rmse
-from pamela.evaluation.metrics.seen_gain import seen_gain_shares
+from pamela.evaluation.metrics.pooled import relative_rmse
+from pamela.evaluation.metrics.schema import PREDICTIONS
 from pamela.evaluation.metrics.subgroup_gaps import (
     GAPS,
     GROUPS,
@@ -32,7 +33,6 @@ from pamela.evaluation.metrics.subgroup_gaps import (
     gap_between,
 )
 from pamela.evaluation.population_user_mean import PopulationUserMean
-from pamela.evaluation.predictions import PREDICTIONS
 from pamela.models.gaussian_process.model import Population
 from pamela.params import load_params
 from pamela.reporting.plots.reliability import NOMINAL, error_by_deviation, observed_coverage

@@ -13,13 +13,12 @@ from pamela.core import schema as s
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.evaluation import predictions as p
 from pamela.evaluation.evaluate import evaluate_predictions
+from pamela.evaluation.metrics import schema as col
 from pamela.evaluation.metrics.personalisation import estimate_parts
+from pamela.evaluation.metrics.schema import GENERIC, VARIANT, VARIANTS
 from pamela.evaluation.swapped_users import (
-    GENERIC,
     SWAP_SHOTS,
     SWAPS,
-    VARIANT,
-    VARIANTS,
     swap_users,
     variants_of,
     without_identity,
@@ -147,17 +146,17 @@ def test_swaps_show_the_other_ones_ratings_and_keep_the_rows(fold):
     frame = variants_of(model, "me", fold, EVALUATE)
     assert frame.schema == VARIANTS
     own = p.predict_model(model, "me", fold, EVALUATE)
-    keys = [p.POPULATION, p.SHOTS, s.USER, s.IMAGE, s.RATING]
+    keys = [col.POPULATION, col.SHOTS, s.USER, s.IMAGE, s.RATING]
     for variant in frame[VARIANT].unique():
         mine = frame.filter(pl.col(VARIANT) == variant)
-        rows = own.join(mine.select(p.POPULATION, p.SHOTS).unique(), nulls_equal=True,
-                        on=[p.POPULATION, p.SHOTS])  # fmt: skip
+        rows = own.join(mine.select(col.POPULATION, col.SHOTS).unique(), nulls_equal=True,
+                        on=[col.POPULATION, col.SHOTS])  # fmt: skip
         assert_frame_equal(mine.select(keys), rows.select(keys), check_row_order=False)
     swaps = frame.filter(pl.col(VARIANT) != GENERIC)
     assert swaps[VARIANT].n_unique() == SWAPS
-    assert set(swaps[p.SHOTS].unique()) == {None, SWAP_SHOTS}
+    assert set(swaps[col.SHOTS].unique()) == {None, SWAP_SHOTS}
     generic = frame.filter(pl.col(VARIANT) == GENERIC)
-    assert set(generic[p.SHOTS].unique()) == {None, 0, 5, 10, 20}  # 25 rows can be shown
+    assert set(generic[col.SHOTS].unique()) == {None, 0, 5, 10, 20}  # 25 rows can be shown
     for _, pairs, context in model.asked:
         if context is not None:  # whoever answers has been shown exactly their own k ratings
             shown = np.bincount(context.user, minlength=USERS)
@@ -246,7 +245,7 @@ def test_swaps_are_told_at_their_shots_only_and_no_loss_is_made_up(numbers):
 @pytest.mark.parametrize("metric", ["srocc", "pairwise_accuracy"])
 def test_the_two_parts_add_up_to_the_difference(numbers, metric):
     gaps = numbers[1].drop_nulls("value")
-    keys = [p.POPULATION, p.SHOTS, p.MODEL, "baseline"]
+    keys = [col.POPULATION, col.SHOTS, col.MODEL, "baseline"]
     whole = gaps.filter(metric=metric).select(*keys, whole="value")
     generic, personal = (
         gaps.filter(metric=f"{metric}_{part}").select(*keys, pl.col("value").alias(part))
@@ -265,7 +264,7 @@ def test_the_two_parts_add_up_to_the_difference(numbers, metric):
 def test_parts_do_not_depend_on_the_order_of_rows(fold):
     rows, others = predicted({"population": Shared(0.5), "me": Knows()}, fold)
     pairs = [("me", "population")]
-    seen = pl.col(p.POPULATION) == p.SEEN
+    seen = pl.col(col.POPULATION) == col.SEEN
     prompts = fold.items.frame.select(s.IMAGE, s.PROMPT_ID)
     rows, others = (f.filter(seen).join(prompts, on=s.IMAGE) for f in (rows, others))
     first = estimate_parts(rows, others, pairs, EVALUATE, stream="x")

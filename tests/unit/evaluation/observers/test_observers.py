@@ -15,6 +15,7 @@ from pamela.core.errors import PamelaError
 from pamela.evaluation import observers as o
 from pamela.evaluation import predictions as p
 from pamela.evaluation.evaluate import evaluate_predictions, ideal_of
+from pamela.evaluation.metrics import schema as col
 from pamela.evaluation.metrics.definitions import mean_srocc
 from pamela.evaluation.metrics.normalised_gain import SHARE_OF_IDEAL
 from pamela.evaluation.observers.basis import reconstructed_basis, true_basis
@@ -169,7 +170,7 @@ def srocc(rows: pl.DataFrame) -> float:
 
 
 def test_each_knows_more_than_the_one_before(predicted: pl.DataFrame) -> None:
-    seen = predicted.filter(population=p.SEEN)
+    seen = predicted.filter(population=col.SEEN)
     ideal, feature, everybody = (
         srocc(seen.filter(model=name))
         for name in (o.IDEAL_OBSERVER, o.FEATURE_OBSERVER, o.IDEAL_POPULATION)
@@ -179,8 +180,8 @@ def test_each_knows_more_than_the_one_before(predicted: pl.DataFrame) -> None:
 
 
 def test_all_are_asked_the_same_rows(predicted: pl.DataFrame) -> None:
-    keys = [p.POPULATION, p.SHOTS, s.USER, s.IMAGE, s.RATING]
-    rows = [frame.select(keys).rows() for _, frame in predicted.group_by(p.MODEL)]
+    keys = [col.POPULATION, col.SHOTS, s.USER, s.IMAGE, s.RATING]
+    rows = [frame.select(keys).rows() for _, frame in predicted.group_by(col.MODEL)]
     assert rows[0] == rows[1] == rows[2]
     assert predicted["std"].is_not_null().all()
 
@@ -199,7 +200,7 @@ def test_intervals_hold_what_they_promise(predicted: pl.DataFrame) -> None:
     held = predicted.with_columns(
         held=(pl.col(s.RATING) - pl.col("mean")).abs() <= 1.645 * pl.col("std")
     )
-    for name, rows in held.filter(population=p.SEEN).group_by(p.MODEL):
+    for name, rows in held.filter(population=col.SEEN).group_by(col.MODEL):
         assert 0.87 < rows["held"].mean() < 0.97, name  # ratings are whole numbers from 1 to 5
 
 
@@ -303,7 +304,7 @@ def test_newcomers_are_the_same_again_and_too_few_pictures_are_named(made, newco
 # --- shares of the ideal --------------------------------------------------------------------------
 def test_the_share_of_the_ideal_is_what_its_definition_says(predicted, made) -> None:
     """`population` and `paper` are played by mixtures of the observers."""
-    keys = [s.DATASET, p.POPULATION, p.SHOTS, s.USER, s.IMAGE]
+    keys = [s.DATASET, col.POPULATION, col.SHOTS, s.USER, s.IMAGE]
     ideal = predicted.filter(model=o.IDEAL_OBSERVER)
     everybody = predicted.filter(model=o.IDEAL_POPULATION)
     both = ideal.join(everybody.select(*keys, other="mean"), on=keys, nulls_equal=True)
@@ -320,17 +321,17 @@ def test_the_share_of_the_ideal_is_what_its_definition_says(predicted, made) -> 
     numbers, gaps = evaluate_predictions(rows, images, EVALUATE, quiet=True)
     shares = numbers.filter(metric=SHARE_OF_IDEAL)
     assert set(shares["model"]) == {"population", "paper", o.FEATURE_OBSERVER}
-    seen = numbers.filter(population=p.SEEN, metric="srocc", aggregation="user")
+    seen = numbers.filter(population=col.SEEN, metric="srocc", aggregation="user")
     value = dict(seen.select("model", "value").iter_rows())
     expected = (value["paper"] - value["population"]) / (
         value[o.IDEAL_OBSERVER] - value[o.IDEAL_POPULATION]
     )
-    row = shares.filter(model="paper", population=p.SEEN).row(0, named=True)
+    row = shares.filter(model="paper", population=col.SEEN).row(0, named=True)
     assert row["value"] == pytest.approx(expected)
     assert 0 < row["ci_low"] < expected < row["ci_high"] < 1.5
-    nothing = shares.filter(model="population", population=p.SEEN).row(0, named=True)
+    nothing = shares.filter(model="population", population=col.SEEN).row(0, named=True)
     assert nothing["value"] == nothing["ci_low"] == 0
-    lost = gaps.filter(model=o.FEATURE_OBSERVER, baseline=o.IDEAL_OBSERVER, population=p.SEEN,
+    lost = gaps.filter(model=o.FEATURE_OBSERVER, baseline=o.IDEAL_OBSERVER, population=col.SEEN,
                        metric="srocc")["value"].item()  # fmt: skip
     assert lost == pytest.approx(value[o.FEATURE_OBSERVER] - value[o.IDEAL_OBSERVER])
 

@@ -1,0 +1,39 @@
+"""Names of columns and models that predictions and metrics share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from pamela.core import schema as s
+
+SEEN = "seen"
+UNSEEN = "unseen"
+MODEL = "model"
+POPULATION = "population"
+SHOTS = "shots"
+NOISE_CEILING = "noise_ceiling"  # the world's noise-free opinion as the prediction
+SHUFFLED = "population_shuffled"  # control: `population` on image features of other pictures
+WORLD = "synthetic"  # the one dataset with a truth
+
+
+PREDICTIONS = pl.Schema(
+    {
+        s.DATASET: pl.String,
+        s.FOLD: pl.Int64,
+        MODEL: pl.String,
+        POPULATION: pl.String,
+        SHOTS: pl.Int64,
+        s.USER: pl.String,
+        s.IMAGE: pl.String,
+        s.RATING: pl.Float64,
+        "mean": pl.Float32,
+        "std": pl.Float32,
+    }
+)
+VARIANT: Final = "variant"
+GENERIC: Final = "generic"
+
+
+VARIANTS: Final = pl.Schema([*PREDICTIONS.items(), (VARIANT, pl.String)])

@@ -1,0 +1,26 @@
+"""An explanation that draws itself: what `Reward.explain` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pamela.explain import result
+
+
+class Explanation(result.Explanation):
+    """What raises and lowers a person's scores, as tables and as a picture."""
+
+    def plot(self, path: str | Path, files: Mapping[str, Path] | None = None) -> Path:
+        """Draw concepts, words and example pictures to a PNG and return its path.
+
+        Parameters
+        ----------
+        files : picture file by image id; by default those of the project around the working
+            directory. Pictures without a file are left out.
+        """
+        from pamela.reporting.plots.explanation import write_plot
+        from pamela.reporting.plots.explanation_pictures import files_here
+
+        found = files_here(self) if files is None else files
+        return write_plot(self, Path(path), found)
