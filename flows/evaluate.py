@@ -9,6 +9,7 @@ from pamela.core.dataset import count_folds
 from pamela.core.files import read_parquet, write_json, write_parquet
 from pamela.core.paths import Project
 from pamela.evaluation import evaluate, predictions, swapped_users
+from pamela.evaluation.comparisons import BASELINE
 from pamela.evaluation.headline import headline
 from pamela.evaluation.metrics import image_slices, subgroup_gaps
 from pamela.evaluation.observers import predictions as rows
@@ -63,7 +64,7 @@ def compute_slices(project: Project, params: Params, predicted: pl.DataFrame) ->
     images = read_parquet(project.validated / "images.parquet")
     users = read_parquet(project.validated / "users.parquet")
     of_pictures = image_slices.picture_slices(predicted, images, params.evaluate)
-    models = (params.train.champion, evaluate.BASELINE)
+    models = (params.train.champion, BASELINE)
     groups, between = subgroup_gaps.demographic_gaps(predicted, users, models, params.evaluate)
     write_parquet(project.reports / "slices.parquet", of_pictures)
     write_parquet(project.reports / "groups.parquet", groups)

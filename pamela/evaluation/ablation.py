@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -23,12 +23,47 @@ from pamela.core.dataset import Fold, count_folds, load_fold
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.core.progress import share_bar
-from pamela.evaluation.ablation_table import SEED, VARIANT, VARIANTS
+from pamela.evaluation.metrics.schema import MODEL, POPULATION, SHOTS
 from pamela.evaluation.predictions import own_folds, predict_model, restrict
 from pamela.models import create_model, list_models, model_class
 from pamela.models.base import RewardModel
-from pamela.params import InputParams, Params, TrainParams
+from pamela.params import ALL_INPUTS, InputParams, Params, TrainParams
 from pamela.training.train import work_folder
+
+TABLE, RECORD = "ablation.parquet", "ablation.json"
+VARIANT, SEED = "variant", "seed"
+FULL: Final = "full"
+NONE: Final = "none"
+VARIANTS: Final[dict[str, InputParams]] = {
+    FULL: ALL_INPUTS,
+    **{f"no_{one}": ALL_INPUTS.model_copy(update={one: False}) for one in InputParams.model_fields},
+    NONE: InputParams(**dict.fromkeys(InputParams.model_fields, False)),
+}
+
+
+ABLATION = pl.Schema(
+    {
+        s.DATASET: pl.String,
+        MODEL: pl.String,
+        VARIANT: pl.String,
+        "user": pl.Boolean,  # whether the variant has each of `train.inputs`
+        "demographics": pl.Boolean,
+        "metadata": pl.Boolean,
+        POPULATION: pl.String,
+        SHOTS: pl.Int64,
+        "metric": pl.String,
+        "margin": pl.Float64,
+        "value": pl.Float64,
+        "ci_low": pl.Float64,
+        "ci_high": pl.Float64,
+        "difference": pl.Float64,
+        "difference_ci_low": pl.Float64,
+        "difference_ci_high": pl.Float64,
+        "seed_sd": pl.Float64,  # of the difference, between seeds; null with one seed
+        "n_users": pl.Int64,
+        "n_seeds": pl.Int64,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -153,3 +188,14 @@ def summary(done: Sequence[Done]) -> str:
     for one in done:
         seconds[one.job.model] = seconds.get(one.job.model, 0.0) + one.seconds
     return ", ".join(f"{model} {taken:.0f} s" for model, taken in seconds.items())
+
+
+def slice_name(population: str, shots: int | None) -> str:
+    """Return ``seen`` or ``unseen_20``."""
+    return population if shots is None else f"{population}_{shots}"
+
+
+def variant_name(variant: str) -> str:
+    """Return a variant's name for people."""
+    names = {FULL: "all three", NONE: "none of them"}
+    return names.get(variant) or f"without {variant.removeprefix('no_')}"

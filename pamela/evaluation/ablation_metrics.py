@@ -17,8 +17,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.files import write_json, write_parquet
 from pamela.core.paths import Project
-from pamela.evaluation.ablation import Done
-from pamela.evaluation.ablation_table import (
+from pamela.evaluation.ablation import (
     ABLATION,
     FULL,
     RECORD,
@@ -26,6 +25,7 @@ from pamela.evaluation.ablation_table import (
     TABLE,
     VARIANT,
     VARIANTS,
+    Done,
     slice_name,
 )
 from pamela.evaluation.metrics import definitions as m

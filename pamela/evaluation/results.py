@@ -12,7 +12,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
-from pamela.evaluation.evaluate import LEVELS
+from pamela.evaluation.comparisons import LEVELS
 from pamela.evaluation.metrics.definitions import SROCC, coinciding_margins
 from pamela.evaluation.metrics.intervals import USER
 from pamela.evaluation.metrics.personalisation import GENERIC_LEVEL

@@ -14,7 +14,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
-from pamela.evaluation.ablation_table import FULL, RECORD, TABLE, VARIANT, variant_name
+from pamela.evaluation.ablation import FULL, RECORD, TABLE, VARIANT, variant_name
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS
 from pamela.evaluation.provenance import dataset_hashes, encoder_info

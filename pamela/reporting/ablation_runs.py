@@ -12,7 +12,7 @@ import polars as pl
 
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
-from pamela.evaluation.ablation_table import FULL, RECORD, TABLE, VARIANT, slice_name, variant_name
+from pamela.evaluation.ablation import FULL, RECORD, TABLE, VARIANT, slice_name, variant_name
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.schema import MODEL, POPULATION, SHOTS
 from pamela.evaluation.provenance import frame_hash, stable_hash

@@ -19,8 +19,7 @@ class Explanation(result.Explanation):
         files : picture file by image id; by default those of the project around the working
             directory. Pictures without a file are left out.
         """
-        from pamela.reporting.plots.explanation import write_plot
-        from pamela.reporting.plots.explanation_pictures import files_here
+        from pamela.reporting.plots.explanation import files_here, write_plot
 
         found = files_here(self) if files is None else files
         return write_plot(self, Path(path), found)

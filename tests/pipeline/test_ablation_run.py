@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pamela.evaluation.ablation_table import FULL, VARIANT, VARIANTS
+from pamela.evaluation.ablation import FULL, VARIANT, VARIANTS
 from tests.conftest import copy_project, must
 from tests.helpers.smoke import SMOKE
 

@@ -7,7 +7,7 @@ import io
 import matplotlib as mpl
 import polars as pl
 
-from pamela.evaluation.ablation_table import FULL, VARIANT, VARIANTS, variant_name
+from pamela.evaluation.ablation import FULL, VARIANT, VARIANTS, variant_name
 from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS
 from pamela.reporting.presentation.plot_style import MUTED, STYLE, legend_below, look, panels
 
@@ -19,7 +19,7 @@ def draw_differences(rows: pl.DataFrame) -> bytes:
 
     Parameters
     ----------
-    rows : of `pamela.evaluation.ablation_table.ABLATION`, one dataset and metric.
+    rows : of `pamela.evaluation.ablation.ABLATION`, one dataset and metric.
     """
     places = rows.select(POPULATION, SHOTS).unique(maintain_order=True).rows()
     models = rows[MODEL].unique(maintain_order=True).to_list()

@@ -17,7 +17,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pamela.evaluation.evaluate import BASELINE
+from pamela.evaluation.comparisons import BASELINE
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.metrics.schema import SEEN, UNSEEN
 from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER
@@ -30,8 +30,12 @@ from pamela.evaluation.results import (
     personal_models,
     shot_rows,
 )
-from pamela.reporting.plots.diagnostics import calibration, rating_histograms, training_curves
-from pamela.reporting.plots.reliability import reliability_figure
+from pamela.reporting.plots.diagnostics import (
+    calibration,
+    rating_histograms,
+    reliability_figure,
+    training_curves,
+)
 from pamela.reporting.presentation.plot_style import (
     BLUE,
     INK,

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from pamela.evaluation.evaluate import BASELINE
+from pamela.evaluation.comparisons import BASELINE
 from pamela.evaluation.metrics.definitions import SROCC
 from pamela.evaluation.metrics.normalised_gain import (
     OF_FEATURES,

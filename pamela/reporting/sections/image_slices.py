@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from pamela.evaluation.evaluate import BASELINE, LEVELS, trained
+from pamela.evaluation.comparisons import BASELINE, LEVELS, trained
 from pamela.evaluation.metrics.definitions import COVERAGE_90, PAIRWISE_ACCURACY
 from pamela.evaluation.metrics.image_slices import COLUMN, FIRST_SLICES, LEVEL, MAX_LEVELS
 from pamela.evaluation.metrics.schema import POPULATION, SEEN, SHOTS

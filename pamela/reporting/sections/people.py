@@ -27,8 +27,7 @@ from pamela.explain.explainer import Explainer, Person
 from pamela.explain.result import Explanation, ends, preferred, sentences, telling_words
 from pamela.features.factory import same_encoder
 from pamela.models import create_model
-from pamela.reporting.plots.explanation import profile_figure
-from pamela.reporting.plots.explanation_pictures import files_of, thumbnails
+from pamela.reporting.plots.explanation import files_of, profile_figure, thumbnails
 from pamela.reporting.presentation.html import Cell, Picture, Table, inline, number
 from pamela.reporting.presentation.plot_style import STYLE
 from pamela.training.bundle import load_bundle

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from pamela.evaluation.evaluate import BASELINE, trained
+from pamela.evaluation.comparisons import BASELINE, trained
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.metrics.intervals import USER
 from pamela.evaluation.metrics.normalised_gain import SHARE_OF_SEEN_GAIN

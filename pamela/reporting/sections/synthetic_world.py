@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.evaluation.evaluate import trained
+from pamela.evaluation.comparisons import trained
 from pamela.evaluation.metrics.definitions import CONFLICT_SIDE, PAIRWISE_ACCURACY, PLCC, SROCC
 from pamela.evaluation.metrics.intervals import IMAGE, POOLED, USER
 from pamela.evaluation.metrics.schema import SEEN, UNSEEN, WORLD

@@ -16,9 +16,8 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, read_parquet, write_json
 from pamela.core.paths import Project
 from pamela.evaluation import ablation, ablation_metrics
-from pamela.evaluation.ablation import Done, Job
+from pamela.evaluation.ablation import ABLATION, FULL, NONE, SEED, VARIANT, VARIANTS, Done, Job
 from pamela.evaluation.ablation_metrics import contrasts, headline, measure
-from pamela.evaluation.ablation_table import ABLATION, FULL, NONE, SEED, VARIANT, VARIANTS
 from pamela.evaluation.metrics.schema import PREDICTIONS, SEEN, UNSEEN
 from pamela.evaluation.predictions import predict_model
 from pamela.evaluation.results import Results

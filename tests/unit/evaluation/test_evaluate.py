@@ -17,12 +17,8 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import read_parquet, write_json, write_parquet
 from pamela.core.paths import Project
 from pamela.evaluation import predictions as p
-from pamela.evaluation.evaluate import (
-    DIFFERENCES,
-    EVALUATION,
-    comparisons,
-    evaluate_predictions,
-)
+from pamela.evaluation.comparisons import comparisons
+from pamela.evaluation.evaluate import DIFFERENCES, EVALUATION, evaluate_predictions
 from pamela.evaluation.few_shot import unseen_task
 from pamela.evaluation.headline import MAX_HEADLINE, headline
 from pamela.evaluation.metrics import schema as col

@@ -12,7 +12,7 @@ import pytest
 
 from pamela.core import schema as s
 from pamela.core.dataset import Items, Pairs, People
-from pamela.evaluation.ablation_table import FULL, NONE, VARIANTS
+from pamela.evaluation.ablation import FULL, NONE, VARIANTS
 from pamela.models import MODELS, model_class
 from pamela.models.base import RewardModel, load_model
 from pamela.models.gaussian_process.model import Population

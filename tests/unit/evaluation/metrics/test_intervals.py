@@ -35,7 +35,7 @@ from pamela.evaluation.metrics.subgroup_gaps import (
 from pamela.evaluation.population_user_mean import PopulationUserMean
 from pamela.models.gaussian_process.model import Population
 from pamela.params import load_params
-from pamela.reporting.plots.reliability import NOMINAL, error_by_deviation, observed_coverage
+from pamela.reporting.plots.diagnostics import NOMINAL, error_by_deviation, observed_coverage
 from pamela.reporting.presentation.plot_style import look
 from tests.helpers.planted import make_world
 from tests.paths import ROOT

@@ -14,7 +14,8 @@ from pamela.core.dataset import Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.evaluation import observers as o
 from pamela.evaluation import predictions as p
-from pamela.evaluation.evaluate import evaluate_predictions, ideal_of
+from pamela.evaluation.comparisons import ideal_of
+from pamela.evaluation.evaluate import evaluate_predictions
 from pamela.evaluation.metrics import schema as col
 from pamela.evaluation.metrics.definitions import mean_srocc
 from pamela.evaluation.metrics.normalised_gain import SHARE_OF_IDEAL

@@ -9,7 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pamela.evaluation.results import Results
-from pamela.reporting.plots.diagnostics import NOMINAL, coverage, reliability, training_curves
+from pamela.reporting.plots.diagnostics import (
+    CURVE,
+    observed_coverage,
+    reliability,
+    training_curves,
+)
 from pamela.reporting.plots.figures import elo, margin_curves, seen_unseen_gap, write_plots
 from tests.helpers.made_up import evaluation, make_project, params_of, steering
 
@@ -76,9 +81,9 @@ def test_training_curves_need_more_than_one_step():
 def test_coverage_of_a_true_gaussian_is_the_nominal_one(seed, std):
     noise = np.random.default_rng(seed).standard_normal(4000) * std
     frame = pl.DataFrame({"rating": 3 + noise, "mean": 3.0, "std": std})
-    np.testing.assert_allclose(coverage(frame), NOMINAL, atol=0.05)
-    wider = coverage(frame.with_columns(std=pl.col("std") * 2))
-    assert (wider > coverage(frame)).all()
+    np.testing.assert_allclose(observed_coverage(frame, CURVE), CURVE, atol=0.05)
+    wider = observed_coverage(frame.with_columns(std=pl.col("std", CURVE) * 2))
+    assert (wider > observed_coverage(frame, CURVE)).all()
 
 
 def test_equal_predictions_share_a_bin_of_the_reliability_curve():
