@@ -82,7 +82,7 @@ def test_coverage_of_a_true_gaussian_is_the_nominal_one(seed, std):
     noise = np.random.default_rng(seed).standard_normal(4000) * std
     frame = pl.DataFrame({"rating": 3 + noise, "mean": 3.0, "std": std})
     np.testing.assert_allclose(observed_coverage(frame, CURVE), CURVE, atol=0.05)
-    wider = observed_coverage(frame.with_columns(std=pl.col("std", CURVE) * 2))
+    wider = observed_coverage(frame.with_columns(std=pl.col("std") * 2), CURVE)
     assert (wider > observed_coverage(frame, CURVE)).all()
 
 
