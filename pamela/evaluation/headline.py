@@ -94,4 +94,4 @@ def curve(
         title: pl.col("value").filter(pl.col(MODEL) == model).first()
         for title, model in models.items()
     }
-    return rows.group_by(by).agg(**values).sort(by)
+    return rows.group_by(by).agg(**values).drop_nulls("champion").sort(by)
