@@ -1,5 +1,5 @@
 # make repro    the whole pipeline on the embedded dataset, then a short table
-# make test     lint, types and fast tests (under 10 minutes on 2 cores after installation)
+# make test     lint, types, import contracts and fast tests (under 10 minutes on 2 cores after installation)
 # make test-slow  what is long: real ratings, the README's commands, a full run
 # make ui       MLflow and Prefect in the browser
 # make bench    reports/bench.json
@@ -32,6 +32,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports --no-cache --no-logo
 
 test: lint
 	$(BIN)/pytest

@@ -6,12 +6,13 @@ import polars as pl
 
 from flows.runtime import here, main, stage, step
 from pamela.core.dataset import count_folds
-from pamela.core.files import read_parquet, write_json, write_parquet
+from pamela.core.files import read_parquet, write_csv, write_metrics, write_parquet
 from pamela.core.paths import Project
 from pamela.evaluation import evaluate, predictions, swapped_users
 from pamela.evaluation.comparisons import BASELINE
-from pamela.evaluation.headline import headline
+from pamela.evaluation.headline import curve, headline
 from pamela.evaluation.metrics import image_slices, subgroup_gaps
+from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.observers import predictions as rows
 from pamela.params import Params
 
@@ -79,12 +80,18 @@ def write_reports(
     numbers: pl.DataFrame,
     differences: pl.DataFrame,
 ) -> None:
-    """Write the three tables and the headline numbers."""
+    """Write the three tables, the headline numbers and the curves of ``dvc plots``."""
     write_parquet(project.reports / "predictions.parquet", predicted)
     write_parquet(project.reports / "evaluation.parquet", numbers)
     write_parquet(project.reports / "differences.parquet", differences)
     figures = headline(numbers, differences, params)
-    write_json(project.metrics / "evaluation.json", figures)
+    write_metrics(project.metrics / "evaluation.json", figures)
+    accuracy = curve(
+        numbers, params, metric=PAIRWISE_ACCURACY, population=predictions.SEEN, by="margin"
+    )
+    srocc = curve(numbers, params, metric=SROCC, population=predictions.UNSEEN, by="shots")
+    write_csv(project.reports / "accuracy_by_margin.csv", accuracy)
+    write_csv(project.reports / "srocc_by_shots.csv", srocc)
 
 
 @stage("evaluate")

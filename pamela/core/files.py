@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import polars as pl
 
 from pamela.core.errors import PamelaError
 
+METRIC_DIGITS = 4  # after the point, of figures that stand in git: machines differ beyond them
 ROW_GROUP = 1 << 18  # rows that are in memory at once where a table is written in pieces
 
 
@@ -55,6 +56,11 @@ def write_json(path: Path, value: Any) -> None:
         aside.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_metrics(path: Path, figures: Mapping[str, float]) -> None:
+    """Write the flat figures of ``metrics/*.json``, rounded to what two machines agree on."""
+    write_json(path, {name: round(value, METRIC_DIGITS) for name, value in figures.items()})
+
+
 def read_json(path: Path) -> Any:
     """Read JSON; a missing or broken file is an error that names it."""
     try:
@@ -69,6 +75,12 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
     """Write `frame` as Parquet, with the same bytes for the same frame."""
     with atomic_path(path) as aside:
         frame.write_parquet(aside, compression="zstd", statistics=False)
+
+
+def write_csv(path: Path, frame: pl.DataFrame) -> None:
+    """Write `frame` as CSV, numbers with six decimals."""
+    with atomic_path(path) as aside:
+        frame.write_csv(aside, float_precision=6)
 
 
 def sink_parquet(path: Path, frame: pl.LazyFrame) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.files import write_json, write_parquet
+from pamela.core.files import write_json, write_metrics, write_parquet
 from pamela.core.paths import Project
 from pamela.evaluation.ablation import (
     ABLATION,
@@ -193,7 +193,7 @@ def write_results(
         },
     )
     figures = headline(table)
-    write_json(project.metrics / RECORD, figures)
+    write_metrics(project.metrics / RECORD, figures)
     return figures
 
 

@@ -1,4 +1,4 @@
-"""``metrics/evaluation.json``: the few flat numbers that ``dvc metrics`` shows."""
+"""The few flat numbers that ``dvc metrics`` shows, and the curves of ``dvc plots``."""
 
 from __future__ import annotations
 
@@ -71,3 +71,27 @@ def _headline_values(
     ).with_columns(pl.lit(gain).alias(MODEL), margin=pl.lit(None, dtype=pl.Float64))
     both = pl.concat([rows, gaps.select(columns)])
     return {tuple(row[:5]): row[5] for row in both.iter_rows()}
+
+
+def curve(
+    evaluation: pl.DataFrame, params: Params, *, metric: str, population: str, by: str
+) -> pl.DataFrame:
+    """Return `metric` of champion and population model on the first dataset, a row per step.
+
+    Parameters
+    ----------
+    by : ``margin`` or ``shots``: what the metric is shown over.
+    """
+    rows = evaluation.filter(
+        (pl.col(s.DATASET) == params.ingest.datasets[0])
+        & (pl.col("metric") == metric)
+        & (pl.col(POPULATION) == population)
+        & (pl.col("aggregation") == USER)
+        & pl.col(by).is_not_null()
+    )
+    models = {"champion": params.train.champion, "population": "population"}
+    values = {
+        title: pl.col("value").filter(pl.col(MODEL) == model).first()
+        for title, model in models.items()
+    }
+    return rows.group_by(by).agg(**values).drop_nulls("champion").sort(by)

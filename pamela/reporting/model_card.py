@@ -11,7 +11,7 @@ from pathlib import Path
 from pamela.core import schema as s
 from pamela.core.files import atomic_path
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
-from pamela.evaluation.provenance import dataset_hashes, encoder_info, model_hashes
+from pamela.evaluation.provenance import dataset_hashes, encoder_info
 from pamela.evaluation.results import POPULATIONS, Results, headline_rows
 from pamela.registry.run_metrics import elo_sentence, with_interval
 from pamela.reporting.text import headline_sentences
@@ -74,8 +74,6 @@ def model_card(results: Results) -> str:
 
 def _model(results: Results) -> str:
     champion, encoder = results.params.train.champion, encoder_info(results.project)
-    hashes = model_hashes(results.project, champion)
-    shown = ", ".join(f"{fold} `{digest}`" for fold, digest in hashes.items())
     return "\n".join(
         [
             "## Model",
@@ -85,7 +83,8 @@ def _model(results: Results) -> str:
             f"- Frozen features: `{encoder['encoder']}`, fingerprint "
             f"`{str(encoder['fingerprint'])[:12]}`, {encoder['image_dim']} image and "
             f"{encoder['prompt_dim']} prompt dimensions.",
-            f"- Hashes: {shown or 'none'}.",
+            "- Which weights: `model_hash` in `models/bundle/bundle.json`; the registry shows it "
+            "with every version.",
             "- Code: Apache-2.0.",
         ]
     )

@@ -174,7 +174,7 @@ def count_wins(
 
 def _with_interval(name: str, value: float, low: float, high: float) -> dict[str, float]:
     numbers = {name: value, f"{name}_ci_low": low, f"{name}_ci_high": high}
-    return {key: round(float(number), 4) for key, number in numbers.items()}
+    return {key: float(number) for key, number in numbers.items()}
 
 
 def candidates_of(rows: pl.DataFrame, suffix: str = "") -> list[Candidate]:

@@ -16,7 +16,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.dataset import load_people
 from pamela.core.errors import PamelaError
-from pamela.core.files import atomic_folder, read_parquet, write_json, write_parquet
+from pamela.core.files import atomic_folder, read_parquet, write_metrics, write_parquet
 from pamela.core.paths import Project
 from pamela.core.progress import progress
 from pamela.core.split_rows import read_fold_rows
@@ -73,7 +73,7 @@ def skip_reason(params: Params) -> str | None:
 def write_skipped(project: Project) -> None:
     """Write the outputs of a run that cannot steer: an empty typed table and ``{"skipped": 1}``."""
     write_parquet(project.reports / "steering.parquet", pl.DataFrame(schema=STEERING_SCHEMA))
-    write_json(project.metrics / "steering.json", {"skipped": 1})
+    write_metrics(project.metrics / "steering.json", {"skipped": 1})
     with atomic_folder(project.reports / "steering"):
         pass  # no pictures, and none of an earlier run
 
@@ -184,7 +184,7 @@ def write_results(project: Project, params: Params, table: pl.DataFrame) -> dict
     rng = np.random.default_rng([params.steer.seed, 2])
     metrics = summarise(judgments, bootstrap=params.steer.bootstrap, rng=rng)
     write_parquet(project.reports / "steering.parquet", table)
-    write_json(project.metrics / "steering.json", metrics)
+    write_metrics(project.metrics / "steering.json", metrics)
     return metrics
 
 

@@ -20,8 +20,9 @@ from pamela.evaluation import predictions as p
 from pamela.evaluation.comparisons import comparisons
 from pamela.evaluation.evaluate import DIFFERENCES, EVALUATION, evaluate_predictions
 from pamela.evaluation.few_shot import unseen_task
-from pamela.evaluation.headline import MAX_HEADLINE, headline
+from pamela.evaluation.headline import MAX_HEADLINE, curve, headline
 from pamela.evaluation.metrics import schema as col
+from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
 from pamela.models import create_model
 from pamela.models.base import Prediction, RewardModel
@@ -353,6 +354,21 @@ def test_headline_is_short_flat_and_stable(numbers, params):
     flat = headline(both[0], both[1], two)
     assert len(flat) <= MAX_HEADLINE
     assert {"synthetic_paper_seen_srocc", "other_paper_unseen_srocc"} <= set(flat)
+
+
+def test_the_curves_of_dvc_plots_hold_champion_and_population(numbers, params):
+    train = params.train.model_copy(update={"champion": "paper"})
+    params = params.model_copy(update={"train": train})
+    other = numbers[0].with_columns(pl.lit("other").alias("dataset"), value=pl.lit(9.0))
+    evaluation = numbers[0].vstack(other)
+    accuracy = curve(evaluation, params, metric=PAIRWISE_ACCURACY, population="seen", by="margin")
+    assert accuracy.columns == ["margin", "champion", "population"]
+    assert accuracy["margin"].to_list() == params.evaluate.margins
+    srocc = curve(evaluation, params, metric=SROCC, population="unseen", by="shots")
+    assert srocc["shots"].to_list() == params.evaluate.shots
+    at = {"population": "unseen", "metric": SROCC, "aggregation": "user", "shots": 0}
+    assert srocc["champion"][0] == pick(numbers[0], model="paper", **at)
+    assert srocc["population"][0] == pick(numbers[0], model="population", **at)
 
 
 # --- summary --------------------------------------------------------------------------------------

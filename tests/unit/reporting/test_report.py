@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from pamela.core.files import read_json, read_parquet, write_json, write_parquet
+from pamela.evaluation.provenance import model_hashes
 from pamela.evaluation.results import Results
 from pamela.reporting.model_card import model_card
 from pamela.reporting.plots.figures import write_plots
@@ -203,6 +204,10 @@ def test_the_card_depends_on_the_results_alone(results, tmp_path_factory):
     assert str(results.project.root) not in card
     assert "0.420 [0.400, 0.440]" in card
     assert "simulated" in card
+    hashes = [h for model in results.params.train.models
+              for h in model_hashes(results.project, model).values()]  # fmt: skip
+    assert hashes
+    assert not [h for h in hashes if h[:8] in card]  # of floats: another machine has others
     path = results.project.metrics / "steering.json"
     write_json(path, read_json(path) | {"elo_self": 1234.0})
     assert "self 1234" in model_card(load(results.project))

@@ -2,59 +2,41 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import networkx as nx
 import pytest
 import yaml
 
-from tests.closure import import_closure
+from flows.pipeline import stale_stages
+from pamela.core.paths import Project
+from tests.conftest import merge
+from tests.helpers.dvc_graph import ABLATION, MAIN, covers, idle, imported, names, outs, undeclared
 from tests.paths import ROOT
 
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 ORDER = ["ingest", "validate", "split", "embed", "train", "evaluate", "steer", "report"]
-
-
-def names(entries: list[object]) -> list[str]:
-    return [e if isinstance(e, str) else next(iter(e)) for e in entries]  # type: ignore[call-overload]
-
-
-def outs(stage: str) -> list[str]:
-    return names(STAGES[stage].get("outs", []) + STAGES[stage].get("metrics", []))
-
-
-def covers(dep: str, path: str) -> bool:
-    return path == dep or path.startswith(dep.rstrip("/") + "/")
+STAGES = {**MAIN, **ABLATION}
+DECLARED = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 
 
 def test_the_stages_are_those_of_the_design():
-    assert list(STAGES) == ORDER
+    assert list(MAIN) == ORDER
 
 
-@pytest.mark.parametrize("stage", ORDER)
-def test_deps_cover_the_import_closure(stage):
-    module = STAGES[stage]["cmd"].split()[-1]
-    needed = import_closure(ROOT, module)
-    deps = names(STAGES[stage]["deps"])
-    missing = sorted(p for p in needed if not any(covers(d, p) for d in deps))
-    assert not missing, f"dvc.yaml: stage {stage} imports but does not depend on {missing}"
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_a_stage_imports_lies_in_its_deps(stage):
+    missing = undeclared(STAGES[stage])
+    assert not missing, f"stage {stage} imports but does not depend on {missing}"
 
 
-@pytest.mark.parametrize("stage", ORDER)
+@pytest.mark.parametrize("stage", STAGES)
 def test_no_code_dep_is_idle(stage):
-    module = STAGES[stage]["cmd"].split()[-1]
-    needed = import_closure(ROOT, module)
-    code = [d for d in names(STAGES[stage]["deps"]) if d.startswith(("pamela", "flows"))]
-    idle = [d for d in code if not any(covers(d, p) for p in needed) and Path(d).suffix == ".py"]
-    assert not idle, f"dvc.yaml: stage {stage} depends on modules it never imports: {idle}"
+    assert not idle(STAGES[stage]), f"stage {stage} imports nothing of {idle(STAGES[stage])}"
 
 
 @pytest.mark.parametrize("stage", ["validate", "split", "embed", "train"])
 def test_no_stage_before_evaluate_reads_the_truth(stage):
-    deps = names(STAGES[stage]["deps"])
+    deps = names(MAIN[stage]["deps"])
     assert not [d for d in deps if covers("data/truth", d) or covers(d, "data/truth")]
-    closure = import_closure(ROOT, STAGES[stage]["cmd"].split()[-1])
-    for path in closure - {"pamela/core/paths.py"}:
+    for path in imported(MAIN[stage]) - {"pamela/core/paths.py"}:
         assert ".truth" not in (ROOT / path).read_text(), f"{path} names the truth"
 
 
@@ -62,17 +44,45 @@ def test_the_graph_has_no_cycle_and_one_end():
     graph = nx.DiGraph()
     graph.add_nodes_from(ORDER)
     for stage in ORDER:
-        for dep in names(STAGES[stage]["deps"]):
+        for dep in names(MAIN[stage]["deps"]):
             graph.add_edges_from(
                 (other, stage)
                 for other in ORDER
-                for out in outs(other)
+                for out in outs(MAIN[other])
                 if covers(dep, out) or covers(out, dep)
             )
     assert nx.is_directed_acyclic_graph(graph)
     assert [n for n in graph if graph.out_degree(n) == 0] == ["report"]
 
 
-def test_only_steer_and_report_depend_on_the_steer_params():
-    users = [s for s in ORDER if any(str(p).split(".")[0] == "steer" for p in STAGES[s]["params"])]
-    assert users == ["steer", "report"]
+@pytest.mark.parametrize("section", yaml.safe_load((ROOT / "params.yaml").read_text()))
+def test_a_new_key_of_a_section_reruns_its_own_stage_and_what_shows_all_params(section):
+    owner = {"synthetic": "ingest", "tracking": "report"}.get(section, section)
+    assert {name for name, one in STAGES.items() if section in one["params"]} <= {owner, "report"}
+
+
+def test_plots_and_the_champion_are_outputs_of_stages():
+    made = [out for stage in MAIN.values() for out in outs(stage)]
+    plotted = [
+        path
+        for plot in DECLARED["plots"]
+        for path in ([plot] if isinstance(plot, str) else next(iter(plot.values()))["y"])
+    ]
+    assert plotted
+    assert set(plotted) <= set(made)
+    assert any(covers(out, DECLARED["artifacts"]["champion"]["path"]) for out in made)
+
+
+# --- what DVC makes of it -------------------------------------------------------------------------
+
+
+def test_a_change_in_steering_retrains_nothing(finished_project):
+    with (finished_project / "pamela/steer/steer.py").open("a") as code:
+        code.write("# changed\n")
+    assert stale_stages(Project(finished_project)) == ["report", "steer"]
+
+
+def test_a_new_key_of_train_reruns_train_and_report(finished_project):
+    path = finished_project / "params.yaml"
+    path.write_text(yaml.safe_dump(merge(yaml.safe_load(path.read_text()), {"train": {"new": 1}})))
+    assert stale_stages(Project(finished_project)) == ["report", "train"]
