@@ -15,7 +15,7 @@ import polars as pl
 
 from pamela.core.errors import PamelaError
 
-METRIC_DIGITS = 4  # after the point, of figures that stand in git: machines differ beyond them
+METRIC_DIGITS = 3  # after the point, of figures that stand in git: machines differ beyond them
 ROW_GROUP = 1 << 18  # rows that are in memory at once where a table is written in pieces
 
 

@@ -17,6 +17,8 @@ from pamela.evaluation.observers import IDEAL_OBSERVER
 from pamela.params import Params
 
 MAX_HEADLINE = 24  # `dvc metrics` stays readable
+SHARES = (SHARE_OF_IDEAL_ACCURACY, SHARE_OF_FEATURES_ACCURACY)
+SHARE_DIGITS = 2  # a ratio of small differences: another machine moves it ten times as far
 
 
 def headline(
@@ -43,8 +45,8 @@ def headline(
         if metric == SROCC:
             names += [(gain, population, metric, None) for population in (SEEN, UNSEEN)]
             names += [("group_mean", SEEN, metric, None), (IDEAL_OBSERVER, SEEN, metric, None)]
-            wanted = (SHARE_OF_IDEAL_ACCURACY, SHARE_OF_FEATURES_ACCURACY, SWAP_LOSS + SROCC)
-            names += [(champion, SEEN, share, None) for share in (*wanted, COVERAGE_90)]
+            wanted = (*SHARES, SWAP_LOSS + SROCC, COVERAGE_90)
+            names += [(champion, SEEN, name, None) for name in wanted]
     lookup = _headline_values(evaluation, differences, champion, gain)
     share = MAX_HEADLINE // max(len(datasets), 1)
     found: dict[str, float] = {}
@@ -69,7 +71,10 @@ def _headline_values(
     gaps = differences.filter(
         first & (pl.col(MODEL) == champion) & (pl.col("baseline") == "population")
     ).with_columns(pl.lit(gain).alias(MODEL), margin=pl.lit(None, dtype=pl.Float64))
-    both = pl.concat([rows, gaps.select(columns)])
+    value = pl.col("value")
+    both = pl.concat([rows, gaps.select(columns)]).with_columns(
+        pl.when(pl.col("metric").is_in(SHARES)).then(value.round(SHARE_DIGITS)).otherwise(value)
+    )
     return {tuple(row[:5]): row[5] for row in both.iter_rows()}
 
 

@@ -11,10 +11,13 @@ from pathlib import Path
 from pamela.core import schema as s
 from pamela.core.files import atomic_path
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
+from pamela.evaluation.metrics.schema import SHUFFLED
 from pamela.evaluation.provenance import dataset_hashes, encoder_info
 from pamela.evaluation.results import POPULATIONS, Results, headline_rows
 from pamela.registry.run_metrics import elo_sentence, with_interval
 from pamela.reporting.text import headline_sentences
+
+DIGITS = 2  # the intervals are wider than what would follow, and machines differ there
 
 USE = """\
 ## Use
@@ -120,12 +123,14 @@ def _results(results: Results, name: str) -> str:
         "|---|" + "---:|" * len(columns),
     ]
     for model in results.models(name):
+        if model == SHUFFLED:  # a control of the features, no model: the report shows it
+            continue
         cells = []
         for metric, population in columns:
             margin = 0.0 if metric == PAIRWISE_ACCURACY else None
             found = headline_rows(
                 rows.filter(model=model, population=population), metric, margin=margin
             ).to_dicts()
-            cells.append(with_interval(found[0] if found else None))
+            cells.append(with_interval(found[0] if found else None, DIGITS))
         lines.append(f"| `{model}` | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -202,7 +202,7 @@ def test_the_card_depends_on_the_results_alone(results, tmp_path_factory):
     card = model_card(results)
     assert card == model_card(load(make_project(tmp_path_factory.mktemp("again"))))
     assert str(results.project.root) not in card
-    assert "0.420 [0.400, 0.440]" in card
+    assert "0.42 [0.40, 0.44]" in card
     assert "simulated" in card
     hashes = [h for model in results.params.train.models
               for h in model_hashes(results.project, model).values()]  # fmt: skip
