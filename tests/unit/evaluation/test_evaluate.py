@@ -365,7 +365,7 @@ def test_the_curves_of_dvc_plots_hold_champion_and_population(numbers, params):
     assert accuracy.columns == ["margin", "champion", "population"]
     assert accuracy["margin"].to_list() == params.evaluate.margins
     srocc = curve(evaluation, params, metric=SROCC, population="unseen", by="shots")
-    assert srocc["shots"].to_list() == params.evaluate.shots
+    assert srocc["shots"].to_list() == [0, 5]  # nobody here has more ratings to show
     at = {"population": "unseen", "metric": SROCC, "aggregation": "user", "shots": 0}
     assert srocc["champion"][0] == pick(numbers[0], model="paper", **at)
     assert srocc["population"][0] == pick(numbers[0], model="population", **at)
