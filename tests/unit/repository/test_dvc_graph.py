@@ -76,10 +76,14 @@ def test_plots_and_the_champion_are_outputs_of_stages():
 # --- what DVC makes of it -------------------------------------------------------------------------
 
 
-def test_a_change_in_steering_retrains_nothing(finished_project):
-    with (finished_project / "pamela/steer/steer.py").open("a") as code:
+@pytest.mark.parametrize(
+    ("module", "stale"),
+    [("steer/steer.py", ["report", "steer"]), ("reporting/text.py", ["report"])],
+)
+def test_a_change_in_steering_or_the_report_retrains_nothing(finished_project, module, stale):
+    with (finished_project / "pamela" / module).open("a") as code:
         code.write("# changed\n")
-    assert stale_stages(Project(finished_project)) == ["report", "steer"]
+    assert stale_stages(Project(finished_project)) == stale
 
 
 def test_a_new_key_of_train_reruns_train_and_report(finished_project):
