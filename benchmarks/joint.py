@@ -21,12 +21,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from benchmarks.planted_pair import FEW, MANY, make_pair
 from benchmarks.run import clone
 from flows.environment import environment
 from flows.server import server
+from pamela.cli.edit_params import set_params
 from pamela.core.dataset import Fold, count_folds, load_fold
 from pamela.core.errors import PamelaError
 from pamela.core.files import write_json
@@ -84,10 +83,8 @@ def bench_real(here: Project, params: Params, source: Path) -> list[Entry]:
 
 
 def _override(project: Project, encoder: str) -> None:
-    raw = yaml.safe_load(project.params_file.read_text())
-    raw["ingest"]["datasets"], raw["embed"]["encoder"] = list(REAL), encoder
-    raw["train"]["dataset_weights"] = "cv"
-    project.params_file.write_text(yaml.safe_dump(raw))
+    own = {"ingest.datasets": REAL, "embed.encoder": encoder, "train.dataset_weights": "cv"}
+    set_params(project.params_file, own)
 
 
 def _run(project: Project, stage: str, url: str) -> None:

@@ -26,11 +26,11 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-import yaml
 
 from benchmarks.run import Entry, entry
 from flows.environment import environment
 from flows.server import server
+from pamela.cli.edit_params import set_params
 from pamela.core.files import write_json
 from pamela.core.paths import Project
 
@@ -152,11 +152,10 @@ def make_project(folder: Path) -> Project:
     here = Project.here()
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(here.expectations, folder / "expectations")
-    params = yaml.safe_load(here.params_file.read_text())
-    params["ingest"]["datasets"] = [DATASET]
-    params["embed"]["encoder"] = "precomputed"
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    return Project(folder)
+    project = Project(folder)
+    shutil.copy(here.params_file, project.params_file)
+    set_params(project.params_file, {"ingest.datasets": [DATASET], "embed.encoder": "precomputed"})
+    return project
 
 
 # --- the stages -------------------------------------------------------------------------------

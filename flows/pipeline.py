@@ -16,12 +16,12 @@ import sys
 import time
 
 import psutil
-import yaml
 
 from flows.environment import environment
 from flows.server import server
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
+from pamela.core.strict_yaml import read_yaml
 from pamela.params import load_params
 
 OTHER_GRAPH = "/dvc.yaml:"  # in the names of stages that the root's dvc.yaml does not hold
@@ -97,7 +97,7 @@ def _lock(project: Project) -> dict[str, object]:
     path = project.root / "dvc.lock"
     if not path.is_file():
         return {}
-    stages: dict[str, object] = (yaml.safe_load(path.read_text()) or {}).get("stages", {})
+    stages: dict[str, object] = (read_yaml(path) or {}).get("stages", {})
     return stages
 
 

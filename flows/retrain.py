@@ -23,14 +23,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import yaml
-
 from flows.environment import environment
 from flows.pipeline import publish, repro, stale_stages
 from flows.runtime import here, main, stage, step
 from flows.server import server
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
+from pamela.core.strict_yaml import read_yaml
 from pamela.params import Params
 from pamela.registry import promotion
 from pamela.validation import inbox
@@ -172,7 +171,7 @@ def one_at_a_time(project: Project) -> Iterator[None]:
 def batch_hashes(project: Project) -> dict[str, str]:
     """Return ``{dataset/batch: DVC's hash of its contents}`` of every tracked batch."""
     return {
-        batch.label: str(yaml.safe_load(_dvc_file(batch).read_text())["outs"][0]["md5"])
+        batch.label: str(read_yaml(_dvc_file(batch))["outs"][0]["md5"])
         for batch in inbox.accepted(project)
         if _dvc_file(batch).is_file()
     }

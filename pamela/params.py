@@ -8,9 +8,8 @@ from __future__ import annotations
 import datetime as dt
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -23,7 +22,7 @@ from pydantic import (
 )
 
 from pamela.core.errors import PamelaError
-from pamela.core.strict_yaml import fault_of, load_yaml
+from pamela.core.strict_yaml import read_yaml
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
@@ -229,14 +228,9 @@ def load_params(path: Path) -> Params:
         On the first unknown, missing or ill-typed key, naming it.
     """
     try:
-        raw: Any = load_yaml(path.read_text(encoding="utf-8"))
+        return Params.model_validate(read_yaml(path))
     except FileNotFoundError:
         raise PamelaError(f"{path}: no such file") from None
-    except yaml.YAMLError as error:
-        where, problem = fault_of(error)
-        raise PamelaError(f"{path}{where}: not valid YAML{problem}") from None
-    try:
-        return Params.model_validate(raw)
     except ValidationError as error:
         raise PamelaError(f"{path}: {first_fault(error)}") from None
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from flows.environment import QUIET
+from tests.helpers import yaml
 from tests.paths import ROOT
 
 CODE = ("pamela", "flows", "expectations", "ablation")
@@ -41,7 +41,7 @@ def override_params(folder: Path, overrides: Mapping[str, Any]) -> None:
     """Change keys of ``folder/params.yaml``, e.g. ``{"train": {"max_epochs": 2}}``."""
     path = folder / "params.yaml"
     merged = merge(yaml.safe_load(path.read_text()), overrides)
-    path.write_text(yaml.safe_dump(merged, sort_keys=False))
+    path.write_text(yaml.safe_dump(merged))
 
 
 def command_env(**more: str) -> dict[str, str]:

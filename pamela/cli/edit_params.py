@@ -1,27 +1,24 @@
 """Changing single values of ``params.yaml`` in place: comments, order and all else stay.
 
-The value's place in the text comes from the YAML parser, and the result is read back before it
-takes the file's name.
+It is the round trip of ruamel.yaml, as ``dvc exp run --set-param`` makes it; a list keeps its style
+(in one line or one item a line).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
 
 from pamela.core.errors import PamelaError
 from pamela.core.files import atomic_path
 from pamela.params import load_params
 
-PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]*(:[A-Za-z0-9_./-]+)*")
-Value = str | Sequence[str]
 
-
-def set_params(path: Path, changes: Mapping[str, Value]) -> None:
+def set_params(path: Path, changes: Mapping[str, str | Sequence[str]]) -> None:
     """Set keys such as ``ingest.datasets`` of the params file `path`.
 
     Parameters
@@ -35,53 +32,40 @@ def set_params(path: Path, changes: Mapping[str, Value]) -> None:
         If the file is not valid params, before or after, or lacks a key.
     """
     load_params(path)
-    text = path.read_text(encoding="utf-8")
-    wanted: dict[str, Any] = yaml.safe_load(text)
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 2**31  # no line is broken
+    yaml.representer.add_representer(type(None), _null)
+    params = yaml.load(path.read_text(encoding="utf-8"))
     for key, value in changes.items():
-        text = _replaced(text, key, value, path)
         *sections, last = key.split(".")
-        inner = wanted
+        inner = params
         for section in sections:
-            inner = inner[section]
-        inner[last] = value if isinstance(value, str) else list(value)
-    if yaml.safe_load(text) != wanted:
-        raise PamelaError(f"{path}: {', '.join(changes)} cannot be set safely; edit it by hand")
+            inner = inner.get(section, {})
+        if last not in inner:
+            raise PamelaError(f"{path}: no key {key}; add it by hand")
+        if isinstance(inner[last], CommentedSeq) and not isinstance(value, str):
+            _refill(inner[last], value)
+        else:
+            inner[last] = value
     with atomic_path(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+        with aside.open("w", encoding="utf-8") as file:
+            yaml.dump(params, file)
         try:
             load_params(aside)
         except PamelaError as error:
             raise PamelaError(str(error).replace(str(aside), str(path))) from None
 
 
-def _replaced(text: str, key: str, value: Value, path: Path) -> str:
-    """Return `text` with the value of `key` written anew, in one line."""
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    for part in key.split("."):
-        pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        found = [v for k, v in pairs if k.value == part]
-        if not found:
-            raise PamelaError(f"{path}: no key {key}; add it by hand")
-        node = found[0]
-    assert node is not None  # the key has a value
-    start, end = node.start_mark.index, node.end_mark.index
-    written = text[start:end]
-    trailing = written[len(written.rstrip()) :]  # a block list ends where the next key begins
-    block = isinstance(node, yaml.SequenceNode) and not node.flow_style
-    if block:  # it stands below its key: bring the new value up to it
-        start = len(text[:start].rstrip())
-    return text[:start] + (" " if block else "") + _flow(value) + trailing + text[end:]
+def _refill(old: CommentedSeq, new: Sequence[str]) -> None:
+    """Put `new` in the place of the items of `old`; what follows the last one still does."""
+    below = old.ca.items.get(len(old) - 1)
+    old[:] = new
+    old.ca.items.clear()
+    if below and new:
+        old.ca.items[len(new) - 1] = below
 
 
-def _flow(value: Value) -> str:
-    if isinstance(value, str):
-        return _scalar(value)
-    return "[" + ", ".join(_scalar(item) for item in value) + "]"
-
-
-def _scalar(value: str) -> str:
-    """Return `value` as YAML in one line: plain where it is a word or a path, else quoted."""
-    if PLAIN.fullmatch(value) and yaml.safe_load(value) == value:
-        return value
-    quoted: str = yaml.safe_dump(value, default_style='"', allow_unicode=True, width=float("inf"))
-    return quoted.rstrip("\n")
+def _null(representer: Any, _: None) -> Any:
+    """Return null as ``null``: ruamel.yaml writes nothing at all."""
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")

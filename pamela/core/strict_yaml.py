@@ -1,42 +1,37 @@
-"""YAML read strictly: a key that stands twice is an error, not the last one's say."""
+"""YAML 1.2 read strictly: a key that stands twice is an error, and ``1e-05`` is a number.
+
+It is the version that DVC reads and writes, so both see the same values.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pamela.core.errors import PamelaError
 
 
-class _OnceLoader(yaml.SafeLoader):
-    """The safe loader, with every key of a mapping once."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else id(key_node)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key} stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def load_yaml(text: str) -> Any:
-    """Return the plain value of a YAML text.
+def read_yaml(path: Path, shown: str | None = None) -> Any:
+    """Return the plain value of a YAML file, called `shown` in errors.
 
     Raises
     ------
-    yaml.YAMLError
-        If it is no YAML, names a Python object, nests too deeply, or has a key twice.
+    PamelaError
+        If it is no YAML in UTF-8, names a Python object, nests too deeply, or has a key twice; it
+        names the line where it can.
+    FileNotFoundError
+        If there is no such file: what to do about that, its reader knows.
     """
+    text = path.read_bytes()
     try:
-        return yaml.load(text, Loader=_OnceLoader)
-    except RecursionError:
-        raise yaml.YAMLError("nested too deeply") from None
-
-
-def fault_of(error: Exception) -> tuple[str, str]:
-    """Return where and what is wrong: ``:line`` and `` (problem)``, each empty if not known."""
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    return f":{mark.line + 1}" if mark else "", f" ({problem})" if problem else ""
+        # pure: the parser in C knows YAML 1.1 only
+        return YAML(typ="safe", pure=True).load(text.decode("utf-8-sig"))
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: also a date that is none
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        where = f":{mark.line + 1}" if mark else ""
+        # of a list that stands twice, ruamel.yaml names a value that it has not read yet
+        why = f" ({problem.partition(' with value ')[0]})" if problem else ""
+        raise PamelaError(f"{shown or path}{where}: not valid YAML{why}") from None

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import yaml
 
 from pamela.core.dataset import FloatArray
 from pamela.core.errors import PamelaError
-from pamela.core.strict_yaml import fault_of, load_yaml
+from pamela.core.strict_yaml import read_yaml
 from pamela.features.encoders.base import EMBEDDED, Encoder
 from pamela.models.preprocessing import Array
 
@@ -79,12 +78,9 @@ def read_concepts(path: Path) -> list[Concept]:
         If the file is missing, is no YAML, or a theme lacks its sentence or words; it names which.
     """
     try:
-        themes = load_yaml(path.read_text(encoding="utf-8"))
+        themes = read_yaml(path)
     except FileNotFoundError:
         raise PamelaError(f"{path}: no such file; it lists the words to explain with") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where, problem = fault_of(error)
-        raise PamelaError(f"{path}{where}: not valid YAML{problem}") from None
     if not isinstance(themes, dict) or not themes:
         raise PamelaError(f"{path}: holds no themes; see pamela/concepts/general.yaml")
     return [concept for name, theme in themes.items() for concept in _theme(path, name, theme)]

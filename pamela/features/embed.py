@@ -22,7 +22,7 @@ from pamela.core.paths import Project
 from pamela.features.cache import FeatureCache
 from pamela.features.factory import Encoder, get_encoder
 from pamela.features.precomputed import read_precomputed
-from pamela.params import PRECOMPUTED, EmbedParams, Params
+from pamela.params import PRECOMPUTED, EmbedParams
 
 FloatArray = npt.NDArray[np.float32]
 INDEX_COLUMNS = (s.DATASET, s.IMAGE, s.SHA256)
@@ -45,20 +45,6 @@ class Features:
     encoder: str
     fingerprint: str
     precision: str
-
-
-def embed(project: Project, params: Params) -> Features:
-    """Run the whole stage: `list_images`, then encode or read, then `write_features`."""
-    images = list_images(project)
-    if params.embed.encoder == PRECOMPUTED:
-        features = read_shipped(project, images)
-    else:
-        encoder = open_encoder(params.embed)
-        encode_new_images(project, encoder, images)
-        encode_new_prompts(project, encoder, images)
-        features = collect(project, encoder, images)
-    write_features(project, images, features)
-    return features
 
 
 def open_encoder(params: EmbedParams) -> Encoder:

@@ -19,7 +19,11 @@ Listener = Callable[[int, float], None]  # epoch, validation correlation
 
 
 class KeepBest(Callback):
-    """Remember the weights of the epoch with the best validation correlation."""
+    """Remember the weights of the epoch with the best validation correlation.
+
+    Lightning's `ModelCheckpoint` knows no least gain, and would write every better epoch of every
+    short run of a search to disk, the optimiser's state with it.
+    """
 
     def __init__(self) -> None:
         self.best = -math.inf

@@ -11,7 +11,6 @@ from typing import Final
 
 PHOTO: Final = "Photorealism"
 ART: Final = "Art"
-TYPES: Final = (ART, PHOTO)
 
 # --- subjects ---------------------------------------------------------------------------------
 _LANDSCAPES: Final = (

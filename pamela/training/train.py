@@ -173,16 +173,6 @@ def write_champion(project: Project, params: TrainParams) -> None:
     write_bundle(project, params.champion, project.models / BUNDLE)
 
 
-def train(project: Project, params: TrainParams) -> list[Fitted]:
-    """Run the whole stage."""
-    todo = plan(project, params)
-    remove_old(project, params)
-    fitted = [fit(project, params, model, fold) for model, fold in todo]
-    write_training(project, params)
-    write_champion(project, params)
-    return fitted
-
-
 def summary(fitted: Sequence[Fitted]) -> str:
     """Return one line: seconds per model over all folds."""
     seconds: dict[str, float] = {}

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
+from tests.helpers import yaml
 from tests.helpers.import_graph import reached_files
 from tests.paths import ROOT
 

@@ -10,7 +10,6 @@ import numpy as np
 import open_clip
 import polars as pl
 import torch
-import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -18,6 +17,7 @@ from pamela.core import schema as s
 from pamela.core.files import file_sha256, write_json, write_parquet
 from pamela.core.paths import Project
 from pamela.params import Params
+from tests.helpers import yaml
 from tests.paths import ROOT
 
 DIM = 24

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import yaml
 from PIL import Image
 
 from pamela.core.files import read_json, write_json, write_parquet
 from pamela.core.paths import Project
 from pamela.core.split_rows import part_column, read_fold_rows, rows_schema
 from pamela.splits.split import Split
+from tests.helpers import yaml
 from tests.paths import ROOT
 
 

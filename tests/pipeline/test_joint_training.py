@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import yaml
 from PIL import Image
 
 from pamela.core.paths import Project
 from tests.conftest import ROOT, copy_project, merge, must, run_in
+from tests.helpers import yaml
 from tests.helpers.folders import split_rows_of
 from tests.helpers.smoke import SMOKE
 

@@ -23,10 +23,10 @@ import httpx
 import numpy as np
 import polars as pl
 import pytest
-import yaml
 from scipy.stats import spearmanr
 
 from tests.conftest import command_env, copy_project, must, override_params, run_in
+from tests.helpers import yaml
 
 # --- the schedule -----------------------------------------------------------------------------
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-import yaml
 
 from tests.conftest import ROOT, copy_project, must, override_params
+from tests.helpers import yaml
 
 SHARED = ROOT.parent / "shared" / "data"
 DATASETS = {"oasis_beauty": (508, 99_796, 392), "avt_ai_images": (55, 7_007, 145)}

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-import yaml
 
 from pamela.core.paths import Project
 from pamela.core.split_rows import read_fold_rows
 from tests.conftest import copy_project, must, override_params, run_in
+from tests.helpers import yaml
 from tests.helpers.smoke import SMOKE
 
 pytestmark = [pytest.mark.xdist_group("smoke"), pytest.mark.timeout(900)]

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from pamela.core.errors import PamelaError
 from pamela.params import load_params, tracking_uri
+from tests.helpers import yaml
 from tests.paths import ROOT
 
 RAW = yaml.safe_load((ROOT / "params.yaml").read_text())

@@ -6,16 +6,15 @@ A batch of new ratings is the same folder, of which only dataset.yaml and rating
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import numpy as np
 import polars as pl
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
-from pamela.core.strict_yaml import fault_of, load_yaml
+from pamela.core.strict_yaml import read_yaml
 from pamela.data import image_files
 from pamela.data.formats import base, files
 from pamela.data.formats.base import Tables
@@ -126,14 +125,11 @@ def read_dataset_file(folder: Path, root: Path) -> DatasetFile:
     name = shown(path, root)
     try:
         files.reject_link_out(path, folder, root)
-        raw: Any = load_yaml(path.read_text(encoding="utf-8-sig"))
+        raw = read_yaml(path, name)
     except FileNotFoundError:
         raise PamelaError(
             f"{name}: no such file; declare `name:` and `scale: [lowest, highest]` in it"
         ) from None
-    except (yaml.YAMLError, ValueError) as error:  # also a date that is none
-        where, problem = fault_of(error)
-        raise PamelaError(f"{name}{where}: not valid YAML{problem}") from None
     if not isinstance(raw, dict):
         raise PamelaError(f"{name}: declare `name:` and `scale: [lowest, highest]` in it")
     try:

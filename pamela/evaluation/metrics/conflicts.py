@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from pamela.core.hashing import uniform
-from pamela.evaluation.metrics.bootstrap import Draws, Estimate, function_estimates
+from pamela.evaluation.metrics.bootstrap import Draws
 from pamela.evaluation.metrics.definitions import TOLERANCE
 from pamela.evaluation.metrics.grouping import Bools, Floats, Ints, Judgments, pair_blocks
 
@@ -71,18 +71,6 @@ def find_conflicts(j: Judgments) -> Conflicts:
         won = orders(up, strict) @ orders(~up, strict).T
         both.append(_off_diagonal(won + won.T))
     return Conflicts(count, side, both)
-
-
-def conflict_estimates(c: Conflicts, draws: Draws) -> tuple[list[Estimate], list[Estimate]]:
-    """Return `conflict_side` and `conflict_both` of every model.
-
-    `conflict_side` is the share of single orders that are right, `conflict_both` the share of
-    conflicts with both right.
-    """
-    side, side_draws = resample(c, c.side, draws)
-    both, both_draws = resample(c, c.both, draws)
-    n = c.n_users
-    return function_estimates(side, side_draws, n), function_estimates(both, both_draws, n)
 
 
 def resample(

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from pamela.evaluation.metrics.grouping import (
     DECIMALS,
@@ -27,7 +28,6 @@ from pamela.evaluation.metrics.grouping import (
     group_sum,
     judgments,
     pair_blocks,
-    run_starts,
 )
 
 PAIRWISE_ACCURACY = "pairwise_accuracy"
@@ -149,17 +149,8 @@ class Values:
 
 def average_ranks(values: Floats, unit: Ints) -> Floats:
     """Return the ranks 1.. of `values` (n,) within each unit, ties sharing their average."""
-    if len(values) == 0:
-        return np.zeros(0)
-    order = np.lexsort((values, unit))
-    v, g = values[order], unit[order]
-    tie = np.flatnonzero(np.r_[True, (v[1:] != v[:-1]) | (g[1:] != g[:-1])])
-    size = np.diff(np.r_[tie, len(v)])
-    unit_start = run_starts(g)
-    offset = np.repeat(unit_start, np.diff(np.r_[unit_start, len(g)]))[tie]
-    ranks = np.empty(len(v))
-    ranks[order] = np.repeat(tie - offset + (size + 1) / 2, size)
-    return ranks
+    frame = pl.DataFrame({"value": values, "unit": unit})
+    return frame.select(pl.col("value").rank().over("unit")).to_series().to_numpy()
 
 
 def ranked(j: Judgments) -> Values:

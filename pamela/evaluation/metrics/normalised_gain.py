@@ -43,7 +43,6 @@ from pamela.params import EvaluateParams
 
 OF_IDEAL: Final = "share_of_ideal_"
 OF_FEATURES: Final = "share_of_features_"
-SHARE_OF_IDEAL: Final = OF_IDEAL + SROCC
 SHARE_OF_IDEAL_ACCURACY: Final = OF_IDEAL + PAIRWISE_ACCURACY
 SHARE_OF_FEATURES_ACCURACY: Final = OF_FEATURES + PAIRWISE_ACCURACY
 SHARE_OF_IDEAL_CONFLICT: Final = OF_IDEAL + CONFLICT_SIDE

@@ -291,13 +291,6 @@ class Hierarchical(RewardModel):
         """Eigenvectors (k, k) of the prior's covariance, in columns."""
         return self._ready.axes
 
-    def score_matrix(self, items: Items, people: People) -> npt.NDArray[np.float32]:
-        """Return every person's score of every picture (people, items), as one matrix product.
-
-        Scores are not bent to the scale (`on_scale`): their order and differences are what counts.
-        """
-        return self.picture_columns(items).scores(self.weights_of(people)[0])
-
     def picture_columns(self, items: Items) -> PictureColumns:
         """Return what scoring needs of `items`, to be kept: it does not depend on the person."""
         base, _, columns = self.columns(items)

@@ -96,21 +96,6 @@ def factorise(
     return Factors(b, p, q, projection)
 
 
-def objective(
-    cells: Cells, features: Array, factors: Factors, *, level: float, strength: float
-) -> float:
-    """Return what `factorise` minimises, less the constant part of the squares."""
-    b, p, q = factors.level, factors.p, factors.q
-    user, item = cells.count.nonzero()
-    fitted = b[user] + np.einsum("ij,ij->i", p[user], q[item])
-    count = cells.count.tocsr()[user, item]
-    total = cells.total.tocsr()[user, item]
-    squares = float(count @ fitted**2 - 2 * total @ fitted)
-    away = q - features @ factors.projection
-    own = float(np.sum(p**2) + np.sum(away**2) + SHRINK * np.sum(factors.projection**2))
-    return squares + level * float(b @ b) + strength * own
-
-
 def leading_directions(weights: Array, rank: int) -> Array:
     """Return a projection (d, rank) that explains most of people's weights (users, d)."""
     _, spread, rows = np.linalg.svd(weights, full_matrices=False)

@@ -1,9 +1,10 @@
-"""Training on several devices: one process each, gradients averaged (Lightning's DDP).
+"""Training on one device, or on several: a process each, gradients averaged (Lightning's DDP).
 
-The processes are started here and told by Lightning's environment variables that they were: its
-own launchers would run the whole command again in every process (a DVC stage with its flow), or
-lose the callbacks' state. Only process 0 reports and writes; the weights come back through a
-temporary folder. GPUs talk by NCCL, CPUs by gloo.
+The processes are started here and told by Lightning's environment variables that they were. Its
+own launchers would not do: one runs the whole command again in every process (a DVC stage with its
+flow); the other blocks until all have ended, so that no epoch could be reported while training,
+and keeps neither the curve nor a callback's state. Only process 0 reports and writes; the weights
+come back through a temporary folder. GPUs talk by NCCL, CPUs by gloo.
 """
 
 from __future__ import annotations
@@ -12,26 +13,47 @@ import os
 import pickle
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import polars as pl
 import torch
 from torch import multiprocessing
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
+from pamela.models.lightning_callbacks import Listener
+from pamela.models.transformer import trainer
 from pamela.models.transformer.batches import Shard
-
-if TYPE_CHECKING:
-    from pamela.models.lightning_callbacks import Listener
-    from pamela.models.transformer.trainer import Job, Trained
+from pamela.models.transformer.trainer import Job, Trained
 
 POLL_S = 0.1  # between two looks at the processes
 WEIGHTS, CURVE = "best.safetensors", "curve.json"
 ADDRESS = "127.0.0.1"
 
 
-def train_on_several(job: Job, devices: int, listener: Listener | None = None) -> Trained:
+def train_network(job: Job, *, devices: int = 1, listener: Listener | None = None) -> pl.DataFrame:
+    """Train the network of `job` in place and leave it at its best epoch.
+
+    Parameters
+    ----------
+    devices : with several, each gets a process and a part of every batch.
+    listener : told (epoch, validation correlation) after every epoch.
+
+    Returns
+    -------
+    DataFrame with ``step`` (epoch), ``train_loss``, ``val_loss``, ``val_correlation``.
+    """
+    if devices > 1:
+        trained = _train_on_several(job, devices, listener)
+    else:
+        trained = trainer.run(job, listener)
+    job.network.load_state_dict(trained.weights)
+    job.network.cpu().eval()
+    return pl.DataFrame(trained.curve)
+
+
+def _train_on_several(job: Job, devices: int, listener: Listener | None) -> Trained:
     """Train `job` in `devices` processes and return what process 0 found best.
 
     Raises
@@ -41,8 +63,6 @@ def train_on_several(job: Job, devices: int, listener: Listener | None = None) -
     """
     from lightning.fabric.plugins.environments.lightning import find_free_network_port
     from safetensors.torch import load_file
-
-    from pamela.models.transformer.trainer import Trained
 
     # by value: sharing tensors would need as much /dev/shm
     payload = pickle.dumps(job)
@@ -94,8 +114,6 @@ def _work(rank: int, payload: bytes, world: int, port: int, folder: Path, told: 
     from lightning.pytorch.strategies import DDPStrategy
     from safetensors.torch import save_file
 
-    from pamela.models.transformer.trainer import run
-
     job: Job = pickle.loads(payload)
     gpu = job.device != "cpu" and torch.cuda.is_available()
     strategy = DDPStrategy(
@@ -104,7 +122,7 @@ def _work(rank: int, payload: bytes, world: int, port: int, folder: Path, told: 
     )
     first = rank == 0
     listener = (lambda *news: told.put(news)) if first else None
-    trained = run(job, listener, shard=Shard(rank, world), strategy=strategy)
+    trained = trainer.run(job, listener, shard=Shard(rank, world), strategy=strategy)
     if first:
         save_file(trained.weights, folder / WEIGHTS)
         write_json(folder / CURVE, trained.curve)

@@ -232,27 +232,25 @@ class Paper(RewardModel):
         devices: int = 1,
     ) -> tuple[pl.DataFrame, PreferenceTransformer]:
         self._encoding = Encoding.fit(fold.items, fold.people, train, trial.components, self.inputs)
-        from pamela.models.transformer.trainer import (
-            train_network,  # Lightning: not where one only predicts
-        )
+        # Lightning: not where one only predicts
+        from pamela.models.transformer.ddp import train_network
+        from pamela.models.transformer.trainer import Job
 
         torch.manual_seed(seed)
         network = PreferenceTransformer(self._encoding.size, trial.shape)
-        history = train_network(
+        job = Job(
             network,
             self._encoding.tables(fold.items, fold.people),
             self._standard.apply(fold.items, train),
             self._standard.apply(fold.items, validation),
             self.search.regime(trial, epochs),
-            seed=seed,
-            device=self.device,
-            devices=devices,
-            listener=listener,
-            workdir=workdir,
-            datasets=self._datasets,
-            row_weight=self._weights.of_rows(train) if self._weights is not None else None,
+            seed,
+            self.device,
+            workdir,
+            self._datasets,
+            self._weights.of_rows(train) if self._weights is not None else None,
         )
-        return history, network
+        return train_network(job, devices=devices, listener=listener), network
 
     def _measure_std(self, fold: Fold, validation: Pairs) -> None:
         """Take the predictive deviation from validation residuals, seen and unseen users apart."""

@@ -144,7 +144,7 @@ class PreferenceTransformer(nn.Module):
 
         Parameters
         ----------
-        image, prompt : float (n, d), (n, p), whitened components.
+        image, prompt : float (n, d), (n, p), components over the spread of the first.
         metadata, demographics : int (n, columns), 0 = unknown, -1 = the dataset has no such column.
         user : int (n,), 0 = unknown.
         """

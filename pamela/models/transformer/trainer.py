@@ -14,7 +14,6 @@ from typing import Any
 
 import lightning as L
 import numpy as np
-import polars as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.strategies import Strategy
@@ -159,54 +158,18 @@ class RatingModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def train_network(
-    network: PreferenceTransformer,
-    tables: Tables,
-    train: Pairs,
-    validation: Pairs,
-    regime: Regime,
-    *,
-    seed: int,
-    device: str,
-    devices: int = 1,
-    listener: Listener | None = None,
-    workdir: Path | None = None,
-    datasets: Datasets | None = None,
-    row_weight: FloatArray | None = None,
-) -> pl.DataFrame:
-    """Train `network` in place and leave it at its best epoch.
+@dataclass(frozen=True)
+class Job:
+    """One training run.
 
-    Parameters
+    Attributes
     ----------
     train, validation : pairs whose ratings are already standardised.
     device : ``auto``, ``cpu`` or ``gpu``.
-    devices : with several, each gets a process and a part of every batch (DDP).
-    listener : told (epoch, validation correlation) after every epoch.
     workdir : keeps a checkpoint per epoch; a run that finds one there goes on from it.
     datasets : where the rows are of several.
     row_weight : float32 array (training rows,), factors of the loss; None: all alike.
-
-    Returns
-    -------
-    DataFrame with ``step`` (epoch), ``train_loss``, ``val_loss``, ``val_correlation``.
     """
-    job = Job(
-        network, tables, train, validation, regime, seed, device, workdir, datasets, row_weight
-    )
-    if devices > 1:
-        from pamela.models.transformer.ddp import train_on_several
-
-        trained = train_on_several(job, devices, listener)
-    else:
-        trained = run(job, listener)
-    network.load_state_dict(trained.weights)
-    network.cpu().eval()
-    return pl.DataFrame(trained.curve)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training run; see `train_network`."""
 
     network: PreferenceTransformer
     tables: Tables
@@ -215,9 +178,9 @@ class Job:
     regime: Regime
     seed: int
     device: str
-    workdir: Path | None
-    datasets: Datasets | None
-    row_weight: FloatArray | None
+    workdir: Path | None = None
+    datasets: Datasets | None = None
+    row_weight: FloatArray | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from pamela.synthetic.rendering.canvas import Camera, Canvas
+from pamela.synthetic.rendering.canvas import Canvas
 from pamela.synthetic.rendering.palette import Palette
 
 STANDING: Final = 18  # things on the ground when crowded
@@ -121,9 +121,3 @@ def _draw_subject(s: Stage, subject: Callable[[Stage], None]) -> bool:
     s.canvas.near = 1.0
     subject(s)
     return True
-
-
-def scale_at(camera: Camera, y: float) -> float:
-    """Return the scale of a thing that stands on the ground at frame height `y`."""
-    reach = max(camera.ground - camera.horizon, 0.12)
-    return camera.scale * float(np.clip((y - camera.horizon) / reach, 0.4, 1.15))

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
 import cv2
@@ -38,7 +36,6 @@ UNSAID_SPREAD: Final = 0.5  # standard deviation of what the prompt leaves open
 SAID_SPREAD: Final = 0.08
 CINEMATIC: Final = "cinematic"
 LETTERBOX: Final = 0.115  # of the height, above and below
-_CHUNK: Final = 16
 
 
 def stream(purpose: str, *keys: object) -> np.random.Generator:
@@ -180,24 +177,6 @@ def _sign(picture: Picture, generator: str) -> Picture:
         corner = np.float32(0.86) + np.float32(0.14) * light.pool(size, 0.5, 0.5, 0.95, 0.95)
         return (soft.astype(np.float32) * corner[..., None]).astype(np.uint8)
     return light.sharpened(picture, 1.0 * size / 128, 0.5)
-
-
-# --- many -------------------------------------------------------------------------------------
-def render_many(
-    prompts: Sequence[str], seeds: Sequence[int], size: int, workers: int
-) -> list[Picture]:
-    """Draw every (prompt, seed), in order; more than one worker uses as many processes."""
-    pairs = list(zip(prompts, seeds, strict=True))
-    if workers <= 1 or len(pairs) <= _CHUNK:
-        return [render(prompt, seed, size) for prompt, seed in pairs]
-    jobs = [(pairs[i : i + _CHUNK], size) for i in range(0, len(pairs), _CHUNK)]
-    with ProcessPoolExecutor(workers, mp_context=process_context()) as pool:
-        return [picture for part in pool.map(_render_chunk, jobs) for picture in part]
-
-
-def _render_chunk(job: tuple[list[tuple[str, int]], int]) -> list[Picture]:
-    pairs, size = job
-    return [render(prompt, seed, size) for prompt, seed in pairs]
 
 
 def process_context() -> multiprocessing.context.BaseContext:

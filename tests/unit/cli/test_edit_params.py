@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pamela.cli.edit_params import set_params
 from pamela.core.errors import PamelaError
 from pamela.params import load_params
+from tests.helpers import yaml
 from tests.helpers.folders import ROOT
 
 SHIPPED = (ROOT / "params.yaml").read_text()
@@ -40,19 +40,19 @@ def test_only_the_lines_that_change_change(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "datasets",
+    ("datasets", "then"),
     [
-        "  datasets:\n    - synthetic  # ours\n    - other\n  # a comment below\n",
-        "  datasets: [synthetic,\n    other]  # two lines\n",
-        "  datasets:\n  - synthetic\n",
-        "  datasets: ['synthetic']\n",
+        ("\n    - synthetic  # ours\n    - other\n  # a comment below\n", "\n  - mine\n  # a com"),
+        (" [synthetic,\n    other]  # two lines\n", " [mine] # two lines"),
+        ("\n  - synthetic\n", "\n  - mine\n"),
+        (" ['synthetic']\n", " [mine]\n"),
     ],
 )
-def test_a_list_in_any_style_is_replaced(tmp_path: Path, datasets: str) -> None:
+def test_a_list_in_any_style_is_replaced(tmp_path: Path, datasets: str, then: str) -> None:
     rest = SHIPPED.partition("\nsynthetic:")
-    path = written(tmp_path, f"ingest:\n{datasets}" + rest[1] + rest[2])
+    path = written(tmp_path, f"ingest:\n  datasets:{datasets}" + rest[1] + rest[2])
     set_params(path, {"ingest.datasets": ["mine"]})
-    assert "  datasets: [mine]" in path.read_text()
+    assert path.read_text().startswith(f"ingest:\n  datasets:{then}")
     assert path.read_text().endswith(rest[2])
     assert load_params(path).ingest.datasets == ["mine"]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,6 +44,7 @@ from pamela.training.bundle import Bundle
 from pamela.training.train import _rows
 from pamela.training.user_lookup import UserLookup
 from tests.conftest import ROOT
+from tests.helpers import yaml
 from tests.helpers.folders import write_split
 from tests.helpers.made_up import make_project, params_of
 

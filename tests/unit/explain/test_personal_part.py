@@ -171,7 +171,7 @@ def test_the_personal_part_is_the_person_less_a_stranger():
     ))  # fmt: skip
     found = parts_of(model, fold.items, nobody).of(person, None, draws=300, seed=0)
     both = type(fold.people)(rows[[0]].vstack(nobody.frame.cast(rows.schema)))
-    scores = model.score_matrix(fold.items, both)
+    scores = model.picture_columns(fold.items).scores(model.weights_of(both)[0])
     np.testing.assert_allclose(found.mean, scores[0] - scores[1], atol=1e-4)
     np.testing.assert_allclose(found.draws.mean(axis=0), found.mean, atol=0.2)
     bent = PredictedParts(model, fold.items, nobody).of(person, None, draws=1, seed=0)

@@ -11,9 +11,9 @@ from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, read_parquet, write_json
 from pamela.core.paths import Project
-from pamela.features import embed
 from pamela.features.encoders.clip import ClipEncoder
 from tests.helpers.encoder_kit import DIM, make_project, params_with, write_images, write_open_clip
+from tests.helpers.stages import run_stage
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def arrays(project: Project) -> tuple[np.ndarray, np.ndarray]:
 def test_writes_features_in_the_order_of_validated_images(tmp_path: Path, encoder: str) -> None:
     prompts = ["a red tree", None, "a red tree"]
     project, params = make_project(tmp_path, [5, 3, 4], encoder, prompts)
-    embed.embed(project, params)
+    run_stage("embed", project, params)
     image, prompt = arrays(project)
     index = read_parquet(project.features / "index.parquet")
     assert index.columns == [s.DATASET, s.IMAGE, s.SHA256]
@@ -63,21 +63,21 @@ def test_writes_features_in_the_order_of_validated_images(tmp_path: Path, encode
     assert len(meta["fingerprint"]) == 64
     # Rows belong to their pictures: one alone has the same features.
     other, _ = make_project(tmp_path / "alone", [3], encoder)
-    embed.embed(other, params)
+    run_stage("embed", other, params)
     np.testing.assert_allclose(arrays(other)[0][0], image[1], atol=1e-5)
 
 
 def test_encodes_only_what_is_new(tmp_path: Path, encoder: str, encoded: dict[str, list]) -> None:
     project, params = make_project(tmp_path, [1, 2], encoder)
-    embed.embed(project, params)
+    run_stage("embed", project, params)
     assert sorted(encoded["images"]) == ["1.png", "2.png"]
     before = arrays(project)[0]
     for seen in encoded.values():
         seen.clear()
-    embed.embed(project, params)  # as when only ratings were added
+    run_stage("embed", project, params)  # as when only ratings were added
     assert encoded == {"images": [], "prompts": []}
     make_project(tmp_path, [2, 7, 1], encoder)
-    embed.embed(project, params)
+    run_stage("embed", project, params)
     assert encoded == {"images": ["7.png"], "prompts": ["a picture of 7"]}
     np.testing.assert_array_equal(arrays(project)[0][[2, 0]], before)
 
@@ -89,7 +89,7 @@ def test_a_picture_under_two_ids_is_encoded_once(
     frame = read_parquet(project.validated / "images.parquet")
     twice = pl.concat([frame, frame.with_columns(pl.lit("again").alias(s.IMAGE))])
     write_images(project, twice.select(s.DATASET, s.IMAGE, s.FILE, s.SHA256, s.PROMPT))
-    embed.embed(project, params)
+    run_stage("embed", project, params)
     assert encoded["images"] == ["1.png"]
     np.testing.assert_array_equal(*arrays(project)[0])
 
@@ -98,14 +98,14 @@ def test_a_vanished_picture_leaves_the_index_and_stays_in_the_cache(
     tmp_path: Path, encoder: str, encoded: dict[str, list]
 ) -> None:
     project, params = make_project(tmp_path, [1, 2], encoder)
-    embed.embed(project, params)
+    run_stage("embed", project, params)
     make_project(tmp_path, [2], encoder)
-    embed.embed(project, params)
+    run_stage("embed", project, params)
     assert read_parquet(project.features / "index.parquet")[s.IMAGE].to_list() == ["i2"]
     assert arrays(project)[0].shape == (1, DIM)
     encoded["images"].clear()
     make_project(tmp_path, [1, 2], encoder)
-    embed.embed(project, params)
+    run_stage("embed", project, params)
     assert encoded["images"] == []
 
 
@@ -113,21 +113,21 @@ def test_other_weights_do_not_reuse_the_cache(
     tmp_path: Path, encoder: str, encoded: dict[str, list]
 ) -> None:
     project, params = make_project(tmp_path, [1], encoder)
-    embed.embed(project, params)
+    run_stage("embed", project, params)
     first = arrays(project)[0]
     other = params_with(write_open_clip(tmp_path / "other", seed=1))
-    embed.embed(project, other)
+    run_stage("embed", project, other)
     assert encoded["images"] == ["1.png", "1.png"]
     assert not np.allclose(first, arrays(project)[0], atol=1e-3)
 
 
 def test_hash_is_computed_where_the_table_has_none(tmp_path: Path, encoder: str) -> None:
     project, params = make_project(tmp_path, [1, 2], encoder)
-    embed.embed(project, params)
+    run_stage("embed", project, params)
     expected = arrays(project)[0]
     frame = read_parquet(project.validated / "images.parquet")
     write_images(project, frame.select(s.DATASET, s.IMAGE, s.FILE, s.PROMPT))
-    embed.embed(project, params)
+    run_stage("embed", project, params)
     np.testing.assert_array_equal(arrays(project)[0], expected)
 
 
@@ -136,7 +136,7 @@ def test_a_dataset_without_pictures_needs_precomputed(tmp_path: Path, encoder: s
     frame = read_parquet(project.validated / "images.parquet")
     write_images(project, frame.with_columns(pl.lit(None, pl.String).alias(s.FILE)))
     with pytest.raises(PamelaError, match=r"dataset d: no picture .* i1; .*precomputed"):
-        embed.embed(project, params)
+        run_stage("embed", project, params)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n broken"])
@@ -144,7 +144,7 @@ def test_an_undecodable_picture_is_named(tmp_path: Path, encoder: str, content: 
     project, params = make_project(tmp_path, [1, 2, 3], encoder)
     (tmp_path / "data/raw/d/2.png").write_bytes(content)
     with pytest.raises(PamelaError, match=r"data/raw/d/2\.png: does not decode"):
-        embed.embed(project, params)
+        run_stage("embed", project, params)
     assert not (project.features / "features.json").exists()
 
 
@@ -152,7 +152,7 @@ def test_a_missing_picture_is_named(tmp_path: Path, encoder: str) -> None:
     project, params = make_project(tmp_path, [1, 2], encoder)
     (tmp_path / "data/raw/d/2.png").unlink()
     with pytest.raises(PamelaError, match=r"2\.png: no such image file"):
-        embed.embed(project, params)
+        run_stage("embed", project, params)
 
 
 # --- precomputed ----------------------------------------------------------------------------------
@@ -183,14 +183,14 @@ def test_a_batch_brings_features_of_its_own_pictures(tmp_path: Path) -> None:
     meta = read_json(project.tables / "datasets.json")
     meta["d"]["batch_features"] = ["more.npz"]
     write_json(project.tables / "datasets.json", meta)
-    embed.embed(project, params_with("precomputed"))
+    run_stage("embed", project, params_with("precomputed"))
     assert np.load(project.features / "image.npy").tolist() == [[1, 2], [9, 9]]
 
 
 def test_precomputed_features_are_aligned_by_id(tmp_path: Path) -> None:
     values = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], np.float64)
     project = precomputed_project(tmp_path, ["c", "b", "a"], values)
-    embed.embed(project, params_with("precomputed"))
+    run_stage("embed", project, params_with("precomputed"))
     image, prompt = arrays(project)
     np.testing.assert_array_equal(image, [[7, 8, 9], [4, 5, 6]])
     assert image.dtype == np.float32
@@ -243,17 +243,17 @@ def two_widths(root: Path) -> Project:
 )
 def test_faulty_precomputed_features_are_named(tmp_path: Path, build, message: str) -> None:
     with pytest.raises(PamelaError, match=message):
-        embed.embed(build(tmp_path), params_with("precomputed"))
+        run_stage("embed", build(tmp_path), params_with("precomputed"))
 
 
 def test_a_features_file_that_is_none_is_named(tmp_path: Path) -> None:
     project = precomputed_project(tmp_path, ["a", "b"], np.zeros((2, 2)))
     (tmp_path / "data/raw/d/features.npz").write_bytes(b"nothing of the kind")
     with pytest.raises(PamelaError, match=r"features\.npz: not readable"):
-        embed.embed(project, params_with("precomputed"))
+        run_stage("embed", project, params_with("precomputed"))
     (tmp_path / "data/raw/d/features.npz").unlink()
     with pytest.raises(PamelaError, match=r"features\.npz: no such features file"):
-        embed.embed(project, params_with("precomputed"))
+        run_stage("embed", project, params_with("precomputed"))
 
 
 def test_pictures_of_any_kind_become_rgb(tmp_path: Path, encoder: str) -> None:
@@ -267,7 +267,7 @@ def test_pictures_of_any_kind_become_rgb(tmp_path: Path, encoder: str) -> None:
     base.transpose(Image.Transpose.ROTATE_90).save(folder / "4.png", exif=turned)
     frame = read_parquet(project.validated / "images.parquet")
     write_images(project, frame.select(s.DATASET, s.IMAGE, s.FILE, s.PROMPT))
-    embed.embed(project, params)
+    run_stage("embed", project, params)
     image = arrays(project)[0]
     assert (image @ image[0]).min() > 0.95  # palette and CMYK round the colours
     np.testing.assert_allclose(image[3], image[0], atol=1e-4)

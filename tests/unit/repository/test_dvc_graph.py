@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import networkx as nx
 import pytest
-import yaml
 
 from flows.pipeline import stale_stages
 from pamela.core.paths import Project
 from tests.conftest import merge
+from tests.helpers import yaml
 from tests.helpers.dvc_graph import ABLATION, MAIN, covers, idle, imported, names, outs, undeclared
 from tests.paths import ROOT
 

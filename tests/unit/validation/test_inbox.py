@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import yaml
 from PIL import Image
 
 from pamela.core import schema as s
@@ -20,6 +19,7 @@ from pamela.data import ingest
 from pamela.params import Params, load_params
 from pamela.validation import inbox, validate
 from tests.conftest import ROOT, override_params
+from tests.helpers import yaml
 
 IMAGES, USERS = 12, 5
 

@@ -9,13 +9,14 @@ from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics import influence as psi
 from pamela.evaluation.metrics.bootstrap import (
     FEW_PROMPTS,
+    function_estimates,
     make_draws,
     mean_estimates,
     multinomial_weights,
     paired_difference,
     ratio_estimates,
 )
-from pamela.evaluation.metrics.conflicts import conflict_estimates, find_conflicts
+from pamela.evaluation.metrics.conflicts import find_conflicts, resample
 from pamela.evaluation.metrics.grouping import judgments
 
 MARGINS = [0.0, 2.0]
@@ -92,7 +93,9 @@ def test_conflict_intervals_equal_resampling_the_users():
         rows = np.concatenate([np.flatnonzero(user == u) for u in chosen])
         copies = judgments(np.repeat(np.arange(12), 8), image[rows], rating[rows], guess[rows])
         assert find_conflicts(copies).side[0].sum() == got
-    side, both = conflict_estimates(c, draws)
+    side, both = (
+        function_estimates(*resample(c, one, draws), c.n_users) for one in (c.side, c.both)
+    )
     assert side[0].ci_low < side[0].value < side[0].ci_high
     assert both[0].value < side[0].value
 

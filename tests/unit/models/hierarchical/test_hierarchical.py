@@ -238,7 +238,7 @@ def test_scores_are_the_population_s_plus_columns_times_weights() -> None:
     mean = base[row] + np.einsum("ij,ij->i", columns[row], weights[EVERY.user])
     found = model.predict(FOLD.items, FOLD.people, EVERY).mean
     np.testing.assert_allclose(found, on_scale(mean), atol=1e-4)
-    matrix = model.score_matrix(FOLD.items, FOLD.people)
+    matrix = model.picture_columns(FOLD.items).scores(weights)
     assert matrix.shape == (len(FOLD.people), len(FOLD.items))
     np.testing.assert_allclose(on_scale(matrix[EVERY.user, EVERY.item]), found, atol=1e-3)
 
@@ -286,7 +286,8 @@ def test_demographics_move_a_stranger_and_one_switch_turns_that_off() -> None:
     )
     apart = []
     for demographics in (True, False):
-        matrix = fitted(demographics).score_matrix(FOLD.items, two)[:, items]
+        model = fitted(demographics)
+        matrix = model.picture_columns(FOLD.items).scores(model.weights_of(two)[0])[:, items]
         apart.append(np.abs(matrix[0] - matrix[1]).mean())
     assert apart[0] > 0.2  # gender says which half of the users one is of
     assert apart[1] == 0

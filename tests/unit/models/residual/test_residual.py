@@ -17,7 +17,7 @@ from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.preprocessing import canonical
 from pamela.models.residual import als
-from pamela.models.residual.als import Cells, Factors, factorise, leading_directions, objective
+from pamela.models.residual.als import SHRINK, Cells, Factors, factorise, leading_directions
 from pamela.models.residual.base import ResidualModel
 from pamela.models.residual.item_features import Design
 from pamela.models.residual.matrix_factorisation import MatrixFactorisation
@@ -228,6 +228,21 @@ def planted_cells(seed: int = 0, rank: int = 2) -> tuple[Cells, np.ndarray, np.n
     y = np.einsum("ij,ij->i", p[user], (features @ projection)[item])
     y += 0.3 * rng.normal(size=users)[user] + 0.5 * rng.normal(size=len(user))
     return Cells.make(user, item, y, (users, m)), features, p, projection
+
+
+def objective(
+    cells: Cells, features: np.ndarray, factors: Factors, *, level: float, strength: float
+) -> float:
+    """Return what `factorise` minimises, less the constant part of the squares."""
+    b, p, q = factors.level, factors.p, factors.q
+    user, item = cells.count.nonzero()
+    fitted = b[user] + np.einsum("ij,ij->i", p[user], q[item])
+    count = cells.count.tocsr()[user, item]
+    total = cells.total.tocsr()[user, item]
+    squares = float(count @ fitted**2 - 2 * total @ fitted)
+    away = q - features @ factors.projection
+    own = float(np.sum(p**2) + np.sum(away**2) + SHRINK * np.sum(factors.projection**2))
+    return squares + level * float(b @ b) + strength * own
 
 
 def test_every_sweep_lowers_the_objective(monkeypatch: pytest.MonkeyPatch) -> None:

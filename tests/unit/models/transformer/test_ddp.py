@@ -17,8 +17,8 @@ from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.models.transformer import ddp, trainer
 from pamela.models.transformer.batches import Regime, Shard, SlicedBatches, Tables, device_count
+from pamela.models.transformer.ddp import train_network
 from pamela.models.transformer.network import PreferenceTransformer, Shape, Size
-from pamela.models.transformer.trainer import train_network
 from pamela.training import train
 from tests.helpers.planted import make_world
 
@@ -42,11 +42,11 @@ def fresh() -> tuple[PreferenceTransformer, Tables]:
 def fit(devices: int, **options: Any) -> tuple[PreferenceTransformer, Any]:
     network, tables = fresh()
     regime = Regime(3, BATCH, 5e-3, 0.01, options.pop("unknown_user", 0.0), 3)
-    history = train_network(
+    job = trainer.Job(
         network, tables, options.pop("train", FOLD[s.TRAIN]), FOLD[s.VAL_SEEN], regime,
-        seed=4, device="cpu", devices=devices, **options,
+        seed=4, device="cpu", workdir=options.pop("workdir", None),
     )  # fmt: skip
-    return network, history
+    return network, train_network(job, devices=devices, **options)
 
 
 # --- shards ---------------------------------------------------------------------------------------

@@ -19,9 +19,10 @@ from pamela.core.dataset import Pairs
 from pamela.models.preprocessing import canonical
 from pamela.models.transformer import trainer
 from pamela.models.transformer.batches import Regime, Tables
+from pamela.models.transformer.ddp import train_network
 from pamela.models.transformer.inputs import Encoding
 from pamela.models.transformer.network import PreferenceTransformer, Shape, Size
-from pamela.models.transformer.trainer import RatingModule, train_network
+from pamela.models.transformer.trainer import Job, RatingModule
 from pamela.params import ALL_INPUTS
 from tests.helpers.planted import make_world
 
@@ -123,10 +124,11 @@ def curve(change: dict[str, Any] | None = None) -> list[float]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer.RatingModule, "training_step", watched)
-        train_network(
+        job = Job(
             network, encoding.tables(FOLD.items, FOLD.people), train, FOLD[s.VAL_SEEN], regime,
             seed=int(given["seed"]), device="cpu",
         )  # fmt: skip
+        train_network(job)
     return losses[:STEPS]
 
 

@@ -16,6 +16,7 @@ from pamela.models.biases import within_user_correlation
 from pamela.models.lightning_callbacks import KeepBest
 from pamela.models.preprocessing import prompt_groups
 from pamela.models.transformer.batches import Regime, SlicedBatches, Tables
+from pamela.models.transformer.ddp import train_network
 from pamela.models.transformer.model import Paper
 from pamela.models.transformer.network import PreferenceTransformer, Shape, Size
 from pamela.models.transformer.selection import (
@@ -27,7 +28,7 @@ from pamela.models.transformer.selection import (
     cross_validation,
     hold_out_prompts,
 )
-from pamela.models.transformer.trainer import train_network
+from pamela.models.transformer.trainer import Job
 from tests.helpers.planted import make_world, with_part
 
 WORLD = make_world(seed=2, own=0.6, train_items=60, test_items=20)
@@ -196,7 +197,7 @@ def test_unknown_user_token_learns_from_masked_rows() -> None:
             torch.zeros(len(FOLD.people), 0, dtype=torch.int64),
         )
         regime = Regime(2, 128, 1e-2, 0.0, share, 2)
-        train_network(network, tables, train, FOLD[s.VAL_SEEN], regime, seed=0, device="cpu")
+        train_network(Job(network, tables, train, FOLD[s.VAL_SEEN], regime, seed=0, device="cpu"))
         moved.append(float((network.user.weight[0].detach() - before).abs().max()))
     assert moved[0] == 0.0
     assert moved[1] > 1e-3

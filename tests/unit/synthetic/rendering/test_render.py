@@ -15,7 +15,7 @@ from pamela.core.errors import PamelaError
 from pamela.synthetic import vocabulary as v
 from pamela.synthetic.contact_sheet import neutral
 from pamela.synthetic.prompts import Spec, parse_prompt, sample_spec, write_prompt
-from pamela.synthetic.rendering.render import draw, generator_of, render, render_many, scene_of
+from pamela.synthetic.rendering.render import draw, generator_of, render, scene_of
 
 SIZE = 64
 
@@ -58,11 +58,6 @@ def test_another_process_draws_the_same_bytes(environment: dict[str, str]) -> No
         check=True,
     )
     assert child.stdout.strip() == here
-
-
-def test_workers_change_nothing() -> None:
-    texts, seeds = prompts(40), list(range(40))
-    assert digest(render_many(texts, seeds, SIZE, 2)) == digest(render_many(texts, seeds, SIZE, 1))
 
 
 def test_seeds_and_sizes() -> None:

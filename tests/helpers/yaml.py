@@ -1,0 +1,21 @@
+"""YAML for the tests, as the package reads it."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from ruamel.yaml import YAML
+
+
+def safe_load(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def safe_dump(value: Any) -> str:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.sort_base_mapping_type_on_output = False
+    yaml.width = 2**31
+    out = io.StringIO()
+    yaml.dump(value, out)
+    return out.getvalue()
