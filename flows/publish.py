@@ -15,7 +15,7 @@ from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.params import load_params
 from pamela.registry import publish as tracking
-from pamela.registry import versions
+from pamela.registry import registration, versions
 from pamela.reporting.ablation_runs import all_specs
 
 
@@ -24,10 +24,12 @@ def publish() -> str:
     project = Project.here()
     params = load_params(project.params_file)
     specs = all_specs(project, params)
-    if tracking.is_published(project, params, specs) and versions.is_registered(project, params):
+    if tracking.is_published(project, params, specs) and registration.is_registered(
+        project, params
+    ):
         return ""
     new = sum(run.created for run in tracking.publish(project, params, specs))
-    version = versions.register_if_empty(project, params)
+    version = registration.register_if_empty(project, params)
     told = f"; registered {versions.NAME} version {version} as champion" if version else ""
     return f"MLflow: {new} new runs{told}"
 

@@ -10,7 +10,7 @@ from pamela.core.paths import Project
 from pamela.evaluation.results import Results
 from pamela.params import Params
 from pamela.registry import publish as tracking
-from pamela.registry import versions
+from pamela.registry import registration, versions
 from pamela.reporting.ablation_runs import all_specs
 from pamela.reporting.model_card import write_model_card
 from pamela.reporting.plots.figures import write_plots
@@ -51,7 +51,7 @@ def publish(project: Project, params: Params) -> int:
 @step("register")
 def register(project: Project, params: Params) -> str | None:
     """Register the champion when the registry is empty."""
-    return versions.register_if_empty(project, params)
+    return registration.register_if_empty(project, params)
 
 
 @stage("report")

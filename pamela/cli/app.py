@@ -17,14 +17,15 @@ import typer
 
 from pamela.cli.explain import explain_command
 from pamela.cli.import_dataset import ImportCommand, import_command, run
-from pamela.cli.people import CHAMPION_URI, MODEL_HELP, adapt, suggest
+from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_model
+from pamela.cli.people import adapt, suggest
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pamela.serving.api import Score
+    from pamela.serving.types import Score
 
 app = typer.Typer(
     help="Personal reward models for text-to-image generation.",
@@ -72,9 +73,7 @@ def score(
     ] = None,
 ) -> None:
     """Score pictures for one person: a table on a terminal, else one JSON object per picture."""
-    import pamela
-
-    reward = pamela.load(model)
+    reward = load_model(model)
     scores = reward.score(user=user, prompt=prompt, images=images, dataset=dataset)
     rows = [(str(image), score) for image, score in zip(images, scores, strict=True)]
     if sys.stdout.isatty():

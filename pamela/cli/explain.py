@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_model
+
 if TYPE_CHECKING:
     import polars as pl
     from rich.table import Table
@@ -20,17 +22,13 @@ WIDTH = 60  # columns at least; a wider terminal is used
 
 def explain_command(
     user: Annotated[str, typer.Option(help="dataset/user, bare where unique.")],
-    model: Annotated[
-        str, typer.Option(help="models:/NAME@ALIAS, models:/NAME/VERSION or a bundle folder.")
-    ] = "models:/pamela@champion",
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = CHAMPION_URI,
     top: Annotated[int, typer.Option(min=1, help="Rows of each table, each way.")] = 5,
     plot: Annotated[Path | None, typer.Option(help="Also draw it to this PNG.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as one object.")] = False,
 ) -> None:
     """Say which looks, metadata, words and prompts raise and lower a person's score."""
-    import pamela
-
-    explanation = pamela.load(model).explain(user=user)
+    explanation = load_model(model).explain(user=user)
     if as_json:
         typer.echo(json.dumps(explanation.to_dict(), ensure_ascii=False))
     else:

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
+from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_model
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 
@@ -21,12 +21,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pamela.cli.ratings_file import RatingsFile
-    from pamela.serving.adaptation import SavedPerson
-    from pamela.serving.api import Reward, Suggestion
+    from pamela.serving.api import Reward
+    from pamela.serving.saved_users import SavedPerson
+    from pamela.serving.types import Suggestion
     from pamela.serving.user_context import User
-
-MODEL_HELP = "models:/NAME@ALIAS, models:/NAME/VERSION or a bundle folder."
-CHAMPION_URI = "models:/pamela@champion"
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,6 @@ def adapt(
     ] = False,
 ) -> None:
     """Adapt to a new person from a few ratings and keep them in data/people/ for `pamela score`."""
-    import pamela
     from pamela.cli.ratings_file import RatingsFile
 
     if replace and add:
@@ -89,7 +86,7 @@ def adapt(
     Project.here()  # where the person is kept
     file = RatingsFile(ratings)
     facts = dict(_split(pair) for pair in demographic or [])
-    reward = pamela.load(model)
+    reward = load_model(model)
     _check_name(reward, name, replace=replace, add=add)
     person, user, changed = _person(reward, file, name, facts, dataset, add=add)
     learned = _learned(reward, user, name, person)
@@ -139,7 +136,7 @@ def _person(
     add: bool,
 ) -> tuple[SavedPerson, User, int]:
     """Return what to save, the user it makes, and how many earlier ratings it replaces."""
-    from pamela.serving.adaptation import joined, reject_repeats
+    from pamela.serving.saved_users import joined, reject_repeats
 
     people, adapter = reward.people, reward.adapter
     assert people is not None
@@ -163,6 +160,8 @@ def _person(
 
 
 def _learned(reward: Reward, user: User, name: str, person: SavedPerson) -> Learned:
+    import numpy as np
+
     viewers = reward.viewers
     me, anyone = viewers.adapted(user), viewers.nobody(user.dataset)
     low, high = reward.bundle.scales[user.dataset]
@@ -231,9 +230,7 @@ def suggest(
     ] = None,
 ) -> None:
     """Name the pictures whose ratings would teach most about what a person likes."""
-    import pamela
-
-    reward = pamela.load(model)
+    reward = load_model(model)
     found = reward.suggest(user=user, n=n, dataset=dataset)
     if sheet is not None:
         _write_sheet(sheet, found)

@@ -11,7 +11,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.data.formats import base, files
-from pamela.serving.image_lookup import ImageLike, Known
+from pamela.serving.types import ImageLike, Known
 
 PICTURE: Final = "image"  # the column with a picture's path
 COLUMNS: Final = (PICTURE, s.IMAGE, s.PROMPT, s.RATING)

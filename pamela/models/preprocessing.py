@@ -34,8 +34,9 @@ def canonical(pairs: Pairs) -> Pairs:
 
 def sanitise(features: FloatArray) -> FloatArray:
     """Return features with NaN as 0 and absurd magnitudes clipped."""
-    clean = np.nan_to_num(features, nan=0.0, posinf=LARGEST, neginf=-LARGEST)
-    return np.clip(clean, -LARGEST, LARGEST).astype(np.float32)
+    clean = np.clip(features, -LARGEST, LARGEST).astype(np.float32, copy=False)
+    clean[np.isnan(clean)] = 0.0
+    return clean
 
 
 def unit(features: FloatArray) -> Array:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import lapack
+import scipy
 
 from pamela.core.dataset import IntArray
 from pamela.models.blas_threads import small_matrices
@@ -123,8 +123,8 @@ def _inverses(matrices: Array) -> Array:
     """Return the inverses of positive definite matrices (n, k, k): half the time of `inv`."""
     found, diagonal = np.empty_like(matrices), np.arange(matrices.shape[1])
     for one, matrix in enumerate(matrices):
-        factor, failed = lapack.dpotrf(matrix.T, clean=1)
-        upper, singular = lapack.dpotri(factor, overwrite_c=1)
+        factor, failed = scipy.linalg.lapack.dpotrf(matrix.T, clean=1)
+        upper, singular = scipy.linalg.lapack.dpotri(factor, overwrite_c=1)
         if failed or singular:  # not quite positive definite, by rounding
             found[one] = np.linalg.inv(matrix)
         else:
@@ -208,13 +208,17 @@ def _expect(prior: Prior, described: Array, statistics: Statistics) -> tuple[Arr
     right = statistics.moment / noise + described @ prior.regression @ precision
     means, lower = np.empty_like(right), np.zeros_like(precision)
     for one, gram in enumerate(statistics.gram):
-        factor, failed = lapack.dpotrf((gram / noise + precision).T, overwrite_a=1, clean=0)
+        factor, failed = scipy.linalg.lapack.dpotrf(
+            (gram / noise + precision).T, overwrite_a=1, clean=0
+        )
         if failed:  # not quite positive definite, by rounding
             inverse = np.linalg.inv(gram / noise + precision)
             means[one] = inverse @ right[one]
         else:
-            means[one] = lapack.dpotrs(factor, right[one])[0]
-            inverse = lapack.dpotri(factor, overwrite_c=1)[0].T  # only its lower triangle
+            means[one] = scipy.linalg.lapack.dpotrs(factor, right[one])[0]
+            inverse = scipy.linalg.lapack.dpotri(factor, overwrite_c=1)[
+                0
+            ].T  # only its lower triangle
         lower += inverse
     strict = np.tril(lower, -1)
     spread = strict + strict.T + np.diag(np.diag(lower))

@@ -19,7 +19,7 @@ from pamela.evaluation.provenance import dataset_hashes, stable_hash
 from pamela.evaluation.results import Results
 from pamela.models.base import model_hash
 from pamela.params import Params
-from pamela.registry import gate, publish, versions
+from pamela.registry import gate, publish, registration, versions
 from pamela.registry.gate import Comparison
 from pamela.registry.runs import RunSpec, common_tags
 from pamela.training.bundle import BUNDLE_FOLD, Bundle, load_bundle
@@ -92,7 +92,7 @@ def run(project: Project, params: Params, batches: Batches, *, reason: str) -> D
 def _decide(project: Project, params: Params) -> Decision:
     folder = project.models / "bundle"
     challenger = load_bundle(folder)
-    registered = versions.register_if_empty(project, params)
+    registered = registration.register_if_empty(project, params)
     holder = versions.champion(project, params)
     if registered or holder is None:
         return _first(project, params, challenger, folder)
@@ -111,21 +111,21 @@ def _decide(project: Project, params: Params) -> Decision:
         seed=params.evaluate.seed,
     )
     allowed, why = gate.decide(found, params.retrain.tolerance)
-    version = versions.register_challenger(project, params)
+    version = registration.register_challenger(project, params)
     new = _side(version, challenger, folder)
     if not allowed:
         line = f"kept version {old.version} against version {version}: {why}"
         return Decision("kept", line, old, new, found)
-    versions.set_champion(project, params, version, reason=why)
+    registration.set_champion(project, params, version, reason=why)
     line = f"promoted version {version} over version {old.version}: {why}"
     return Decision("promoted", line, old, new, found)
 
 
 def _first(project: Project, params: Params, challenger: Bundle, folder: Path) -> Decision:
     """Promote without a comparison: nobody holds the alias."""
-    version = versions.register_challenger(project, params)
+    version = registration.register_challenger(project, params)
     why = "no version held the alias champion before"
-    versions.set_champion(project, params, version, reason=why)
+    registration.set_champion(project, params, version, reason=why)
     new = _side(version, challenger, folder)
     return Decision("first", f"promoted version {version}: {why}", None, new, None)
 

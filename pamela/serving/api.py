@@ -12,71 +12,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
-from pamela.explain.explainer import Explainer, Person
-from pamela.explain.personal_part import Context
-from pamela.serving.adaptation import PEOPLE, Adapter, SavedPeople
-from pamela.serving.explanation import Explanation
-from pamela.serving.image_lookup import ImageLike, Known, PictureLookup
-from pamela.serving.user_context import Source, User, Viewer, Viewers
+from pamela.serving.adaptation import Adapter
+from pamela.serving.image_lookup import PictureLookup
+from pamela.serving.saved_users import PEOPLE, SavedPeople
+from pamela.serving.types import ImageLike, Known, Score, Source, Suggestion
+from pamela.serving.user_context import User, Viewer, Viewers
 from pamela.training.bundle import Bundle, load_bundle
 
+if TYPE_CHECKING:
+    from pamela.explain.explainer import Explainer
+    from pamela.serving.explanation import Explanation
+
 __all__ = ["Reward", "Score", "Source", "Suggestion", "User", "load"]
-
-
-@dataclass(frozen=True)
-class Score:
-    """How much a person is predicted to like a picture.
-
-    Attributes
-    ----------
-    rating : predicted rating on the dataset's own scale.
-    std : standard deviation of one rating about it, in the same units.
-    percentile : 0 to 100, the share of the training pictures this person likes less.
-    source : what was known of the person: their training ratings (``seen``), ratings given to
-        `Reward.adapt` (``adapted``), demographics only, or nothing (``population``).
-    model_version : which model spoke.
-
-    Notes
-    -----
-    Ratings of two people compare as predicted ratings, each with that person's own use of the
-    scale; to compare how special a picture is to each, compare percentiles.
-    """
-
-    rating: float
-    std: float
-    percentile: float
-    source: Source
-    model_version: str
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """A picture whose rating would teach much; `Reward.adapt` takes ``(suggestion.image, rating)``.
-
-    Attributes
-    ----------
-    image : the picture: its id in the catalog, or the candidate as it was given.
-    image_id : its id, if it is in the catalog.
-    file : where it lies, if that is known.
-    prompt : what it was asked to show.
-    before, left : standard deviation of the difference in liking of two random pictures, on the
-        dataset's scale, before any suggestion is rated, and once this one and those above are.
-    """
-
-    image: ImageLike
-    image_id: str | None
-    file: Path | None
-    prompt: str | None
-    before: float
-    left: float
 
 
 def load(uri: str | Path = "models:/pamela@champion") -> Reward:
@@ -142,7 +98,13 @@ class Reward:
         self.people = SavedPeople(project.people, project.root) if project else None
         self._recalled: dict[str, tuple[tuple[int, int], User]] = {}
         self._root = project.root if project else None
-        self.explainer = Explainer(bundle, self.pictures.encoder)
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """What explains this model; a score needs none of it."""
+        from pamela.explain.explainer import Explainer
+
+        return Explainer(self.bundle, self.pictures.encoder)
 
     @property
     def version(self) -> str:
@@ -283,6 +245,10 @@ class Reward:
             For an unknown user, a model that scores everybody alike, or a user of whom it knows
             nothing.
         """
+        from pamela.explain.explainer import Person
+        from pamela.explain.personal_part import Context
+        from pamela.serving.explanation import Explanation
+
         viewer = self.viewer(user)
         found = self.explainer.explain(
             Person(

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,54 +20,8 @@ from pamela.core import schema as s
 from pamela.core.dataset import FloatArray, IntArray, Items
 from pamela.core.errors import PamelaError
 from pamela.features.cache import FeatureCache
+from pamela.serving.types import NEW, Asked, ImageLike, Known, Recorded
 from pamela.training.bundle import Bundle
-
-NEW = -1  # the catalog row of a picture that is not in the catalog
-
-
-@dataclass(frozen=True)
-class Known:
-    """A picture of the model's catalog, by its id."""
-
-    dataset: str
-    image_id: str
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A picture that somebody rated some time ago: how any later model finds it again.
-
-    Attributes
-    ----------
-    image_id : its id in `dataset`, if it was one of its pictures then.
-    sha256 : of its content, if it had a file.
-    file : where it lay.
-    """
-
-    dataset: str
-    image_id: str | None
-    sha256: str | None
-    file: Path | None
-
-
-# A path, a file's content, a PIL image, a uint8 array (h, w, 3), or one of the two above.
-ImageLike: TypeAlias = "str | Path | bytes | Known | Recorded | Any"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A picture as it was found.
-
-    Attributes
-    ----------
-    row : its catalog row, or `NEW`.
-    sha256 : of its content, where it came as a file.
-    picture : what to encode if it is new.
-    """
-
-    row: int
-    sha256: str | None
-    picture: Any
 
 
 class PictureLookup:

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.registry.mlflow_model import DEMOGRAPHICS, PICTURE, RATINGS
-from pamela.serving.api import Reward, Score, project_here
-from pamela.serving.image_lookup import ImageLike, Known
+from pamela.serving.api import Reward, project_here
+from pamela.serving.types import ImageLike, Known, Score
 from pamela.serving.user_context import User
 from pamela.training.bundle import load_bundle
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -22,10 +22,10 @@ from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction
 from pamela.models.linear_taste import LinearTaste
 from pamela.models.preprocessing import Array
+from pamela.serving.types import Source
 from pamela.training.bundle import Bundle
 from pamela.training.user_lookup import UserLookup
 
-Source = Literal["seen", "adapted", "demographics", "population"]
 MOST_KEPT = 1024  # people of whom what was worked out is kept
 
 

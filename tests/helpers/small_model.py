@@ -135,12 +135,12 @@ def _fit(project: Project, name: str) -> None:
 
 def register(project: Project) -> None:
     """Register ``models/bundle`` as the champion of a registry of the project's own."""
-    from pamela.registry import versions
+    from pamela.registry import registration, versions
     from pamela.registry.publish import client_of
 
     params = load_params(project.params_file)
     bundle = project.models / "bundle"
-    kept = versions._keep_copy(project, bundle, versions.bundle_hash(bundle))
+    kept = registration._keep_copy(project, bundle, registration.bundle_hash(bundle))
     client = client_of(project, params)
     client.create_registered_model(versions.NAME)
     tags = {versions.PATH: project.relative(kept)}

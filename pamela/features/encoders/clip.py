@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from pamela.core.progress import progress
 from pamela.features.encoders.base import FloatArray, Picture
 from pamela.features.encoders.preprocessing import decode_batches
 
+CONFIG_FILE = "open_clip_config.json"
 SMALLEST_BATCH = 8
 
 
@@ -28,7 +31,7 @@ def padded_size(rows: int, batch_size: int) -> int:
 
 
 class ClipEncoder:
-    """A frozen model with ``prepare`` for one picture and a tokenizer; see `base.Encoder`.
+    """The towers of a frozen model, ``prepare`` for one picture, a tokenizer; see `base.Encoder`.
 
     Batches are padded to a few fixed sizes, because convolution and matrix kernels round
     differently by shape. Between batch sizes features agree to about 1e-5 of their scale.
@@ -46,7 +49,6 @@ class ClipEncoder:
         *,
         name: str,
         fingerprint: str,
-        model: Any,  # an open_clip model
         prepare: Callable[[Image.Image], Tensor],
         tokenizer: Callable[[list[str]], Tensor],
         embed_image: Callable[[Tensor], Tensor],
@@ -65,7 +67,6 @@ class ClipEncoder:
         self.device = device
         self.batch_size = batch_size
         self.workers = workers
-        self.model = model.to(device).eval().requires_grad_(False)
         self._prepare = prepare
         self._tokenizer = tokenizer
         self._embed_image = embed_image
@@ -130,6 +131,21 @@ class ClipEncoder:
                 yield
         else:
             yield
+
+
+def frozen(model: nn.Module, device: str) -> Any:
+    """Return `model` on `device`, for inference alone."""
+    return model.to(device).eval().requires_grad_(False)
+
+
+def state_fingerprint(state: Mapping[str, Tensor], *configuration: Any) -> str:
+    """Return a SHA-256 over the names and values of a model's weights and its configuration."""
+    digest = hashlib.sha256(json.dumps(configuration, sort_keys=True, default=str).encode())
+    for key, value in sorted(state.items()):
+        digest.update(f"{key} {tuple(value.shape)} {value.dtype}\0".encode())
+        flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(flat.numpy().data)
+    return digest.hexdigest()
 
 
 def normalised(encode: Callable[..., Any]) -> Callable[[Tensor], Tensor]:

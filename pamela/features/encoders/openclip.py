@@ -7,8 +7,6 @@ as the model was trained to compare them. The tokenizer is that of the same mode
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -19,15 +17,18 @@ from typing import Any
 import httpx
 import huggingface_hub
 import open_clip
-import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
-from torch import nn
 
 from pamela.core.errors import PamelaError
 from pamela.features.encoders.base import HF_HUB, LOCAL_DIR, resolve_device
-from pamela.features.encoders.clip import ClipEncoder, normalised
+from pamela.features.encoders.clip import (
+    CONFIG_FILE,
+    ClipEncoder,
+    frozen,
+    normalised,
+    state_fingerprint,
+)
 
-CONFIG_FILE = "open_clip_config.json"
 HUB_TIMEOUT_S = 5.0
 LONGEST_REASON = 160
 HOW = (
@@ -64,12 +65,12 @@ def open_clip_encoder(name: str, device: str, batch_size: int, workers: int) -> 
         ) from None
     preprocess = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
     fingerprint = state_fingerprint(
-        model, config, model.visual.preprocess_cfg, type(tokenizer).__name__
+        model.state_dict(), config, model.visual.preprocess_cfg, type(tokenizer).__name__
     )
+    model = frozen(model, device)
     return ClipEncoder(
         name=name,
         fingerprint=fingerprint,
-        model=model,
         prepare=preprocess,
         tokenizer=tokenizer,
         embed_image=normalised(model.encode_image),
@@ -80,15 +81,6 @@ def open_clip_encoder(name: str, device: str, batch_size: int, workers: int) -> 
         batch_size=batch_size,
         workers=workers,
     )
-
-
-def state_fingerprint(model: nn.Module, *configuration: Any) -> str:
-    """Return a SHA-256 over the names and values of a model's weights and its configuration."""
-    digest = hashlib.sha256(json.dumps(configuration, sort_keys=True, default=str).encode())
-    for key, value in sorted(model.state_dict().items()):
-        digest.update(f"{key} {tuple(value.shape)} {value.dtype}\0".encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 def _parse(name: str) -> tuple[str, str | None]:

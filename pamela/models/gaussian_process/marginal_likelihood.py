@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lapack
-from scipy.optimize import minimize
+import scipy
 
 from pamela.core.errors import PamelaError
 from pamela.models.blas_threads import small_matrices
@@ -77,7 +76,7 @@ def maximise_evidence(
         # a weight at the floor has next to no slope: lifted, all pictures can say that it counts
         least = LEAST_START * variance / (count + 1)
         begin = np.log(np.maximum([*start.weights, start.nugget], least))
-    found = minimize(
+    found = scipy.optimize.minimize(
         _Likelihood(kernels, base, target, noise),
         np.clip(begin, low, high),
         jac=True,
@@ -114,12 +113,12 @@ class _Likelihood:
         lower[self.diagonal] += weights[-1]
         self.total[self.row, self.column] = lower
         # LAPACK counts columns first: what is lower here is upper there
-        factor, failed = lapack.dpotrf(self.total.T, lower=0, overwrite_a=1, clean=0)
+        factor, failed = scipy.linalg.lapack.dpotrf(self.total.T, lower=0, overwrite_a=1, clean=0)
         if failed:
             raise PamelaError("the sum of kernels is no covariance: are all features finite?")
-        alpha = lapack.dpotrs(factor, self.target, lower=0)[0]
+        alpha = scipy.linalg.lapack.dpotrs(factor, self.target, lower=0)[0]
         value = 0.5 * float(self.target @ alpha) + float(np.log(np.diag(factor)).sum())
-        inverse = lapack.dpotri(factor, lower=0, overwrite_c=1)[0]
+        inverse = scipy.linalg.lapack.dpotri(factor, lower=0, overwrite_c=1)[0]
         slope = inverse.T[self.row, self.column] - alpha[self.row] * alpha[self.column]
         trace = slope[self.diagonal].sum()
         gradient = np.append(self.kernels @ (slope * self.times), trace)

@@ -15,13 +15,14 @@ multiplied. The evidence that weighs the kernels is the unweighted one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.linalg import cho_factor, cho_solve
+import scipy
 
 from pamela.core import schema as s
 from pamela.core.dataset import Fold, IntArray, Items, Pairs, People
@@ -63,9 +64,14 @@ class _Function:
 
     kernels: Kernels
     weights: Array
-    landmarks: Inputs
+    landmark_items: Items
     alpha: Array
     reduction: Array
+
+    @cached_property
+    def landmarks(self) -> Inputs:
+        """The landmarks as the kernels take them: only pictures not trained on need them."""
+        return self.kernels.inputs(self.landmark_items)
 
     def mean_and_variance(self, items: Items) -> tuple[Array, Array]:
         """Return the posterior mean and variance per picture."""
@@ -113,7 +119,6 @@ class Population(RewardModel):
         self._intercept = 0.0
         self._row_variance = 1.0  # of one rating around its picture's true mean
         self._row_variances: dict[str, float] = {}  # the same by dataset, where several
-        self._landmark_items: Items | None = None
         self._training: tuple[Targets, Array] | None = None  # kept for `held_out`, not saved
 
     @classmethod
@@ -216,8 +221,8 @@ class Population(RewardModel):
         """Condition on all training pictures through the landmarks."""
         items, target = data.items, data.mean
         rows = sample(data.code, MAX_LANDMARKS * min(len(weights.datasets), 2), rng)
-        self._landmark_items = _stored(items.take(rows))
-        landmarks = kernels.inputs(self._landmark_items)
+        landmark_items = _stored(items.take(rows))
+        landmarks = kernels.inputs(landmark_items)
         weight = weights.weight[data.code] / (data.noise + evidence.nugget)
         self._training = (data, weight)
         prior = kernels.total(landmarks, landmarks, evidence.weights, DATASET_WEIGHT)
@@ -230,12 +235,12 @@ class Population(RewardModel):
             )
             precision += (cross * weight[span]) @ cross.T
             right += cross @ (weight[span] * target[span])
-        factor = cho_factor(precision, lower=True)
+        factor = scipy.linalg.cho_factor(precision, lower=True)
         identity = np.eye(len(rows))
-        reduction = cho_solve(cho_factor(prior, lower=True), identity) - cho_solve(factor, identity)
-        self._function = _Function(
-            kernels, evidence.weights, landmarks, cho_solve(factor, right), reduction
-        )
+        reduction = scipy.linalg.cho_solve(scipy.linalg.cho_factor(prior, lower=True), identity)
+        reduction -= scipy.linalg.cho_solve(factor, identity)
+        alpha = scipy.linalg.cho_solve(factor, right)
+        self._function = _Function(kernels, evidence.weights, landmark_items, alpha, reduction)
 
     def score_items(self, items: Items) -> tuple[Array, Array]:
         """Return the expected rating of every picture and the variance of that expectation."""
@@ -275,8 +280,8 @@ class Population(RewardModel):
         precision, right = prior + sum(grams), sum(rights)
         score = np.zeros(len(data.items))
         for number in range(folds):
-            factor = cho_factor(precision - grams[number], lower=True)
-            alpha = cho_solve(factor, right - rights[number])
+            factor = scipy.linalg.cho_factor(precision - grams[number], lower=True)
+            alpha = scipy.linalg.cho_solve(factor, right - rights[number])
             score[part == number] = alpha @ crosses[number]
         return data.items, score + self._intercept, part.astype(np.int64)
 
@@ -307,9 +312,9 @@ class Population(RewardModel):
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return config and arrays."""
-        if self._function is None or self._landmark_items is None:
+        if self._function is None:
             raise PamelaError("model population: not fitted; nothing to save")
-        function, items = self._function, self._landmark_items
+        function, items = self._function, self._function.landmark_items
         keys = (s.DATASET, *s.METADATA)
         config = {
             "cv_folds": self.cv_folds,
@@ -342,12 +347,10 @@ class Population(RewardModel):
         frame = pl.DataFrame(
             config["landmarks"], schema=dict.fromkeys(config["landmarks"], pl.String)
         )
-        model._landmark_items = Items(frame, arrays["landmarks.image"], arrays["landmarks.prompt"])
-        kernels = Kernels.from_saved(config["kernels"], arrays)
         model._function = _Function(
-            kernels,
+            Kernels.from_saved(config["kernels"], arrays),
             arrays["weights"],
-            kernels.inputs(model._landmark_items),
+            Items(frame, arrays["landmarks.image"], arrays["landmarks.prompt"]),
             arrays["alpha"],
             arrays["reduction"],
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.linalg import cho_factor, cho_solve
+import scipy
 
 from pamela.core import schema as s
 from pamela.core.dataset import Fold, IntArray, Items, Pairs
@@ -183,7 +183,7 @@ def _held_out(total: Array, target: Array, noise: Array, part: npt.NDArray[np.in
         if not len(in_rows):
             continue
         inner = total[np.ix_(in_rows, in_rows)] + np.diag(noise[in_rows])
-        alpha = cho_solve(cho_factor(inner, lower=True), target[in_rows])
+        alpha = scipy.linalg.cho_solve(scipy.linalg.cho_factor(inner, lower=True), target[in_rows])
         out[out_rows] = total[np.ix_(out_rows, in_rows)] @ alpha
     return out
 

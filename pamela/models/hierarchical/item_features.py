@@ -94,6 +94,8 @@ class KernelComponents:
     def transform(self, features: FloatArray) -> Array:
         """Return the components (n, k)."""
         out = np.zeros((len(features), len(self)))
+        if not len(self):
+            return out  # distances to the landmarks would be for nothing
         for begin in range(0, len(features), CHUNK):
             rows = unit(sanitise(features[begin : begin + CHUNK]))
             near = np.exp(-_squared_distances(rows, self.landmarks) / (2 * self.width))

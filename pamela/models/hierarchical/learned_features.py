@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
+import scipy
 
 from pamela.models.preprocessing import Array
 
@@ -51,7 +51,7 @@ class LearnedTaste:
         for begin in range(0, len(columns), CHUNK):
             rows = INPUT_SCALE * columns[begin : begin + CHUNK]
             hidden = rows @ self.first + self.first_bias
-            bent = (hidden * ndtr(hidden)) @ self.second
+            bent = (hidden * scipy.special.ndtr(hidden)) @ self.second
             out[begin : begin + CHUNK] = (rows @ self.linear + bent - self.offset) / self.scale
         return out
 

@@ -24,7 +24,7 @@ from pamela.core import schema as s
 from pamela.core.dataset import Fold, IntArray, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
-from pamela.models.blas_threads import small_matrices
+from pamela.models.blas_threads import small_matrices, small_numpy_matrices
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.fitted import Fitted, along
@@ -195,7 +195,7 @@ class Hierarchical(RewardModel):
         mean, variance, score = fitted.consensus.of(items, fitted.population)
         return mean, variance, fitted.features.transform(items, score)
 
-    @small_matrices
+    @small_numpy_matrices
     def weights_of(
         self, people: People, items: Items | None = None, context: Pairs | None = None
     ) -> tuple[Array, Array]:
@@ -209,14 +209,20 @@ class Hierarchical(RewardModel):
         place = fitted.users.encode(people)
         seen = place >= 0
         mean = described @ fitted.prior.regression
-        axes = fitted.axes
         variance = np.tile(fitted.spread, (len(people), 1))
         mean[seen], variance[seen] = fitted.weights[place[seen]], fitted.variances[place[seen]]
-        if items is None or context is None or not len(context) or not self.inputs.user:
-            return mean, variance
-        shown = canonical(context.take(~seen[context.user]))
-        if not len(shown):
-            return mean, variance
+        if items is not None and context is not None and self.inputs.user:
+            shown = canonical(context.take(~seen[context.user]))
+            if len(shown):
+                self._learn_from(shown, items, described, mean, variance)
+        return mean, variance
+
+    @small_matrices
+    def _learn_from(
+        self, shown: Pairs, items: Items, described: Array, mean: Array, variance: Array
+    ) -> None:
+        """Put the posterior of everybody with rows in `shown` into `mean` and `variance`."""
+        axes = self._ready.axes
         new, user = np.unique(shown.user, return_inverse=True)
         used, row = np.unique(shown.item, return_inverse=True)
         base, _, columns = self.columns(items.take(used))
@@ -229,7 +235,6 @@ class Hierarchical(RewardModel):
                 described[new[some]], user[rows] - begin, columns[row[rows]], residual[rows]
             )
             mean[new[some]], variance[new[some]] = found.mean, along(found.covariance, axes)
-        return mean, variance
 
     def _condition(self, described: Array, user: IntArray, rows: Array, y: Array) -> Posterior:
         """Return the posterior of people who all have rows; `user` (rows,) is sorted, from 0."""

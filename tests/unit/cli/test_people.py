@@ -23,8 +23,7 @@ from pamela.features.embed import Features, write_features
 from pamela.features.factory import get_encoder
 from pamela.models import create_model
 from pamela.params import load_params
-from pamela.serving.api import Score
-from pamela.serving.image_lookup import Known
+from pamela.serving.types import Known, Score
 from pamela.training.bundle import write_bundle
 from tests.helpers.encoder_kit import write_open_clip
 from tests.helpers.small_model import NEW

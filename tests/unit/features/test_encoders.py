@@ -18,12 +18,15 @@ from PIL import Image
 from pamela.core.errors import PamelaError
 from pamela.core.images import open_rgb
 from pamela.features.encoders.base import resolve_device
-from pamela.features.encoders.clip import padded_size
+from pamela.features.encoders.clip import CONFIG_FILE, padded_size, state_fingerprint
+from pamela.features.encoders.embedded_clip.architecture import register_trunk
 from pamela.features.encoders.embedded_clip.encoder import (
     FOLDER,
     VOCABULARY_FILE,
     WEIGHTS_FILE,
     embedded_encoder,
+    normalise_pixels,
+    open_clip_model,
 )
 from pamela.features.encoders.embedded_clip.lightning_module import rate_at
 from pamela.features.encoders.embedded_clip.linear_probes import (
@@ -40,7 +43,6 @@ from pamela.features.encoders.embedded_clip.tokenizer import (
     build_vocabulary,
 )
 from pamela.features.encoders.embedded_clip.training_data import looks
-from pamela.features.encoders.openclip import CONFIG_FILE
 from pamela.features.encoders.preprocessing import to_square
 from pamela.features.factory import Encoder, get_encoder
 from tests.helpers.encoder_kit import CONFIG, DIM, picture, write_open_clip
@@ -216,6 +218,7 @@ def test_the_shipped_files_are_small_and_complete() -> None:
 
 def test_embedded_preprocessing_is_that_of_its_open_clip_configuration() -> None:
     found = embedded_encoder("cpu", 8, 0)
+    register_trunk()
     _, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{FOLDER}")
     image = Image.fromarray(picture(1, (130, 110)))
     with torch.inference_mode():
@@ -225,12 +228,27 @@ def test_embedded_preprocessing_is_that_of_its_open_clip_configuration() -> None
 
 def test_projected_features_are_open_clips_image_embedding() -> None:
     found = embedded_encoder("cpu", 8, 0)
+    register_trunk()
     model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{FOLDER}")
     image = Image.fromarray(picture(1, (96, 96)))
     with torch.inference_mode():
         expected = model.eval().encode_image(preprocess(image)[None], normalize=True).numpy()
     projected = found.project(found.encode_images([image]))
     np.testing.assert_allclose(projected, expected, atol=1e-4)
+
+
+def test_the_trunk_alone_is_that_of_the_whole_model() -> None:
+    """Pictures are encoded without open_clip: as it would, and under the same fingerprint."""
+    found = embedded_encoder("cpu", 8, 0)
+    model = open_clip_model(FOLDER, require_pretrained=True).eval()
+    config = json.loads((FOLDER / CONFIG_FILE).read_text())
+    words = (FOLDER / VOCABULARY_FILE).read_text().split()
+    assert found.fingerprint == state_fingerprint(model.state_dict(), config, tuple(words))
+    mean, std = (255 * torch.tensor(config["preprocess_cfg"][key]) for key in ("mean", "std"))
+    batch = torch.from_numpy(to_square(Image.fromarray(picture(1)), 96)).expand(8, -1, -1, -1)
+    with torch.inference_mode():
+        expected = model.visual.trunk(normalise_pixels(batch, mean, std)).numpy()
+    np.testing.assert_array_equal(found.encode_prepared(batch), expected)
 
 
 def test_a_vocabulary_that_does_not_fit_is_an_error(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from pamela.models.blas_threads import small_matrices
+from pamela.models.blas_threads import small_matrices, small_numpy_matrices
 
 
 def blas_threads() -> set[int]:
@@ -16,4 +16,6 @@ def test_one_thread_inside_and_as_before_outside() -> None:
     with threadpool_limits(2, user_api="blas"):
         assert small_matrices(blas_threads)() == {1}
         assert small_matrices(small_matrices(blas_threads))() == {1}
+        assert 1 in small_numpy_matrices(blas_threads)()  # numpy's own
+        assert small_numpy_matrices(small_matrices(blas_threads))() == {1}
         assert blas_threads() == {2}

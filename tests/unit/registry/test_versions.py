@@ -9,7 +9,7 @@ import pytest
 from pamela.core.errors import PamelaError
 from pamela.core.files import file_sha256
 from pamela.core.paths import Project
-from pamela.registry import publish, versions
+from pamela.registry import publish, registration, versions
 from pamela.reporting.ablation_runs import all_specs
 from tests.helpers.made_up import make_project, params_of, write_bundle
 
@@ -20,7 +20,7 @@ def template(tmp_path_factory):
     project = make_project(tmp_path_factory.mktemp("registry") / "project")
     params = params_of(project)
     publish.publish(project, params, all_specs(project, params))
-    assert versions.register_if_empty(project, params) == "1"
+    assert registration.register_if_empty(project, params) == "1"
     return project
 
 
@@ -32,12 +32,12 @@ def project(template, tmp_path, monkeypatch):
 
 def test_the_first_model_becomes_champion_once(template):
     params = params_of(template)
-    assert versions.register_if_empty(template, params) is None
+    assert registration.register_if_empty(template, params) is None
     champion = versions.champion(template, params)
     assert (champion.version, champion.aliases) == ("1", ("champion",))
     assert champion.tags["model"] == "paper"
     assert champion.tags["seen_srocc"] == "0.420"
-    assert versions.is_registered(template, params)
+    assert registration.is_registered(template, params)
 
 
 def test_the_version_is_linked_to_the_run_that_evaluated_it(template):
@@ -79,14 +79,14 @@ def test_without_the_relative_path_mlflow_is_asked(project, template):
 
 def test_challenger_then_champion(project):
     params = params_of(project)
-    assert versions.register_challenger(project, params) == "1"  # the same bundle
+    assert registration.register_challenger(project, params) == "1"  # the same bundle
     write_bundle(project, "population")
-    version = versions.register_challenger(project, params)
+    version = registration.register_challenger(project, params)
     assert version == "2"
-    assert versions.register_challenger(project, params) == "2"
+    assert registration.register_challenger(project, params) == "2"
     aliases = {v.version: v.aliases for v in versions.list_versions(project, params)}
     assert aliases == {"1": ("champion",), "2": ("challenger",)}
-    versions.set_champion(project, params, version, reason="not worse")
+    registration.set_champion(project, params, version, reason="not worse")
     aliases = {v.version: v.aliases for v in versions.list_versions(project, params)}
     assert aliases == {"1": (), "2": ("champion",)}
     assert versions.champion(project, params).tags["promoted_because"] == "not worse"
@@ -115,9 +115,9 @@ def test_what_is_not_there_is_named(template, uri, says):
 def test_lost_copies_are_restored(project):
     params = params_of(project)
     shutil.rmtree(project.mlartifacts / "registry")
-    assert not versions.is_registered(project, params)
-    assert versions.register_if_empty(project, params) is None
-    assert versions.is_registered(project, params)
+    assert not registration.is_registered(project, params)
+    assert registration.register_if_empty(project, params) is None
+    assert registration.is_registered(project, params)
     assert versions.resolve("models:/pamela/1", project).is_relative_to(project.root)
 
 
@@ -131,4 +131,4 @@ def test_asking_an_empty_project_makes_no_database(tmp_path):
 def test_a_missing_bundle_is_named(project):
     shutil.rmtree(project.models / "bundle")
     with pytest.raises(PamelaError, match=r"no bundle\.json"):
-        versions.register_challenger(project, params_of(project))
+        registration.register_challenger(project, params_of(project))

@@ -15,7 +15,7 @@ from pamela.core.errors import PamelaError
 from pamela.serving.active_learning import choose
 from pamela.serving.active_learning import given as conditioned
 from pamela.serving.api import Reward, load_bundle
-from pamela.serving.image_lookup import Known
+from pamela.serving.types import Known
 from tests.helpers.small_model import NEW, PICTURES, USERS
 
 

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 import pamela
 from pamela.cli.app import app
 from pamela.registry.mlflow_model import TEXTS
-from pamela.serving.api import Score
 from pamela.serving.pyfunc import Served
+from pamela.serving.types import Score
 from tests.paths import ROOT
 
 PAGE = (ROOT / "docs" / "api.md").read_text()

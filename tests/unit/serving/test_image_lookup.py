@@ -11,7 +11,7 @@ from PIL import Image
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.serving.api import Reward, load_bundle
-from pamela.serving.image_lookup import Known, Recorded
+from pamela.serving.types import Known, Recorded
 from tests.helpers.encoder_kit import picture
 from tests.helpers.small_model import NEW
 

@@ -22,8 +22,7 @@ from mlflow.exceptions import MlflowException
 import pamela
 from pamela.registry.mlflow_model import GREY_PNG
 from pamela.registry.versions import resolve
-from pamela.serving.api import Score
-from pamela.serving.image_lookup import Known
+from pamela.serving.types import Known, Score
 from tests.conftest import command_env
 
 PROMPT = "a red barn at dusk"
@@ -135,7 +134,7 @@ def test_a_fault_names_its_row(served, row, says):
 
 def test_a_copy_kept_before_it_was_an_mlflow_model_is_mended(small_project):
     from pamela.params import load_params
-    from pamela.registry.versions import is_registered, register_if_empty
+    from pamela.registry.registration import is_registered, register_if_empty
 
     params = load_params(small_project.params_file)
     folder = resolve("models:/pamela@champion", small_project)

@@ -15,7 +15,7 @@ from pamela.core.dataset import Pairs
 from pamela.models.preprocessing import FEW, Codes
 from pamela.serving import user_context
 from pamela.serving.api import Reward, load_bundle
-from pamela.serving.image_lookup import Known
+from pamela.serving.types import Known
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The embedded encoder's picture trunk, registered with timm so that open_clip builds it by name.
+"""The embedded encoder's picture trunk; `register_trunk` lets open_clip build it by name.
 
 A small residual network that keeps what global average pooling of a usual trunk throws away:
 means and standard deviations of every stage (colour, contrast, texture), a coarse spatial grid
@@ -12,10 +12,10 @@ attribute and its logits of group, style and lighting
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
-from timm.models import register_model
 from torch import Tensor, nn
 
 WIDTHS = (24, 64, 128, 192)  # channels at 1/4, 1/8, 1/16 and 1/32 of the picture's side
@@ -122,7 +122,14 @@ class StatisticsTrunk(nn.Module):
         return features, answers
 
 
-@register_model
 def pamela_statistics_96(pretrained: bool = False, **_: Any) -> StatisticsTrunk:
     """Return the trunk for 96-pixel pictures (timm's entry point; weights come from open_clip)."""
     return StatisticsTrunk(96)
+
+
+@cache
+def register_trunk() -> None:
+    """Register the trunk with timm, once; not on import, as encoding a picture needs no timm."""
+    from timm.models import register_model
+
+    register_model(pamela_statistics_96)

@@ -10,28 +10,54 @@ the text tower's projection, of unit length.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
-import pamela.features.encoders.embedded_clip.architecture  # noqa: F401  (registers the trunk with timm)
 from pamela.core.errors import PamelaError
 from pamela.features.encoders.base import EMBEDDED, FloatArray, resolve_device
-from pamela.features.encoders.clip import ClipEncoder, normalised
+from pamela.features.encoders.clip import (
+    CONFIG_FILE,
+    ClipEncoder,
+    frozen,
+    normalised,
+    state_fingerprint,
+)
+from pamela.features.encoders.embedded_clip.architecture import StatisticsTrunk, register_trunk
 from pamela.features.encoders.embedded_clip.tokenizer import WordTokenizer
-from pamela.features.encoders.openclip import CONFIG_FILE, state_fingerprint
 from pamela.features.encoders.preprocessing import to_square
 
 FOLDER = Path(__file__).parent
 WEIGHTS_FILE = "open_clip_model.safetensors"
 VOCABULARY_FILE = "vocabulary.txt"
+TRUNK = "visual.trunk."  # before the names of the trunk's weights
 
 
 class EmbeddedEncoder(ClipEncoder):
-    """The embedded encoder; also maps its image features into the joint space."""
+    """The embedded encoder; also maps its image features into the joint space.
+
+    Parameters
+    ----------
+    build : how to make the whole open_clip model. Pictures need only its trunk, and to import
+        open_clip takes longer than to encode them.
+    """
+
+    def __init__(self, *, build: Callable[[], Any], **settings: Any) -> None:
+        def embed_text(ids: Tensor) -> Tensor:
+            return normalised(self.model.encode_text)(ids)
+
+        super().__init__(embed_text=embed_text, **settings)
+        self._build = build
+
+    @cached_property
+    def model(self) -> Any:
+        """The whole open_clip model, made when a text or a projection first needs it."""
+        return frozen(self._build(), self.device)
 
     def project(self, features: FloatArray) -> FloatArray:
         """Return image features (n, image_dim) in the joint space, (n, prompt_dim), unit rows.
@@ -51,40 +77,73 @@ def embedded_encoder(
     for file in (CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE):
         if not (folder / file).is_file():
             raise PamelaError(f"{folder / file}: no such file; `make encoder` writes it")
-    model: Any = open_clip.create_model(f"local-dir:{folder}", require_pretrained=True)
-    return wrap(model, folder, device, batch_size, workers)
+    kept = load_file(folder / WEIGHTS_FILE)
+    state = {key: v.float() if v.is_floating_point() else v for key, v in kept.items()}
+    return _encoder(
+        state,
+        lambda: open_clip_model(folder, require_pretrained=True),
+        folder,
+        device,
+        batch_size,
+        workers,
+    )
+
+
+def open_clip_model(folder: Path, **options: Any) -> Any:
+    """Return open_clip's model of the configuration in `folder`."""
+    import open_clip
+
+    register_trunk()
+    return open_clip.create_model(f"local-dir:{folder}", **options)
 
 
 def wrap(model: Any, folder: Path, device: str, batch_size: int, workers: int) -> EmbeddedEncoder:
     """Return `model` (trained or not) as an encoder with the vocabulary of `folder`."""
+    return _encoder(model.state_dict(), lambda: model, folder, device, batch_size, workers)
+
+
+def _encoder(
+    state: Mapping[str, Tensor],
+    build: Callable[[], Any],
+    folder: Path,
+    device: str,
+    batch_size: int,
+    workers: int,
+) -> EmbeddedEncoder:
+    """Return the encoder of a model's weights `state`, with the vocabulary of `folder`."""
     config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    context = int(config["model_cfg"]["text_cfg"]["context_length"])
-    tokenizer = WordTokenizer.load(folder / VOCABULARY_FILE, context)
-    if tokenizer.vocab_size != config["model_cfg"]["text_cfg"]["vocab_size"]:
+    text = config["model_cfg"]["text_cfg"]
+    tokenizer = WordTokenizer.load(folder / VOCABULARY_FILE, int(text["context_length"]))
+    if tokenizer.vocab_size != text["vocab_size"]:
         raise PamelaError(
             f"{folder / VOCABULARY_FILE}: {tokenizer.vocab_size} ids, the weights have "
-            f"{config['model_cfg']['text_cfg']['vocab_size']}; restore both, or `make encoder`"
+            f"{text['vocab_size']}; restore both, or `make encoder`"
         )
+    device = resolve_device(device)
     preprocess = config["preprocess_cfg"]
     side = int(preprocess["size"][0])
     mean, std = torch.tensor(preprocess["mean"]) * 255, torch.tensor(preprocess["std"]) * 255
+    trunk = StatisticsTrunk(side)
+    trunk.load_state_dict(
+        {k.removeprefix(TRUNK): v for k, v in state.items() if k.startswith(TRUNK)}
+    )
+    trunk = frozen(trunk, device)
 
     def embed_image(batch: Tensor) -> Tensor:
         pixels = normalise_pixels(batch, mean.to(batch.device), std.to(batch.device))
-        features: Tensor = model.visual.trunk(pixels)
+        features: Tensor = trunk(pixels)
         return features.float()
 
     return EmbeddedEncoder(
         name=EMBEDDED,
-        fingerprint=state_fingerprint(model, config, tokenizer.words),
-        model=model,
+        fingerprint=state_fingerprint(state, config, tokenizer.words),
+        build=build,
         prepare=lambda image: torch.from_numpy(to_square(image, side)),
         tokenizer=tokenizer,
         embed_image=embed_image,
-        embed_text=normalised(model.encode_text),
-        image_dim=int(model.visual.trunk.num_features),
+        image_dim=trunk.num_features,
         prompt_dim=int(config["model_cfg"]["embed_dim"]),
-        device=resolve_device(device),
+        device=device,
         batch_size=batch_size,
         workers=workers,
     )

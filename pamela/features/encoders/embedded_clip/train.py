@@ -18,15 +18,14 @@ from typing import Annotated, Any
 
 import lightning as L
 import numpy as np
-import open_clip
 import torch
 import typer
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
-import pamela.features.encoders.embedded_clip.architecture  # noqa: F401  (registers the trunk with timm)
 from pamela.core.files import atomic_path, write_json
+from pamela.features.encoders.clip import CONFIG_FILE
 from pamela.features.encoders.embedded_clip.card import Figures, card, measure, table
 from pamela.features.encoders.embedded_clip.encoder import (
     FOLDER,
@@ -35,6 +34,7 @@ from pamela.features.encoders.embedded_clip.encoder import (
     EmbeddedEncoder,
     embedded_encoder,
     normalise_pixels,
+    open_clip_model,
     wrap,
 )
 from pamela.features.encoders.embedded_clip.lightning_module import (
@@ -48,7 +48,6 @@ from pamela.features.encoders.embedded_clip.tokenizer import (
     split_words,
 )
 from pamela.features.encoders.embedded_clip.training_data import Pool, render_pool
-from pamela.features.encoders.openclip import CONFIG_FILE
 
 SIDE = 96
 EMBED_DIM = 160
@@ -103,7 +102,7 @@ def new_model(folder: Path, seed: int) -> Any:
     """Return an untrained model of the configuration in `folder`."""
     torch.manual_seed(seed)
     logging.getLogger().setLevel(logging.ERROR)  # open_clip warns that there are no weights
-    return open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+    return open_clip_model(folder, load_weights=False)
 
 
 def calibrate(model: Any, pool: Pool, config: dict[str, Any]) -> None:

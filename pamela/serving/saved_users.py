@@ -1,0 +1,224 @@
+"""People who are kept so that any later model finds them again: what `pamela adapt` saves.
+
+A saved person is ``data/people/NAME.json``: what they rated, how, and what they said of themselves.
+Nothing a model made of it is in there, so that the next champion can read it too: a picture is
+found by its content or its id in the model's catalog, else encoded again from where it lay.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+from pamela.core.files import read_json, write_json
+from pamela.params import first_fault
+from pamela.serving.adaptation import Adapter
+from pamela.serving.types import Asked, Recorded
+from pamela.serving.user_context import User
+
+FORMAT: Final = 1
+PEOPLE: Final = "people"  # `people/NAME` is a saved person, whoever else has that name
+NAME: Final = re.compile(r"[^\W_][\w.-]{0,63}")
+
+
+class SavedRating(BaseModel):
+    """One rating, on the dataset's own scale, and what finds its picture again."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    rating: Annotated[float, Field(allow_inf_nan=False)]
+    image_id: str | None
+    sha256: str | None
+    file: str | None  # relative to the project root where it lies below it
+    prompt: str | None
+
+    @property
+    def key(self) -> tuple[str | None, str | None]:
+        """What two ratings of the same picture share: content or id, and the prompt."""
+        return (self.sha256 or self.image_id, self.prompt)
+
+
+class SavedPerson(BaseModel):
+    """``data/people/NAME.json``, strictly: an unknown or missing key is an error that names it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    format: int
+    dataset: str
+    scale: Annotated[list[float], Field(min_length=2, max_length=2)]
+    demographics: dict[str, str]
+    ratings: list[SavedRating]
+
+
+class SavedPeople:
+    """The saved people of a project: one JSON file each.
+
+    Parameters
+    ----------
+    folder : where they are kept.
+    root : the project root, which recorded paths are relative to.
+    """
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self.folder, self.root = folder, root
+
+    @property
+    def names(self) -> list[str]:
+        """Who is there."""
+        return sorted(path.stem for path in self.folder.glob("[!.]*.json"))
+
+    def path(self, name: str) -> Path:
+        """Return the file of the person called `name`.
+
+        Raises
+        ------
+        PamelaError
+            If nobody can be called that.
+        """
+        if not NAME.fullmatch(name):
+            raise PamelaError(
+                f"name {name!r}: give up to 64 letters, digits, dots, dashes or underscores, "
+                "beginning with a letter or digit"
+            )
+        return self.folder / f"{name}.json"
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is such a person."""
+        return bool(NAME.fullmatch(name)) and self.path(name).is_file()
+
+    def state(self, name: str) -> tuple[int, int]:
+        """Return what changes when a person's file does."""
+        found = self.path(name).stat()
+        return found.st_mtime_ns, found.st_size
+
+    def load(self, name: str) -> SavedPerson:
+        """Read a person; a file that is none is an error that names it."""
+        path = self.path(name)
+        raw: Any = read_json(path)
+        try:
+            found = SavedPerson.model_validate(raw)
+        except ValidationError as error:
+            raise PamelaError(f"{path}: {first_fault(error)}") from None
+        if found.format != FORMAT:
+            raise PamelaError(f"{path}: format {found.format}, not {FORMAT}; adapt again")
+        return found
+
+    def save(self, name: str, person: SavedPerson) -> Path:
+        """Write a person and return the file."""
+        path = self.path(name)
+        write_json(path, person.model_dump())
+        return path
+
+    def record(
+        self, adapter: Adapter, user: User, asked: Sequence[Asked], ratings: Sequence[float]
+    ) -> SavedPerson:
+        """Return what to save of `user`, who rated the pictures `asked`."""
+        low, high = adapter.bundle.scales[user.dataset]
+        prompts = user.context.frame[s.PROMPT].to_list()
+        rows = [
+            SavedRating(
+                rating=float(rating),
+                image_id=adapter.pictures.image_id(one, user.dataset),
+                sha256=one.sha256,
+                file=self._shown(one.picture) or adapter.pictures.file(one),
+                prompt=prompt,
+            )
+            for one, prompt, rating in zip(asked, prompts, ratings, strict=True)
+        ]
+        return SavedPerson(
+            format=FORMAT,
+            dataset=user.dataset,
+            scale=[low, high],
+            demographics=dict(user.demographics),
+            ratings=rows,
+        )
+
+    def _shown(self, picture: Any) -> str | None:
+        if isinstance(picture, Recorded):
+            picture = picture.file
+        if not isinstance(picture, Path):
+            return None
+        path = Path(os.path.abspath(picture))  # noqa: PTH100 (links stay as they are)
+        return path.relative_to(self.root).as_posix() if self._below(path) else path.as_posix()
+
+    def _below(self, path: Path) -> bool:
+        return path.is_relative_to(self.root)
+
+    def pictures(self, person: SavedPerson) -> list[Recorded]:
+        """Return how a model finds the pictures that `person` rated."""
+        return [
+            Recorded(
+                person.dataset, one.image_id, one.sha256, self.root / one.file if one.file else None
+            )
+            for one in person.ratings
+        ]
+
+    def recall(self, name: str, adapter: Adapter, person: SavedPerson | None = None) -> User:
+        """Return a saved person as a user of this model.
+
+        Parameters
+        ----------
+        person : what to go by in place of the file.
+
+        Raises
+        ------
+        PamelaError
+            If the dataset or its scale is another now, or a picture is not to be had; it names the
+            file and the rating.
+        """
+        path, person = self.path(name), person or self.load(name)
+        where = os.path.relpath(path, self.root)
+        scale = adapter.bundle.scales.get(person.dataset)
+        if scale is None:
+            raise PamelaError(
+                f"{where}: this model does not know dataset {person.dataset}, only "
+                f"{', '.join(adapter.bundle.scales)}; adapt again on one of them"
+            )
+        if list(scale) != person.scale:
+            low, high = person.scale
+            raise PamelaError(
+                f"{where}: rated on {low:g}..{high:g}, but {person.dataset} has the scale "
+                f"{scale[0]:g}..{scale[1]:g}; adapt again"
+            )
+        try:
+            return adapter.user(
+                person.dataset,
+                person.demographics,
+                self.pictures(person),
+                [one.prompt for one in person.ratings],
+                [one.rating for one in person.ratings],
+                [f"rating {i + 1} ({_named(one)})" for i, one in enumerate(person.ratings)],
+                keep=True,
+            )
+        except PamelaError as error:
+            raise PamelaError(f"{where}: {error}") from None
+
+
+def _named(one: SavedRating) -> str:
+    return one.file or one.image_id or (one.sha256 or "")[:12]
+
+
+def reject_repeats(names: Sequence[str], ratings: Sequence[SavedRating]) -> None:
+    """Raise if a picture (with the same prompt) is rated twice, naming both rows."""
+    first: dict[tuple[str | None, str | None], str] = {}
+    for name, one in zip(names, ratings, strict=True):
+        if one.key in first:
+            raise PamelaError(f"{name}: the same picture as in {first[one.key]}; keep one of them")
+        first[one.key] = name
+
+
+def joined(before: SavedPerson, after: SavedPerson) -> tuple[SavedPerson, int]:
+    """Return a person with further ratings, and how many of those replace an earlier one."""
+    rated = {one.key: one for one in before.ratings}
+    changed = sum(one.key in rated for one in after.ratings)
+    rated |= {one.key: one for one in after.ratings}
+    demographics = before.demographics | after.demographics
+    update = {"ratings": list(rated.values()), "demographics": demographics}
+    return after.model_copy(update=update), changed

@@ -1,0 +1,103 @@
+"""What the API takes and returns: pictures, scores and suggestions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+NEW = -1  # the catalog row of a picture that is not in the catalog
+Source = Literal["seen", "adapted", "demographics", "population"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A picture of the model's catalog, by its id."""
+
+    dataset: str
+    image_id: str
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A picture that somebody rated some time ago: how any later model finds it again.
+
+    Attributes
+    ----------
+    image_id : its id in `dataset`, if it was one of its pictures then.
+    sha256 : of its content, if it had a file.
+    file : where it lay.
+    """
+
+    dataset: str
+    image_id: str | None
+    sha256: str | None
+    file: Path | None
+
+
+# A path, a file's content, a PIL image, a uint8 array (h, w, 3), or one of the two above.
+ImageLike: TypeAlias = "str | Path | bytes | Known | Recorded | Any"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A picture as it was found.
+
+    Attributes
+    ----------
+    row : its catalog row, or `NEW`.
+    sha256 : of its content, where it came as a file.
+    picture : what to encode if it is new.
+    """
+
+    row: int
+    sha256: str | None
+    picture: Any
+
+
+@dataclass(frozen=True)
+class Score:
+    """How much a person is predicted to like a picture.
+
+    Attributes
+    ----------
+    rating : predicted rating on the dataset's own scale.
+    std : standard deviation of one rating about it, in the same units.
+    percentile : 0 to 100, the share of the training pictures this person likes less.
+    source : what was known of the person: their training ratings (``seen``), ratings given to
+        `Reward.adapt` (``adapted``), demographics only, or nothing (``population``).
+    model_version : which model spoke.
+
+    Notes
+    -----
+    Ratings of two people compare as predicted ratings, each with that person's own use of the
+    scale; to compare how special a picture is to each, compare percentiles.
+    """
+
+    rating: float
+    std: float
+    percentile: float
+    source: Source
+    model_version: str
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A picture whose rating would teach much; `Reward.adapt` takes ``(suggestion.image, rating)``.
+
+    Attributes
+    ----------
+    image : the picture: its id in the catalog, or the candidate as it was given.
+    image_id : its id, if it is in the catalog.
+    file : where it lies, if that is known.
+    prompt : what it was asked to show.
+    before, left : standard deviation of the difference in liking of two random pictures, on the
+        dataset's scale, before any suggestion is rated, and once this one and those above are.
+    """
+
+    image: ImageLike
+    image_id: str | None
+    file: Path | None
+    prompt: str | None
+    before: float
+    left: float

@@ -1,0 +1,76 @@
+"""What a command loads: modules that cost time are imported only where they are needed.
+
+Told by ``sys.modules`` of a fresh process and not by a clock, which would tell how busy the machine
+is.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.conftest import must
+from tests.helpers.small_model import NEW, PICTURES
+from tests.paths import ROOT
+
+LOADED = """
+import json, sys
+
+def tell():
+    print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+
+"""
+HELP = """
+import contextlib, io
+from pamela.cli.app import app
+with contextlib.redirect_stdout(io.StringIO()) as page:
+    app(["--help"], standalone_mode=False)
+assert "score" in page.getvalue()
+"""
+SCORE = """
+import pamela
+reward = pamela.load("models:/pamela@champion")
+sources = {one.source for one in reward.score(user=USER, images=IMAGES)}
+assert sources == {"seen"}, sources
+"""
+# Fitting, encoding, reports and services: none of it is needed to score a known picture.
+HEAVY = {"torch", "open_clip", "timm", "mlflow", "prefect", "lightning", "sklearn", "matplotlib"}
+HEAVY |= {"pandas", "pyarrow", "PIL", "great_expectations", "rich"}
+
+
+def loaded(folder, code) -> set[str]:
+    """Return the top-level modules that a fresh process has imported after `code`."""
+    words = must(folder, "python", "-c", f"{LOADED}{code}\ntell()", PYTHONPATH=str(ROOT))
+    return set(json.loads(words))
+
+
+def test_import_pamela_loads_nothing():
+    assert not loaded(ROOT, "import pamela") & {"numpy", "polars", "pydantic", "typer", *HEAVY}
+
+
+def test_help_loads_no_table_or_model_library():
+    assert not loaded(ROOT, HELP) & {"numpy", "polars", "scipy", "pydantic", *HEAVY} - {"rich"}
+
+
+def score(images) -> str:
+    return SCORE.replace("USER", repr("synthetic/p000")).replace("IMAGES", repr(images))
+
+
+def test_scores_of_known_pictures_load_only_what_they_need(small_project):
+    known = [f"data/pictures/i{number:02d}.png" for number in (0, PICTURES - 1)]
+    assert not loaded(small_project.root, score(known)) & {"scipy", *HEAVY} - {"scipy"}
+
+
+def test_scores_of_new_pictures_load_the_encoder_alone(small_project):
+    found = loaded(small_project.root, score(list(NEW[:3])))
+    assert not found & HEAVY - {"torch", "PIL"}
+    assert "torch" in found
+
+
+@pytest.mark.parametrize("name", ["Reward", "Score", "User", "load"])
+def test_public_names_are_found_on_first_use(name):
+    import pamela
+
+    assert name in pamela.__all__
+    assert getattr(pamela, name).__name__ == name
