@@ -24,9 +24,8 @@ def publish() -> str:
     project = Project.here()
     params = load_params(project.params_file)
     specs = all_specs(project, params)
-    if tracking.is_published(project, params, specs) and registration.is_registered(
-        project, params
-    ):
+    published = tracking.is_published(project, params, specs)
+    if published and registration.is_registered(project, params):
         return ""
     new = sum(run.created for run in tracking.publish(project, params, specs))
     version = registration.register_if_empty(project, params)
