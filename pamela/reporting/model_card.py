@@ -27,23 +27,23 @@ reward = pamela.load("models:/pamela@champion")
 reward.score(user="{dataset}/<id>", prompt="...", images=["picture.png"])
 ```
 
-A score is the rating this person is predicted to give, on the dataset's own scale, with its
-standard deviation and this person's percentile among the training images.
+A score is the rating that the model predicts for this user, on the dataset's own scale, with its
+standard deviation and the image's percentile among the training images for this user.
 
-**Meant for** ranking pictures for one person, choosing among generated variants, and research on
-personal taste. **Not meant for** judging people, for quality control of pictures in general, or for
-any decision about a person; a predicted taste is no consent."""
+**Intended use:** ranking images for one user, choosing among generated variants, and research on
+personal taste. **Out of scope:** judging people, quality control of images in general, and any
+decision about a person. A predicted preference is no consent."""
 
 LIMITS = """\
-- Scores are predictions with wide errors: a person's own rating of the same picture varies.
-- Taste was asked of these raters about these pictures; other people, styles and generators are
-  extrapolation. Demographic differences are small and must not be read as stereotypes.
-- A reward that is optimised against will be exploited in the end: look at what it chooses.
-- Scores of two people compare only as predicted ratings, each with their own use of the scale."""
+- Scores have wide errors: a user's own rating of the same image varies.
+- Other people, styles and generators than those of the training data are extrapolation.
+  Demographic differences are small and must not be read as stereotypes.
+- A reward that is optimised against will be exploited in the end: inspect what it chooses.
+- Each user has their own use of the scale. Compare scores of two users by percentile."""
 
 SIMULATED = """\
-- **The embedded dataset `synthetic` is simulated**: rendered pictures, made-up raters. Its numbers
-  show that the pipeline works, not how well anybody's taste is predicted."""
+- **The embedded dataset `synthetic` is simulated**: rendered images, simulated raters. Its numbers
+  show that the pipeline works, not how well real preferences are predicted."""
 
 
 def write_model_card(results: Results, path: Path) -> None:
