@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from pamela.models.store import load_model
 
 from pamela.core import schema as s
 from pamela.core.dataset import Fold, load_fold
 from pamela.core.paths import Project
 from pamela.evaluation.metrics.definitions import plcc, srocc
 from pamela.evaluation.metrics.grouping import judgments
+from pamela.models.base import load_model
 from pamela.reporting import synthetic_calibration
 from tests.pipeline.conftest import FullRun
 
