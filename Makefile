@@ -1,5 +1,5 @@
 # make repro    the whole pipeline on the embedded dataset, then a short table
-# make test     lint, types, import contracts and fast tests (under 10 minutes on 2 cores after installation)
+# make test     lint, types, import contracts and fast tests (about 6 minutes on 2 cores)
 # make test-slow  what is long: real ratings, the README's commands, a full run
 # make ui       MLflow and Prefect in the browser
 # make bench    reports/bench.json
@@ -8,7 +8,10 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
+WORKERS ?= 2
 STAMP := $(VENV)/.installed
+# tests side by side, each module on one worker (tests/conftest.py says which come first)
+SPREAD := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 repro: $(STAMP)
@@ -35,10 +38,10 @@ lint: $(STAMP)
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache --no-logo
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest $(SPREAD)
 
 test-slow: $(STAMP)
-	$(BIN)/pytest -m 'slow and not gpu'
+	$(BIN)/pytest -m 'slow and not gpu' $(SPREAD)
 
 ui: $(STAMP)
 	@$(BIN)/python -m flows.ui

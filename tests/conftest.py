@@ -1,8 +1,8 @@
 """What the tests share: a project of their own in a temporary folder, and running commands there.
 
-``project_copy(overrides)`` gives a copy of the repository's files with git and DVC set up;
-``run_in(folder, ...)`` runs one of its commands with nothing of this process's environment that
-would lead back here.
+`copy_project` makes a copy of the repository's code with git and DVC set up; `run_in` runs one of
+its commands with nothing of this process's environment that would lead back here. Where neither
+the process nor DVC is the point, `tests.helpers.stages.run_stages` is ten times cheaper.
 """
 
 from __future__ import annotations
@@ -11,21 +11,37 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows.environment import QUIET
-from tests.helpers import yaml
-from tests.paths import ROOT
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # the same numbers however many cores; one core a worker
+os.environ.update(ONE_THREAD)  # before anything imports numpy or torch
+
+from flows.environment import QUIET  # noqa: E402
+from flows.server import server  # noqa: E402
+from pamela.core.paths import Project  # noqa: E402
+from tests.helpers import yaml  # noqa: E402
+from tests.paths import ROOT  # noqa: E402
 
 CODE = ("pamela", "flows", "expectations", "ablation")
 FILES = ("dvc.yaml", "params.yaml", "pyproject.toml", ".gitignore", ".dvcignore")
 # What would point a command at this process's project, server or registry:
 OURS = ("PREFECT_API_URL", "PREFECT_HOME", "MLFLOW_TRACKING_URI", "PAMELA_REASON")
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # the same numbers however many cores
+# The modules that take longest: two workers finish together if these start first.
+LONGEST = ("test_smoke.py", "test_readme.py", "test_shared_data.py", "test_retrain.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a module on one worker, so that its fixtures are made once; the longest come first."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def merge(base: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,21 +104,25 @@ def copy_project(folder: Path, overrides: Mapping[str, Any] | None = None) -> Pa
         (folder / "data" / name).mkdir(parents=True, exist_ok=True)
         (folder / "data" / name / ".gitkeep").touch()
     override_params(folder, overrides or {})
+    # what `dvc init` writes, without the seconds that it takes
+    (folder / ".dvc").mkdir()
+    for name in (".dvc/config", ".dvc/.gitignore"):
+        shutil.copyfile(ROOT / name, folder / name)
     must(folder, "git", "init", "-q", "-b", "main")
     must(folder, "git", "config", "user.email", "tests@example.org")
     must(folder, "git", "config", "user.name", "tests")
-    must(folder, "python", "-m", "dvc", "init", "-q")
-    shutil.copyfile(ROOT / ".dvc" / "config", folder / ".dvc" / "config")
     must(folder, "git", "add", "-A")
     must(folder, "git", "commit", "-q", "-m", "start")
     return folder
 
 
-@pytest.fixture
-def project_copy(tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that makes a project of the test's own: ``project_copy({...params})``."""
-
-    def make(overrides: Mapping[str, Any] | None = None, name: str = "project") -> Path:
-        return copy_project(tmp_path / name, overrides)
-
-    return make
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of one Prefect server for all tests of this worker."""
+    home = tmp_path_factory.mktemp("server")
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("PREFECT_API_URL", raising=False)
+            patch.setenv("PREFECT_HOME", str(home / ".prefect"))
+            url = stack.enter_context(server(Project(home)))
+        yield url

@@ -16,6 +16,7 @@ import pytest
 from pamela.evaluation.ablation import FULL, VARIANT, VARIANTS
 from tests.conftest import copy_project, must
 from tests.helpers.smoke import SMOKE
+from tests.helpers.stages import run_pipeline, run_stages
 
 pytestmark = [
     pytest.mark.slow,
@@ -40,7 +41,7 @@ KEYS = ["dataset", "model", "population", "shots", "metric"]
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     found = copy_project(tmp_path_factory.mktemp("ablation") / "project", OVERRIDES)
-    must(found, "python", "-m", "flows.pipeline", timeout=900)
+    run_pipeline(found)
     return found
 
 
@@ -104,7 +105,7 @@ def test_a_second_time_it_is_cached_and_the_report_shows_it(project, first_run):
     again = must(project, "python", "-m", "dvc", "repro", "ablation/dvc.yaml")
     assert "Running stage" not in again
     assert "0 stages" in must(project, "python", "-m", "flows.pipeline")
-    must(project, "python", "-m", "dvc", "repro", "-f", "-s", "report")
+    run_stages(project, "report")
     html = (project / "reports/index.html").read_text()
     assert 'id="ablation"' in html
     assert "without metadata" in html

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner, Result
 
+from pamela.cli.app import app
 from pamela.core import schema as s
-from tests.conftest import copy_project, must, override_params, run_in
+from pamela.core.errors import PamelaError
+from tests.conftest import copy_project, override_params, run_in
 from tests.helpers.miniatures import MINIATURES, Planted
+from tests.helpers.stages import run_stages
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SMALL = {
@@ -31,8 +35,14 @@ def zipped(folder: Path, path: Path) -> Path:
     return path
 
 
+def bring(kind: str, source: Path) -> Result:
+    return CliRunner().invoke(app, ["import", kind, str(source), "--name", NAME, "--use"])
+
+
 @pytest.mark.parametrize("layout", sorted(MINIATURES))
-def test_a_release_goes_from_import_to_report(layout: str, tmp_path: Path) -> None:
+def test_a_release_goes_from_import_to_report(
+    layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     planted = MINIATURES[layout](tmp_path / "src", users=24, images=48)
     source = tmp_path / "src"
     if layout == "pamela":
@@ -40,14 +50,14 @@ def test_a_release_goes_from_import_to_report(layout: str, tmp_path: Path) -> No
     project = copy_project(tmp_path / "project", SMALL)
     before = (project / "params.yaml").read_text()
 
-    # the three commands of docs/datasets.md, the third being to look at what they made
-    said = must(project, "python", "-m", "pamela.cli", "import", planted.kind, str(source),
-                "--name", NAME, "--use")  # fmt: skip
-    assert f"{planted.ratings} on a scale of" in said
+    monkeypatch.chdir(project)
+    done = bring(planted.kind, source)
+    assert done.exit_code == 0, done.output
+    assert f"{planted.ratings} on a scale of" in done.output
     changed = set((project / "params.yaml").read_text().splitlines()) - set(before.splitlines())
     assert [line.strip() for line in changed] == [f"datasets: [{NAME}]"]
     _check_tracked_once(project)
-    must(project, "python", "-m", "flows.pipeline")
+    run_stages(project)
 
     _check_quarantine(project, planted)
     _check_splits(project, planted)
@@ -107,5 +117,5 @@ def test_the_command_fails_with_one_line_and_leaves_the_params_alone(tmp_path: P
     assert sorted(p.name for p in (project / "data/raw").iterdir()) == [".gitkeep"]
 
     override_params(project, {"ingest": {"datasets": ["gone"]}})
-    done = run_in(project, "python", "-m", "flows.ingest")
-    assert "run `pamela import KIND SRC --name gone`" in done.stderr
+    with pytest.raises(PamelaError, match="run `pamela import KIND SRC --name gone`"):
+        run_stages(project, "ingest")

@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.conftest import copy_project, must
-from tests.helpers.folders import images_of, ratings_of, write_tables
+from tests.helpers.folders import images_of, make_project, ratings_of, write_tables
+from tests.helpers.stages import run_stages
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -38,9 +38,9 @@ def write_odd(folder: Path) -> None:
 
 
 def test_odd_raters_survive_the_pipeline(tmp_path: Path) -> None:
-    project = copy_project(tmp_path / "project", SMALL)
+    project = make_project(tmp_path / "project", **SMALL).root
     write_odd(project / "data" / "raw" / "odd")
-    must(project, "python", "-m", "flows.pipeline", timeout=800)
+    run_stages(project)
 
     validation = json.loads((project / "reports/validation.json").read_text())["datasets"]["odd"]
     assert (validation["rows_in"], validation["rows_quarantined"]) == (27 * IMAGES + 3, 0)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT, command_env, must
 
+pytestmark = pytest.mark.xdist_group("full")  # one full-size run for both modules
 README = (ROOT / "README.md").read_text()
 FENCE = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -43,18 +43,13 @@ def test_every_file_that_the_readme_links_exists():
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_readmes_commands_work_in_a_fresh_clone(tmp_path):
-    """`make repro` at full size, then scoring; the clone shares this environment."""
-    clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
-    venv = Path(sys.prefix)
-    make = ("make", f"VENV={venv}", "-o", f"{venv}/.installed")  # never installed anew from here
+def test_the_readmes_commands_work_in_a_fresh_clone(full_run):
+    """`make repro` at full size, then scoring."""
     assert "make repro" in commands()
-    printed = must(clone, *make, "repro", timeout=1500, COLUMNS="80")
     for word in ("paper", "population", "noise_ceiling", "Elo", "make ui"):
-        assert word in printed
-    assert "0 stages" in must(clone, *make, "repro", timeout=300)
-    _scores_as_the_readme_says(clone)
+        assert word in full_run.printed
+    assert "0 stages" in must(full_run.clone, *full_run.make, "repro", timeout=300)
+    _scores_as_the_readme_says(full_run.clone)
 
 
 def _scores_as_the_readme_says(clone: Path) -> None:

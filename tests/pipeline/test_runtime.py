@@ -1,7 +1,4 @@
-"""Prefect for real: a failing task is retried and seen, a user's fault is not; the server imports.
-
-One server in a temporary home serves the module (about 10 s).
-"""
+"""Prefect for real: a failing task is retried and seen, a user's fault is not; it imports."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ import pytest
 
 from tests.conftest import command_env, copy_project, run_in
 
+pytestmark = pytest.mark.xdist_group("smoke")  # one Prefect server for both modules
 FLOW = """
 from pathlib import Path
 from flows.runtime import main, stage, step
@@ -58,19 +56,6 @@ def project(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def api(project, tmp_path_factory):
-    from flows.server import server
-    from pamela.core.paths import Project
-
-    patch = pytest.MonkeyPatch()
-    patch.delenv("PREFECT_API_URL", raising=False)
-    patch.setenv("PREFECT_HOME", str(project / ".prefect"))
-    with server(Project(project)) as url:
-        yield url
-    patch.undo()
-
-
 def task_runs(url: str) -> dict[str, object]:
     from prefect.client.orchestration import PrefectClient
 
@@ -81,19 +66,19 @@ def task_runs(url: str) -> dict[str, object]:
     return {run.name.rsplit("-", 1)[0]: run for run in asyncio.run(read())}
 
 
-def test_a_task_that_fails_once_is_retried_and_the_stage_finishes(project, api):
-    done = run_in(project, "python", "-m", "flows.trial", PREFECT_API_URL=api)
+def test_a_task_that_fails_once_is_retried_and_the_stage_finishes(project, prefect_api):
+    done = run_in(project, "python", "-m", "flows.trial", PREFECT_API_URL=prefect_api)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "step 'flaky' failed: OSError('a disk hiccup')" in done.stderr
     assert (project / "seen").read_text() == "xx"
-    run = task_runs(api)["flaky"]
+    run = task_runs(prefect_api)["flaky"]
     assert run.state_name == "Completed"
     assert run.run_count == 2
 
 
-def test_a_users_fault_is_one_line_and_not_retried(project, api):
+def test_a_users_fault_is_one_line_and_not_retried(project, prefect_api):
     (project / "break").touch()
-    done = run_in(project, "python", "-m", "flows.trial", PREFECT_API_URL=api)
+    done = run_in(project, "python", "-m", "flows.trial", PREFECT_API_URL=prefect_api)
     assert done.returncode == 1
     assert (project / "tries").read_text() == "x"
     assert "error: data/ratings.csv: row 3: mend it" in done.stderr.splitlines()

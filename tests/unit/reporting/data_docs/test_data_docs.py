@@ -25,8 +25,8 @@ from pamela.reporting.data_docs.page import write_data_docs
 from pamela.reporting.data_docs.plots import count_edges
 from pamela.reporting.data_docs.raters import SPEEDER, STRAIGHT, flag_raters
 from pamela.reporting.data_docs.statistics import GRID, collect, demographics, distribution
-from tests.conftest import copy_project, run_in
 from tests.helpers.folders import ROOT, make_project, ratings_of, write_tables
+from tests.helpers.stages import run_stages
 from tests.unit.validation.test_validate import run
 
 START = datetime(2026, 3, 1, 9, 30)
@@ -381,14 +381,12 @@ def test_a_dataset_of_which_nothing_is_left_still_has_its_page(project: Project)
     ] == {"value": None, "ci_low": None, "ci_high": None}
 
 
-@pytest.mark.slow
 def test_the_stage_writes_its_docs_also_when_it_fails(tmp_path: Path) -> None:
-    folder = copy_project(tmp_path / "p", {"ingest": {"datasets": ["d"]}})
+    folder = make_project(tmp_path / "p", ingest={"datasets": ["d"]}).root
     bad = ratings_of(4, 6).with_columns(rating=pl.lit("8"))
     write_tables(folder / "data/raw/d", pl.concat([ratings_of(4, 6), bad.head(5)]))
-    assert run_in(folder, "python", "-m", "flows.ingest").returncode == 0
-    done = run_in(folder, "python", "-m", "flows.validate")
-    assert done.returncode == 1
-    assert "5 of 29 ratings" in done.stderr
+    run_stages(folder, "ingest")
+    with pytest.raises(PamelaError, match="5 of 29 ratings"):
+        run_stages(folder, "validate")
     assert not (folder / "data/validated").exists()
     assert "Stopped" in Page(folder / "reports/data.html").text
