@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.run import Entry, entry
+from benchmarks.entries import Entry, entry
 from benchmarks.timing import Clock, Taken, run_alone
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from benchmarks.run import Entry, entry
+from benchmarks.entries import Entry, entry
 from benchmarks.timing import Clock, load
 from pamela.core import schema as s
 from pamela.core.dataset import FloatArray, Fold, IntArray, Items, Pairs, People

@@ -21,8 +21,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.entries import clone
 from benchmarks.planted_pair import FEW, MANY, make_pair
-from benchmarks.run import clone
 from flows.environment import environment
 from flows.server import server
 from pamela.cli.edit_params import set_params

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 import numpy as np
 import polars as pl
 
-from benchmarks.run import Entry, entry
+from benchmarks.entries import Entry, entry
 from benchmarks.timing import fitted, fold_of, run_alone
 from pamela.core import schema as s
 from pamela.core.dataset import FloatArray, Fold, Items, Pairs, People

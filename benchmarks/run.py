@@ -14,52 +14,29 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from benchmarks.encoding import bench_encoding
+from benchmarks.entries import Entry, clone, entry
+from benchmarks.growth import bench_growth
+from benchmarks.joint import bench_planted
+from benchmarks.newcomers import bench_newcomers
+from benchmarks.scale import bench_scale
+from benchmarks.scoring import bench_scoring
+from benchmarks.suggest import bench_suggest
+from benchmarks.training import bench_training
 from flows.environment import environment
 from flows.pipeline import repro, stale_stages
 from flows.server import server
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
 from pamela.core.paths import Project
-
-Entry = dict[str, Any]
-
-
-def entry(name: str, value: float, unit: str, baseline: float | None = None) -> Entry:
-    """Return one row; ratio = value / baseline."""
-    ratio = round(value / baseline, 3) if baseline else None
-    rounded = None if baseline is None else round(baseline, 3)
-    return {
-        "name": name,
-        "value": round(value, 3),
-        "unit": unit,
-        "baseline": rounded,
-        "ratio": ratio,
-    }
-
-
-def clone(project: Project, folder: Path) -> Project:
-    """Return a copy of the project's tracked and new files in `folder`, without any output."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=project.root, capture_output=True, check=True,
-    ).stdout.decode()  # fmt: skip
-    for name in filter(None, listed.split("\0")):
-        source, target = project.root / name, folder / name
-        if source.is_file() and not name.startswith(("metrics/", "reports/")):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
-    for command in (["git", "init", "-q"], ["git", "add", "-A"]):
-        subprocess.run(command, cwd=folder, check=True)
-    return Project(folder)
+from pamela.params import load_params
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -70,7 +47,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def bench_stages(project: Project) -> list[Entry]:
     """Time a full run, per stage, and what orchestration adds to the stages' own work."""
-    from flows.runtime import timings_folder
+    from flows.runtime import timings_folder  # importing it sets Prefect's home
 
     wall = _seconds(lambda: repro(project, reason="bench"))
     rows, own = [], 0.0
@@ -107,48 +84,23 @@ def bench_server(project: Project) -> list[Entry]:
 
 def bench_tables(project: Project) -> list[Entry]:
     """Measure ingest, validate and split on up to 5 million ratings."""
-    from benchmarks.scale import bench_scale
-
     with tempfile.TemporaryDirectory() as aside:
         return bench_scale(Path(aside))
 
 
 def bench_joint(project: Project) -> list[Entry]:
     """Ask on planted pairs whether a second dataset helps the first."""
-    from benchmarks.joint import bench_planted
-    from pamela.params import load_params
-
     return bench_planted(load_params(project.root / "params.yaml"))
-
-
-def bench_models(project: Project) -> list[Entry]:
-    """Measure training, scoring, adapting, encoding and strangers on the models of this run."""
-    from benchmarks.encoding import bench_encoding
-    from benchmarks.newcomers import bench_newcomers
-    from benchmarks.scoring import bench_scoring
-    from benchmarks.training import bench_training
-
-    parts = (bench_training, bench_scoring, bench_encoding, bench_newcomers)
-    return [row for bench in parts for row in bench(project)]
 
 
 def bench_sizes(project: Project) -> list[Entry]:
     """Fit `hierarchical` on up to 7 million ratings."""
-    from benchmarks.growth import bench_growth
-
     return bench_growth()
 
 
-def bench_suggestions(project: Project) -> list[Entry]:
-    """Ask how many suggested ratings of new people teach what 20 random ones do."""
-    from benchmarks.suggest import bench_suggest
-
-    return bench_suggest(project)
-
-
 BENCHES: tuple[Callable[[Project], list[Entry]], ...] = (
-    bench_server, bench_stages, bench_nothing_to_do, bench_suggestions, bench_tables, bench_joint,
-    bench_models, bench_sizes,
+    bench_server, bench_stages, bench_nothing_to_do, bench_suggest, bench_tables, bench_joint,
+    bench_training, bench_scoring, bench_encoding, bench_newcomers, bench_sizes,
 )  # fmt: skip
 
 

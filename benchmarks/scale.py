@@ -27,7 +27,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from benchmarks.run import Entry, entry
+from benchmarks.entries import Entry, entry
 from flows.environment import environment
 from flows.server import server
 from pamela.cli.edit_params import set_params

@@ -22,8 +22,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.entries import Entry, entry
 from benchmarks.newcomers import MODEL, Strangers, draw_strangers
-from benchmarks.run import Entry, entry
 from benchmarks.timing import Clock, Taken, fitted, fold_of, median_seconds, run_alone
 from pamela.core import schema as s
 from pamela.core.dataset import Fold, Pairs, People

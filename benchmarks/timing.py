@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.run import Entry
+from benchmarks.entries import Entry
 from pamela.core.dataset import Fold, load_fold
 from pamela.core.errors import PamelaError
 from pamela.core.files import write_json

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from benchmarks.run import Entry, entry
+from benchmarks.entries import Entry, entry
 from benchmarks.timing import Clock, Taken, fold_of, run_alone
 from pamela.core import schema as s
 from pamela.core.dataset import Fold, Pairs

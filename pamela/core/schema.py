@@ -6,7 +6,7 @@ The canonical tables are ``data/tables/{ratings,users,images}.parquet``; ids are
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -84,10 +84,20 @@ PARTS: Final = (*RELEASE_PARTS, CONTEXT_VAL, HELD_BACK, UNUSED)
 HELD_OUT_ELSEWHERE: Final = "held_out_elsewhere"
 
 
-def to_internal(rating: pl.Expr, low: float | pl.Expr, high: float | pl.Expr) -> pl.Expr:
-    """Map a rating on ``[low, high]`` to the internal scale of 1..5, under the rating's name."""
+def to_internal(rating: Any, low: Any, high: Any) -> Any:
+    """Map ratings (numbers, arrays, expressions) on ``[low, high]`` to the internal 1..5."""
     # the rating comes first: an expression is named after its leftmost part
     return (rating - low) / (high - low) * (SCALE_HIGH - SCALE_LOW) + SCALE_LOW
+
+
+def from_internal(rating: Any, low: float, high: float) -> Any:
+    """Map internal ratings back to ``[low, high]``."""
+    return low + (rating - SCALE_LOW) * internal_unit(low, high)
+
+
+def internal_unit(low: float, high: float) -> float:
+    """Return what one point of the internal scale is on ``[low, high]``."""
+    return (high - low) / (SCALE_HIGH - SCALE_LOW)
 
 
 # --- ids ------------------------------------------------------------------------------------------

@@ -136,8 +136,8 @@ class Explainer:
             )
         lens = self.lens(person.dataset)
         part = self.parts(person.dataset).of(person.row, person.context, draws=RESAMPLES, seed=SEED)
-        low, high = self.bundle.scales[person.dataset]
-        unit = (high - low) / (s.SCALE_HIGH - s.SCALE_LOW)
+        scale = self.bundle.scales[person.dataset]
+        unit = s.internal_unit(*scale)
         notes = lens.notes if part.draws is not None else (*lens.notes, NO_DRAWS)
         concepts, explained = concept_table(lens, part, unit)
         return Explanation(
@@ -145,7 +145,7 @@ class Explainer:
             dataset=person.dataset,
             source=person.source,
             model_version=self.bundle.version,
-            scale=(low, high),
+            scale=scale,
             level=_known(means(part, lens.resamples).times(unit)),
             follows=_follows(lens, part),
             spread=float(part.mean.std()) * unit,
@@ -155,7 +155,7 @@ class Explainer:
             levels=level_table(lens, part, unit),
             words=word_table(lens, part, unit),
             prompts=prompt_table(lens, part, unit),
-            pictures=picture_table(lens, part, (low, high)),
+            pictures=picture_table(lens, part, scale),
             notes=notes,
         )
 
@@ -256,19 +256,18 @@ def prompt_table(lens: Lens, part: PersonalPart, unit: float) -> pl.DataFrame:
 
 def picture_table(lens: Lens, part: PersonalPart, scale: tuple[float, float]) -> pl.DataFrame:
     """Return the pictures raised and lowered most, one of a prompt, with both predicted ratings."""
-    unit = (scale[1] - scale[0]) / (s.SCALE_HIGH - s.SCALE_LOW)
 
-    def shown(mean: np.ndarray) -> np.ndarray:
-        return scale[0] + (on_scale(mean).astype(np.float64) - s.SCALE_LOW) * unit
+    def shown(mean: np.ndarray) -> pl.Series:
+        return pl.Series(s.from_internal(on_scale(mean).astype(np.float64), *scale))
 
     frame = lens.items.frame.select(
         s.IMAGE,
         # a catalog without files has no hashes
         pl.col(s.SHA256) if s.SHA256 in lens.items.frame.columns else pl.lit(None).alias(s.SHA256),
         s.PROMPT,
-        effect=pl.Series((part.mean - part.mean.mean()) * unit),
-        person=pl.Series(shown(part.common + part.mean)),
-        population=pl.Series(shown(part.common)),
+        effect=pl.Series((part.mean - part.mean.mean()) * s.internal_unit(*scale)),
+        person=shown(part.common + part.mean),
+        population=shown(part.common),
         _of=pl.coalesce(s.PROMPT_ID, s.PROMPT, s.IMAGE),
     ).sort("effect", descending=True, maintain_order=True)
     up = frame.unique("_of", keep="first", maintain_order=True).head(EXAMPLES)

@@ -35,6 +35,11 @@ def say(progress: Progress | None, share: float, what: str) -> None:
         progress(share, what)
 
 
+def span(progress: Progress | None, start: float, stop: float) -> Progress:
+    """Return a progress whose 0..1 is ``start..stop`` of `progress`."""
+    return lambda share, what: say(progress, start + (stop - start) * share, what)
+
+
 EDGE = 0.25  # rating units inside either end of the scale within which predictions bend
 
 

@@ -67,7 +67,6 @@ class Adapter:
             raise PamelaError(f"rating {off:g} is off the scale {low:g}..{high:g} of {dataset}")
         self.users.check(dataset, demographics)
         context = self.pictures.items(images, prompts, names, keep=keep)
-        unit = (s.SCALE_HIGH - s.SCALE_LOW) / (high - low)
-        internal = tuple(s.SCALE_LOW + (float(r) - low) * unit for r in ratings)
+        internal = tuple(s.to_internal(float(r), low, high) for r in ratings)
         encoder = str(self.bundle.encoder["fingerprint"])
         return User(dataset, dict(demographics), context, internal, encoder)

@@ -144,12 +144,12 @@ class Reward:
             raise PamelaError("images: give a list of images, not a single path")
         viewer = self.viewer(user, dataset)
         prediction = self.viewers.predict(viewer, self.pictures.items(list(images), prompt))
-        low, unit = self._scale(viewer.dataset)
+        scale = self.bundle.scales[viewer.dataset]
         percentile = self.viewers.percentile(viewer, prediction.mean)
         return [
             Score(
-                rating=low + (float(mean) - s.SCALE_LOW) * unit,
-                std=float(std) * unit,
+                rating=s.from_internal(float(mean), *scale),
+                std=float(std) * s.internal_unit(*scale),
                 percentile=float(rank),
                 source=viewer.source,
                 model_version=self.version,
@@ -216,7 +216,7 @@ class Reward:
         viewer = self.viewer(user, dataset)
         given = None if candidates is None else self.pictures.items(list(candidates), None)
         items, design = suggest_rows(self.viewers, viewer, n, given)
-        _, unit = self._scale(viewer.dataset)
+        unit = s.internal_unit(*self.bundle.scales[viewer.dataset])
         frame = items.frame
         files = frame[s.FILE] if s.FILE in frame.columns else [None] * frame.height
         chosen = zip(design.picks.tolist(), design.left.tolist(), strict=True)
@@ -292,8 +292,3 @@ class Reward:
                 f"{' or '.join(known)}"
             )
         return True
-
-    def _scale(self, dataset: str) -> tuple[float, float]:
-        """Return the lowest rating of `dataset`, and what one internal unit is there."""
-        low, high = self.bundle.scales[dataset]
-        return low, (high - low) / (s.SCALE_HIGH - s.SCALE_LOW)

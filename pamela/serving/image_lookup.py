@@ -81,6 +81,7 @@ class PictureLookup:
         if isinstance(image, bytes):
             return self._find_content(image, image)
         if isinstance(image, str | Path):
+            # the path goes on, not the content: thousands of them would fill the memory
             return self._find_content(_read(Path(image), name), Path(image))
         return Asked(NEW, None, image)
 

@@ -19,6 +19,7 @@ from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.core.hashing import hash_ids
 from pamela.evaluation.metrics.grouping import DECIMALS
+from pamela.params import SteerParams
 from pamela.steer.generators import Candidate, Generator
 from pamela.steer.rewards import Reward
 from pamela.steer.rewriters import Rewriter, Trial
@@ -56,12 +57,10 @@ def run_lanes(
     generator: Generator,
     rewriter: Rewriter,
     rewards: Mapping[str, Reward],
-    rounds: int,
-    variants: int,
-    seed: int,
+    settings: SteerParams,
     advance: Callable[[int], None],
 ) -> pl.DataFrame:
-    """Run every lane for `rounds` rounds of `variants` variants.
+    """Run every lane for ``settings.rounds`` rounds of ``settings.variants`` variants.
 
     Parameters
     ----------
@@ -74,11 +73,13 @@ def run_lanes(
     """
     history: list[list[Trial]] = [[] for _ in lanes]
     tables: list[pl.DataFrame] = []
-    for number in range(rounds + 1):
+    for number in range(settings.rounds + 1):
         proposals = [
             [lane.start.prompt]
             if number == 0
-            else rewriter.rewrite(lane.start.prompt, past, variants, _lane_rng(lane, number, seed))
+            else rewriter.rewrite(
+                lane.start.prompt, past, settings.variants, _lane_rng(lane, number, settings.seed)
+            )
             for lane, past in zip(lanes, history, strict=True)
         ]
         scores = _score(lanes, proposals, generator, rewards, advance)

@@ -146,9 +146,7 @@ def search(params: Params, sittings: Sequence[Sitting], rewards: Mapping[str, Re
             generator=generator,
             rewriter=VocabularyRewriter(),
             rewards=rewards,
-            rounds=settings.rounds,
-            variants=settings.variants,
-            seed=settings.seed,
+            settings=settings,
             advance=advance,
         )
     return Search(assign(sittings, lanes), trials)

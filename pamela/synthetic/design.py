@@ -18,6 +18,7 @@ from pamela.synthetic.raters.world import World, WorldParams
 from pamela.synthetic.rendering.render import scene_of
 
 Rng = np.random.Generator
+Cell = tuple[str, str, str | None]  # type, group, style
 
 # The release's parts and their ratings.
 PART_ROWS: Final = {
@@ -110,17 +111,17 @@ def plan_items(params: ReleaseParams, world: World) -> list[Item]:
     items: list[Item] = []
     for side, size in side_sizes(params).items():
         chosen: list[Item] = []
-        for (kind, group, style), count in _cells(size, rng):
-            chosen += _cell_items(kind, group, style, count, side, world, rng, seen)
+        for cell, count in _cells(size, rng):
+            chosen += _cell_items(cell, count, side, world, rng, seen)
         items += [chosen[i] for i in rng.permutation(len(chosen))]
     return items
 
 
-def _cells(size: int, rng: Rng) -> list[tuple[tuple[str, str, str | None], int]]:
+def _cells(size: int, rng: Rng) -> list[tuple[Cell, int]]:
     """Return how many of `size` pictures each (type, group, style) has."""
     keys = list(GROUP_FACTS)
     counts = apportion(size, np.array([n for n, _ in GROUP_FACTS.values()], float))
-    cells: list[tuple[tuple[str, str, str | None], int]] = []
+    cells: list[tuple[Cell, int]] = []
     for (kind, group), count in zip(keys, counts.tolist(), strict=True):
         if kind == v.PHOTO:
             cells.append(((kind, group, None), count))
@@ -134,20 +135,13 @@ def _cells(size: int, rng: Rng) -> list[tuple[tuple[str, str, str | None], int]]
 
 
 def _cell_items(
-    kind: str,
-    group: str,
-    style: str | None,
-    count: int,
-    side: str,
-    world: World,
-    rng: Rng,
-    seen: set[str],
+    cell: Cell, count: int, side: str, world: World, rng: Rng, seen: set[str]
 ) -> list[Item]:
     """Draw scenes of a cell and drop a few, so that their shared appeal is the cell's mean.
 
     Small groups and styles would otherwise stray from their published mean by luck alone.
     """
-    spare = [_item(kind, group, style, side, rng, seen) for _ in range(count + SPARE)]
+    spare = [_item(cell, side, rng, seen) for _ in range(count + SPARE)]
     appeal = world.appeal([item.scene for item in spare])
     kept = np.ones(len(spare), bool)
     for _ in range(SPARE):
@@ -157,10 +151,10 @@ def _cell_items(
     return [item for item, keep in zip(spare, kept.tolist(), strict=True) if keep]
 
 
-def _item(kind: str, group: str, style: str | None, side: str, rng: Rng, seen: set[str]) -> Item:
+def _item(cell: Cell, side: str, rng: Rng, seen: set[str]) -> Item:
     """Draw a scene whose prompt no other picture has."""
     while True:
-        prompt = write_prompt(sample_spec_of(kind, group, style, rng), rng)
+        prompt = write_prompt(sample_spec_of(*cell, rng), rng)
         if prompt not in seen:
             seen.add(prompt)
             seed = int(rng.integers(2**31))

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,14 @@ def padded_size(rows: int, batch_size: int) -> int:
     return size if size <= batch_size else max(rows, batch_size)
 
 
+@dataclass(kw_only=True, eq=False)
 class ClipEncoder:
     """The towers of a frozen model, ``prepare`` for one picture, a tokenizer; see `base.Encoder`.
 
     Batches are padded to a few fixed sizes, because convolution and matrix kernels round
     differently by shape. Between batch sizes features agree to about 1e-5 of their scale.
 
-    Parameters
+    Attributes
     ----------
     prepare : RGB picture -> tensor of one shape for all pictures.
     tokenizer : list of texts -> int64 ids (n, context).
@@ -44,33 +46,21 @@ class ClipEncoder:
     embed_text : batch of ids, on the device -> (n, prompt_dim).
     """
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        fingerprint: str,
-        prepare: Callable[[Image.Image], Tensor],
-        tokenizer: Callable[[list[str]], Tensor],
-        embed_image: Callable[[Tensor], Tensor],
-        embed_text: Callable[[Tensor], Tensor],
-        image_dim: int,
-        prompt_dim: int,
-        device: str,
-        batch_size: int,
-        workers: int,
-    ) -> None:
-        self.name = name
-        self.fingerprint = fingerprint
-        self.precision = "bf16" if device == "cuda" else "fp32"
-        self.image_dim = image_dim
-        self.prompt_dim = prompt_dim
-        self.device = device
-        self.batch_size = batch_size
-        self.workers = workers
-        self._prepare = prepare
-        self._tokenizer = tokenizer
-        self._embed_image = embed_image
-        self._embed_text = embed_text
+    name: str
+    fingerprint: str
+    prepare: Callable[[Image.Image], Tensor]
+    tokenizer: Callable[[list[str]], Tensor]
+    embed_image: Callable[[Tensor], Tensor]
+    embed_text: Callable[[Tensor], Tensor]
+    image_dim: int
+    prompt_dim: int
+    device: str
+    batch_size: int
+    workers: int
+    precision: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.precision = "bf16" if self.device == "cuda" else "fp32"
 
     def encode_images(
         self,
@@ -81,22 +71,18 @@ class ClipEncoder:
         """Return the features of n pictures, shape (n, image_dim); see `base.Encoder`."""
         out = np.zeros((len(images), self.image_dim), np.float32)
         done = 0
-        batches = decode_batches(images, self._prepare, self.batch_size, self.workers, names)
+        batches = decode_batches(images, self.prepare, self.batch_size, self.workers, names)
         with progress(label or "", len(images), quiet=label is None) as advance:
             for batch in batches:
-                rows = self._run(self._embed_image, torch.stack(batch))
+                rows = self._run(self.embed_image, torch.stack(batch))
                 out[done : done + len(rows)] = rows
                 done += len(rows)
                 advance(len(rows))
         return out
 
-    def prepare(self, image: Image.Image) -> Tensor:
-        """Return an RGB picture as the tensor that the encoder takes."""
-        return self._prepare(image)
-
     def encode_prepared(self, batch: Tensor) -> FloatArray:
         """Return the features (n, image_dim) of n prepared pictures, at most a batch of them."""
-        return self._run(self._embed_image, batch)
+        return self._run(self.embed_image, batch)
 
     def encode_prompts(self, prompts: Sequence[str | None]) -> FloatArray:
         """Return the features of n prompts, shape (n, prompt_dim); a null prompt is a zero row."""
@@ -104,8 +90,8 @@ class ClipEncoder:
         known = [i for i, prompt in enumerate(prompts) if prompt is not None]
         for start in range(0, len(known), self.batch_size):
             rows = known[start : start + self.batch_size]
-            ids = self._tokenizer([str(prompts[i]) for i in rows])
-            out[rows] = self._run(self._embed_text, ids)
+            ids = self.tokenizer([str(prompts[i]) for i in rows])
+            out[rows] = self._run(self.embed_text, ids)
         return out
 
     def _run(self, embed: Callable[[Tensor], Tensor], batch: Tensor) -> FloatArray:

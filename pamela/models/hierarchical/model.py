@@ -21,15 +21,14 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.dataset import Fold, IntArray, Items, Pairs, People
+from pamela.core.dataset import FloatArray, Fold, IntArray, Items, Pairs, People
 from pamela.core.errors import PamelaError
-from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
+from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say, span
 from pamela.models.blas_threads import small_matrices, small_numpy_matrices
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.fitted import Fitted, along
 from pamela.models.hierarchical.interval_calibration import Widening
-from pamela.models.hierarchical.item_features import TasteFeatures
 from pamela.models.hierarchical.picture_columns import PictureColumns
 from pamela.models.hierarchical.selection import TasteSearch, choose, judge_seen
 from pamela.models.hierarchical.training_rows import Fitting, Teaching
@@ -99,14 +98,8 @@ class Hierarchical(RewardModel):
         workdir: Path | None = None,
     ) -> pl.DataFrame:
         """Fit on ``train``; the history holds the configurations tried and the EM's course."""
-
-        def early(share: float, what: str) -> None:
-            say(progress, 0.5 * share, what)
-
-        def late(share: float, what: str) -> None:
-            say(progress, 0.5 + 0.5 * share, what)
-
-        self._population.fit(fold, seed=seed, progress=early)
+        self._population.fit(fold, seed=seed, progress=span(progress, 0.0, 0.5))
+        late = span(progress, 0.5, 1.0)
         train = canonical(fold[s.TRAIN])
         consensus = Consensus.fit(self._population, fold, train, seed=seed)
         people = PeopleColumns.fit(fold.people, train, demographics=self.inputs.demographics)
@@ -128,14 +121,16 @@ class Hierarchical(RewardModel):
         judged = [*choice.judged]
         if self.inputs.user and not choice.sizes.learned:
             judged.append(judge_seen(data, columns, prior, seed))
-        self._fitted = self._pack(
+        axes = np.linalg.eigh(prior.covariance)[1]
+        self._fitted = Fitted(
+            self._population,
             consensus,
             features,
             people,
             UserIndex.fit(fold.people, train) if self.inputs.user else UserIndex(()),
             prior,
-            data,
-            columns,
+            *_condition_all(data, columns, prior, axes),
+            axes,
             Widening.fit(judged),
         )
         self.chosen = {
@@ -149,39 +144,6 @@ class Hierarchical(RewardModel):
         }
         say(progress, 1.0, "done")
         return pl.DataFrame({"step": np.arange(len(course)), "noise_variance": course})
-
-    @small_matrices
-    def _pack(
-        self,
-        consensus: Consensus,
-        features: TasteFeatures,
-        people: PeopleColumns,
-        users: UserIndex,
-        prior: Prior,
-        data: Fitting,
-        columns: Array,
-        widening: Widening,
-    ) -> Fitted:
-        """Condition every training user on all of their rows, some users at a time."""
-        axes = np.linalg.eigh(prior.covariance)[1]
-        weights, variances = [], []
-        for begin in range(0, len(data.users), USERS_AT_ONCE):
-            some = np.arange(begin, min(begin + USERS_AT_ONCE, len(data.users)))
-            found = posterior(prior, data.described[some], data.collect(columns, some))
-            weights.append(found.mean.astype(np.float32))
-            variances.append(along(found.covariance, axes).astype(np.float32))
-        return Fitted(
-            self._population,
-            consensus,
-            features,
-            people,
-            users,
-            prior,
-            np.concatenate(weights),
-            np.concatenate(variances),
-            axes,
-            widening,
-        )
 
     @property
     def _ready(self) -> Fitted:
@@ -318,3 +280,22 @@ class Hierarchical(RewardModel):
         model = cls(config["cv_folds"], fitted.population, InputParams(**config["inputs"]))
         model.chosen, model._fitted = config["chosen"], fitted
         return model
+
+
+@small_matrices
+def _condition_all(
+    data: Fitting, columns: Array, prior: Prior, axes: Array
+) -> tuple[FloatArray, FloatArray]:
+    """Condition every training user on all of their rows, some users at a time.
+
+    Returns
+    -------
+    Weights (n, k) and their variances (n, k) along `axes`.
+    """
+    weights, variances = [], []
+    for begin in range(0, len(data.users), USERS_AT_ONCE):
+        some = np.arange(begin, min(begin + USERS_AT_ONCE, len(data.users)))
+        found = posterior(prior, data.described[some], data.collect(columns, some))
+        weights.append(found.mean.astype(np.float32))
+        variances.append(along(found.covariance, axes).astype(np.float32))
+    return np.concatenate(weights), np.concatenate(variances)

@@ -26,7 +26,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.dataset import Fold, IntArray, Items, Pairs, People
 from pamela.core.errors import PamelaError
-from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
+from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say, span
 from pamela.models.blas_threads import small_matrices
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
@@ -108,14 +108,8 @@ class ResidualModel(RewardModel):
         workdir: Path | None = None,
     ) -> pl.DataFrame:
         """Fit on ``train``; the history holds the configurations tried."""
-
-        def early(share: float, what: str) -> None:
-            say(progress, SHARE_OF_POPULATION * share, what)
-
-        def late(share: float, what: str) -> None:
-            span = SHARE_OF_CHOICE - SHARE_OF_POPULATION
-            say(progress, SHARE_OF_POPULATION + span * share, what)
-
+        early = span(progress, 0.0, SHARE_OF_POPULATION)
+        late = span(progress, SHARE_OF_POPULATION, SHARE_OF_CHOICE)
         self._population.fit(fold, seed=seed, progress=early)
         train = canonical(fold[s.TRAIN])
         consensus = Consensus.fit(self._population, fold, train, seed=seed)

@@ -30,7 +30,7 @@ from pamela.core import schema as s
 from pamela.core.dataset import FloatArray, Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
-from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
+from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say, span
 from pamela.models.dataset_weights import FoldScores, Weights, candidates, choose_weights
 from pamela.models.preprocessing import (
     UNKNOWN,
@@ -148,9 +148,11 @@ class Paper(RewardModel):
         self._weights, said = self._choose_weights(fold, train, datasets, seed, workdir)
         trial, scores = self._choose(fold, train, seed, progress, workdir)
 
+        late = span(progress, SHARE_OF_SEARCH, 1.0)
+
         def told(epoch: int, correlation: float) -> None:
-            share = SHARE_OF_SEARCH + (1 - SHARE_OF_SEARCH) * epoch / self.search.epochs(trial)
-            say(progress, min(share, 1.0), f"epoch {epoch}, validation {correlation:.3f}")
+            share = min(epoch / self.search.epochs(trial), 1.0)
+            late(share, f"epoch {epoch}, validation {correlation:.3f}")
 
         history, module = self._train(
             fold, train, validation, trial, self.search.epochs(trial), seed,
@@ -211,7 +213,7 @@ class Paper(RewardModel):
             prompt_groups(fold.items),
             run,
             seed=seed,
-            progress=lambda share, what: say(progress, SHARE_OF_SEARCH * share, what),
+            progress=span(progress, 0.0, SHARE_OF_SEARCH),
             datasets=self._datasets,
         )
         if kept is not None:

@@ -11,7 +11,7 @@ from pamela.core.dataset import Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.models.base import Prediction, RewardModel
-from pamela.params import load_params
+from pamela.params import SteerParams, load_params
 from pamela.steer import results, search
 from pamela.steer.contact_sheet import write_sheet
 from pamela.steer.generators import Candidate, EmbeddedGenerator
@@ -80,9 +80,9 @@ def _search(sittings, champion, population, *, rounds=3, variants=10, generator=
         generator=generator or Blank(),
         rewriter=VocabularyRewriter(),
         rewards={CHAMPION: champion, POPULATION: population},
-        rounds=rounds,
-        variants=variants,
-        seed=0,
+        settings=SteerParams(
+            users=2, prompts=1, variants=variants, rounds=rounds, seed=0, bootstrap=100
+        ),
         advance=lambda n: None,
     )
     return Search(results.assign(sittings, lanes), trials)
