@@ -5,7 +5,7 @@ from __future__ import annotations
 from flows.runtime import here, main, stage, step
 from pamela.core.paths import Project
 from pamela.params import Params
-from pamela.splits import split, split_record
+from pamela.splits import split
 from pamela.splits.split import Split
 
 
@@ -16,17 +16,17 @@ def split_dataset(project: Project, name: str, params: Params) -> Split:
 
 
 @step("write splits")
-def write_splits(project: Project, parts: list[Split]) -> None:
+def write_splits(project: Project, splits: list[Split]) -> None:
     """Write the splits with their hashes."""
-    print(split_record.counts(split_record.write_splits(project, parts)))
+    print(split.counts(split.write_splits(project, splits)))
 
 
 @stage("split")
 def flow() -> None:
     """Split every dataset."""
     project, params = here()
-    parts = [split_dataset(project, name, params) for name in split.dataset_names(project)]
-    write_splits(project, parts)
+    splits = [split_dataset(project, name, params) for name in split.dataset_names(project)]
+    write_splits(project, splits)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ MAX_PIXELS: Final = 89_478_485  # a decompression bomb starts here (Pillow's own
 MAX_ELONGATION: Final = 100  # longer side / shorter; encoders scale by the shorter one
 LARGE: Final = 2**24  # pixels above which pictures are decoded one at a time
 STRIP: Final = 2**22  # pixels that are laid on white at a time
-# A verdict holds for these bounds and this Pillow; `pamela.data.picture_cache` keys by it.
+# What decodes holds for these bounds and this Pillow; `pamela.data.image_files` keys by it.
 DECODER: Final = f"1/{MAX_PIXELS}/{MAX_ELONGATION}/Pillow {PIL.__version__}"
 
 TURNS: Final = {

@@ -134,13 +134,8 @@ class Project:
 
     @property
     def picture_cache(self) -> Path:
-        """Hashes and verdicts of pictures of earlier runs (git-ignored; may be deleted)."""
+        """Which picture files were hashed and decoded before (git-ignored; may be deleted)."""
         return self.root / ".cache" / "pictures"
-
-    @property
-    def part_cache(self) -> Path:
-        """What ingest, validate and split worked out per source (git-ignored; may be deleted)."""
-        return self.root / ".cache" / "parts"
 
     @property
     def people_cache(self) -> Path:

@@ -16,14 +16,8 @@ PART_TYPE: Final = pl.Enum(s.PARTS)
 
 
 def part_column(fold: int) -> str:
-    """Return the column that holds a rating's part in `fold`."""
+    """Return the column of a rating's part in `fold`: null beyond its dataset's own folds."""
     return f"{s.PART}_{fold}"
-
-
-def rows_schema(folds: int) -> pl.Schema:
-    """Return the columns of the table; a dataset of fewer folds leaves the last ones null."""
-    kept = {c: s.RATINGS_SCHEMA[c] for c in KEPT}
-    return pl.Schema({**kept, **{part_column(fold): PART_TYPE for fold in range(folds)}})
 
 
 def read_fold_rows(project: Project, number: int) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """Every dataset of ``ingest.datasets``, with its batches, as three canonical tables.
 
-Run by ``python -m flows.ingest``. Structural faults stop here; rows are judged by `validate`.
+Run by ``python -m flows.ingest``. Structural faults stop here; rows are looked at by `validate`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import polars as pl
@@ -22,7 +21,7 @@ from pamela.data import formats, image_files
 from pamela.data.formats import base
 from pamela.data.formats.base import Tables
 from pamela.data.formats.files import shown
-from pamela.data.partitions import PartCache, PartFile, write_parts
+from pamela.data.partitions import partition_name
 from pamela.params import Params
 
 SYNTHETIC: Final = "synthetic"
@@ -35,7 +34,7 @@ class Dataset:
     tables: Tables
     batches: tuple[str, ...]
     batch_features: tuple[Path, ...]
-    parts: tuple[Tables, ...]  # the dataset as imported, then its batches, by name
+    sources: tuple[Tables, ...]  # the dataset as imported, then its batches, by name
 
     @property
     def features(self) -> list[Path]:
@@ -46,11 +45,12 @@ class Dataset:
     @property
     def own_splits(self) -> bool:
         """Whether the dataset says itself who and what is held out (a batch cannot)."""
-        return self.parts[0].own_splits
+        return self.sources[0].own_splits
 
-    def count_ratings(self) -> int:
-        """Return the number of rating rows."""
-        return sum(part.count_ratings() for part in self.parts)
+    @property
+    def n_ratings(self) -> int:
+        """Number of rating rows."""
+        return sum(source.n_ratings for source in self.sources)
 
     @property
     def counts(self) -> str:
@@ -58,7 +58,7 @@ class Dataset:
         t = self.tables
         batches = f", batches: {len(self.batches)}" if self.batches else ""
         return (
-            f"{t.name}: {self.count_ratings():,} ratings by {t.users.height:,} users on "
+            f"{t.name}: {self.n_ratings:,} ratings by {t.users.height:,} users on "
             f"{t.images.height:,} images, scale {t.scale[0]:g}..{t.scale[1]:g}{batches}"
         )
 
@@ -84,15 +84,9 @@ def read_dataset(project: Project, name: str) -> Dataset:
         On the first structural fault.
     """
     original = read_base(project, name)
-    cache = rows_cache(project)
     folders = batch_folders(project, name)
-    batches = [formats.read_batch(f, name, project.root, cache) for f in folders]
+    batches = [formats.read_batch(folder, name, project.root) for folder in folders]
     return merge_batches(original, batches, project.root)
-
-
-def rows_cache(project: Project) -> PartCache:
-    """Return where the rows of unchanged ratings files are kept."""
-    return PartCache(project.part_cache / "ingest")
 
 
 def read_base(project: Project, name: str) -> Tables:
@@ -107,7 +101,7 @@ def read_base(project: Project, name: str) -> Tables:
         raise PamelaError(
             f"{shown_folder}: no such folder; run `pamela import KIND SRC --name {name}`"
         )
-    return formats.read_folder(folder, name, project.root, cache=rows_cache(project))
+    return formats.read_folder(folder, name, project.root)
 
 
 def batch_folders(project: Project, name: str) -> list[Path]:
@@ -141,8 +135,8 @@ def merge_batches(original: Tables, batches: Sequence[Tables], root: Path) -> Da
         original,
         ratings=pl.concat([t.ratings for t in every]),
         images=images.sort(s.DATASET, s.IMAGE),
-        users=base.add_unlisted_users(users, pl.concat([t.raters() for t in every])),
-        kept=None,
+        users=base.add_unlisted_users(users, pl.concat([t.raters for t in every])),
+        counted=None,
     )
     return Dataset(
         merged,
@@ -182,8 +176,8 @@ def hash_pictures(project: Project, datasets: Sequence[Dataset]) -> pl.DataFrame
 def write_tables(project: Project, datasets: Sequence[Dataset], hashes: pl.DataFrame) -> None:
     """Write ``data/tables/`` as a whole: ratings, users, images, sources, datasets.json.
 
-    Ratings keep the order of their sources; users and images are sorted by id; datasets by name,
-    whatever their order in the params.
+    Ratings are a file per source (`pamela.data.partitions`) in that source's order; users and
+    images are sorted by id; datasets by name, whatever their order in the params.
     """
     by_name = sorted(datasets, key=lambda d: d.tables.name)
     ordered = [d.tables for d in by_name]
@@ -192,29 +186,14 @@ def write_tables(project: Project, datasets: Sequence[Dataset], hashes: pl.DataF
     demographics = [c for c in users.columns if c not in (*s.USERS_KEYS, *base.SOURCE)]
     hashed = images.drop(s.SHA256).join(hashes, on=s.FILE, how="left", maintain_order="left")
     with atomic_folder(project.tables) as folder:
-        _write_ratings(project, folder, by_name)
+        for dataset in by_name:
+            for batch, source in zip((None, *dataset.batches), dataset.sources, strict=True):
+                name = partition_name(dataset.tables.name, batch)
+                sink_parquet(folder / "ratings.parquet" / name, source.ratings)
         write_parquet(folder / "users.parquet", users.select(*s.USERS_KEYS, *demographics))
         write_parquet(folder / "images.parquet", hashed.select(s.IMAGES_SCHEMA.names()))
         write_parquet(folder / "sources.parquet", _sources(users, images))
         write_json(folder / "datasets.json", describe(project, datasets))
-
-
-def _write_ratings(project: Project, folder: Path, datasets: Sequence[Dataset]) -> None:
-    """Write ``ratings.parquet`` in parts; rows that no cache holds pass through a file aside."""
-    with TemporaryDirectory(dir=folder) as aside:
-        found = [part for dataset in datasets for part in dataset.parts]
-        files = [_part_file(project, t, Path(aside) / f"{n}.parquet") for n, t in enumerate(found)]
-        write_parts(folder / "ratings.parquet", files)
-    rows_cache(project).prune()
-
-
-def _part_file(project: Project, tables: Tables, aside: Path) -> PartFile:
-    source = project.relative(tables.folder)
-    if tables.kept is not None:
-        kept = tables.kept
-        return PartFile(tables.name, source, kept.file, kept.rows, kept.sha256)
-    sink_parquet(aside, tables.ratings)
-    return PartFile.of(tables.name, source, aside)
 
 
 def _sources(users: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:

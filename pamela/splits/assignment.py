@@ -10,7 +10,6 @@ prompt_id is test in exactly one.
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,11 +19,9 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.files import read_parquet, write_parquet
+from pamela.core.files import read_parquet
 from pamela.core.paths import Project
-from pamela.data import partitions
 from pamela.data.leakage import SIDE, TEST, VAL, _side, released_image_sides
-from pamela.data.partitions import Part, PartCache
 from pamela.params import SplitParams
 from pamela.splits import near_duplicates
 
@@ -65,35 +62,26 @@ class Sides:
     images: pl.DataFrame
 
 
-def find_sides(
-    project: Project,
-    name: str,
-    found: Sequence[Part],
-    params: SplitParams,
-    cache: PartCache | None = None,
-) -> Sides:
+def find_sides(project: Project, name: str, ratings: pl.LazyFrame, params: SplitParams) -> Sides:
     """Put every user and image of the validated dataset `name` on its side in every fold.
 
-    Parameters
-    ----------
-    found : the dataset's ratings.
-    cache : where what was drawn for the same ids before is kept.
+    `ratings` are the dataset's.
     """
     own = pl.col(s.DATASET) == name
     users, images = (
         read_parquet(project.validated / f"{table}.parquet").filter(own)
         for table in ("users", "images")
     )
-    released = {key: _released(found, key) for key in (s.USER, s.IMAGE)}
+    released = {key: _released(ratings, key) for key in (s.USER, s.IMAGE)}
     if released[s.USER].height:
         return sides_as_released(name, users, images, released)
-    return sides_by_hash(name, users, _group_keys(project, name, images), params, cache)
+    return sides_by_hash(name, users, _group_keys(project, name, images), params)
 
 
-def _released(found: Sequence[Part], key: str) -> pl.DataFrame:
+def _released(ratings: pl.LazyFrame, key: str) -> pl.DataFrame:
     """Return the distinct (`key`, split) of the rows that name their part."""
-    rows = pl.concat([part.scan().select(key, s.SPLIT) for part in found])
-    return rows.drop_nulls(s.SPLIT).unique().collect(engine="streaming")
+    rows = ratings.select(key, s.SPLIT).drop_nulls(s.SPLIT)
+    return rows.unique().collect(engine="streaming")
 
 
 def _group_keys(project: Project, name: str, images: pl.DataFrame) -> pl.DataFrame:
@@ -108,45 +96,20 @@ def _group_keys(project: Project, name: str, images: pl.DataFrame) -> pl.DataFra
 
 
 # --- our own folds --------------------------------------------------------------------------------
-def sides_by_hash(
-    name: str,
-    users: pl.DataFrame,
-    keys: pl.DataFrame,
-    params: SplitParams,
-    cache: PartCache | None = None,
-) -> Sides:
+def sides_by_hash(name: str, users: pl.DataFrame, keys: pl.DataFrame, params: SplitParams) -> Sides:
     """Return ``params.folds`` folds whose sides are functions of (seed, dataset, id).
 
     `keys` are the groups that each image belongs to (`pamela.splits.near_duplicates`).
     """
     user_ids = users.get_column(s.USER).unique().sort()
-    user_sides = _drawn(name, "user", user_ids, params, cache).rename({"id": s.USER})
-    image_sides = _image_sides(name, keys, params, cache)
-    return _sorted(name, False, params.folds, user_sides, image_sides)
+    user_sides = hash_sides(name, "user", user_ids, params).rename({"id": s.USER})
+    return _sorted(name, False, params.folds, user_sides, _image_sides(name, keys, params))
 
 
-def _drawn(
-    name: str, kind: str, ids: pl.Series, params: SplitParams, cache: PartCache | None
-) -> pl.DataFrame:
-    """Return `hash_sides`, which takes a second for some 100,000 ids, from the cache if there."""
-    if cache is None:
-        return hash_sides(name, kind, ids, params)
-    known = partitions.frame_sha256(ids.to_frame("id"))
-    code = partitions.code_version(sys.modules[__name__])
-    entry = cache.obtain(
-        partitions.key_of("sides", name, kind, params.model_dump(), known, code),
-        lambda folder: write_parquet(folder / "sides.parquet", hash_sides(name, kind, ids, params)),
-    )
-    return read_parquet(entry / "sides.parquet")
-
-
-def _image_sides(
-    name: str, keys: pl.DataFrame, params: SplitParams, cache: PartCache | None = None
-) -> pl.DataFrame:
+def _image_sides(name: str, keys: pl.DataFrame, params: SplitParams) -> pl.DataFrame:
     """Return (image_id, fold, side): unused where an image's groups lie on different sides."""
-    drawn = _drawn(
-        name, "prompt", keys.get_column(near_duplicates.KEY).unique().sort(), params, cache
-    )
+    groups = keys.get_column(near_duplicates.KEY).unique().sort()
+    drawn = hash_sides(name, "prompt", groups, params)
     sides = keys.join(drawn.rename({"id": near_duplicates.KEY}), on=near_duplicates.KEY).drop(
         near_duplicates.KEY
     )

@@ -1,8 +1,8 @@
-"""Verdicts on datasets: every part of the ratings judged once, then parts against each other.
+"""Tables held to ``expectations/``: which rows are kept, which are quarantined, and why.
 
-A part's verdict follows from its rows, the suites, the scale, the states of the pictures that it
-rates and the code; it is kept in the cache under the hash of these, so that a new batch has only
-itself judged, and held against the rows that stand.
+`check_ratings` is the one way in for ratings: the sources of a dataset pass through it together, a
+new batch by itself beside the ratings accepted before. Ratings are read in pieces, so that a table
+need not fit into memory.
 """
 
 from __future__ import annotations
@@ -10,56 +10,49 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
 import polars as pl
 
-from pamela.core import hashing
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
-from pamela.core.files import read_json, read_parquet, sink_parquet, write_json, write_parquet
-from pamela.data import partitions
-from pamela.data.partitions import Part, PartCache, PartFile
-from pamela.validation import duplicates, partition_checks
-from pamela.validation import expectations as suites
-from pamela.validation.expectations import ROW, RULE, Suite, SuiteRun, merge_records, run_suite
-from pamela.validation.partition_checks import ORIGIN, REPEATS, RULES, Judged, Law
-from pamela.validation.standing import Faults, Standing, against_standing, without
+from pamela.core.files import ROW_GROUP
+from pamela.validation import duplicates
+from pamela.validation.expectations import ROW, RULE, Outcome, Suite, SuiteRun, run_suite
 
-HARMLESS = "rating_repeated"  # set apart, but no reason to refuse a dataset or a batch
+RULES: Final = "rules"  # all the rules that a row breaks; `rule` is the first
+ORIGIN: Final = (s.SOURCE_FILE, s.SOURCE_ROW)  # unique: each row comes from one row of one file
+RATINGS: Final = "ratings"
+REPEATS: Final = "repeats"
+HARMLESS: Final = "rating_repeated"  # set apart, but no reason to refuse a dataset or a batch
+FURTHEST_ZONE: Final = dt.timedelta(hours=14)  # the clock that is furthest ahead of UTC
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """One table of one dataset, divided.
+class TableResult:
+    """One table of one dataset, divided into rows that are kept and rows that are not.
 
     Attributes
     ----------
-    kept : the rows that broke no rule, in their order (a LazyFrame).
-    rows_kept : their number.
+    kept : the rows that broke no rule, source by source, each in its order.
+    rows_in : number of rows before the division.
     quarantined : the others, led by the columns rule, rules, source_file and source_row.
     expectations : what each expectation said (`pamela.validation.expectations.Outcome`).
-    files : the kept rows of each source, for ratings.
     """
 
-    kept: pl.LazyFrame
-    rows_kept: int
+    kept: tuple[pl.LazyFrame, ...]
+    rows_in: int
     quarantined: pl.DataFrame
     expectations: list[dict[str, Any]]
-    files: tuple[PartFile, ...] = ()
 
     @property
-    def rows_in(self) -> int:
-        """Rows before the division."""
-        return self.rows_kept + self.quarantined.height
+    def rows_kept(self) -> int:
+        """Rows that broke no rule."""
+        return self.rows_in - self.quarantined.height
 
     @property
     def faulty(self) -> int:
-        """Quarantined rows that are wrong; a row that only says again what stands is not."""
+        """Quarantined rows that are wrong; one that only repeats an accepted row is not."""
         return self.quarantined.filter(pl.col(RULE) != HARMLESS).height
 
     @property
@@ -82,12 +75,26 @@ class Verdict:
             "quarantined": self.by_rule,
         }
 
+    @property
+    def first_fault(self) -> dict[str, Any]:
+        """The first quarantined row of the rule that most rows break."""
+        rule = next(iter(self.by_rule))
+        return self.quarantined.filter(pl.col(RULE) == rule).row(0, named=True)
 
-Verdicts = dict[str, Verdict]  # by table
+    def describe_share(self, allowed: float) -> str:
+        """Return for people how many ratings, more than `allowed`, break which rule."""
+        rule, n = next(iter(self.by_rule.items()))
+        return (
+            f"{self.faulty:,} of {self.rows_in:,} ratings ({self.share:.1%}) break a rule, more "
+            f"than validate.max_quarantined_share {allowed:g}; mostly {rule} ({n:,})"
+        )
+
+
+TableResults = dict[str, TableResult]  # by table
 
 
 # --- users and images: small tables -----------------------------------------------------------
-def judge_table(dataset: str, table: str, frame: pl.DataFrame, suite: Suite) -> Verdict:
+def check_table(dataset: str, table: str, frame: pl.DataFrame, suite: Suite) -> TableResult:
     """Divide a whole table, which has source_file and source_row, by its suite.
 
     Columns named ``image_present`` and ``image_decodes`` are looked at and not passed on.
@@ -98,14 +105,12 @@ def judge_table(dataset: str, table: str, frame: pl.DataFrame, suite: Suite) -> 
         If a structural expectation fails.
     """
     outcome = run_suite(suite, frame, {})
-    reject_structural(dataset, table, outcome.expectations)
-    rows = frame.drop("image_present", "image_decodes", strict=False)
-    numbered = rows.with_columns(pl.int_range(pl.len()).alias(ROW))
-    kept, bad = partition_checks.divide(numbered, partition_checks.broken_rules(outcome.failures))
-    return Verdict(kept.lazy(), kept.height, bad, outcome.expectations)
+    _reject_structural(dataset, table, outcome.expectations)
+    rows = frame.drop("image_present", "image_decodes", strict=False).lazy()
+    return _divide([rows], frame.height, outcome)
 
 
-def reject_structural(dataset: str, table: str, records: Sequence[Mapping[str, Any]]) -> None:
+def _reject_structural(dataset: str, table: str, records: Sequence[Mapping[str, Any]]) -> None:
     """Raise on the first structural expectation that failed."""
     for record in records:
         if record["severity"] == "structural" and not record["success"]:
@@ -115,9 +120,7 @@ def reject_structural(dataset: str, table: str, records: Sequence[Mapping[str, A
             )
 
 
-def picture_states(
-    images: pl.DataFrame, decoded: pl.DataFrame, *, has_images: bool
-) -> pl.DataFrame:
+def image_states(images: pl.DataFrame, decoded: pl.DataFrame, *, has_images: bool) -> pl.DataFrame:
     """Add image_present and image_decodes; both are null, thus no fault, where not applicable."""
     if not has_images:
         nothing = pl.lit(None, pl.Boolean)
@@ -127,132 +130,148 @@ def picture_states(
     ).with_columns(image_present=pl.col(s.SHA256).is_not_null())
 
 
-def law_of(
-    images: pl.DataFrame,
-    found: Mapping[str, Suite],
-    scale: Sequence[float],
-    latest: dt.date | None,
-) -> Law:
-    """Return what ratings are held to, given `picture_states` of the images.
+# --- ratings: tables of any size --------------------------------------------------------------
+@dataclass(frozen=True)
+class RatingRules:
+    """What the ratings of one dataset are held to.
+
+    Attributes
+    ----------
+    rows : suite for each row by itself.
+    repeats : suite for rows of one user and one image, held against each other.
+    scale : lowest and highest rating.
+    images : DataFrame (image_id, image_present, image_decodes), one row per known image.
+    before : a rating's time must lie before it.
+    """
+
+    rows: Suite
+    repeats: Suite
+    scale: tuple[float, float]
+    images: pl.DataFrame
+    before: dt.datetime
+
+    @classmethod
+    def of(
+        cls,
+        images: pl.DataFrame,
+        suites: Mapping[str, Suite],
+        scale: Sequence[float],
+        latest: dt.date | None,
+    ) -> RatingRules:
+        """Return the rules, given the `image_states` of the images.
+
+        Parameters
+        ----------
+        latest : ``validate.latest_rated_at``; None is the time of the run.
+        """
+        states = images.select(s.IMAGE, "image_present", "image_decodes")
+        distinct = states.unique(s.IMAGE, keep="first", maintain_order=True)
+        bounds = (float(scale[0]), float(scale[1]))
+        return cls(suites[RATINGS], suites[REPEATS], bounds, distinct, time_limit(latest))
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Values of the suites' ``$PARAMETER`` s."""
+        return {"scale_low": self.scale[0], "scale_high": self.scale[1]}
+
+    def annotate(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return `rows` with what the suite asks of each besides its own columns."""
+        known = self.images.with_columns(image_known=pl.lit(True))
+        return rows.join(known, on=s.IMAGE, how="left", maintain_order="left").with_columns(
+            pl.col("image_known").fill_null(False),
+            rated_in_future=pl.col(s.RATED_AT) >= self.before,
+        )
+
+
+def time_limit(latest: dt.date | None) -> dt.datetime:
+    """Return what a rating's time must lie before.
 
     Parameters
     ----------
-    found : the suites.
-    latest : ``validate.latest_rated_at``; None is the time of the run.
+    latest : the last day on which a rating can have been given; None: now, anywhere on Earth.
     """
-    states = images.select(s.IMAGE, "image_present", "image_decodes").unique(
-        s.IMAGE, keep="first", maintain_order=True
-    )
-    bounds = (float(scale[0]), float(scale[1]))
-    limit = partition_checks.time_limit(latest)
-    return Law(found[partition_checks.RATINGS], found[REPEATS], bounds, states, limit)
+    if latest is None:
+        now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        return now + FURTHEST_ZONE
+    return dt.datetime.combine(latest, dt.time()) + dt.timedelta(days=1)
 
 
-# --- ratings: parts of any size ---------------------------------------------------------------
-def judge_ratings(dataset: str, found: Sequence[Part], law: Law, cache: PartCache) -> Verdict:
-    """Judge the parts of a dataset's ratings, in order: an earlier one stands over a later one.
+def check_ratings(
+    dataset: str,
+    sources: Sequence[pl.LazyFrame],
+    rules: RatingRules,
+    accepted: Sequence[pl.LazyFrame] = (),
+) -> TableResult:
+    """Divide ratings by `rules`.
+
+    Parameters
+    ----------
+    sources : what is checked, as `pamela.core.schema.RATINGS_SCHEMA`; an earlier source takes
+        precedence over a later one.
+    accepted : the kept rows of sources that were checked before, which precede all `sources`.
 
     Raises
     ------
     PamelaError
         If a structural expectation fails.
     """
-    standing: list[Standing] = []
-    for part in found:
-        judged = _judge_once(part, law, cache)
-        reject_structural(
-            dataset, partition_checks.RATINGS, judged.records[partition_checks.RATINGS]
-        )
-        faults = against_standing(judged, standing, law)
-        standing.append(Standing(without(judged, faults, part, cache)))
-    return _verdict([one.judged for one in standing])
+    run = SuiteRun(rules.rows, rules.parameters)
+    for chunk in pl.concat(sources).collect_batches(
+        chunk_size=ROW_GROUP, maintain_order=True, engine="streaming"
+    ):
+        run.add(rules.annotate(chunk))
+    of_rows = run.finish()
+    _reject_structural(dataset, RATINGS, of_rows.expectations)
+    of_repeats = _check_repeats(sources, rules, accepted, of_rows.failures)
+    both = Outcome(
+        pl.concat([of_rows.failures, of_repeats.failures]),
+        [*of_rows.expectations, *of_repeats.expectations],
+    )
+    return _divide(sources, run.height, both)
 
 
-def judge_batch(rows: pl.LazyFrame, standing: pl.LazyFrame, law: Law) -> Verdict:
-    """Judge a batch that is not in the tables yet.
-
-    Parameters
-    ----------
-    rows : its ratings.
-    standing : ratings that stand (user_id, image_id, rating), each pair at most once.
-    """
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "ratings.parquet"
-        sink_parquet(file, rows)
-        made = PartFile.of("", "", file)
-        part = Part("", "", file, 0, made.rows, made.sha256)
-        cache = PartCache(Path(folder) / "cache")
-        judged = _judge_once(part, law, cache)
-        kept = pl.read_parquet(judged.kept.file)
-        known = standing.join(kept.lazy().select(*duplicates.PAIR), on=duplicates.PAIR, how="semi")
-        run = SuiteRun(law.repeats, {})
-        marks = duplicates.mark_across(kept, known.collect(engine="streaming"))
-        failures = partition_checks.add_marked(run, marks, np.arange(kept.height))
-        faults = Faults(failures, run.finish().expectations)
-        verdict = _verdict([without(judged, faults, part, cache)])
-        return Verdict(
-            verdict.kept.collect().lazy(),  # the files go
-            verdict.rows_kept,
-            verdict.quarantined,
-            verdict.expectations,
-        )
-
-
-def _verdict(judged: Sequence[Judged]) -> Verdict:
-    records = judged[0].records
-    for one in judged[1:]:
-        records = {suite: merge_records(records[suite], one.records[suite]) for suite in records}
-    files = tuple(one.kept for one in judged)
-    return Verdict(
-        pl.concat([pl.scan_parquet(one.file, glob=False) for one in files]),
-        sum(one.rows for one in files),
-        pl.concat([one.quarantined for one in judged]),
-        [record for suite in records.values() for record in suite],
-        files,
+def _check_repeats(
+    sources: Sequence[pl.LazyFrame],
+    rules: RatingRules,
+    accepted: Sequence[pl.LazyFrame],
+    failures: pl.DataFrame,
+) -> Outcome:
+    """Hold the rows without `failures` to the suite of repeats, the accepted ones beside them."""
+    every = [*accepted, *sources]
+    rows = pl.concat(
+        frame.select(*duplicates.COLUMNS, pl.lit(place, pl.Int32).alias(duplicates.SOURCE))
+        for place, frame in enumerate(every)
+    )
+    before = sum(frame.select(pl.len()).collect().item() for frame in accepted)
+    numbered = rows.with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.Int64) - before)
+    candidates = duplicates.find_candidates(numbered).join(
+        failures, on=ROW, how="anti", maintain_order="left"
+    )
+    marked = pl.concat([candidates, duplicates.mark_repeats(candidates)], how="horizontal")
+    new = marked.filter(pl.col(duplicates.SOURCE) >= len(accepted))
+    run = SuiteRun(rules.repeats, {})
+    found = run.add(new)
+    return Outcome(
+        found.with_columns(new.get_column(ROW).gather(found.get_column(ROW))),
+        run.finish().expectations,
     )
 
 
-# --- each part by itself ----------------------------------------------------------------------
-def _judge_once(part: Part, law: Law, cache: PartCache) -> Judged:
-    """Judge `part`, unless the same was done in an earlier run."""
-    survey = cache.obtain(_survey_key(part), lambda entry: _survey(part, entry))
-    last = read_json(survey / "times.json")["last"]
-    open_bound = last is None or dt.datetime.fromisoformat(last) < law.before
-    rated = read_parquet(survey / "images.parquet").join(
-        law.states, on=s.IMAGE, how="left", maintain_order="left"
+def _divide(sources: Sequence[pl.LazyFrame], rows_in: int, outcome: Outcome) -> TableResult:
+    """Return the rows of `sources` divided by the failures of `outcome`."""
+    broken = outcome.failures.group_by(ROW, maintain_order=True).agg(
+        pl.col(RULE).first(), pl.col(RULE).alias(RULES)
     )
-    known = rated.join(law.states, on=s.IMAGE, how="semi").select(s.IMAGE)
-    key = partitions.key_of(
-        "judged",
-        part.sha256,
-        [suite.model_dump() for suite in (law.rows, law.repeats)],
-        law.scale,
-        partitions.frame_sha256(rated),
-        partitions.frame_sha256(known),
-        None if open_bound else law.before.isoformat(),
-        partitions.code_version(partition_checks, duplicates, suites, hashing, s, partitions),
-        version("great-expectations"),
+    lead = [RULE, RULES, *ORIGIN]
+    bad = (
+        pl.concat(sources)
+        .with_row_index(ROW)
+        .with_columns(pl.col(ROW).cast(pl.Int64))
+        .join(broken.lazy(), on=ROW)
+        .collect(engine="streaming")
+        .sort(ROW)
+        .select(*lead, pl.exclude(*lead, ROW))
     )
-    return partition_checks.open_judged(
-        part, cache.obtain(key, lambda entry: partition_checks.judge_part(part, law, entry))
-    )
-
-
-def _survey_key(part: Part) -> str:
-    return partitions.key_of("survey", part.sha256, partitions.code_version(partitions))
-
-
-def _survey(part: Part, entry: Path) -> None:
-    """Write which images a part rates, and the latest time in it."""
-    rated = pl.DataFrame(schema={s.IMAGE: pl.String})
-    last: dt.datetime | None = None
-    for chunk in part.chunks((s.IMAGE, s.RATED_AT)):
-        rated = rated.vstack(chunk.select(s.IMAGE)).unique()
-        latest = chunk.get_column(s.RATED_AT).max()
-        if isinstance(latest, dt.datetime):
-            last = latest if last is None else max(last, latest)
-    write_parquet(entry / "images.parquet", rated.drop_nulls().sort(s.IMAGE))
-    write_json(entry / "times.json", {"last": None if last is None else last.isoformat()})
-
-
-__all__ = ["ORIGIN", "RULE", "RULES", "Verdict", "Verdicts", "judge_batch", "judge_ratings"]
+    origins = bad.lazy().select(ORIGIN)
+    kept = [frame.join(origins, on=ORIGIN, how="anti", maintain_order="left") for frame in sources]
+    return TableResult(tuple(kept), rows_in, bad, outcome.expectations)

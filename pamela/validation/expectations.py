@@ -137,7 +137,7 @@ class SuiteRun:
     """Holds a table to a suite chunk by chunk, so that the table need not fit into memory.
 
     Rows are numbered through. What a suite asks of the table as a whole (its number of rows) is
-    judged at the end. ``height`` is the number of rows so far.
+    checked at the end. ``height`` is the number of rows so far.
 
     Raises
     ------
@@ -150,7 +150,7 @@ class SuiteRun:
             if not (_of_rows(expectation) or expectation.type.startswith(OF_HEIGHT)):
                 raise PamelaError(
                     f"expectations/{suite.name}.json: {expectation.type} looks at all rows "
-                    "together, and this table is judged in pieces; use a rule about single rows"
+                    "together, and this table is checked in pieces; use a rule about single rows"
                 )
         self._suite, self._parameters = suite, parameters
         self._rows = _only(suite, [e for e in suite.expectations if _of_rows(e)])
@@ -160,7 +160,7 @@ class SuiteRun:
         self.height = 0
 
     def add(self, chunk: pl.DataFrame) -> pl.DataFrame:
-        """Judge the next rows; return their failures (_row, rule), in the order of the suite."""
+        """Check the next rows; return their failures (_row, rule), in the order of the suite."""
         outcome = run_suite(self._rows, chunk, self._parameters)
         for position, record in enumerate(outcome.expectations):
             self._failed[position] += record["failed"]
@@ -182,20 +182,12 @@ class SuiteRun:
 
 
 def _of_rows(expectation: Expectation) -> bool:
-    """Tell whether an expectation judges each value of a column by itself."""
+    """Tell whether an expectation looks at each value of a column by itself."""
     return expectation.type.startswith(OF_VALUES) and expectation.type not in WHOLE_COLUMN
 
 
 def _only(suite: Suite, expectations: list[Expectation]) -> Suite:
     return suite.model_copy(update={"expectations": expectations})
-
-
-def merge_records(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what a suite said of two tables as what it says of both."""
-    return [
-        {**a, "success": a["success"] and b["success"], "failed": a["failed"] + b["failed"]}
-        for a, b in zip(one, other, strict=True)
-    ]
 
 
 def _record(expectation: Expectation, failed: int, success: bool | None = None) -> dict[str, Any]:

@@ -23,8 +23,10 @@ from pamela.core.files import atomic_folder, atomic_path, folder_sha256, read_pa
 from pamela.core.paths import Project
 from pamela.data import formats, image_files, ingest
 from pamela.data.formats import Tables
+from pamela.data.partitions import partitions_of
 from pamela.params import PRECOMPUTED, Params
-from pamela.validation import checks, duplicates, validate
+from pamela.validation import checks, validate
+from pamela.validation.checks import RatingRules
 
 DONE = "_DONE"
 REFUSED = "_REFUSED"
@@ -119,17 +121,17 @@ def take(project: Project, params: Params) -> dict[str, str]:
             "`make repro` first; the batches stay in data/inbox"
         )
     known: dict[str, list[Tables]] = {}
-    standing: dict[str, pl.LazyFrame] = {}  # ratings that a later batch may not contradict
+    ratings: dict[str, list[pl.LazyFrame]] = {}  # accepted before; a batch may not repeat them
     refused: dict[str, str] = {}
     for batch in ready:
         if batch.dataset not in known:
             known[batch.dataset] = _known(project, batch.dataset)
-            standing[batch.dataset] = _standing(project, batch.dataset)
+            ratings[batch.dataset] = _validated_ratings(project, batch.dataset)
         try:
             if check_place(project, batch):
                 accept(project, batch)
                 continue
-            verdict = check(project, params, batch, known[batch.dataset], standing[batch.dataset])
+            kept = check(project, params, batch, known[batch.dataset], ratings[batch.dataset])
         except PamelaError as error:
             refuse(batch, str(error))
             refused[batch.label] = str(error)
@@ -137,8 +139,7 @@ def take(project: Project, params: Params) -> dict[str, str]:
         moved = accept(project, batch)  # read there: its pictures' paths are the new ones
         tables = formats.read_batch(moved.folder, moved.dataset, project.root)
         known[batch.dataset].append(tables)
-        kept = verdict.kept.select(*duplicates.PAIR, s.RATING)
-        standing[batch.dataset] = pl.concat([standing[batch.dataset], kept])
+        ratings[batch.dataset].append(kept.lazy())
     return refused
 
 
@@ -151,10 +152,10 @@ def _known(project: Project, dataset: str) -> list[Tables]:
     ]
 
 
-def _standing(project: Project, dataset: str) -> pl.LazyFrame:
-    """Return (user_id, image_id, rating) of the dataset's validated ratings."""
-    rows = pl.scan_parquet(project.validated / "ratings.parquet", glob=False)
-    return rows.filter(pl.col(s.DATASET) == dataset).select(*duplicates.PAIR, s.RATING)
+def _validated_ratings(project: Project, dataset: str) -> list[pl.LazyFrame]:
+    """Return the dataset's validated ratings, source by source."""
+    files = partitions_of(project.validated / "ratings.parquet", dataset)
+    return [pl.scan_parquet(file, glob=False) for file in files]
 
 
 def check(
@@ -162,14 +163,14 @@ def check(
     params: Params,
     batch: Batch,
     known: Sequence[Tables],
-    standing: pl.LazyFrame,
-) -> validate.Verdict:
-    """Hold `batch` to the same rules as the pipeline will; return the verdict on its ratings.
+    accepted: Sequence[pl.LazyFrame],
+) -> pl.DataFrame:
+    """Hold `batch` to the same rules as the pipeline will; return the ratings that break none.
 
     Parameters
     ----------
     known : the dataset as imported, then the batches accepted before.
-    standing : ratings (user_id, image_id, rating) that stand before it.
+    accepted : the dataset's ratings accepted before, source by source.
 
     Raises
     ------
@@ -185,40 +186,36 @@ def check(
             f"{project.relative(batch.folder)}: new images without features, and embed.encoder is "
             f"{PRECOMPUTED}; give them in an .npz file and name it in dataset.yaml (features:)"
         )
-    verdict = _judge_ratings(project, params, tables, merged, standing)
-    share, allowed = verdict.share, params.validate_.max_quarantined_share
-    if share > allowed:
-        rule, n = next(iter(verdict.by_rule.items()))
-        first = verdict.quarantined.filter(pl.col(validate.RULE) == rule).row(0, named=True)
+    rules = _rules(project, params, tables, merged)
+    result = checks.check_ratings(batch.dataset, [tables.ratings], rules, accepted)
+    allowed = params.validate_.max_quarantined_share
+    if result.share > allowed:
+        first = result.first_fault
         raise PamelaError(
-            f"{first[s.SOURCE_FILE]}: {verdict.faulty:,} of {verdict.rows_in:,} "
-            f"ratings ({share:.1%}) break a rule, more than validate.max_quarantined_share "
-            f"{allowed:g}; mostly {rule} ({n:,}), first in row {first[s.SOURCE_ROW]}"
+            f"{first[s.SOURCE_FILE]}: {result.describe_share(allowed)}, "
+            f"first in row {first[s.SOURCE_ROW]}"
         )
-    if not verdict.rows_kept:
+    if not result.rows_kept:
         raise PamelaError(
-            f"{project.relative(batch.folder)}: none of its {verdict.rows_in:,} ratings is new "
-            f"({', '.join(verdict.by_rule)}); was it delivered before?"
+            f"{project.relative(batch.folder)}: none of its {result.rows_in:,} ratings is new "
+            f"({', '.join(result.by_rule)}); was it delivered before?"
         )
-    return verdict
+    return pl.concat(result.kept).collect()
 
 
-def _judge_ratings(
-    project: Project, params: Params, batch: Tables, merged: Tables, standing: pl.LazyFrame
-) -> validate.Verdict:
-    """Hold the batch's ratings to the expectations, given all pictures known with it."""
+def _rules(project: Project, params: Params, batch: Tables, merged: Tables) -> RatingRules:
+    """Return what the batch's ratings are held to, given all pictures known with it."""
     images = _with_hashes(project, merged.images, batch)
     valid = _validated_images(project, merged.name)
     fresh = images.join(valid, on=s.SHA256, how="anti", nulls_equal=False)
     decoded = image_files.decode_files(fresh, project.root) if merged.has_images else None
-    states = checks.picture_states(
+    states = checks.image_states(
         images,
         valid if decoded is None else pl.concat([valid, decoded]),
         has_images=merged.has_images,
     )
     suites = validate.load_suites(project)
-    law = checks.law_of(states, suites, merged.scale, params.validate_.latest_rated_at)
-    return checks.judge_batch(batch.ratings, standing, law)
+    return RatingRules.of(states, suites, merged.scale, params.validate_.latest_rated_at)
 
 
 def _with_hashes(project: Project, images: pl.DataFrame, batch: Tables) -> pl.DataFrame:

@@ -10,30 +10,35 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
-from pamela.core.files import atomic_folder, read_json, read_parquet, write_json, write_parquet
+from pamela.core.files import (
+    atomic_folder,
+    read_json,
+    read_parquet,
+    sink_parquet,
+    write_json,
+    write_parquet,
+)
 from pamela.core.paths import Project
 from pamela.data import image_files
-from pamela.data.partitions import PartCache, read_parts, write_parts
+from pamela.data.partitions import partitions_of
 from pamela.validation.checks import (
     ORIGIN,
-    RULES,
-    Verdict,
-    Verdicts,
-    judge_ratings,
-    judge_table,
-    law_of,
-    picture_states,
+    REPEATS,
+    RatingRules,
+    TableResult,
+    TableResults,
+    check_ratings,
+    check_table,
+    image_states,
 )
-from pamela.validation.expectations import RULE, Suite, load_suite
-from pamela.validation.partition_checks import REPEATS
-
-__all__ = ["ORIGIN", "RULE", "RULES", "TABLES", "Verdict", "Verdicts", "judge_dataset"]
+from pamela.validation.expectations import Suite, load_suite
 
 TABLES: Final = ("ratings", "users", "images")
 SUITES: Final = (*TABLES, REPEATS)  # repeats: ratings held against each other
@@ -63,14 +68,14 @@ def dataset_names(project: Project) -> list[str]:
     return list(_datasets(project))
 
 
-def judge_dataset(
+def check_dataset(
     project: Project,
     name: str,
     decoded: pl.DataFrame,
     suites: Mapping[str, Suite],
     latest: dt.date | None = None,
-) -> Verdicts:
-    """Judge the three tables of dataset `name` as ingested.
+) -> TableResults:
+    """Check the three tables of dataset `name` as ingested.
 
     Parameters
     ----------
@@ -86,15 +91,18 @@ def judge_dataset(
     """
     meta = _datasets(project)[name]
     users, images = (_with_origin(project, name, table) for table in ("users", "images"))
-    images = picture_states(images, decoded, has_images=meta["has_images"])
-    judged = {
-        table: judge_table(name, table, frame, suites[table])
+    images = image_states(images, decoded, has_images=meta["has_images"])
+    checked = {
+        table: check_table(name, table, frame, suites[table])
         for table, frame in (("users", users), ("images", images))
     }
-    found = [p for p in read_parts(project.tables / "ratings.parquet") if p.dataset == name]
-    law = law_of(images, suites, meta["scale"], latest)
-    ratings = judge_ratings(name, found, law, verdict_cache(project))
-    return {"ratings": ratings, **judged}
+    rules = RatingRules.of(images, suites, meta["scale"], latest)
+    sources = [pl.scan_parquet(file, glob=False) for file in _sources(project, name)]
+    return {"ratings": check_ratings(name, sources, rules), **checked}
+
+
+def _sources(project: Project, name: str) -> list[Path]:
+    return partitions_of(project.tables / "ratings.parquet", name)
 
 
 def _with_origin(project: Project, name: str, table: str) -> pl.DataFrame:
@@ -113,34 +121,29 @@ def _with_origin(project: Project, name: str, table: str) -> pl.DataFrame:
     )
 
 
-def verdict_cache(project: Project) -> PartCache:
-    """Return where verdicts on unchanged parts are kept."""
-    return PartCache(project.part_cache / "validate")
-
-
-def counts(name: str, verdicts: Verdicts) -> str:
+def counts(name: str, results: TableResults) -> str:
     """Return what happened to dataset `name`, for people."""
     lines = []
-    for table, verdict in verdicts.items():
-        rules = ", ".join(f"{rule} {n:,}" for rule, n in verdict.by_rule.items())
+    for table, result in results.items():
+        rules = ", ".join(f"{rule} {n:,}" for rule, n in result.by_rule.items())
         tail = f" ({rules})" if rules else ""
         lines.append(
-            f"{name} {table}: {verdict.rows_in:,} in, {verdict.rows_kept:,} kept, "
-            f"{verdict.quarantined.height:,} quarantined{tail}"
+            f"{name} {table}: {result.rows_in:,} in, {result.rows_kept:,} kept, "
+            f"{result.quarantined.height:,} quarantined{tail}"
         )
     return "\n".join(lines)
 
 
-def write_quarantine(project: Project, verdicts: Mapping[str, Verdicts]) -> None:
+def write_quarantine(project: Project, results: Mapping[str, TableResults]) -> None:
     """Write ``data/quarantine/<dataset>/<table>.parquet``: ratings and images, also when empty."""
     with atomic_folder(project.quarantine) as folder:
-        for name, tables in verdicts.items():
-            for table, verdict in tables.items():
-                if table != "users" or verdict.quarantined.height:
-                    write_parquet(folder / name / f"{table}.parquet", verdict.quarantined)
+        for name, tables in results.items():
+            for table, result in tables.items():
+                if table != "users" or result.quarantined.height:
+                    write_parquet(folder / name / f"{table}.parquet", result.quarantined)
 
 
-def write_report(project: Project, verdicts: Mapping[str, Verdicts], max_share: float) -> None:
+def write_report(project: Project, results: Mapping[str, TableResults], max_share: float) -> None:
     """Write ``reports/validation.json``: per dataset the counts and what each expectation said."""
     datasets = {
         name: {
@@ -150,25 +153,27 @@ def write_report(project: Project, verdicts: Mapping[str, Verdicts], max_share: 
             "images": tables["images"].summary(),
             "expectations": [
                 {"table": table, **record}
-                for table, verdict in tables.items()
-                for record in verdict.expectations
+                for table, result in tables.items()
+                for record in result.expectations
             ],
         }
-        for name, tables in verdicts.items()
+        for name, tables in results.items()
     }
     report = {
         "max_quarantined_share": max_share,
-        "passed": not _too_faulty(verdicts, max_share),
+        "passed": not _too_faulty(results, max_share),
         "datasets": datasets,
     }
     write_json(project.reports / "validation.json", report)
 
 
-def _too_faulty(verdicts: Mapping[str, Verdicts], max_share: float) -> list[str]:
-    return [name for name, tables in verdicts.items() if tables["ratings"].share > max_share]
+def _too_faulty(results: Mapping[str, TableResults], max_share: float) -> list[str]:
+    return [name for name, tables in results.items() if tables["ratings"].share > max_share]
 
 
-def write_validated(project: Project, verdicts: Mapping[str, Verdicts], max_share: float) -> None:
+def write_validated(
+    project: Project, results: Mapping[str, TableResults], max_share: float
+) -> None:
     """Write ``data/validated/``, unless too many ratings of a dataset are quarantined.
 
     Raises
@@ -178,32 +183,29 @@ def write_validated(project: Project, verdicts: Mapping[str, Verdicts], max_shar
         earlier ``data/validated`` is removed then.
     """
     shutil.rmtree(project.validated, ignore_errors=True)
-    for name in _too_faulty(verdicts, max_share):
-        raise PamelaError(_why_too_faulty(project, name, verdicts[name]["ratings"], max_share))
-    for name, tables in verdicts.items():
+    for name in _too_faulty(results, max_share):
+        raise PamelaError(_why_too_faulty(project, name, results[name]["ratings"], max_share))
+    for name, tables in results.items():
         if not tables["ratings"].rows_kept:
             raise PamelaError(
                 f"{name}: no rating is left after quarantine; see {_where(project, name)}"
             )
     with atomic_folder(project.validated) as folder:
         for table in ("users", "images"):
-            kept = [verdicts[name][table].kept.drop(ORIGIN) for name in verdicts]
+            kept = [frame.drop(ORIGIN) for name in results for frame in results[name][table].kept]
             write_parquet(folder / f"{table}.parquet", pl.concat(kept).collect())
-        files = [file for name in verdicts for file in verdicts[name]["ratings"].files]
-        write_parts(folder / "ratings.parquet", files)
-    verdict_cache(project).prune()
+        for name, tables in results.items():
+            for source, rows in zip(_sources(project, name), tables["ratings"].kept, strict=True):
+                sink_parquet(folder / "ratings.parquet" / source.name, rows)
 
 
 def _where(project: Project, name: str) -> str:
     return project.relative(project.quarantine / name / "ratings.parquet")
 
 
-def _why_too_faulty(project: Project, name: str, verdict: Verdict, max_share: float) -> str:
-    rule, n = next(iter(verdict.by_rule.items()))
-    first = verdict.quarantined.filter(pl.col(RULE) == rule).row(0, named=True)
+def _why_too_faulty(project: Project, name: str, result: TableResult, max_share: float) -> str:
+    first = result.first_fault
     return (
-        f"{name}: {verdict.faulty:,} of {verdict.rows_in:,} ratings "
-        f"({verdict.share:.1%}) break a rule, more than validate.max_quarantined_share "
-        f"{max_share:g}; mostly {rule} ({n:,}), first at {first[s.SOURCE_FILE]} row "
+        f"{name}: {result.describe_share(max_share)}, first at {first[s.SOURCE_FILE]} row "
         f"{first[s.SOURCE_ROW]}; see {_where(project, name)}"
     )

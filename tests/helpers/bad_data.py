@@ -21,6 +21,7 @@ from pamela.core.paths import Project
 from pamela.data import ingest
 from pamela.params import load_params
 from pamela.validation import validate
+from pamela.validation.expectations import RULE
 from tests.helpers.folders import make_project, ratings_of, write_tables
 
 NAME = "d"
@@ -63,7 +64,7 @@ class Case:
     within: Within = as_before
 
 
-def run(project: Project) -> dict[str, validate.Verdicts]:
+def run(project: Project) -> dict[str, validate.TableResults]:
     """Do what the flows of ingest and validate do; any share of faulty rows may pass."""
     params = load_params(project.params_file)
     ingest.prepare_world(project, params)
@@ -72,14 +73,14 @@ def run(project: Project) -> dict[str, validate.Verdicts]:
     ingest.write_tables(project, datasets, hashes)
     suites, decoded = validate.load_suites(project), validate.decode_pictures(project)
     latest = params.validate_.latest_rated_at
-    verdicts = {
-        name: validate.judge_dataset(project, name, decoded, suites, latest)
+    results = {
+        name: validate.check_dataset(project, name, decoded, suites, latest)
         for name in validate.dataset_names(project)
     }
-    validate.write_quarantine(project, verdicts)
-    validate.write_report(project, verdicts, 1.0)
-    validate.write_validated(project, verdicts, 1.0)
-    return verdicts
+    validate.write_quarantine(project, results)
+    validate.write_report(project, results, 1.0)
+    validate.write_validated(project, results, 1.0)
+    return results
 
 
 def check(case: Case, folder: Path) -> None:
@@ -97,7 +98,7 @@ def check(case: Case, folder: Path) -> None:
         before = pl.read_parquet(project.tables / f"{table}.parquet")
         kept = pl.read_parquet(project.validated / f"{table}.parquet")
         bad = pl.read_parquet(project.quarantine / NAME / f"{table}.parquet")
-        found = bad.select(validate.RULE, s.SOURCE_FILE, s.SOURCE_ROW).rows()
+        found = bad.select(RULE, s.SOURCE_FILE, s.SOURCE_ROW).rows()
         assert sorted(found) == sorted(expected), table
         assert before.height == kept.height + bad.height, table  # nothing is lost
     case.holds(project)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pamela.core.files import read_json, write_json, write_parquet
 from pamela.core.paths import Project
-from pamela.core.split_rows import part_column, read_fold_rows, rows_schema
+from pamela.core.split_rows import KEPT, PART_TYPE, part_column, read_fold_rows
 from pamela.splits.split import Split
 from tests.helpers import yaml
 from tests.paths import ROOT
@@ -141,10 +141,9 @@ def write_split(project: Project, rows: pl.DataFrame) -> None:
     frame = wide.select(*keys, *parts).with_columns(
         rated_at=pl.lit(None, pl.Datetime("us")), position=pl.lit(None, pl.Int64)
     )
-    schema = rows_schema(folds)
+    columns = [part_column(fold) for fold in range(folds)]
     write_parquet(
-        project.splits / "ratings.parquet",
-        frame.select(pl.col(c).cast(dtype) for c, dtype in schema.items()),
+        project.splits / "ratings.parquet", frame.select(*KEPT, pl.col(columns).cast(PART_TYPE))
     )
     per_dataset = dict(rows.group_by("dataset").agg(pl.col("fold").max() + 1).iter_rows())
     record = {"folds": folds, "datasets": {n: {"folds": k} for n, k in per_dataset.items()}}
@@ -153,8 +152,15 @@ def write_split(project: Project, rows: pl.DataFrame) -> None:
 
 def all_rows(split: Split) -> pl.DataFrame:
     """Return every rating of a split once per fold."""
-    folds = (split.rows(k).with_columns(fold=pl.lit(k, pl.Int64)) for k in range(split.folds))
-    return pl.concat(folds)
+    rows = split.rows.collect()
+    return pl.concat(
+        rows.select(
+            *KEPT,
+            pl.col(part_column(fold)).cast(pl.String).alias("part"),
+            pl.lit(fold, pl.Int64).alias("fold"),
+        )
+        for fold in range(split.sides.folds)
+    )
 
 
 def split_rows_of(project: Project) -> pl.DataFrame:

@@ -16,7 +16,6 @@ from pamela.core.files import read_json
 from pamela.data.formats import eva, flickr_aes, lapis, pamela_release, para, tables
 from pamela.data.formats.base import Tables
 from pamela.data.formats.files import shown
-from pamela.data.partitions import PartCache
 
 __all__ = ["FORMATS", "RECORD", "Format", "Tables", "read_batch", "read_folder"]
 
@@ -58,13 +57,7 @@ FORMATS: Final[dict[str, Format]] = {
 }
 
 
-def read_folder(
-    folder: Path,
-    name: str,
-    root: Path,
-    kind: str | None = None,
-    cache: PartCache | None = None,
-) -> Tables:
+def read_folder(folder: Path, name: str, root: Path, kind: str | None = None) -> Tables:
     """Read `folder` as dataset `name`.
 
     Parameters
@@ -74,7 +67,6 @@ def read_folder(
     root : project root, which recorded paths are relative to.
     kind : a key of `FORMATS`; where not given, the one in the folder's ``import.json``, else the
         first that recognises the folder.
-    cache : where `tables` keeps ratings as Parquet, so that an unchanged file is not read again.
 
     Raises
     ------
@@ -87,8 +79,6 @@ def read_folder(
     if kind is None:
         wanted = ", ".join(f"{form.looks_like} ({k})" for k, form in FORMATS.items())
         raise PamelaError(f"{shown(folder, root)}: no known dataset: there is none of {wanted}")
-    if kind == "tables":
-        return tables.read(folder, name, root, cache=cache)
     return FORMATS[kind].read(folder, name, root)
 
 
@@ -106,6 +96,6 @@ def _recorded_kind(folder: Path, root: Path) -> str | None:
     return kind
 
 
-def read_batch(folder: Path, name: str, root: Path, cache: PartCache | None = None) -> Tables:
+def read_batch(folder: Path, name: str, root: Path) -> Tables:
     """Read `folder` as a batch of new ratings for dataset `name` (always the tables format)."""
-    return tables.read(folder, name, root, batch=True, cache=cache)
+    return tables.read(folder, name, root, batch=True)

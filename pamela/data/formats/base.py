@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -14,49 +15,30 @@ from pamela.core.errors import PamelaError
 
 # Where a row of users or images came from; kept beside the canonical tables, not in them.
 SOURCE: tuple[str, str] = (s.SOURCE_FILE, s.SOURCE_ROW)
+N_RATINGS: Final = "n_ratings"
+OWN_SPLITS: Final = "own_splits"
 Table = TypeVar("Table", pl.DataFrame, pl.LazyFrame)
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The ratings of one source as a canonical Parquet file in the cache
-    (`pamela.data.partitions`).
-
-    Attributes
-    ----------
-    file, sha256, rows : the file, the hash of its bytes and its number of rows.
-    own_splits : whether any row names its part.
-    raters : what `raters_of` says of the file.
-    """
-
-    file: Path
-    sha256: str
-    rows: int
-    own_splits: bool
-    raters: pl.DataFrame
-
-
-@dataclass(frozen=True)
 class Tables:
-    """One dataset (or one batch) as the three tables, structurally sound, rows not yet judged.
+    """One dataset (or one batch) as the three tables, structurally sound, rows not yet validated.
 
     Attributes
     ----------
     name : the dataset's name, which is its users' and images' namespace.
     scale : lowest and highest rating, as declared.
     ratings : LazyFrame with `pamela.core.schema.RATINGS_SCHEMA`, in the order of the source: a
-        table
-        larger than memory is read when it is used, in pieces.
+        table larger than memory is read when it is used, by the streaming engine.
     users : DataFrame with dataset, user_id, demographics (text), source_file and source_row.
     images : DataFrame with `pamela.core.schema.IMAGES_SCHEMA` (``sha256`` still null), source_file
-        and
-        source_row; ``file`` is relative to the project root.
+        and source_row; ``file`` is relative to the project root.
     folder : where it was read.
     features : precomputed features of this folder, or None.
     has_images : whether pictures are shipped, and so must be there and decode.
     ignored : columns that were not taken over, by file name.
     files : the annotation files that were read; with the pictures they are what an import brings.
-    kept : the ratings in the cache, where the reader keeps them there.
+    counted : what `count_by_rater` says of the ratings, where the reader has found it already.
     """
 
     name: str
@@ -69,30 +51,33 @@ class Tables:
     has_images: bool
     ignored: dict[str, list[str]] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
-    kept: Kept | None = None
+    counted: pl.DataFrame | None = None
 
     @property
     def demographics(self) -> list[str]:
         """Names of the demographic columns."""
         return [c for c in self.users.columns if c not in (*s.USERS_KEYS, *SOURCE)]
 
+    @cached_property
+    def _by_rater(self) -> pl.DataFrame:
+        return count_by_rater(self.ratings) if self.counted is None else self.counted
+
     @property
     def own_splits(self) -> bool:
         """Whether the dataset says itself who and what is held out."""
-        if self.kept is not None:
-            return self.kept.own_splits
-        said = self.ratings.select(pl.col(s.SPLIT).is_not_null().any())
-        return bool(said.collect(engine="streaming").item())
+        return bool(self._by_rater.get_column(OWN_SPLITS).any())
 
-    def count_ratings(self) -> int:
-        """Return the number of rating rows."""
-        if self.kept is not None:
-            return self.kept.rows
-        return int(self.ratings.select(pl.len()).collect(engine="streaming").item())
+    @property
+    def n_ratings(self) -> int:
+        """Number of rating rows."""
+        return int(self._by_rater.get_column(N_RATINGS).sum())
 
+    @property
     def raters(self) -> pl.DataFrame:
-        """Return everyone who rated, and first where (see `raters_of`)."""
-        return self.kept.raters if self.kept is not None else raters_of(self.ratings)
+        """Everyone who rated, and first where: dataset, user_id, source_file, source_row."""
+        keys = list(s.USERS_KEYS)
+        named = self._by_rater.drop_nulls(s.USER)
+        return named.unique(keys, keep="first", maintain_order=True).select(*keys, *SOURCE)
 
 
 def text(column: str) -> pl.Expr:
@@ -154,23 +139,35 @@ def empty_table(columns: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame(schema=[*texts, (s.SOURCE_ROW, pl.Int64)])
 
 
-def raters_of(ratings: pl.LazyFrame) -> pl.DataFrame:
-    """Return (dataset, user_id, source_file, source_row): everyone who rated, and first where."""
-    row = "_row"
-    found = (
-        ratings.select(*s.USERS_KEYS, *SOURCE)
-        .with_row_index(row)
-        .drop_nulls(s.USER)
+def count_by_rater(ratings: pl.LazyFrame, *more: pl.Expr) -> pl.DataFrame:
+    """Return a row per rater and source file, in the order of their first ratings: one pass.
+
+    Parameters
+    ----------
+    ratings : LazyFrame with `pamela.core.schema.RATINGS_SCHEMA`.
+    more : further aggregates.
+
+    Returns
+    -------
+    DataFrame (dataset, user_id, source_file, first, source_row, n_ratings, own_splits, ...): the
+    first row, in the table and in its file; rows that name no user are counted too.
+    """
+    return (
+        ratings.with_row_index("first")
         .group_by(*s.USERS_KEYS, s.SOURCE_FILE)
-        .agg(pl.col(row, s.SOURCE_ROW).min())
+        .agg(
+            pl.col("first", s.SOURCE_ROW).min(),
+            pl.len().alias(N_RATINGS),
+            pl.col(s.SPLIT).is_not_null().any().alias(OWN_SPLITS),
+            *more,
+        )
         .collect(engine="streaming")
+        .sort("first")
     )
-    first = found.sort(row).unique(list(s.USERS_KEYS), keep="first", maintain_order=True)
-    return first.select(*s.USERS_KEYS, *SOURCE)
 
 
 def add_unlisted_users(users: pl.DataFrame, raters: pl.DataFrame) -> pl.DataFrame:
-    """Return `users` with all `raters` (see `raters_of`), the unlisted without demographics."""
+    """Return `users` with all `raters` (as `Tables` has them), the unlisted with nothing known."""
     keys = list(s.USERS_KEYS)
     unlisted = raters.unique(keys, keep="first", maintain_order=True).join(
         users, on=keys, how="anti"

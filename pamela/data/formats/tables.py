@@ -20,7 +20,6 @@ from pamela.data.formats import base, files
 from pamela.data.formats.base import Tables
 from pamela.data.formats.files import shown
 from pamela.data.formats.tables_ratings import read_ratings
-from pamela.data.partitions import PartCache
 from pamela.params import first_fault
 
 DATASET_FILE: Final = "dataset.yaml"
@@ -62,14 +61,7 @@ def detect(folder: Path) -> bool:
     return (folder / DATASET_FILE).is_file()
 
 
-def read(
-    folder: Path,
-    name: str,
-    root: Path,
-    *,
-    batch: bool = False,
-    cache: PartCache | None = None,
-) -> Tables:
+def read(folder: Path, name: str, root: Path, *, batch: bool = False) -> Tables:
     """Read `folder` as dataset `name` and check its structure.
 
     Parameters
@@ -78,7 +70,6 @@ def read(
     name : what the dataset is called in the project.
     root : project root, which recorded paths are relative to.
     batch : whether users, images and pictures may be absent, and splits do not count.
-    cache : where the ratings are kept as Parquet, so that an unchanged file is not read again.
 
     Raises
     ------
@@ -88,7 +79,7 @@ def read(
     """
     declared = read_dataset_file(folder, root)
     path = _require_table(folder, "ratings", root)
-    ratings = read_ratings(path, name, root, batch=batch, cache=cache)
+    ratings = read_ratings(path, name, root, batch=batch)
     ignored = {"ratings": ratings.dropped}
     users = _read_users(folder, name, root, batch=batch)
     images, ignored["images"] = _read_images(folder, name, root, batch=batch)
@@ -103,7 +94,7 @@ def read(
         name=name,
         scale=(declared.scale[0], declared.scale[1]),
         ratings=ratings.rows,
-        kept=ratings.kept,
+        counted=ratings.counted,
         users=users,
         images=images,
         folder=folder,

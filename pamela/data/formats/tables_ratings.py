@@ -1,23 +1,17 @@
-"""Ratings in the tables format: from a file of any size to canonical rows, chunk by chunk."""
+"""Ratings in the tables format: from a file of any size to canonical rows, read when used."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
-from pamela.core.files import file_sha256, read_json, read_parquet, write_json, write_parquet
-from pamela.data import partitions
 from pamela.data.formats import base, files
-from pamela.data.formats.base import Kept
 from pamela.data.formats.files import shown
-from pamela.data.partitions import ChunkWriter, PartCache
 
 REQUIRED: Final = (s.USER, s.IMAGE, s.RATING)
 OPTIONAL: Final = (s.RATED_AT, s.POSITION, s.SPLIT)
@@ -29,6 +23,7 @@ WANTED: Final = {
     s.POSITION: "a whole number",
     s.RATED_AT: "a time such as 2026-01-31T12:00:00",
 }
+READ: Final = "_read_"  # prefix of a column of values that were read
 UNREADABLE: Final = "_unreadable_"  # prefix of a column that marks cells
 
 
@@ -40,21 +35,18 @@ class Ratings:
     ----------
     rows : LazyFrame with `pamela.core.schema.RATINGS_SCHEMA`.
     dropped : columns that were not taken over.
-    kept : the rows as a Parquet file in the cache, where there is one.
+    counted : `base.count_by_rater` of the rows.
     """
 
     rows: pl.LazyFrame
     dropped: list[str]
-    kept: Kept | None
+    counted: pl.DataFrame
 
 
-def read_ratings(
-    path: Path, name: str, root: Path, *, batch: bool, cache: PartCache | None = None
-) -> Ratings:
+def read_ratings(path: Path, name: str, root: Path, *, batch: bool) -> Ratings:
     """Read ``ratings.csv`` or ``.parquet`` as the ratings of dataset `name`.
 
-    The whole file is read once, to know that it can be; with a `cache` only when it is not there
-    already, as a Parquet file.
+    The whole file is read once, to know that it can be.
 
     Raises
     ------
@@ -70,33 +62,9 @@ def read_ratings(
     if batch and s.SPLIT in frame.collect_schema():
         frame = frame.drop(s.SPLIT)  # a batch's rows follow from who and what the dataset holds out
         dropped.append(s.SPLIT)
-    if cache is not None:
-        code = partitions.code_version(base, files, s, partitions, sys.modules[__name__])
-        key = partitions.key_of("ratings", name, shown(path, root), batch, file_sha256(path), code)
-        kept = _kept(cache.obtain(key, lambda entry: _keep(frame, name, path, root, entry)))
-        return Ratings(pl.scan_parquet(kept.file, glob=False), dropped, kept)
     marked = _marked(frame, name, path, root)
-    _read_through(marked, path, root, None)
-    return Ratings(marked.select(s.RATINGS_SCHEMA.names()), dropped, None)
-
-
-def _kept(entry: Path) -> Kept:
-    facts = read_json(entry / "facts.json")
-    return Kept(
-        file=entry / "ratings.parquet",
-        sha256=partitions.manifest(entry)["ratings.parquet"],
-        rows=facts["rows"],
-        own_splits=facts["own_splits"],
-        raters=read_parquet(entry / "raters.parquet"),
-    )
-
-
-def _keep(frame: pl.LazyFrame, name: str, path: Path, root: Path, entry: Path) -> None:
-    writer = ChunkWriter(entry / "ratings.parquet", s.RATINGS_SCHEMA)
-    facts = _read_through(_marked(frame, name, path, root), path, root, writer)
-    writer.close()
-    write_parquet(entry / "raters.parquet", facts.raters)
-    write_json(entry / "facts.json", {"rows": facts.rows, "own_splits": facts.own_splits})
+    counted = _read_through(marked, path, root)
+    return Ratings(marked.select(s.RATINGS_SCHEMA.names()), dropped, counted)
 
 
 # --- from cells to values ---------------------------------------------------------------------
@@ -106,15 +74,18 @@ def _marked(frame: pl.LazyFrame, name: str, path: Path, root: Path) -> pl.LazyFr
         frame = base.whole_floats_as_integers(frame, [s.USER, s.IMAGE])
     schema = frame.collect_schema()
     values = {c: value for c, value in _values(schema).items() if c in schema}
-    said = {c: base.text(c).is_not_null() for c in values}
-    marks = [(said[c] & v.is_null()).alias(UNREADABLE + c) for c, v in values.items()]
-    canonical = frame.with_columns(
+    # in two steps, so that what a cell reads as is worked out once
+    read = frame.with_columns(value.alias(READ + c) for c, value in values.items())
+    canonical = read.with_columns(
         pl.lit(name).alias(s.DATASET),
         s.identifier(s.USER),
         s.identifier(s.IMAGE),
         base.number(s.RATING),
-        *(value.alias(column) for column, value in values.items()),
-        *marks,
+        *(pl.col(READ + c).alias(c) for c in values),
+        *(
+            (base.text(c).is_not_null() & pl.col(READ + c).is_null()).alias(UNREADABLE + c)
+            for c in values
+        ),
     )
     return base.conform(canonical, s.RATINGS_SCHEMA, [UNREADABLE + c for c in values])
 
@@ -155,54 +126,24 @@ def _parsed(cells: pl.Expr, form: str) -> pl.Expr:
 
 
 # --- the pass over the file -------------------------------------------------------------------
-@dataclass(frozen=True)
-class _Facts:
-    rows: int
-    own_splits: bool
-    raters: pl.DataFrame
-
-
-def _read_through(
-    marked: pl.LazyFrame, path: Path, root: Path, writer: ChunkWriter | None
-) -> _Facts:
-    """Read all rows in order, hand them to `writer`, and raise at the first unreadable cell."""
+def _read_through(marked: pl.LazyFrame, path: Path, root: Path) -> pl.DataFrame:
+    """Read all rows and return `base.count_by_rater`; raise at the first unreadable cell."""
     marks = [c for c in marked.collect_schema() if c.startswith(UNREADABLE)]
-    raters = pl.DataFrame(schema={c: s.RATINGS_SCHEMA[c] for c in (*s.USERS_KEYS, *base.SOURCE)})
-    facts = _Facts(0, False, raters)
+    first_rows = (pl.col(s.SOURCE_ROW).filter(pl.col(mark)).min().alias(mark) for mark in marks)
+    other_cells = pl.col(s.IMAGE, s.RATING, s.RATED_AT, s.POSITION).count()  # read them as well
     with files.reading(path, root):
-        for chunk in marked.collect_batches(
-            chunk_size=partitions.CHUNK, maintain_order=True, engine="streaming"
-        ):
-            _reject_unreadable(chunk, marks, path, root)
-            rows = chunk.select(s.RATINGS_SCHEMA.names())
-            facts = _add(facts, rows)
-            if writer is not None:
-                writer.write(rows)
-    if not facts.rows:
+        counted = base.count_by_rater(marked, *first_rows, other_cells)
+    if not counted.height:
         raise PamelaError(f"{shown(path, root)}: the table has no rows; give at least one rating")
-    return facts
+    unreadable = [(counted.get_column(mark).min(), mark) for mark in marks]
+    faults = [(int(row), mark) for row, mark in unreadable if isinstance(row, int)]
+    if faults:
+        row, mark = min(faults, key=lambda fault: fault[0])
+        _reject_cell(row, mark.removeprefix(UNREADABLE), path, root)
+    return counted
 
 
-def _add(facts: _Facts, rows: pl.DataFrame) -> _Facts:
-    keys = list(s.USERS_KEYS)
-    here = rows.select(*keys, *base.SOURCE).drop_nulls(s.USER)
-    new = here.unique(keys, keep="first", maintain_order=True).join(
-        facts.raters, on=keys, how="anti", maintain_order="left"
-    )
-    return replace(
-        facts,
-        rows=facts.rows + rows.height,
-        own_splits=facts.own_splits or rows.get_column(s.SPLIT).null_count() < rows.height,
-        raters=facts.raters.vstack(new),
-    )
-
-
-def _reject_unreadable(chunk: pl.DataFrame, marks: Sequence[str], path: Path, root: Path) -> None:
-    if not marks or not chunk.select(pl.any_horizontal(marks).any()).item():
-        return
-    first = chunk.filter(pl.any_horizontal(marks)).head(1)
-    row = first.get_column(s.SOURCE_ROW).item()
-    column = next(m for m in marks if first.get_column(m).item()).removeprefix(UNREADABLE)
+def _reject_cell(row: int, column: str, path: Path, root: Path) -> NoReturn:
     cells = files.scan_table(path, root).filter(pl.col(s.SOURCE_ROW) == row).select(column)
     raise PamelaError(
         f"{shown(path, root)} row {row}: {column} {cells.collect().item()!r} is not "

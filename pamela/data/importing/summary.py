@@ -11,7 +11,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.data import image_files
-from pamela.data.formats import Tables, base
+from pamela.data.formats import Tables
 from pamela.data.leakage import count_overlaps, describe_overlaps, released_image_sides
 
 WIDTH: Final = 80
@@ -106,7 +106,7 @@ def summarise(tables: Tables, folder: str, root: Path) -> ImportSummary:
     return ImportSummary(
         folder=folder,
         ratings=ratings,
-        users=base.raters_of(tables.ratings).height,
+        users=tables.raters.height,
         images=tables.images.height,
         scale=tables.scale,
         demographics=tables.demographics,

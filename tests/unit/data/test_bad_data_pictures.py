@@ -352,7 +352,7 @@ def test_unchanged_pictures_are_neither_read_nor_decoded_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "pamela.data.picture_cache.SETTLED_NS", -1_000_000_000
+        "pamela.data.image_files.SETTLED_NS", -1_000_000_000
     )  # files of just now, too
     quadrants().save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no picture")

@@ -15,8 +15,15 @@ from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.params import SplitParams
-from pamela.splits import assignment, split_record
-from pamela.splits.split import Split, dataset_names, split_dataset
+from pamela.splits import assignment
+from pamela.splits.split import (
+    Split,
+    counts,
+    dataset_names,
+    describe,
+    split_dataset,
+    write_splits,
+)
 from tests.helpers.folders import all_rows, split_rows_of
 
 PARAMS = SplitParams(folds=5, val_share=0.1, seed=0)
@@ -64,6 +71,11 @@ def side_of(sides: pl.DataFrame, key: str) -> dict[tuple[int, str], str]:
     return {(row["fold"], row[key]): row["side"] for row in sides.iter_rows(named=True)}
 
 
+def stay(before: pl.DataFrame, after: pl.DataFrame, key: str) -> bool:
+    """Tell whether everyone is where they were before."""
+    return side_of(after, key).items() >= side_of(before, key).items()
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
@@ -73,9 +85,9 @@ def project(tmp_path: Path) -> Project:
 def test_parts_follow_the_sides(project: Project) -> None:
     write(project, full(60, 40))
     result = split(project)
-    assert (result.folds, result.own) == (5, False)
+    assert (result.sides.folds, result.sides.own) == (5, False)
     assert all_rows(result).height == 5 * 60 * 40
-    users, images = side_of(result.users, "user_id"), side_of(result.images, "image_id")
+    users, images = side_of(result.sides.users, "user_id"), side_of(result.sides.images, "image_id")
     expected = {
         ("train", "train"): "train",
         ("train", "val"): "val_seen",
@@ -157,22 +169,27 @@ def test_validation_has_its_share() -> None:
 def test_appended_ratings_move_nobody(project: Project) -> None:
     write(project, full(30, 30))
     before = split(project)
+    rows_before = all_rows(before)
     write(project, [*full(33, 34), {"user_id": "u0", "image_id": "i0", "rating": 2.0}])
     after = split(project)
-    assert side_of(after.users, "user_id").items() >= side_of(before.users, "user_id").items()
-    assert side_of(after.images, "image_id").items() >= side_of(before.images, "image_id").items()
+    assert (
+        side_of(after.sides.users, "user_id").items()
+        >= side_of(before.sides.users, "user_id").items()
+    )
+    assert (
+        side_of(after.sides.images, "image_id").items()
+        >= side_of(before.sides.images, "image_id").items()
+    )
     key = ["fold", "user_id", "image_id"]
-    moved = (
-        all_rows(before)
-        .join(all_rows(after).unique(key), on=key)
-        .filter(pl.col("part") != pl.col("part_right"))
+    moved = rows_before.join(all_rows(after).unique(key), on=key).filter(
+        pl.col("part") != pl.col("part_right")
     )
     assert moved.height == 0
 
 
 def test_near_duplicates_stay_together(project: Project) -> None:
     write(project, full(40, 60), {f"i{i}": f"p{i // 3}" for i in range(60)})
-    images = split(project).images.with_columns(
+    images = split(project).sides.images.with_columns(
         prompt=pl.col("image_id").str.slice(1).cast(pl.Int64) // 3
     )
     sides = images.group_by("fold", "prompt").agg(pl.col("side").n_unique())
@@ -186,15 +203,15 @@ def test_near_duplicates_stay_together(project: Project) -> None:
 def test_the_order_of_rows_does_not_matter(project: Project) -> None:
     write(project, full(30, 20))
     first = split(project)
+    rows = first.rows.collect()
     write(project, full(30, 20)[::-1])
     again = split(project)
     for fold in range(5):
         assert again.part_counts(fold) == first.part_counts(fold)  # with their hashes
-        assert again.rows(fold)[::-1].equals(first.rows(fold))
+    assert again.rows.collect()[::-1].equals(rows)
 
 
 def test_another_seed_or_prompt_splits_the_same_rows_again(project: Project) -> None:
-    """What the cache keeps of the first split is not taken for the second."""
     write(project, full(30, 20))
     first = all_rows(split(project))
     other = all_rows(split(project, PARAMS.model_copy(update={"seed": 1})))
@@ -250,13 +267,13 @@ def released() -> list[dict[str, object]]:
 def test_a_release_is_used_as_it_is(project: Project) -> None:
     write(project, released())
     result = split(project)
-    assert (result.folds, result.own) == (1, True)
+    assert (result.sides.folds, result.sides.own) == (1, True)
     given_parts = {(r["user_id"], r["image_id"]): r["split"] for r in released()}
     found = {(r["user_id"], r["image_id"]): r["part"] for r in all_rows(result).to_dicts()}
     assert found == given_parts
-    users = {key[1]: side for key, side in side_of(result.users, "user_id").items()}
+    users = {key[1]: side for key, side in side_of(result.sides.users, "user_id").items()}
     assert users == {"a": "train", "b": "train", "c": "val", "d": "test"}
-    images = {key[1]: side for key, side in side_of(result.images, "image_id").items()}
+    images = {key[1]: side for key, side in side_of(result.sides.images, "image_id").items()}
     assert images == {**dict.fromkeys("0123", "train"), "4": "val", "5": "test"}
 
 
@@ -276,14 +293,18 @@ def test_a_batch_in_a_release_is_trained_on_or_held_back(project: Project) -> No
     batch = [{"user_id": u, "image_id": i, "rating": 1.0} for u, i in cases]
     write(project, released())
     before = split(project)
+    rows_before = all_rows(before)
     write(project, [*released(), *batch])
     after = split(project)
     added = all_rows(after).filter(rating=1.0)
     assert {(r["user_id"], r["image_id"]): r["part"] for r in added.to_dicts()} == cases
-    assert all_rows(after).filter(rating=3.0).equals(all_rows(before))
-    assert side_of(after.users, "user_id").items() >= side_of(before.users, "user_id").items()
-    tests = split_record.describe(after, pl.read_parquet(project.validated / "images.parquet"))
-    old = split_record.describe(before, pl.read_parquet(project.validated / "images.parquet"))
+    assert all_rows(after).filter(rating=3.0).equals(rows_before)
+    assert (
+        side_of(after.sides.users, "user_id").items()
+        >= side_of(before.sides.users, "user_id").items()
+    )
+    tests = describe(after, pl.read_parquet(project.validated / "images.parquet"))
+    old = describe(before, pl.read_parquet(project.validated / "images.parquet"))
     for part in ("test_seen", "test_unseen", "val_seen", "val_unseen"):
         assert tests["parts"]["0"][part] == old["parts"]["0"][part]
 
@@ -302,7 +323,7 @@ def test_a_release_without_anything_to_train_or_test_on_is_an_error(project: Pro
 # --- the files ------------------------------------------------------------------------------------
 def test_the_files_and_their_hashes(project: Project) -> None:
     write(project, full(40, 30))
-    record = split_record.write_splits(project, [split(project)])
+    record = write_splits(project, [split(project)])
     assert json.loads((project.splits / "splits.json").read_text()) == record
     assert record["folds"] == 5
     ratings = split_rows_of(project)
@@ -313,12 +334,12 @@ def test_the_files_and_their_hashes(project: Project) -> None:
             assert entry["rows"] == rows.height
             assert entry["users"] == rows["user_id"].n_unique()
     assert dataset_names(project) == ["d"]
-    assert "d: 5 folds" in split_record.counts(record)
+    assert "d: 5 folds" in counts(record)
 
     changed = full(40, 30)
     changed[0]["rating"] = 4.5
     write(project, changed)
-    again = split_record.write_splits(project, [split(project)])
+    again = write_splits(project, [split(project)])
     hashes = [
         {
             (fold, part): entry["sha256"]
@@ -338,6 +359,6 @@ def test_the_same_content_on_two_sides_is_counted(project: Project) -> None:
     images.with_columns(sha256=same.otherwise("sha256")).write_parquet(
         project.validated / "images.parquet"
     )
-    record = split_record.write_splits(project, [split(project)])
+    record = write_splits(project, [split(project)])
     assert record["datasets"]["d"]["overlaps"]["0"]["same_content_on_two_sides"] == 1
-    assert "WARNING: 1 pictures" in split_record.counts(record)
+    assert "WARNING: 1 pictures" in counts(record)

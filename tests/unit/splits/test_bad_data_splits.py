@@ -70,7 +70,7 @@ def split(project: Project) -> Split:
 
 def sides(result: Split) -> dict[tuple[str, int], str]:
     """Return ``{(image, fold): side}``."""
-    return {(i, f): side for _, f, i, side in result.images.iter_rows()}
+    return {(i, f): side for _, f, i, side in result.sides.images.iter_rows()}
 
 
 def of(result: Split, image: str) -> list[str]:
@@ -98,12 +98,13 @@ def test_two_ids_for_one_picture_under_two_prompts(project: Project) -> None:
     after = split(project)
     mates = [f"i{k}" for k in (0, 1, int(late[1:]) // 2 * 2, int(late[1:]) // 2 * 2 + 1)]
     assert {tuple(of(after, image)) for image in mates} == {tuple(of(before, "i0"))}
-    assert "unused" not in after.images["side"]
+    assert "unused" not in after.sides.images["side"]
 
 
 def test_a_batch_that_ties_two_prompts_moves_nobody(project: Project) -> None:
     """two-ids-batch"""
     before = split(project)
+    rows_before = all_rows(before)
     other = next(f"i{k}" for k in range(2, PICTURES) if of(before, f"i{k}") != of(before, "i0"))
     add_batch(project, [("tie", other, "p0"), ("more", "i3", "fresh")])
     after = split(project)
@@ -121,7 +122,7 @@ def test_a_batch_that_ties_two_prompts_moves_nobody(project: Project) -> None:
     for fold in unused:
         assert set(rows.filter(fold=fold)["part"]) == {"unused"}
     old = all_rows(after).filter(pl.col("image_id").is_in(["tie", "more"]).not_())
-    assert old.equals(all_rows(before))
+    assert old.equals(rows_before)
 
 
 # --- any dataset, any batches ---------------------------------------------------------------------

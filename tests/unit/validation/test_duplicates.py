@@ -6,7 +6,6 @@ import datetime as dt
 import itertools
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from pamela.core import schema as s
 from pamela.core.paths import Project
-from pamela.validation import duplicates, partition_checks, validate
+from pamela.validation import checks, duplicates, validate
 from tests.helpers.bad_data import run
 from tests.helpers.folders import make_project, ratings_of, write_tables
 
@@ -59,58 +58,62 @@ def plainly(rows: list[Given]) -> list[str | None]:
     return said
 
 
+def marks_of(*sources: list[Given]) -> list[list[str | None]]:
+    """Return what is said of each row, source by source."""
+    rows = pl.concat(
+        frame_of(rows).with_columns(pl.lit(n).alias(duplicates.SOURCE))
+        for n, rows in enumerate(sources)
+    )
+    marks = duplicates.mark_repeats(rows)
+    assert all(sum(row) <= 1 for row in marks.iter_rows())
+    said = iter(
+        next((rule for rule, marked in row.items() if marked), None)
+        for row in marks.iter_rows(named=True)
+    )
+    return [[next(said) for _ in rows] for rows in sources]
+
+
 @settings(max_examples=200, deadline=None)
 @given(rows=ROWS)
 def test_within_a_source(rows: list[Given]) -> None:
-    marks = duplicates.mark_within(frame_of(rows))
-    found = [
-        next((rule for rule, marked in row.items() if marked), None)
-        for row in marks.iter_rows(named=True)
-    ]
-    assert found == plainly(rows)
-    assert all(sum(row) <= 1 for row in marks.iter_rows())
+    assert marks_of(rows) == [plainly(rows)]
 
 
-@settings(max_examples=100, deadline=None)
-@given(rows=ROWS, standing=ROWS)
-def test_across_sources_only_equal_rows_are_repeats(
-    rows: list[Given], standing: list[Given]
-) -> None:
-    known = {row[:3] for row in standing}
-    marks = duplicates.mark_across(frame_of(rows), frame_of(standing))
-    for row, (repeated, superseded, contradicted) in zip(rows, marks.iter_rows(), strict=True):
-        assert repeated == (row[:3] in known)
-        assert not superseded
-        assert not contradicted
+@settings(max_examples=200, deadline=None)
+@given(sources=st.lists(ROWS, min_size=2, max_size=3))
+def test_across_sources_only_equal_rows_are_repeats(sources: list[list[Given]]) -> None:
+    """Each source is taken by itself first; what it leaves is held against what was kept before."""
+    kept: set[tuple[str, str, float]] = set()
+    expected = []
+    for rows in sources:
+        within = plainly(rows)
+        expected.append(
+            [
+                duplicates.REPEATED if rule is None and row[:3] in kept else rule
+                for row, rule in zip(rows, within, strict=True)
+            ]
+        )
+        kept |= {row[:3] for row, rule in zip(rows, within, strict=True) if rule is None}
+    assert marks_of(*sources) == expected
 
 
 @settings(max_examples=50, deadline=None)
-@given(values=st.lists(st.integers(0, 8), max_size=30))
-def test_candidates_are_all_that_share_a_hash(values: list[int]) -> None:
-    hashes = np.array(values, np.uint64)
-    order = np.argsort(hashes, kind="stable")
-    found = [list(piece) for piece in duplicates.candidates(order, hashes[order])]
-    expected = [n for n, value in enumerate(values) if values.count(value) > 1]
-    assert sorted(itertools.chain(*found)) == expected
+@given(rows=ROWS)
+def test_candidates_are_all_that_share_user_and_image(rows: list[Given]) -> None:
+    frame = frame_of(rows).with_row_index()
+    pairs = [row[:2] for row in rows]
+    expected = [n for n, pair in enumerate(pairs) if pairs.count(pair) > 1]
+    assert duplicates.find_candidates(frame.lazy())["index"].to_list() == expected
 
 
-def test_pieces_keep_a_hash_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "PIECE", 3)
-    hashes = np.array([5, 5, 7, 7, 7, 7, 9, 9], np.uint64)
-    pieces = [list(p) for p in duplicates.candidates(np.arange(8), hashes)]
-    assert pieces == [[0, 1, 2, 3, 4, 5], [6, 7]]
-
-
-def test_equal_hashes_are_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were every hash the same, the verdicts would be too: only rows are compared."""
-    project = make_project(tmp_path / "p", ingest={"datasets": ["d"]})
-    write_tables(project.raw / "d")
+def test_a_candidate_by_chance_is_told_apart(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were every row a candidate, the results would be the same: only rows are compared."""
     add_batch(project, "b1", "u0,i0,1\nu0,i0,1\nlate,i0,2\n")
     expected = quarantine_of(project)
     assert expected
-    for entry in (project.part_cache / "validate").iterdir():
-        (entry / "manifest.json").unlink()  # nothing is taken from the first run
-    monkeypatch.setattr(duplicates, "pair_hashes", lambda rows: np.zeros(rows.height, np.uint64))
+    monkeypatch.setattr(duplicates, "find_candidates", lambda rows: rows.collect())
     assert quarantine_of(project) == expected
 
 
@@ -124,14 +127,14 @@ def add_batch(project: Project, name: str, rows: str, header: str = "") -> None:
 
 def quarantine_of(project: Project) -> list[tuple[str, str, int]]:
     """Run ingest and validate; return (rule, batch or base, row), and see that nothing is lost."""
-    verdict = run(project)["d"]["ratings"]
+    result = run(project)["d"]["ratings"]
     before = pl.read_parquet(project.tables / "ratings.parquet")
     kept = pl.read_parquet(project.validated / "ratings.parquet")
     bad = pl.read_parquet(project.quarantine / "d/ratings.parquet")
     keys = [s.SOURCE_FILE, s.SOURCE_ROW]
     both = pl.concat([kept.select(keys), bad.select(keys)]).sort(keys)
     assert both.equals(before.select(keys).sort(keys))
-    assert (verdict.rows_in, verdict.rows_kept) == (before.height, kept.height)
+    assert (result.rows_in, result.rows_kept) == (before.height, kept.height)
     assert kept.select(s.SOURCE_FILE, *duplicates.PAIR).is_unique().all()
     assert kept.select(*duplicates.PAIR, s.RATING).is_unique().all()
     rows = bad.select("rule", pl.col(s.SOURCE_FILE).str.extract(r"/([^/]+)/[^/]+$"), s.SOURCE_ROW)
@@ -186,7 +189,6 @@ def test_a_pair_that_nothing_is_known_of_may_be_settled_later(project: Project) 
 
 
 def test_a_time_after_the_last_day_is_faulty(project: Project) -> None:
-    """And a verdict kept from a run with another last day is not taken for this one's."""
     times = ["2026-01-31T23:59:59", "2026-02-01T00:00:00", "2026-02-01T12:00:00"]
     rated_at = pl.Series("rated_at", [*times, *[None] * 21])
     ratings_of(4, 6).with_columns(rated_at).write_csv(project.raw / "d/ratings.csv")
@@ -194,10 +196,8 @@ def test_a_time_after_the_last_day_is_faulty(project: Project) -> None:
     suites, decoded = validate.load_suites(project), validate.decode_pictures(project)
     for last, expected in ((31, [2, 3]), (32, []), (31, [2, 3]), (30, [1, 2, 3])):
         day = dt.date(2026, 1, 1) + dt.timedelta(days=last - 1)
-        verdict = validate.judge_dataset(project, "d", decoded, suites, day)["ratings"]
-        assert (
-            verdict.quarantined.filter(rule="rated_in_future")["source_row"].to_list() == expected
-        )
-        assert verdict.rows_kept == 24 - len(expected)
+        result = validate.check_dataset(project, "d", decoded, suites, day)["ratings"]
+        assert result.quarantined.filter(rule="rated_in_future")["source_row"].to_list() == expected
+        assert result.rows_kept == 24 - len(expected)
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    assert dt.timedelta(hours=13) < partition_checks.time_limit(None) - now < dt.timedelta(hours=15)
+    assert dt.timedelta(hours=13) < checks.time_limit(None) - now < dt.timedelta(hours=15)

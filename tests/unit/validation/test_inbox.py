@@ -71,8 +71,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = ingest.read_dataset(project, "faces")
     ingest.write_tables(project, [dataset], ingest.hash_pictures(project, [dataset]))
     suites, decoded = validate.load_suites(project), validate.decode_pictures(project)
-    verdicts = {"faces": validate.judge_dataset(project, "faces", decoded, suites)}
-    validate.write_validated(project, verdicts, params.validate_.max_quarantined_share)
+    results = {"faces": validate.check_dataset(project, "faces", decoded, suites)}
+    validate.write_validated(project, results, params.validate_.max_quarantined_share)
     return root
 
 
@@ -95,7 +95,7 @@ def test_complete_batch_is_moved_whole(project: Project, params: Params) -> None
     assert not folder.exists()
     assert [b.label for b in inbox.accepted(project)] == ["faces/b1"]
     merged = ingest.read_dataset(project, "faces").tables
-    assert merged.count_ratings() == 60 + 21
+    assert merged.n_ratings == 60 + 21
     assert "new" in merged.users[s.USER].to_list()
 
 

@@ -31,17 +31,17 @@ def project(tmp_path: Path) -> Project:
     return project
 
 
-def run(project: Project, max_share: float = ALL) -> dict[str, validate.Verdicts]:
+def run(project: Project, max_share: float = ALL) -> dict[str, validate.TableResults]:
     """Do what the flows of ingest and validate do."""
     names = load_params(project.params_file).ingest.datasets
     datasets = [ingest.read_dataset(project, name) for name in names]
     ingest.write_tables(project, datasets, ingest.hash_pictures(project, datasets))
     suites, decoded = validate.load_suites(project), validate.decode_pictures(project)
-    verdicts = {n: validate.judge_dataset(project, n, decoded, suites) for n in names}
-    validate.write_quarantine(project, verdicts)
-    validate.write_report(project, verdicts, max_share)
-    validate.write_validated(project, verdicts, max_share)
-    return verdicts
+    results = {n: validate.check_dataset(project, n, decoded, suites) for n in names}
+    validate.write_quarantine(project, results)
+    validate.write_report(project, results, max_share)
+    validate.write_validated(project, results, max_share)
+    return results
 
 
 def report(project: Project) -> dict[str, object]:
@@ -133,10 +133,10 @@ def test_rows_in_are_rows_kept_and_rows_quarantined(
     rows = ratings_of(len(cells), 1).with_columns(rating=pl.Series(cells))
     last = ratings_of(1, 1).with_columns(user_id=pl.lit("last"))
     write_tables(project.raw / "d", pl.concat([rows, last]))
-    verdict = run(project)["d"]["ratings"]
+    result = run(project)["d"]["ratings"]
     faulty = [row for row, cell in enumerate(cells, 1) if cell not in ("1", "5", "3.5")]
-    assert verdict.quarantined["source_row"].to_list() == faulty
-    assert verdict.rows_in == len(cells) + 1
+    assert result.quarantined["source_row"].to_list() == faulty
+    assert result.rows_in == len(cells) + 1
 
 
 def test_each_dataset_is_held_to_its_own_scale(tmp_path: Path) -> None:
@@ -239,4 +239,4 @@ def test_a_structural_expectation_stops(project: Project) -> None:
     sources.unique().write_parquet(project.tables / "sources.parquet")
     suites, decoded = validate.load_suites(project), validate.decode_pictures(project)
     with pytest.raises(PamelaError, match="d: an image_id is repeated"):
-        validate.judge_dataset(project, "d", decoded, suites)
+        validate.check_dataset(project, "d", decoded, suites)

@@ -65,9 +65,9 @@ def test_only_filtered_votes_count_where_there_are_both(tmp_path: Path) -> None:
     planted = write_eva(tmp_path / "d", faults=False)
     votes = planted.folder / "data" / "votes.csv"
     votes.write_text("image_id=user_id=score\n71=E136=10\n")
-    assert read_folder(planted.folder, "d", tmp_path).count_ratings() == planted.ratings
+    assert read_folder(planted.folder, "d", tmp_path).n_ratings == planted.ratings
     (planted.folder / "data" / "votes_filtered.csv").unlink()
-    assert read_folder(planted.folder, "d", tmp_path).count_ratings() == 1
+    assert read_folder(planted.folder, "d", tmp_path).n_ratings == 1
 
 
 @pytest.mark.parametrize("place", ["", "annotation", "eva-dataset-master/data"])
@@ -77,7 +77,7 @@ def test_the_tables_may_lie_elsewhere(tmp_path: Path, place: str) -> None:
     there.mkdir(parents=True, exist_ok=True)
     for path in [*(planted.folder / "data").iterdir()]:
         path.rename(there / path.name)
-    assert read_folder(planted.folder, "d", tmp_path).count_ratings() == planted.ratings
+    assert read_folder(planted.folder, "d", tmp_path).n_ratings == planted.ratings
 
 
 def test_categories_and_regions_may_be_absent(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_both_layouts_come_through_whole(tmp_path: Path, make: Callable[..., Pla
     planted = make(tmp_path / "lapis")
     tables = read_folder(planted.folder, "art", tmp_path)
     assert tables.scale == planted.scale == (0.0, 100.0)
-    assert tables.count_ratings() == planted.ratings
+    assert tables.n_ratings == planted.ratings
     assert (tables.users.height, tables.images.height) == (planted.users, planted.images)
     assert tuple(tables.demographics) == planted.demographics
     assert tables.has_images
@@ -105,7 +105,7 @@ def test_a_row_without_a_file_name_does_not_take_the_work_s_picture(tmp_path: Pa
     rows = ("1,,p1,5,,,,,,", "1,a.jpg,p2,5,,,,,,", "1,,p3,5,,,,,,")
     tables = read_folder(write_rows(tmp_path / "d", *rows), "d", tmp_path)
     assert tables.images["file"].to_list() == ["d/images/a.jpg"]
-    assert tables.count_ratings() == 3
+    assert tables.n_ratings == 3
 
 
 def test_a_work_with_two_pictures_is_named_with_its_row(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_the_folder_around_and_flat_pictures_do_not_matter(tmp_path: Path) -> No
     (outer / "__MACOSX").mkdir()
     planted.folder.rename(outer / "LAPIS github")
     tables = read_folder(outer, "d", tmp_path)
-    assert tables.count_ratings() == planted.ratings
+    assert tables.n_ratings == planted.ratings
     assert all((tmp_path / file).is_file() for file in tables.images["file"])
 
 

@@ -40,7 +40,7 @@ def test_every_layout_is_recognised_by_its_kind_alone(tmp_path: Path, layout: st
     planted = MINIATURES[layout](tmp_path / "d", users=12, images=12)
     assert [kind for kind, form in FORMATS.items() if form.detect(planted.folder)] == [planted.kind]
     tables = read_folder(planted.folder, "d", tmp_path)
-    assert tables.count_ratings() == planted.ratings
+    assert tables.n_ratings == planted.ratings
     found = tables.ratings.collect()[s.SPLIT].drop_nulls().value_counts()
     assert dict(found.iter_rows()) == planted.splits
 
@@ -63,8 +63,8 @@ def test_the_record_of_an_import_says_the_kind(tmp_path: Path) -> None:
     with pytest.raises(PamelaError, match=r"d: no PARA-Images\.csv"):
         read_folder(folder, "d", tmp_path)
     (folder / RECORD).write_text(json.dumps({"kind": "tables", "options": {}}))
-    assert read_folder(folder, "d", tmp_path).count_ratings() == 24
-    assert read_folder(folder, "d", tmp_path, kind="tables").count_ratings() == 24
+    assert read_folder(folder, "d", tmp_path).n_ratings == 24
+    assert read_folder(folder, "d", tmp_path, kind="tables").n_ratings == 24
 
 
 BROKEN = ["", "{", "[]", "{}", '{"kind": "photos"}', '{"kind": []}', "[" * 100_000, "\ud800"]
@@ -92,7 +92,7 @@ def test_the_planted_faults_and_no_others_are_quarantined(
 ) -> None:
     project = make_project(tmp_path / "project", ingest={"datasets": ["d"]})
     planted = MINIATURES[layout](project.raw / "d", faults=faults)
-    verdicts = run(project)["d"]
+    results = run(project)["d"]
     for table, expected in (("ratings", planted.faulty), ("images", planted.faulty_images)):
         bad = pl.read_parquet(project.quarantine / "d" / f"{table}.parquet")
         assert dict(bad[RULE].value_counts().iter_rows()) == expected
@@ -100,7 +100,7 @@ def test_the_planted_faults_and_no_others_are_quarantined(
         assert all((project.root / file).is_file() for file in sources)
     kept = pl.read_parquet(project.validated / "ratings.parquet")
     assert kept.height == planted.kept == planted.ratings - sum(planted.faulty.values())
-    assert verdicts["ratings"].rows_in == planted.ratings
+    assert results["ratings"].rows_in == planted.ratings
     users = pl.read_parquet(project.validated / "users.parquet")
     assert users.height == planted.users
     assert set(planted.demographics) == set(users.columns) - set(s.USERS_KEYS)

@@ -33,7 +33,7 @@ def test_para_comes_through_whole(tmp_path: Path) -> None:
     planted = write_para(tmp_path / "d")
     tables = read_folder(planted.folder, "d", tmp_path)
     assert tables.scale == planted.scale == (1.0, 5.0)
-    assert tables.count_ratings() == planted.ratings
+    assert tables.n_ratings == planted.ratings
     assert (tables.users.height, tables.images.height) == (planted.users - 1, planted.images)
     assert tuple(tables.demographics) == planted.demographics
     ratings = tables.ratings.collect()

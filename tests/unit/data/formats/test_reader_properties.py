@@ -342,7 +342,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("bases")
     for kind in FILES:
         write_base(kind, home / kind)
-        assert read_folder(home / kind, "d", home).count_ratings() > 0
+        assert read_folder(home / kind, "d", home).n_ratings > 0
     yield home
     shutil.rmtree(home)
 

@@ -103,7 +103,7 @@ def test_every_kind_arrives_in_its_own_layout(
     assert brought.items() <= source.items()  # same names, same bytes
     assert len(source) - len(brought) == summary.unnamed
     tables = read_base(project, "mine")
-    assert tables.count_ratings() == planted.ratings
+    assert tables.n_ratings == planted.ratings
     assert max(map(len, str(summary).splitlines())) <= 80
 
 
@@ -303,7 +303,7 @@ def test_a_name_that_is_taken_or_unfit_is_refused(project: Project, source: Path
 def test_a_batch_may_lack_users_and_images(source: Path) -> None:
     (source / "users.csv").unlink()
     (source / "images.csv").unlink()
-    assert read_batch(source, "d", source.parent).count_ratings() == 24
+    assert read_batch(source, "d", source.parent).n_ratings == 24
     with pytest.raises(PamelaError, match=r"no users\.csv"):
         read_folder(source, "d", source.parent)
 
