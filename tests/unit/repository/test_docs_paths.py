@@ -29,7 +29,8 @@ def tracked() -> set[str]:
 
 def absent(text: str, page_folder: str, files: set[str]) -> list[str]:
     """Return what `text` names and the repository lacks."""
-    folders = {"/".join(file.split("/")[:n]) for file in files for n in range(1, file.count("/") + 1)}
+    parts = [file.split("/") for file in files]
+    folders = {"/".join(one[:n]) for one in parts for n in range(1, len(one))}
     there = files | folders
     lost = [name for name in LINK.findall(text) if not (ROOT / page_folder / name).exists()]
     for name in NAMED.findall(text):
