@@ -3,7 +3,7 @@
 Pictures that share a ``prompt_id`` or a content hash belong together. Those of one source (the
 dataset as imported, or one batch) are joined by both relations at once, and the group is known by
 the prompt_id (else image_id) that came first, so that it keeps its side when it grows. Sources are
-taken in order, the dataset before its batches by name, and what an earlier one settled stands: a
+taken in order, the dataset before its batches by name, and what an earlier one settled stays: a
 later picture that ties two groups together belongs to both, moves neither, and is set aside where
 they lie on different sides.
 """

@@ -1,4 +1,4 @@
-"""A release's zip file, read in place: every member is judged before the first is written.
+"""A release's zip file, read in place: every member is checked before the first is written.
 
 An archive from elsewhere may name paths that lead out of the folder, unpack to more than the disk
 holds, or hide two files under one name. Each is one line that names the member; nothing is written

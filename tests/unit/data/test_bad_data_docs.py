@@ -7,6 +7,7 @@ import re
 
 from tests.helpers.folders import ROOT
 
+HOME = "tests/unit/data/"
 MODULES = ("test_bad_data", "test_bad_data_pictures", "test_bad_data_odd")
 ROW = re.compile(
     r"^\| `(?P<case>[a-z0-9-]+)` \|.+\| `(?P<file>tests/[\w/]+\.py)(::(?P<test>\w+))?` \|$"
@@ -21,14 +22,14 @@ def test_the_table_and_the_tests_name_the_same_cases() -> None:
     names = [row["case"] for row in found]
     assert len(names) == len(set(names))
     for name in MODULES:
-        cases = importlib.import_module(f"tests.unit.{name}").CASES
-        rows = [r["case"] for r in found if r["file"] == f"tests/unit/{name}.py" and not r["test"]]
+        cases = importlib.import_module(f"tests.unit.data.{name}").CASES
+        rows = [r["case"] for r in found if r["file"] == f"{HOME}{name}.py" and not r["test"]]
         assert sorted(rows) == sorted(case.name for case in cases), name
     for row in found:
         if row["test"]:
             assert f"def {row['test']}(" in (ROOT / row["file"]).read_text(), row["case"]
         else:
-            assert row["file"].removeprefix("tests/unit/").removesuffix(".py") in MODULES
+            assert row["file"].removeprefix(HOME).removesuffix(".py") in MODULES
 
 
 def test_every_rule_of_the_suites_is_in_the_table() -> None:

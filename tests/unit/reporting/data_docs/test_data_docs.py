@@ -362,7 +362,7 @@ def test_quarantined_rows_are_not_described(project: Project) -> None:
     pl.read_parquet(project.quarantine / "d/ratings.parquet").clear().write_parquet(
         project.quarantine / "d/ratings.parquet"
     )
-    tables = project.tables / "ratings.parquet"
+    tables = project.tables / "ratings.parquet/d.parquet"
     rows = pl.read_parquet(tables).with_columns(pl.col(s.RATING).fill_null(3).clip(1, 5))
     rows.write_parquet(tables)
     assert "99 ratings" in docs(project).text
