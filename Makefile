@@ -11,7 +11,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 STAMP := $(VENV)/.installed
 # tests side by side, each module on one worker (tests/conftest.py says which come first)
-SPREAD := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 repro: $(STAMP)

@@ -32,15 +32,11 @@ FILES = ("dvc.yaml", "params.yaml", "pyproject.toml", ".gitignore", ".dvcignore"
 # What would point a command at this process's project, server or registry:
 OURS = ("PREFECT_API_URL", "PREFECT_HOME", "MLFLOW_TRACKING_URI", "PAMELA_REASON")
 # The modules that take longest: two workers finish together if these start first.
-LONGEST = ("test_smoke.py", "test_readme.py", "test_shared_data.py", "test_retrain.py")
+LONGEST = ("test_smoke.py", "test_full_run.py", "test_shared_data.py", "test_retrain.py")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a module on one worker, so that its fixtures are made once; the longest come first."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+    """Put the longest modules first."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 

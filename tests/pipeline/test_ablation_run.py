@@ -20,7 +20,6 @@ from tests.helpers.stages import run_pipeline, run_stages
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("ablation"),
     pytest.mark.timeout(1800),
 ]
 MODELS = {"paper": 1, "hierarchical": 2}

@@ -23,7 +23,7 @@ from tests.helpers.folders import split_rows_of
 from tests.helpers.smoke import SMOKE
 from tests.helpers.stages import run_pipeline, run_stages
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("joint")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 USERS, IMAGES, FOLDS = 16, 40, 2
 BOTH = ["synthetic", "mine"]
 JOINT = {

@@ -11,7 +11,6 @@ import pytest
 
 from tests.conftest import command_env, copy_project, run_in
 
-pytestmark = pytest.mark.xdist_group("smoke")  # one Prefect server for both modules
 FLOW = """
 from pathlib import Path
 from flows.runtime import main, stage, step

@@ -21,7 +21,7 @@ from tests.conftest import copy_project, must, override_params, run_in
 from tests.helpers import yaml
 from tests.helpers.smoke import SMOKE
 
-pytestmark = [pytest.mark.xdist_group("smoke"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 STAGES = ["ingest", "validate", "split", "embed", "train", "evaluate", "steer", "report"]
 
 
