@@ -49,10 +49,14 @@ def places_by_user(
     """
     user_hash = _hash_rows(user_keys, user, seed)
     key = mix(user_hash ^ mix(_hash_rows(item_keys, item, seed)))
-    order = np.lexsort((item, key, user))
-    first = np.searchsorted(user[order], user[order], side="left")
-    places = np.empty(len(user), np.int64)
-    places[order] = np.arange(len(user)) - first
+    return places_within(user, item, key)
+
+
+def places_within(group: npt.NDArray[np.int64], *keys: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return each row's place (0..) among the rows of its group, by `keys` (the last one first)."""
+    order = np.lexsort((*keys, group))
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order)) - np.searchsorted(group[order], group[order])
     return places
 
 

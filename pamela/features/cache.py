@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,12 @@ ROWS_PER_PART = 4096  # an interrupted run loses at most this many encoded pictu
 KEY, VALUE = "key", "feature"
 
 
+@dataclass(frozen=True)
 class FeatureCache:
     """Rows of width `dim` in a folder of Parquet parts named by the keys they hold."""
 
-    def __init__(self, folder: Path, dim: int) -> None:
-        self.folder = folder
-        self.dim = dim
+    folder: Path
+    dim: int
 
     @staticmethod
     def parts(rows: int) -> Iterator[slice]:

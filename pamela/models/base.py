@@ -127,9 +127,9 @@ class RewardModel(ABC):
             none are predicted at 0 shots. A model without adaptation ignores it.
         """
 
-    @abstractmethod
     def knows(self, people: People) -> npt.NDArray[np.bool_]:
-        """Return, per row of `people`, whether that user was in training."""
+        """Return, per row of `people`, whether that user was in training: here nobody was."""
+        return np.zeros(len(people), dtype=np.bool_)
 
     @abstractmethod
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:

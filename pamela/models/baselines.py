@@ -6,6 +6,7 @@ Bayes; DerSimonian & Laird's moment estimate of the variance between groups).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -27,6 +28,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
 )
 
 
+@dataclass(frozen=True)
 class Level:
     """Deviations of groups from a coarser mean, shrunken.
 
@@ -38,9 +40,10 @@ class Level:
     between : variance between groups, which is that of an unknown group.
     """
 
-    def __init__(self, codes: Codes, deviation: Array, variance: Array, between: float) -> None:
-        self.codes, self.deviation, self.variance = codes, deviation, variance
-        self.between = between
+    codes: Codes
+    deviation: Array
+    variance: Array
+    between: float
 
     def at(self, code: IntArray) -> tuple[Array, Array]:
         """Return deviation and variance per code; an unknown one deviates by nothing."""
@@ -124,10 +127,6 @@ class _LevelsModel(RewardModel):
             deviation, more = level.at(level.codes.encode(items.frame))
             mean, variance = mean + deviation, variance + more
         return mean, variance
-
-    def knows(self, people: People) -> npt.NDArray[np.bool_]:
-        """Return false for everybody: this model knows no person."""
-        return np.zeros(len(people), dtype=np.bool_)
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return config and arrays."""

@@ -306,10 +306,6 @@ class Population(RewardModel):
         """Variance of a picture's mean that no feature explains."""
         return float(self.chosen["nugget"])
 
-    def knows(self, people: People) -> npt.NDArray[np.bool_]:
-        """Return false for everybody: this model knows no person."""
-        return np.zeros(len(people), dtype=np.bool_)
-
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return config and arrays."""
         if self._function is None:

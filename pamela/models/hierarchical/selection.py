@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pamela.core.dataset import IntArray, Pairs
+from pamela.core.hashing import places_within
 from pamela.models.base import Progress, on_scale, say
 from pamela.models.biases import within_user_correlation
 from pamela.models.blas_threads import small_matrices
@@ -302,8 +303,4 @@ def _first_rows(
 ) -> npt.NDArray[np.bool_]:
     """Return `CV_SHOTS` random rows of every user among those `inside`."""
     draw = np.where(inside, division.draw, np.inf)
-    order = np.lexsort((draw, data.user))
-    user = data.user[order]
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order)) - np.searchsorted(user, user, side="left")
-    return np.asarray(inside & (place < CV_SHOTS))
+    return np.asarray(inside & (places_within(data.user, draw) < CV_SHOTS))

@@ -15,7 +15,7 @@ of the ratings that cross-validation held out, depend on the number of a person'
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -124,7 +124,7 @@ class ResidualModel(RewardModel):
         self._people = RidgePeople.fit(rows, learned.columns, users, tuned)
         self.chosen = {
             **learned.chosen,
-            "tuned": [one.to_json() for one in tuned],
+            "tuned": [asdict(one) for one in tuned],
             "cv_correlation": {name: round(value, 6) for name, value in learned.scores.items()},
             "population": self._population.chosen,
         }

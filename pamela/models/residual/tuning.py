@@ -8,13 +8,14 @@ number is nearest. The widening of predictive intervals is measured for each as 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from pamela.core.dataset import Fold, IntArray, Items, Pairs
+from pamela.core.hashing import places_within
 from pamela.models.base import on_scale
 from pamela.models.baselines import shrunken_means
 from pamela.models.blas_threads import small_matrices
@@ -141,11 +142,7 @@ class Rows:
     def first(self, count: int, inside: Mask, seed: int) -> Mask:
         """Return `count` random rows of every person among those `inside`; more hold the fewer."""
         draw = np.where(inside, np.random.default_rng([seed, 47]).random(len(self.user)), np.inf)
-        order = np.lexsort((draw, self.user))
-        place = np.empty(len(order), np.int64)
-        begin = np.searchsorted(self.user, self.user, side="left")  # rows are sorted by user
-        place[order] = np.arange(len(order)) - begin
-        return inside & (place < count)
+        return inside & (places_within(self.user, draw) < count)
 
 
 @dataclass(frozen=True)
@@ -210,15 +207,6 @@ class Tuned:
     count: int
     strength: float
     widening: dict[str, float]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able form."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Rebuild from `to_json`."""
-        return cls(**saved)
 
 
 @small_matrices

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -92,7 +92,7 @@ class RidgePeople:
             "users": list(self.users.keys),
             "level": self.level,
             "noise": self.noise,
-            "tuned": [one.to_json() for one in self.tuned],
+            "tuned": [asdict(one) for one in self.tuned],
         }
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -106,7 +106,7 @@ class RidgePeople:
             UserIndex(tuple(saved["users"])),
             saved["level"],
             saved["noise"],
-            tuple(Tuned.from_json(one) for one in saved["tuned"]),
+            tuple(Tuned(**one) for one in saved["tuned"]),
             arrays["counts"],
             arrays["weights"],
             arrays["variances"],

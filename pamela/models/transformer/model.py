@@ -17,7 +17,7 @@ column that a dataset does not have adds nothing.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -125,7 +125,7 @@ class Paper(RewardModel):
         """Return an unfitted model with the configuration that this one chose."""
         fresh = Paper.from_params(params)
         names = (field.name for field in fields(Trial))
-        trial = Trial.from_json({name: self.chosen[name] for name in names})
+        trial = Trial(**{name: self.chosen[name] for name in names})
         fresh.search = replace(fresh.search, given=(trial,))
         return fresh
 
@@ -159,7 +159,7 @@ class Paper(RewardModel):
             listener=told, workdir=workdir, devices=device_count(self.device, self.devices),
         )  # fmt: skip
         self._network, self._shape = module, trial.shape
-        self.chosen = {**trial.to_json(), "cv_correlation": scores, **said}
+        self.chosen = {**asdict(trial), "cv_correlation": scores, **said}
         self._measure_std(fold, validation)
         say(progress, 1.0, "done")
         return history
@@ -202,7 +202,7 @@ class Paper(RewardModel):
         kept = workdir / "selection.json" if workdir is not None else None
         if kept is not None and kept.is_file():
             saved = read_json(kept)
-            return Trial.from_json(saved["trial"]), saved["scores"]
+            return Trial(**saved["trial"]), saved["scores"]
 
         def run(trial: Trial, inner: Pairs, outer: Pairs, epochs: int) -> float:
             return _best(self._train(fold, inner, outer, trial, epochs, seed)[0])
@@ -217,7 +217,7 @@ class Paper(RewardModel):
             datasets=self._datasets,
         )
         if kept is not None:
-            write_json(kept, {"trial": trial.to_json(), "scores": scores})
+            write_json(kept, {"trial": asdict(trial), "scores": scores})
         return trial, scores
 
     def _train(
@@ -310,11 +310,11 @@ class Paper(RewardModel):
         if self._encoding is None or self._network is None or self._shape is None:
             raise PamelaError("model paper: not fitted; nothing to save")
         config = {
-            "search": self.search.to_json(),
+            "search": asdict(self.search),
             "inputs": self.inputs.model_dump(),
             "chosen": self.chosen,
             "shape": vars(self._shape),
-            "size": self._encoding.size.to_json(),
+            "size": asdict(self._encoding.size),
             "encoding": self._encoding.to_json(),
             **self._standard.to_json(),
             "std": self._std,

@@ -8,7 +8,7 @@ users at once. Many configurations get few rows and epochs; the best ones get mo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -47,15 +47,6 @@ class Trial:
         """The network's shape."""
         return Shape(self.width, self.layers, HEADS, self.dropout)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able form."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Rebuild from `to_json`."""
-        return cls(**saved)
-
 
 # Tried in this order: what did well on small and on large sets of pictures, each far from the rest.
 DESIGNED = (
@@ -86,14 +77,10 @@ class Search:
     given: tuple[Trial, ...] = ()
     dataset_weights: Asked = CV
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able form."""
-        return {**asdict(self), "given": [trial.to_json() for trial in self.given]}
-
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Rebuild from `to_json`."""
-        given = tuple(Trial.from_json(trial) for trial in saved["given"])
+        """Rebuild from what JSON keeps of `asdict`."""
+        given = tuple(Trial(**trial) for trial in saved["given"])
         return cls(**{**saved, "given": given})
 
     def epochs(self, trial: Trial) -> int:
