@@ -27,19 +27,13 @@ import polars as pl
 import torch
 
 from pamela.core import schema as s
-from pamela.core.dataset import FloatArray, Fold, Items, Pairs, People
+from pamela.core.arrays import Bools, Floats, Floats32
+from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say, span
 from pamela.models.dataset_weights import FoldScores, Weights, candidates, choose_weights
-from pamela.models.preprocessing import (
-    UNKNOWN,
-    Array,
-    Datasets,
-    UserIndex,
-    canonical,
-    prompt_groups,
-)
+from pamela.models.preprocessing import UNKNOWN, Datasets, UserIndex, canonical, prompt_groups
 from pamela.models.transformer.batches import EVAL_BATCH, device_count
 from pamela.models.transformer.inputs import Encoding
 from pamela.models.transformer.network import PreferenceTransformer, Shape, Size
@@ -64,7 +58,7 @@ def _best(history: pl.DataFrame) -> float:
     return float(best) if isinstance(best, float) else 0.0
 
 
-def _deviations(error: Array, known: npt.NDArray[np.bool_]) -> dict[str, float]:
+def _deviations(error: Floats, known: Bools) -> dict[str, float]:
     """Return the root mean square of `error` for seen and unseen users; all rows where none."""
     everybody = float(np.sqrt(np.mean(error**2)))
     return {
@@ -267,7 +261,7 @@ class Paper(RewardModel):
             name: _deviations(error[mask], known[mask]) for name, mask in own.items() if mask.any()
         }
 
-    def _mean_of(self, items: Items, people: People, pairs: Pairs) -> FloatArray:
+    def _mean_of(self, items: Items, people: People, pairs: Pairs) -> Floats32:
         if self._encoding is None or self._network is None:
             raise PamelaError("model paper: not fitted; fit or load it first")
         tables = self._encoding.tables(items, people)
@@ -299,10 +293,10 @@ class Paper(RewardModel):
                 std = np.where(column == name, here, std)
         return Prediction(mean, std.astype(np.float32))
 
-    def knows(self, people: People) -> npt.NDArray[np.bool_]:
+    def knows(self, people: People) -> Bools:
         """Return, per row of `people`, whether that user was in training."""
         users = self._encoding.users if self._encoding is not None else UserIndex(())
-        known: npt.NDArray[np.bool_] = users.encode(people) != UNKNOWN
+        known: Bools = users.encode(people) != UNKNOWN
         return known
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
