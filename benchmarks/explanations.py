@@ -15,12 +15,12 @@ import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_parquet, write_json
 from pamela.core.paths import Project
 from pamela.core.progress import progress
 from pamela.explain.item_properties import USUAL
-from pamela.models.preprocessing import Array
 from pamela.serving.api import Reward
 from pamela.synthetic import vocabulary as v
 from pamela.synthetic.raters import utility
@@ -33,7 +33,7 @@ SHUFFLES = 1000
 LIGHTING_OF = {phrases[0]: name for name, phrases in v.LIGHTINGS.items()}
 
 
-def true_effects(world: World, images: pl.DataFrame, users: list[str]) -> dict[str, Array]:
+def true_effects(world: World, images: pl.DataFrame, users: list[str]) -> dict[str, Floats]:
     """Return the effect of every attribute and lighting on each rater's personal part, (users,).
 
     Parameters
@@ -67,9 +67,9 @@ def true_effects(world: World, images: pl.DataFrame, users: list[str]) -> dict[s
     return found
 
 
-def _slopes(part: Array, value: Array) -> Array:
+def _slopes(part: Floats, value: Floats) -> Floats:
     centred = value - value.mean()
-    found: Array = part @ centred / (centred @ centred)
+    found: Floats = part @ centred / (centred @ centred)
     return found
 
 
@@ -86,7 +86,7 @@ def explained_effects(reward: Reward, users: list[str]) -> pl.DataFrame:
     return pl.concat(tables)
 
 
-def compare(explained: pl.DataFrame, truth: dict[str, Array], users: list[str]) -> pl.DataFrame:
+def compare(explained: pl.DataFrame, truth: dict[str, Floats], users: list[str]) -> pl.DataFrame:
     """Return per concept: correlation over raters; how often it is named right.
 
     Returns

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from benchmarks.entries import Entry, entry
 from benchmarks.timing import Clock, load
 from pamela.core import schema as s
-from pamela.core.dataset import FloatArray, Fold, IntArray, Items, Pairs, People
+from pamela.core.arrays import Floats32, Ints
+from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.files import write_json
 from pamela.core.paths import Project
 from pamela.models.hierarchical.model import Hierarchical
@@ -77,7 +77,7 @@ def simulate(size: Size, seed: int = 0) -> Fold:
     return Fold(0, items, _people(size.people, rng), {s.TRAIN: train})
 
 
-def _drawn(size: Size, rng: np.random.Generator) -> IntArray:
+def _drawn(size: Size, rng: np.random.Generator) -> Ints:
     """Return the pictures (people, EACH) that each rates: an evenly spread walk, none twice."""
     start = rng.integers(0, size.pictures, (size.people, 1))
     step = size.pictures // EACH
@@ -87,8 +87,8 @@ def _drawn(size: Size, rng: np.random.Generator) -> IntArray:
 
 def _pictures(count: int, rng: np.random.Generator) -> Items:
     spectrum = (1.0 / np.sqrt(1 + np.arange(IMAGE_DIM))).astype(np.float32)
-    image: FloatArray = rng.standard_normal((count, IMAGE_DIM), dtype=np.float32) * spectrum
-    prompt: FloatArray = rng.standard_normal((count, PROMPT_DIM), dtype=np.float32)
+    image: Floats32 = rng.standard_normal((count, IMAGE_DIM), dtype=np.float32) * spectrum
+    prompt: Floats32 = rng.standard_normal((count, PROMPT_DIM), dtype=np.float32)
     number = pl.int_range(pl.len())
     frame = pl.DataFrame({s.IMAGE: [f"i{row}" for row in range(count)]}).select(
         pl.lit("simulated").alias(s.DATASET),
@@ -106,7 +106,7 @@ def _pictures(count: int, rng: np.random.Generator) -> Items:
 
 def _people(count: int, rng: np.random.Generator) -> People:
     frame = pl.DataFrame({s.USER: [f"u{row}" for row in range(count)]})
-    ages: npt.NDArray[np.int64] = rng.integers(0, 5, count)
+    ages: Ints = rng.integers(0, 5, count)
     return People(
         frame.select(
             pl.lit("simulated").alias(s.DATASET), s.USER, pl.Series("age", ages).cast(pl.String)

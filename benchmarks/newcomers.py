@@ -20,13 +20,14 @@ import polars as pl
 from benchmarks.entries import Entry, entry
 from benchmarks.timing import fitted, fold_of, run_alone
 from pamela.core import schema as s
-from pamela.core.dataset import FloatArray, Fold, Items, Pairs, People
+from pamela.core.arrays import Floats, Floats32
+from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_parquet
 from pamela.core.paths import Project
 from pamela.evaluation.metrics.bootstrap import Draws, Estimate, make_draws, mean_estimates
 from pamela.evaluation.metrics.definitions import pairwise_accuracy
-from pamela.evaluation.metrics.grouping import Floats, judgments
+from pamela.evaluation.metrics.grouping import judgments
 from pamela.evaluation.metrics.normalised_gain import Ideal, share_estimates
 from pamela.evaluation.metrics.schema import POPULATION, WORLD
 from pamela.evaluation.observers import (
@@ -131,7 +132,7 @@ def accuracies(
     models: dict[str, Predictor], fold: Fold, strangers: Strangers, k: int, min_pairs: int
 ) -> Floats:
     """Return each person's pairwise accuracy (people, models) at margin 0 after `k` ratings."""
-    means: list[FloatArray] = [
+    means: list[Floats32] = [
         one.predict(fold.items, strangers.people, strangers.query, strangers.shown(k)).mean
         for one in models.values()
     ]

@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Bools, Floats, Floats32, Ints
 from pamela.core.dataset import Fold, Items, Pairs, People
 
 FEW, MANY = "few", "many"
@@ -37,10 +37,10 @@ SIZES = {FEW: Size(16, 32, 40, 8, 5), MANY: Size(48, 240, 60, 60, 101)}
 
 @dataclass(frozen=True)
 class _Rated:
-    image: npt.NDArray[np.float32]
-    rating: npt.NDArray[np.float32]  # (users, pictures), on 1..5
-    shown: npt.NDArray[np.bool_]  # (users, pictures)
-    camp: npt.NDArray[np.int64]
+    image: Floats32
+    rating: Floats32  # (users, pictures), on 1..5
+    shown: Bools  # (users, pictures)
+    camp: Ints
 
 
 def make_pair(seed: int, *, related: bool, sizes: dict[str, Size] | None = None) -> Fold:
@@ -76,17 +76,17 @@ def make_pair(seed: int, *, related: bool, sizes: dict[str, Size] | None = None)
     )
 
 
-def _direction(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def _direction(rng: np.random.Generator) -> Floats:
     drawn = rng.normal(size=DIM)
-    direction: npt.NDArray[np.float64] = drawn / np.linalg.norm(drawn)
+    direction: Floats = drawn / np.linalg.norm(drawn)
     return direction
 
 
 def _rate(
     rng: np.random.Generator,
     size: Size,
-    taste: npt.NDArray[np.float64],
-    camp_taste: npt.NDArray[np.float64],
+    taste: Floats,
+    camp_taste: Floats,
 ) -> _Rated:
     pictures = size.train_pictures + size.test_pictures
     image = rng.normal(size=(pictures, DIM)) + 0.5 * rng.normal(size=DIM)
@@ -116,7 +116,7 @@ def _items(name: str, count: int) -> pl.DataFrame:
     )
 
 
-def _people(name: str, camp: npt.NDArray[np.int64], world: int) -> pl.DataFrame:
+def _people(name: str, camp: Ints, world: int) -> pl.DataFrame:
     told = ["f" if c else "m" for c in camp] if name == FEW else [None] * len(camp)
     ids = [f"{world}-{k}" for k in range(len(camp))]  # in both: the dataset tells them apart
     return pl.DataFrame(

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from benchmarks.entries import Entry, entry
 from benchmarks.newcomers import MODEL, Strangers, draw_strangers
 from benchmarks.timing import Clock, Taken, fitted, fold_of, median_seconds, run_alone
 from pamela.core import schema as s
+from pamela.core.arrays import Bools
 from pamela.core.dataset import Fold, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
@@ -137,7 +137,7 @@ def _ratings_of(strangers: Strangers, person: int, files: list[Path]) -> list[tu
     return [(files[i], float(r)) for i, r in zip(shown.item, shown.rating, strict=True)]
 
 
-def _shown(strangers: Strangers, person: int) -> npt.NDArray[np.bool_]:
+def _shown(strangers: Strangers, person: int) -> Bools:
     return (strangers.context.user == person) & (strangers.place < RATINGS)
 
 

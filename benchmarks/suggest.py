@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats, Floats32, Ints
 from pamela.core.dataset import Items, Pairs, People, load_fold
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.evaluation.metrics import definitions
 from pamela.evaluation.metrics.bootstrap import interval, make_draws
-from pamela.evaluation.metrics.grouping import Floats, judgments
+from pamela.evaluation.metrics.grouping import judgments
 from pamela.models.base import load_model
 from pamela.models.linear_taste import LinearTaste
 from pamela.serving.active_learning import choose
@@ -53,8 +53,8 @@ class Setting:
     items: Items
     columns: Floats
     people: People
-    item: npt.NDArray[np.int64]
-    rating: npt.NDArray[np.float32]
+    item: Ints
+    rating: Floats32
     query: Pairs
 
 
@@ -115,7 +115,7 @@ def _rows(drawn: Newcomers, items: Items) -> pl.DataFrame:
     return joined.sort("_user", s.PART, "place")
 
 
-def designs(setting: Setting, count: int = MOST) -> npt.NDArray[np.int64]:
+def designs(setting: Setting, count: int = MOST) -> Ints:
     """Return which candidates (people, count) are suggested to each person, best first."""
     prior = setting.model.prior
     out = np.zeros((len(setting.people), count), np.int64)
@@ -125,7 +125,7 @@ def designs(setting: Setting, count: int = MOST) -> npt.NDArray[np.int64]:
     return out
 
 
-def values(setting: Setting, picks: npt.NDArray[np.int64]) -> Floats:
+def values(setting: Setting, picks: Ints) -> Floats:
     """Return each person's metrics (people, 2) after they rated the candidates `picks`.
 
     Parameters

@@ -10,17 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Bools, Floats32, Ints
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
 from pamela.core.split_rows import read_fold_rows
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -36,8 +33,8 @@ class Items:
     """
 
     frame: pl.DataFrame
-    image: FloatArray
-    prompt: FloatArray
+    image: Floats32
+    prompt: Floats32
 
     def __post_init__(self) -> None:
         n = self.frame.height
@@ -49,7 +46,7 @@ class Items:
     def __len__(self) -> int:
         return self.frame.height
 
-    def take(self, index: IntArray) -> Items:
+    def take(self, index: Ints) -> Items:
         """Return the rows of `index`, in that order."""
         return Items(self.frame[index], self.image[index], self.prompt[index])
 
@@ -82,14 +79,14 @@ class People:
 class Pairs:
     """n (user, item) pairs as row indices into a `People` and an `Items`, with ratings 1..5."""
 
-    user: IntArray
-    item: IntArray
-    rating: FloatArray
+    user: Ints
+    item: Ints
+    rating: Floats32
 
     def __len__(self) -> int:
         return len(self.user)
 
-    def take(self, index: IntArray | npt.NDArray[np.bool_]) -> Pairs:
+    def take(self, index: Ints | Bools) -> Pairs:
         """Return the pairs of `index` (rows or a mask)."""
         return Pairs(self.user[index], self.item[index], self.rating[index])
 
@@ -157,7 +154,7 @@ def load_items(project: Project) -> Items:
     )
 
 
-def _load_matrix(path: Path) -> FloatArray:
+def _load_matrix(path: Path) -> Floats32:
     if not path.is_file():
         raise PamelaError(f"{path}: no such file; run the embed stage")
     return np.load(path, allow_pickle=False).astype(np.float32, copy=False)

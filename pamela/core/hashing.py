@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pamela.core.arrays import Floats, Ints
+
 Hashes = npt.NDArray[np.uint64]
 
 
@@ -21,7 +23,7 @@ def mix(values: npt.NDArray[Any]) -> Hashes:
         return x ^ (x >> np.uint64(31))
 
 
-def uniform(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def uniform(values: npt.NDArray[Any]) -> Floats:
     """Return a number in [0, 1) for every integer."""
     return (mix(values) >> np.uint64(11)).astype(np.float64) / float(1 << 53)
 
@@ -33,12 +35,12 @@ def hash_ids(ids: Iterable[str], seed: int) -> Hashes:
 
 
 def places_by_user(
-    user: npt.NDArray[np.int64],
+    user: Ints,
     user_keys: Sequence[str],
-    item: npt.NDArray[np.int64],
+    item: Ints,
     item_keys: Sequence[str],
     seed: int,
-) -> npt.NDArray[np.int64]:
+) -> Ints:
     """Return each pair's place (0..) in the pseudo-random order of its user's pairs.
 
     A pair's key depends on (seed, user, item) alone, so that further pairs never reshuffle others.
@@ -49,14 +51,18 @@ def places_by_user(
     """
     user_hash = _hash_rows(user_keys, user, seed)
     key = mix(user_hash ^ mix(_hash_rows(item_keys, item, seed)))
-    order = np.lexsort((item, key, user))
-    first = np.searchsorted(user[order], user[order], side="left")
-    places = np.empty(len(user), np.int64)
-    places[order] = np.arange(len(user)) - first
+    return places_within(user, item, key)
+
+
+def places_within(group: Ints, *keys: npt.NDArray[Any]) -> Ints:
+    """Return each row's place (0..) among the rows of its group, by `keys` (the last one first)."""
+    order = np.lexsort((*keys, group))
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order)) - np.searchsorted(group[order], group[order])
     return places
 
 
-def _hash_rows(keys: Sequence[str], rows: npt.NDArray[np.int64], seed: int) -> Hashes:
+def _hash_rows(keys: Sequence[str], rows: Ints, seed: int) -> Hashes:
     """Hash the keys of `rows`, each distinct one once."""
     distinct, inverse = np.unique(rows, return_inverse=True)
     return hash_ids((keys[r] for r in distinct), seed)[inverse]

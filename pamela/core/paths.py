@@ -28,6 +28,16 @@ def find_root(start: Path | None = None) -> Path:
     raise PamelaError(f"no params.yaml at or above {here}: run the command inside a pamela project")
 
 
+class Below:
+    """A path below the root of a `Project`."""
+
+    def __init__(self, relative: str) -> None:
+        self.relative = relative
+
+    def __get__(self, project: Project, _: type[Project]) -> Path:
+        return project.root / self.relative
+
+
 @dataclass(frozen=True)
 class Project:
     """The paths of one project; every module asks here and none spells a path itself."""
@@ -40,112 +50,38 @@ class Project:
         return cls(find_root(start))
 
     # --- inputs -------------------------------------------------------------------------------
-    @property
-    def params_file(self) -> Path:
-        """``params.yaml``."""
-        return self.root / "params.yaml"
-
-    @property
-    def expectations(self) -> Path:
-        """Great Expectations suites as JSON."""
-        return self.root / "expectations"
-
-    @property
-    def raw(self) -> Path:
-        """Imported datasets, one DVC-tracked folder each."""
-        return self.root / "data" / "raw"
-
-    @property
-    def batches(self) -> Path:
-        """Accepted batches of new ratings: ``<dataset>/<batch>/``."""
-        return self.root / "data" / "batches"
-
-    @property
-    def inbox(self) -> Path:
-        """Batches that wait: ``<dataset>/<batch>/`` with ``_DONE`` when complete."""
-        return self.root / "data" / "inbox"
-
-    @property
-    def people(self) -> Path:
-        """People whom models are adapted to, a file each (git-ignored: it is personal)."""
-        return self.root / "data" / "people"
+    params_file = Below("params.yaml")
+    expectations = Below("expectations")  # Great Expectations suites as JSON
+    raw = Below("data/raw")  # imported datasets, one DVC-tracked folder each
+    batches = Below("data/batches")  # accepted batches of new ratings: `<dataset>/<batch>/`
+    # batches that wait: `<dataset>/<batch>/` with `_DONE` when complete
+    inbox = Below("data/inbox")
+    # people whom models are adapted to, a file each (git-ignored: it is personal)
+    people = Below("data/people")
 
     # --- stage outputs ------------------------------------------------------------------------
-    @property
-    def synthetic(self) -> Path:
-        """The embedded dataset in the PAMELA release's layout (ingest)."""
-        return self.root / "data" / "synthetic"
-
-    @property
-    def truth(self) -> Path:
-        """The embedded world's truth (ingest); only evaluate, steer and report may read it."""
-        return self.root / "data" / "truth"
-
-    @property
-    def tables(self) -> Path:
-        """The canonical tables and ``datasets.json`` (ingest)."""
-        return self.root / "data" / "tables"
-
-    @property
-    def validated(self) -> Path:
-        """The canonical tables less the quarantined rows (validate)."""
-        return self.root / "data" / "validated"
-
-    @property
-    def quarantine(self) -> Path:
-        """Faulty rows with rule and source row (validate)."""
-        return self.root / "data" / "quarantine"
-
-    @property
-    def splits(self) -> Path:
-        """Who and what is held out, per fold (split)."""
-        return self.root / "data" / "splits"
-
-    @property
-    def features(self) -> Path:
-        """Image and prompt features (embed)."""
-        return self.root / "data" / "features"
-
-    @property
-    def models(self) -> Path:
-        """Fitted models: ``<model>/fold_<k>/`` (train)."""
-        return self.root / "models"
-
-    @property
-    def reports(self) -> Path:
-        """Tables, plots and the report."""
-        return self.root / "reports"
-
-    @property
-    def metrics(self) -> Path:
-        """Flat JSON for ``dvc metrics``."""
-        return self.root / "metrics"
+    # the embedded dataset in the PAMELA release's layout (ingest)
+    synthetic = Below("data/synthetic")
+    # the embedded world's truth (ingest); only evaluate, steer and report may read it
+    truth = Below("data/truth")
+    tables = Below("data/tables")  # the canonical tables and `datasets.json` (ingest)
+    validated = Below("data/validated")  # the canonical tables less the quarantined rows (validate)
+    quarantine = Below("data/quarantine")  # faulty rows with rule and source row (validate)
+    splits = Below("data/splits")  # who and what is held out, per fold (split)
+    features = Below("data/features")  # image and prompt features (embed)
+    models = Below("models")  # fitted models: `<model>/fold_<k>/` (train)
+    reports = Below("reports")  # tables, plots and the report
+    metrics = Below("metrics")  # flat JSON for `dvc metrics`
 
     # --- local state --------------------------------------------------------------------------
-    @property
-    def prefect_home(self) -> Path:
-        """Prefect's database and server log (git-ignored)."""
-        return self.root / ".prefect"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Checkpoints of fits that are not done (git-ignored; empty when all is well)."""
-        return self.root / ".checkpoints"
-
-    @property
-    def picture_cache(self) -> Path:
-        """Which picture files were hashed and decoded before (git-ignored; may be deleted)."""
-        return self.root / ".cache" / "pictures"
-
-    @property
-    def people_cache(self) -> Path:
-        """Features of pictures that saved people rated (git-ignored; may be deleted)."""
-        return self.root / ".cache" / "people"
-
-    @property
-    def mlartifacts(self) -> Path:
-        """MLflow's artifact store (git-ignored)."""
-        return self.root / "mlartifacts"
+    prefect_home = Below(".prefect")  # Prefect's database and server log (git-ignored)
+    # checkpoints of fits that are not done (git-ignored; empty when all is well)
+    checkpoints = Below(".checkpoints")
+    # which picture files were hashed and decoded before (git-ignored; may be deleted)
+    picture_cache = Below(".cache/pictures")
+    # features of pictures that saved people rated (git-ignored; may be deleted)
+    people_cache = Below(".cache/people")
+    mlartifacts = Below("mlartifacts")  # MLflow's artifact store (git-ignored)
 
     def relative(self, path: Path) -> str:
         """Return `path` as text relative to the root, for messages and records."""

@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Ints
 
-Counts = npt.NDArray[np.int64]
 SIDE: Final = "side"
 SEEN: Final = (s.TRAIN, s.VAL_SEEN, s.TEST_SEEN)
 UNSEEN: Final = (s.VAL_UNSEEN, s.TEST_UNSEEN)
@@ -47,7 +46,7 @@ def count_overlaps(
 
 
 def overlaps_of(
-    users: Counts, images: Counts, image_sides: pl.DataFrame, contents: pl.DataFrame
+    users: Ints, images: Ints, image_sides: pl.DataFrame, contents: pl.DataFrame
 ) -> dict[str, int]:
     """Return the counts of `MEANING` for one fold.
 
@@ -77,7 +76,7 @@ def describe_overlaps(counts: Mapping[str, int]) -> list[str]:
     return [f"{counts[key]:,} {meaning}" for key, meaning in MEANING.items() if counts[key]]
 
 
-def _counts(rows: pl.DataFrame, key: str) -> Counts:
+def _counts(rows: pl.DataFrame, key: str) -> Ints:
     """Return how many rows of each distinct `key` lie in each part."""
     order = pl.DataFrame({s.PART: s.PARTS}).with_row_index("_part")
     cells = (
@@ -92,13 +91,13 @@ def _counts(rows: pl.DataFrame, key: str) -> Counts:
     return counts
 
 
-def _within(counts: Counts, parts: Sequence[str]) -> Counts:
+def _within(counts: Ints, parts: Sequence[str]) -> Ints:
     """Return how many rows of each lie in any of `parts`."""
-    summed: Counts = counts[:, [s.PARTS.index(part) for part in parts]].sum(axis=1)
+    summed: Ints = counts[:, [s.PARTS.index(part) for part in parts]].sum(axis=1)
     return summed
 
 
-def _in_both(counts: Counts, one: Sequence[str], other: Sequence[str]) -> int:
+def _in_both(counts: Ints, one: Sequence[str], other: Sequence[str]) -> int:
     return int(((_within(counts, one) > 0) & (_within(counts, other) > 0)).sum())
 
 

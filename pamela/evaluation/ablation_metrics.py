@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats
 from pamela.core.files import write_json, write_metrics, write_parquet
 from pamela.core.paths import Project
 from pamela.evaluation.ablation import (
@@ -30,7 +31,7 @@ from pamela.evaluation.ablation import (
 )
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.bootstrap import Estimate
-from pamela.evaluation.metrics.grouping import Floats, slice_judgments
+from pamela.evaluation.metrics.grouping import slice_judgments
 from pamela.evaluation.metrics.intervals import Key, contrast_estimates
 from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
 from pamela.evaluation.provenance import dataset_hashes, encoder_info

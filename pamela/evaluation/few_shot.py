@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pamela.core import schema as s
-from pamela.core.dataset import Fold, IntArray, Pairs
+from pamela.core.arrays import Ints
+from pamela.core.dataset import Fold, Pairs
 from pamela.core.hashing import places_by_user
 
 
@@ -31,10 +32,10 @@ class UnseenTask:
 
     query: Pairs
     context: Pairs
-    place: IntArray
+    place: Ints
 
     @property
-    def shown(self) -> IntArray:
+    def shown(self) -> Ints:
         """Number of context rows by user index."""
         users = int(max(self.query.user.max(initial=-1), self.context.user.max(initial=-1))) + 1
         return np.bincount(self.context.user, minlength=users)
@@ -66,7 +67,7 @@ def unseen_task(fold: Fold, *, query_size: int, seed: int) -> UnseenTask:
     return UnseenTask(query, context, _places(fold, context, seed))
 
 
-def _places(fold: Fold, pairs: Pairs, seed: int) -> IntArray:
+def _places(fold: Fold, pairs: Pairs, seed: int) -> Ints:
     """Return each pair's place in the pseudo-random order of its user's pairs."""
     frame = fold.items.frame
     keys = (frame[s.DATASET] + "/" + frame[s.IMAGE]).to_list()

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats
 from pamela.core.dataset import Fold, Items, Pairs, People
-from pamela.evaluation.metrics.grouping import Floats
 from pamela.models.base import Prediction, on_scale
 from pamela.models.baselines import shrunken_means
 from pamela.models.gaussian_process.model import Population

@@ -14,7 +14,8 @@ import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.dataset import FloatArray, Fold, Items, Pairs, People, load_fold
+from pamela.core.arrays import Floats32
+from pamela.core.dataset import Fold, Items, Pairs, People, load_fold
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
@@ -135,7 +136,7 @@ def ask(
         If an answer is not a finite number.
     """
     if len(pairs) == 0:
-        none: FloatArray = np.zeros(0, np.float32)
+        none: Floats32 = np.zeros(0, np.float32)
         return Prediction(none, none)
     answer = model.predict(fold.items, fold.people if people is None else people, pairs, context)
     bad = ~(np.isfinite(answer.mean) & np.isfinite(answer.std))

@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.dataset import Fold, IntArray, Pairs, People, load_fold
+from pamela.core.arrays import Ints
+from pamela.core.dataset import Fold, Pairs, People, load_fold
 from pamela.core.paths import Project
 from pamela.core.progress import progress
 from pamela.evaluation.few_shot import unseen_task
@@ -78,7 +79,7 @@ def without_identity(people: People) -> People:
     return People(people.frame.with_columns(pl.lit(s.POPULATION_ID).alias(s.USER), *blank))
 
 
-def swap_users(people: People, user: IntArray, seed: Sequence[int]) -> IntArray:
+def swap_users(people: People, user: Ints, seed: Sequence[int]) -> Ints:
     """Return, per row, another user among those of `user` and of the same dataset.
 
     The users of a dataset, in a seeded random circle, each get the taste of the next: a derangement

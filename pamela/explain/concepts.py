@@ -15,11 +15,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from pamela.core.dataset import FloatArray
+from pamela.core.arrays import Floats, Floats32
 from pamela.core.errors import PamelaError
 from pamela.core.strict_yaml import read_yaml
 from pamela.features.encoders.base import EMBEDDED, Encoder
-from pamela.models.preprocessing import Array
 
 GENERAL: Final = Path(__file__).parent / "concepts" / "general.yaml"
 KEYS: Final = {"sentence", "opposites", "kinds"}
@@ -110,7 +109,7 @@ def _text(theme: dict[str, Any]) -> str:
     return str(theme.get("sentence", ""))
 
 
-def concept_scores(encoder: Encoder, image: FloatArray, concepts: Sequence[Concept]) -> Array:
+def concept_scores(encoder: Encoder, image: Floats32, concepts: Sequence[Concept]) -> Floats:
     """Return how far each concept's high end holds in each picture, (n, concepts).
 
     Parameters
@@ -130,10 +129,10 @@ def concept_scores(encoder: Encoder, image: FloatArray, concepts: Sequence[Conce
     return joint_space(encoder, image).astype(np.float64) @ ends.T
 
 
-def joint_space(encoder: Encoder, image: FloatArray) -> FloatArray:
+def joint_space(encoder: Encoder, image: Floats32) -> Floats32:
     """Return image features where they can be compared with those of texts, (n, prompt_dim)."""
     project = getattr(encoder, "project", None)  # the embedded encoder's features lie before it
-    joint: FloatArray = image if project is None else project(image)
+    joint: Floats32 = image if project is None else project(image)
     if joint.shape[1] != encoder.prompt_dim:
         raise PamelaError(
             f"encoder {encoder.name!r}: image features of width {joint.shape[1]} cannot be "

@@ -15,9 +15,9 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from scipy import sparse
 
+from pamela.core.arrays import Floats
 from pamela.evaluation.metrics.bootstrap import interval, multinomial_weights
 from pamela.explain.personal_part import PersonalPart
-from pamela.models.preprocessing import Array
 
 Matrix: TypeAlias = Any  # (n, c): a float array, or sparse of scipy
 RESAMPLES: Final = 400
@@ -29,12 +29,12 @@ SMALLEST: Final = 1e-12
 class Effects:
     """Effects of c properties: value, 95 % interval and standard error, each (c,)."""
 
-    value: Array
-    low: Array
-    high: Array
-    error: Array
+    value: Floats
+    low: Floats
+    high: Floats
+    error: Floats
 
-    def times(self, factor: Array | float) -> Effects:
+    def times(self, factor: Floats | float) -> Effects:
         """Return the effects multiplied by a positive `factor`."""
         return Effects(
             self.value * factor, self.low * factor, self.high * factor, self.error * factor
@@ -45,7 +45,7 @@ class Effects:
 class Resamples:
     """How often each of n pictures is drawn in each of b resamples, (b, n); row 0 is every one."""
 
-    weights: Array
+    weights: Floats
 
     @classmethod
     def draw(cls, clusters: Sequence[str], seed: int, count: int = RESAMPLES) -> Resamples:
@@ -57,7 +57,7 @@ class Resamples:
     def __len__(self) -> int:
         return len(self.weights)
 
-    def weighted(self, part: PersonalPart) -> Array:
+    def weighted(self, part: PersonalPart) -> Floats:
         """Return weight times personal part, (b, n): row 0 its mean, the others its draws."""
         if part.draws is None:
             return self.weights * part.mean
@@ -86,7 +86,7 @@ def slopes(columns: Matrix, part: PersonalPart, resamples: Resamples) -> Effects
     return _effects(found)
 
 
-def _effects(found: Array) -> Effects:
+def _effects(found: Floats) -> Effects:
     """Return row 0 as the value, its interval and error from the other rows; unknown is 0."""
     low, high = interval(found[1:])
     error = np.nan_to_num(np.nanstd(np.nan_to_num(found[1:]), axis=0))
@@ -111,12 +111,12 @@ class Together:
     firsts : array (b, c), their weighted sums.
     """
 
-    columns: Array
-    grams: Array
-    firsts: Array
+    columns: Floats
+    grams: Floats
+    firsts: Floats
 
     @classmethod
-    def prepare(cls, columns: Array, resamples: Resamples) -> Together:
+    def prepare(cls, columns: Floats, resamples: Resamples) -> Together:
         """Collect what does not depend on the person."""
         spread = columns.std(axis=0)
         z = (columns - columns.mean(axis=0)) / np.where(spread > SMALLEST, spread, 1.0)
@@ -142,7 +142,7 @@ class Together:
         return _effects(found), share
 
 
-def _penalty(z: Array, y: Array) -> tuple[float, float]:
+def _penalty(z: Floats, y: Floats) -> tuple[float, float]:
     """Return the ridge penalty with the least leave-one-out error and the share it explains."""
     n = len(y)
     values, vectors = np.linalg.eigh(z.T @ z)
@@ -158,7 +158,7 @@ def _penalty(z: Array, y: Array) -> tuple[float, float]:
     return best, max(1.0 - least / total, 0.0) if total > SMALLEST else 0.0
 
 
-def shrunken(effects: Effects, sampling: Array) -> Effects:
+def shrunken(effects: Effects, sampling: Floats) -> Effects:
     """Pull many effects towards zero, each as far as its pictures leave it uncertain.
 
     Empirical Bayes: effects ~ N(0, t), each found with its own error; t is what their mean square

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats
 from pamela.core.dataset import People
 from pamela.core.errors import PamelaError
 from pamela.explain.effects import RESAMPLES, Effects, means, shrunken, slopes
@@ -38,7 +39,6 @@ from pamela.explain.result import (
 )
 from pamela.features.encoders.base import Encoder
 from pamela.models.base import on_scale
-from pamela.models.preprocessing import Array
 from pamela.params import PRECOMPUTED
 from pamela.training.bundle import Bundle
 from pamela.training.user_lookup import UserLookup
@@ -106,7 +106,7 @@ class Explainer:
             self._parts[dataset] = parts_of(self.bundle.model, items, nobody)
         return self._parts[dataset]
 
-    def sizes(self, dataset: str, people: People) -> Array:
+    def sizes(self, dataset: str, people: People) -> Floats:
         """Return the size of each person's taste (people,), over `SIZED_ON` training pictures."""
         items = self.lens(dataset).items
         some = np.unique(np.linspace(0, len(items) - 1, SIZED_ON).astype(np.int64))

@@ -14,13 +14,13 @@ import polars as pl
 from scipy import sparse
 
 from pamela.core import schema as s
-from pamela.core.dataset import IntArray, Items
+from pamela.core.arrays import Floats, Ints
+from pamela.core.dataset import Items
 from pamela.core.hashing import hash_ids
 from pamela.explain.concepts import Concept, concept_scores, concepts_for
 from pamela.explain.effects import Resamples, Together
 from pamela.explain.words import LEAST_PICTURES, Words, collect_words
 from pamela.features.encoders.base import Encoder
-from pamela.models.preprocessing import Array
 
 SEED: Final = 0
 MOST_PICTURES: Final = 4000  # more are sampled, by a hash of their ids
@@ -52,8 +52,8 @@ class Lens:
 
     items: Items
     concepts: tuple[Concept, ...]
-    scores: Array
-    spans: Array
+    scores: Floats
+    spans: Floats
     together: Together | None
     levels: pl.DataFrame
     members: sparse.csr_matrix
@@ -92,7 +92,7 @@ class Lens:
         )
 
 
-def sample(frame: pl.DataFrame) -> IntArray:
+def sample(frame: pl.DataFrame) -> Ints:
     """Return the rows to look at, sorted: all, or `MOST_PICTURES` with the smallest hash of id."""
     if frame.height <= MOST_PICTURES:
         return np.arange(frame.height)

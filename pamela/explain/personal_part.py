@@ -14,10 +14,10 @@ import numpy as np
 import polars as pl
 from scipy.optimize import brentq
 
+from pamela.core.arrays import Floats
 from pamela.core.dataset import Items, Pairs, People
 from pamela.models.base import RewardModel
 from pamela.models.linear_taste import LinearTaste
-from pamela.models.preprocessing import Array
 
 SMALLEST: Final = 1e-12
 FEWEST, MOST = float(np.log(1e-3)), float(np.log(1e9))  # ratings that a person may have given
@@ -28,7 +28,7 @@ class Context:
     """Ratings shown of one person absent from training: pictures and ratings 1..5 (k,)."""
 
     items: Items
-    ratings: Array
+    ratings: Floats
 
     def pairs(self, first: int = 0) -> Pairs:
         """Return the ratings as pairs of person 0, the pictures counted from `first`."""
@@ -48,9 +48,9 @@ class PersonalPart:
     common : array (n,), the score of somebody nobody knows.
     """
 
-    mean: Array
-    draws: Array | None
-    common: Array
+    mean: Floats
+    draws: Floats | None
+    common: Floats
 
 
 class PredictedParts:
@@ -60,10 +60,10 @@ class PredictedParts:
         self.model, self.items, self.stranger = model, items, stranger
 
     @cached_property
-    def _common(self) -> Array:
+    def _common(self) -> Floats:
         return self._predict(self.stranger, None)
 
-    def _predict(self, person: People, context: Context | None) -> Array:
+    def _predict(self, person: People, context: Context | None) -> Floats:
         n = len(self.items)
         pairs = Pairs(np.zeros(n, np.int64), np.arange(n), np.zeros(n, np.float32))
         if context is None:
@@ -85,7 +85,7 @@ class PredictedParts:
         """
         return PersonalPart(self._predict(person, context) - self._common, None, self._common)
 
-    def spreads(self, people: People) -> Array:
+    def spreads(self, people: People) -> Floats:
         """Return the size of each person's taste, (people,): the standard deviation of their part.
 
         Over the pictures; how high they rate on the whole is left out.
@@ -94,7 +94,7 @@ class PredictedParts:
         user, item = np.repeat(np.arange(n), k), np.tile(np.arange(k), n)
         pairs = Pairs(user, item, np.zeros(n * k, np.float32))
         scores = self.model.predict(self.items, people, pairs).mean.reshape(n, k)
-        found: Array = (scores.astype(np.float64) - self._common).std(axis=1)
+        found: Floats = (scores.astype(np.float64) - self._common).std(axis=1)
         return found
 
 
@@ -105,7 +105,7 @@ class LinearParts:
         self.model = model
         base, _, self.columns = model.columns(items)
         self.usual = model.weights_of(stranger)[0][0].astype(np.float64)
-        self.common: Array = base + self.columns @ self.usual
+        self.common: Floats = base + self.columns @ self.usual
 
     def of(self, person: People, context: Context | None, *, draws: int, seed: int) -> PersonalPart:
         """Return the personal part of `person`; see `PredictedParts.of`."""
@@ -115,10 +115,10 @@ class LinearParts:
         noise = self._axes.draw(np.asarray(variance[0], np.float64), draws, seed)
         return PersonalPart(part, part + noise @ self._along.T, self.common)
 
-    def spreads(self, people: People) -> Array:
+    def spreads(self, people: People) -> Floats:
         """Return the size of each person's taste; see `PredictedParts.spreads`."""
         weights = self.model.weights_of(people)[0] - self.usual
-        found: Array = (weights @ (self.columns - self.columns.mean(axis=0)).T).std(axis=1)
+        found: Floats = (weights @ (self.columns - self.columns.mean(axis=0)).T).std(axis=1)
         return found
 
     @cached_property
@@ -127,8 +127,8 @@ class LinearParts:
         return Axes.of(self.columns, prior.covariance, prior.noise, self.model.axes)
 
     @cached_property
-    def _along(self) -> Array:
-        along: Array = self.columns @ self.model.axes
+    def _along(self) -> Floats:
+        along: Floats = self.columns @ self.model.axes
         return along
 
 
@@ -147,26 +147,26 @@ class Axes:
     values : array (k,), what one rating tells along each column of `turned`.
     """
 
-    turned: Array
-    values: Array
+    turned: Floats
+    values: Floats
 
     @classmethod
-    def of(cls, columns: Array, covariance: Array, noise: float, axes: Array) -> Axes:
+    def of(cls, columns: Floats, covariance: Floats, noise: float, axes: Floats) -> Axes:
         """Prepare for a prior's `covariance`, a rating's variance `noise` and `axes` in columns."""
         root = np.linalg.cholesky(covariance)
         told = root.T @ (columns.T @ columns / len(columns)) @ root / noise
         values, vectors = np.linalg.eigh(told)
         return cls(axes.T @ root @ vectors, np.maximum(values, 0.0))
 
-    def draw(self, variance: Array, draws: int, seed: int) -> Array:
+    def draw(self, variance: Floats, draws: int, seed: int) -> Floats:
         """Draw deviations (draws, k) whose variances along the axes are `variance` (k,)."""
         left = 1.0 / (1.0 + self._ratings(variance) * self.values)
         usual = np.maximum(self.turned**2 @ left, SMALLEST)
         normal = np.random.default_rng([seed, 1]).normal(size=(draws, len(left)))
-        drawn: Array = (normal * np.sqrt(left)) @ self.turned.T
+        drawn: Floats = (normal * np.sqrt(left)) @ self.turned.T
         return drawn * np.sqrt(np.maximum(variance, 0.0) / usual)
 
-    def _ratings(self, variance: Array) -> float:
+    def _ratings(self, variance: Floats) -> float:
         """Return the m of the class's description."""
         squared = self.turned**2
         prior = squared.sum(axis=1)

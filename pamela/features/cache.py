@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from pamela.core.arrays import Bools, Floats32
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_parquet, write_parquet
 
-FloatArray = npt.NDArray[np.float32]
 ROWS_PER_PART = 4096  # an interrupted run loses at most this many encoded pictures
 KEY, VALUE = "key", "feature"
 
 
+@dataclass(frozen=True)
 class FeatureCache:
     """Rows of width `dim` in a folder of Parquet parts named by the keys they hold."""
 
-    def __init__(self, folder: Path, dim: int) -> None:
-        self.folder = folder
-        self.dim = dim
+    folder: Path
+    dim: int
 
     @staticmethod
     def parts(rows: int) -> Iterator[slice]:
@@ -37,7 +37,7 @@ class FeatureCache:
         known = pl.concat(keys) if keys else pl.Series(KEY, [], pl.String)
         return frame.filter(~pl.col(column).is_in(known.implode()))
 
-    def holds(self, keys: Sequence[str | None]) -> npt.NDArray[np.bool_]:
+    def holds(self, keys: Sequence[str | None]) -> Bools:
         """Return, per key, whether its row is here (a null key's is not)."""
         asked = pl.DataFrame({KEY: keys}, schema={KEY: pl.String}).with_row_index("_row")
         lacking = self.missing(asked, KEY)["_row"].to_numpy()
@@ -45,7 +45,7 @@ class FeatureCache:
         held[lacking] = False
         return held
 
-    def add(self, keys: Sequence[str], values: FloatArray) -> None:
+    def add(self, keys: Sequence[str], values: Floats32) -> None:
         """Append rows: n keys and float32 (n, dim)."""
         if values.shape != (len(keys), self.dim):
             raise ValueError(f"{len(keys)} keys, values {values.shape}, expected width {self.dim}")
@@ -56,7 +56,7 @@ class FeatureCache:
         frame = pl.DataFrame({KEY: keys}).with_columns(column)
         write_parquet(self.folder / f"{name}.parquet", frame)
 
-    def rows(self, keys: pl.Series) -> FloatArray:
+    def rows(self, keys: pl.Series) -> Floats32:
         """Return the rows of `keys`, float32 (n, dim); a null key is a zero row."""
         out = np.zeros((len(keys), self.dim), np.float32)
         wanted = pl.DataFrame({KEY: keys}).with_row_index("_row").drop_nulls(KEY)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats32
 from pamela.core.errors import PamelaError
 from pamela.core.files import atomic_path, file_sha256, read_parquet, write_json, write_parquet
 from pamela.core.paths import Project
@@ -24,7 +24,6 @@ from pamela.features.factory import Encoder, get_encoder
 from pamela.features.precomputed import read_precomputed
 from pamela.params import PRECOMPUTED, EmbedParams
 
-FloatArray = npt.NDArray[np.float32]
 INDEX_COLUMNS = (s.DATASET, s.IMAGE, s.SHA256)
 IMAGE_CACHE, PROMPT_CACHE = "image", "prompt"
 
@@ -40,8 +39,8 @@ class Features:
     encoder, fingerprint, precision : as of `pamela.features.factory.Encoder`.
     """
 
-    image: FloatArray
-    prompt: FloatArray
+    image: Floats32
+    prompt: Floats32
     encoder: str
     fingerprint: str
     precision: str
@@ -181,6 +180,6 @@ def _prompt_keys(images: pl.DataFrame) -> pl.DataFrame:
     return texts.join(named, on=s.PROMPT, how="left", maintain_order="left")
 
 
-def _write_npy(path: Path, array: FloatArray) -> None:
+def _write_npy(path: Path, array: Floats32) -> None:
     with atomic_path(path) as aside:
         np.save(aside, np.ascontiguousarray(array, np.float32), allow_pickle=False)

@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.dataset import FloatArray
+from pamela.core.arrays import Floats32
 from pamela.core.errors import PamelaError
 from pamela.core.files import file_sha256, read_json
 from pamela.core.paths import Project
 
 
-def read_precomputed(project: Project, images: pl.DataFrame) -> tuple[FloatArray, str]:
+def read_precomputed(project: Project, images: pl.DataFrame) -> tuple[Floats32, str]:
     """Return the features of `images`, float32 (n, d) in their order, and a fingerprint.
 
     Raises
@@ -25,7 +25,7 @@ def read_precomputed(project: Project, images: pl.DataFrame) -> tuple[FloatArray
         differ in width; the message names the dataset, the file and the picture.
     """
     meta = read_json(project.tables / "datasets.json")
-    found: FloatArray | None = None
+    found: Floats32 | None = None
     first_name, digest = "", hashlib.sha256()
     for (name,), rows in images.with_row_index("_row").group_by(s.DATASET, maintain_order=True):
         paths = _files(project, str(name), meta[name])
@@ -57,7 +57,7 @@ def _files(project: Project, name: str, meta: dict[str, object]) -> list[Path]:
     return [project.root / str(file) for file in (own, *batches)]
 
 
-def _read_rows(project: Project, paths: list[Path], ids: pl.Series) -> FloatArray:
+def _read_rows(project: Project, paths: list[Path], ids: pl.Series) -> Floats32:
     """Return the rows of `ids` from one or more files; the first file that has one counts."""
     tables = [_read_npz(project, path) for path in paths]
     widths = {values.shape[1] for _, values in tables}

@@ -19,7 +19,8 @@ import polars as pl
 from safetensors.numpy import load_file, save_file
 
 from pamela.core import schema as s
-from pamela.core.dataset import FloatArray, Fold, Items, Pairs, People
+from pamela.core.arrays import Bools, Floats32
+from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import atomic_path, read_json, write_json
 from pamela.params import TrainParams
@@ -43,7 +44,7 @@ def span(progress: Progress | None, start: float, stop: float) -> Progress:
 EDGE = 0.25  # rating units inside either end of the scale within which predictions bend
 
 
-def on_scale(mean: npt.NDArray[Any]) -> FloatArray:
+def on_scale(mean: npt.NDArray[Any]) -> Floats32:
     """Return expected ratings (n,) inside the scale, in the order they had.
 
     Predictions beyond an end would tie if they were cut off there, and ties cost a person with
@@ -67,8 +68,8 @@ class Prediction:
     std : float32 array (n,), predictive standard deviation of one new rating.
     """
 
-    mean: FloatArray
-    std: FloatArray
+    mean: Floats32
+    std: Floats32
 
 
 class RewardModel(ABC):
@@ -127,9 +128,9 @@ class RewardModel(ABC):
             none are predicted at 0 shots. A model without adaptation ignores it.
         """
 
-    @abstractmethod
-    def knows(self, people: People) -> npt.NDArray[np.bool_]:
-        """Return, per row of `people`, whether that user was in training."""
+    def knows(self, people: People) -> Bools:
+        """Return, per row of `people`, whether that user was in training: here nobody was."""
+        return np.zeros(len(people), dtype=np.bool_)
 
     @abstractmethod
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:

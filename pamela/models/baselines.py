@@ -6,6 +6,7 @@ Bayes; DerSimonian & Laird's moment estimate of the variance between groups).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,9 +15,10 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.dataset import Fold, IntArray, Items, Pairs, People
+from pamela.core.arrays import Bools, Floats, Ints
+from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
-from pamela.models.preprocessing import UNKNOWN, Array, Codes, UserIndex, canonical
+from pamela.models.preprocessing import UNKNOWN, Codes, UserIndex, canonical
 
 SMALLEST = 1e-4  # floor of a variance
 LEVELS: tuple[tuple[str, ...], ...] = (
@@ -27,6 +29,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
 )
 
 
+@dataclass(frozen=True)
 class Level:
     """Deviations of groups from a coarser mean, shrunken.
 
@@ -38,11 +41,12 @@ class Level:
     between : variance between groups, which is that of an unknown group.
     """
 
-    def __init__(self, codes: Codes, deviation: Array, variance: Array, between: float) -> None:
-        self.codes, self.deviation, self.variance = codes, deviation, variance
-        self.between = between
+    codes: Codes
+    deviation: Floats
+    variance: Floats
+    between: float
 
-    def at(self, code: IntArray) -> tuple[Array, Array]:
+    def at(self, code: Ints) -> tuple[Floats, Floats]:
         """Return deviation and variance per code; an unknown one deviates by nothing."""
         known = code != UNKNOWN
         return (
@@ -51,7 +55,7 @@ class Level:
         )
 
 
-def shrunken_means(code: IntArray, residual: Array, count: int) -> tuple[Array, Array, float]:
+def shrunken_means(code: Ints, residual: Floats, count: int) -> tuple[Floats, Floats, float]:
     """Return shrunken group means, their posterior variances and the variance between groups.
 
     Parameters
@@ -114,20 +118,16 @@ class _LevelsModel(RewardModel):
         mean, variance = self._per_item(items)
         return _prediction(mean[pairs.item], variance[pairs.item])
 
-    def raw_mean(self, items: Items) -> Array:
+    def raw_mean(self, items: Items) -> Floats:
         """Return the mean of every picture's group."""
         return self._per_item(items)[0]
 
-    def _per_item(self, items: Items) -> tuple[Array, Array]:
+    def _per_item(self, items: Items) -> tuple[Floats, Floats]:
         mean, variance = np.full(len(items), self._mean), np.full(len(items), self._noise)
         for level in self._levels:
             deviation, more = level.at(level.codes.encode(items.frame))
             mean, variance = mean + deviation, variance + more
         return mean, variance
-
-    def knows(self, people: People) -> npt.NDArray[np.bool_]:
-        """Return false for everybody: this model knows no person."""
-        return np.zeros(len(people), dtype=np.bool_)
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return config and arrays."""
@@ -193,8 +193,8 @@ class UserMean(RewardModel):
         self.chosen: dict[str, Any] = {}
         self._base = GlobalMean()
         self._users = UserIndex(())
-        self._count: Array = np.zeros(0)
-        self._total: Array = np.zeros(0)
+        self._count: Floats = np.zeros(0)
+        self._total: Floats = np.zeros(0)
         self._within, self._between = 1.0, 1.0
 
     def fit(
@@ -226,8 +226,8 @@ class UserMean(RewardModel):
         """Predict `pairs` from the user's mean over training and context."""
         row = self._users.encode(people)
         known = row != UNKNOWN
-        count: Array = np.where(known, np.append(self._count, 0.0)[row], 0.0)
-        total: Array = np.where(known, np.append(self._total, 0.0)[row], 0.0)
+        count: Floats = np.where(known, np.append(self._count, 0.0)[row], 0.0)
+        total: Floats = np.where(known, np.append(self._total, 0.0)[row], 0.0)
         base = self._base.raw_mean(items)
         if context is not None and len(context):
             shown = canonical(context)
@@ -238,9 +238,9 @@ class UserMean(RewardModel):
         mean = base[pairs.item] + (total / weight)[pairs.user]
         return _prediction(mean, (self._within + self._within / weight)[pairs.user])
 
-    def knows(self, people: People) -> npt.NDArray[np.bool_]:
+    def knows(self, people: People) -> Bools:
         """Return, per row of `people`, whether that user was in training."""
-        known: npt.NDArray[np.bool_] = self._users.encode(people) != UNKNOWN
+        known: Bools = self._users.encode(people) != UNKNOWN
         return known
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -265,5 +265,5 @@ class UserMean(RewardModel):
         return model
 
 
-def _prediction(mean: Array, variance: Array) -> Prediction:
+def _prediction(mean: Floats, variance: Floats) -> Prediction:
     return Prediction(on_scale(mean), np.sqrt(variance).astype(np.float32))

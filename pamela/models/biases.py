@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from pamela.core.dataset import IntArray, Pairs
-from pamela.models.preprocessing import Array, Datasets, canonical
+from pamela.core.arrays import Floats, Ints
+from pamela.core.dataset import Pairs
+from pamela.models.preprocessing import Datasets, canonical
 
 SWEEPS = 20
 SMALLEST = 1e-4  # floor of a variance, so that constant raters divide nothing by zero
@@ -31,10 +31,10 @@ class Effects:
     user_variance, noise_variance : between users' biases, of one rating.
     """
 
-    items: IntArray
-    item_mean: Array
-    item_count: npt.NDArray[np.int64]
-    user_bias: Array
+    items: Ints
+    item_mean: Floats
+    item_count: Ints
+    user_bias: Floats
     user_variance: float
     noise_variance: float
 
@@ -75,11 +75,11 @@ class PictureMeans:
     spread : array (datasets,), variance of one rating of a stranger about the picture's mean.
     """
 
-    items: IntArray
-    mean: Array
-    count: npt.NDArray[np.int64]
-    noise: Array
-    spread: Array
+    items: Ints
+    mean: Floats
+    count: Ints
+    noise: Floats
+    spread: Floats
 
 
 def picture_means(pairs: Pairs, people: int, datasets: Datasets) -> PictureMeans:
@@ -97,7 +97,7 @@ def picture_means(pairs: Pairs, people: int, datasets: Datasets) -> PictureMeans
     )
 
 
-def within_user_correlation(pairs: Pairs, score: Array) -> float:
+def within_user_correlation(pairs: Pairs, score: Floats) -> float:
     """Return the correlation of ratings and scores after centring both within users.
 
     A fast stand-in for the mean within-user rank correlation when configurations are compared.

@@ -19,17 +19,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from pamela.core.arrays import Floats, Floats32
 from pamela.core.dataset import Pairs
 from pamela.core.errors import PamelaError
 from pamela.models.biases import within_user_correlation
-from pamela.models.preprocessing import Array, Datasets
+from pamela.models.preprocessing import Datasets
 
 CV: Literal["cv"] = "cv"
 TEMPERATURES = (0.0, 0.5, 1.0)  # the first is the one to beat
 EQUAL = "rows alike"
-FoldScores = npt.NDArray[np.float64]
+FoldScores = Floats
 Asked = Literal["cv"] | Mapping[str, float]
 
 
@@ -44,17 +44,17 @@ class Weights:
     """
 
     datasets: Datasets
-    weight: Array
-    share: Array
+    weight: Floats
+    share: Floats
 
     @classmethod
-    def make(cls, datasets: Datasets, pairs: Pairs, relative: Array) -> Weights:
+    def make(cls, datasets: Datasets, pairs: Pairs, relative: Floats) -> Weights:
         """Scale `relative` weights of rows to mean one over `pairs`."""
         total = relative * datasets.rows(pairs)
         weight = relative * len(pairs) / total.sum()
         return cls(datasets, weight, total / total.sum())
 
-    def of_rows(self, pairs: Pairs) -> npt.NDArray[np.float32]:
+    def of_rows(self, pairs: Pairs) -> Floats32:
         """Return the weight of every row.
 
         A part of the training rows (the inner rows of a cross-validation) is weighed to the same
@@ -138,7 +138,7 @@ def clearly_better(one: FoldScores, other: FoldScores) -> bool:
     return bool(difference.mean() > error)
 
 
-def mean_correlation(pairs: Pairs, score: Array, datasets: Datasets | None) -> float:
+def mean_correlation(pairs: Pairs, score: Floats, datasets: Datasets | None) -> float:
     """Return the within-user correlation, the mean over the datasets among `pairs`.
 
     Parameters

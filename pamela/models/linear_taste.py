@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from pamela.core.arrays import Floats
 from pamela.core.dataset import Items, Pairs, People
 from pamela.models.base import Prediction
-from pamela.models.preprocessing import Array
 from pamela.models.random_effects import Prior
 
 
@@ -24,22 +24,22 @@ class LinearTaste(Protocol):
         ...
 
     @property
-    def axes(self) -> Array:
+    def axes(self) -> Floats:
         """Eigenvectors (k, k) of the prior's covariance, in columns: spreads are along them."""
         ...
 
-    def columns(self, items: Items) -> tuple[Array, Array, Array]:
+    def columns(self, items: Items) -> tuple[Floats, Floats, Floats]:
         """Return base (n,), its variance (n,) and the columns (n, k) of pictures."""
         ...
 
     def weights_of(
         self, people: People, items: Items | None = None, context: Pairs | None = None
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Floats, Floats]:
         """Return weights (n, k) of people and their variances (n, k) along `axes`."""
         ...
 
     def opinion(
-        self, columns: tuple[Array, Array, Array], weights: Array, spread: Array
+        self, columns: tuple[Floats, Floats, Floats], weights: Floats, spread: Floats
     ) -> Prediction:
         """Predict what one person of these weights (k,) thinks of pictures of these columns."""
         ...

@@ -16,9 +16,8 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.dataset import FloatArray, IntArray, Items, Pairs, People
-
-Array = npt.NDArray[np.float64]
+from pamela.core.arrays import Floats, Floats32, Ints
+from pamela.core.dataset import Items, Pairs, People
 
 CLIP_SD = 8.0  # a standardised feature further out than this many deviations is an outlier
 LARGEST = 1e6  # a raw feature above this is not a feature
@@ -32,14 +31,14 @@ def canonical(pairs: Pairs) -> Pairs:
     return pairs.take(np.lexsort((pairs.rating, pairs.item, pairs.user)))
 
 
-def sanitise(features: FloatArray) -> FloatArray:
+def sanitise(features: Floats32) -> Floats32:
     """Return features with NaN as 0 and absurd magnitudes clipped."""
     clean = np.clip(features, -LARGEST, LARGEST).astype(np.float32, copy=False)
     clean[np.isnan(clean)] = 0.0
     return clean
 
 
-def unit(features: FloatArray) -> Array:
+def unit(features: Floats32) -> Floats:
     """Return rows scaled to length one; a zero row stays zero."""
     wide = features.astype(np.float64)
     length = np.linalg.norm(wide, axis=1, keepdims=True)
@@ -60,13 +59,13 @@ class Components:
     spread : float32 array (k,), standard deviation along each.
     """
 
-    mean: FloatArray
-    scale: FloatArray
-    basis: FloatArray
-    spread: FloatArray
+    mean: Floats32
+    scale: Floats32
+    basis: Floats32
+    spread: Floats32
 
     @classmethod
-    def fit(cls, features: FloatArray, count: int) -> Self:
+    def fit(cls, features: Floats32, count: int) -> Self:
         """Fit up to `count` components on rows of `features` (n, d)."""
         rows = sanitise(features).astype(np.float64)
         n, d = rows.shape
@@ -88,10 +87,10 @@ class Components:
     def __len__(self) -> int:
         return self.basis.shape[1]
 
-    def transform(self, features: FloatArray) -> Array:
+    def transform(self, features: Floats32) -> Floats:
         """Return the components (n, k) of rows of `features`."""
         z = (sanitise(features).astype(np.float64) - self.mean) / self.scale
-        scores: Array = np.clip(z, -CLIP_SD, CLIP_SD) @ self.basis.astype(np.float64)
+        scores: Floats = np.clip(z, -CLIP_SD, CLIP_SD) @ self.basis.astype(np.float64)
         return scores
 
     def arrays(self, prefix: str) -> dict[str, npt.NDArray[Any]]:
@@ -109,7 +108,7 @@ class Components:
         return cls(*(arrays[f"{prefix}.{part}"] for part in ("mean", "scale", "basis", "spread")))
 
 
-def _leading_eigenvectors(z: Array, count: int) -> tuple[Array, Array]:
+def _leading_eigenvectors(z: Floats, count: int) -> tuple[Floats, Floats]:
     """Return the `count` largest eigenvalues of cov(z) and their eigenvectors, signs fixed."""
     n, d = z.shape
     if not count:
@@ -154,7 +153,7 @@ class Codes:
     def __len__(self) -> int:
         return len(self.values)
 
-    def encode(self, frame: pl.DataFrame) -> IntArray:
+    def encode(self, frame: pl.DataFrame) -> Ints:
         """Return the code of every row, `UNKNOWN` where training had none, or `ABSENT`."""
         codes = self._look_up(frame) if _is_few(frame, self.columns) else self._join(frame)
         if not self.absent:
@@ -162,7 +161,7 @@ class Codes:
         lacks = frame[s.DATASET].is_in(self.absent).to_numpy()
         return np.where(lacks, ABSENT, codes)
 
-    def _join(self, frame: pl.DataFrame) -> IntArray:
+    def _join(self, frame: pl.DataFrame) -> Ints:
         table = pl.DataFrame(
             {"_key": list(self.values), "_code": np.arange(len(self.values))},
             schema={"_key": pl.String, "_code": pl.Int64},
@@ -171,7 +170,7 @@ class Codes:
         found = keys.join(table, on="_key", how="left", maintain_order="left")["_code"]
         return found.fill_null(UNKNOWN).to_numpy().astype(np.int64)
 
-    def _look_up(self, frame: pl.DataFrame) -> IntArray:
+    def _look_up(self, frame: pl.DataFrame) -> Ints:
         """Return what `_join` does, for a person's few rows in microseconds."""
         none = [None] * frame.height
         cells = (frame[c].to_list() if c in frame.columns else none for c in self.columns)
@@ -222,7 +221,7 @@ class UserIndex:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def encode(self, people: People) -> IntArray:
+    def encode(self, people: People) -> Ints:
         """Return the training row of every user of `people`, `UNKNOWN` for strangers."""
         known = {key: row for row, key in enumerate(self.keys)}
         return np.array([known.get(key, UNKNOWN) for key in people.keys], dtype=np.int64)
@@ -239,7 +238,7 @@ class Datasets:
     """
 
     names: tuple[str, ...]
-    code: IntArray
+    code: Ints
 
     @classmethod
     def of(cls, items: Items, pairs: Pairs) -> Self:
@@ -253,7 +252,7 @@ class Datasets:
     def __len__(self) -> int:
         return len(self.names)
 
-    def rows(self, pairs: Pairs) -> IntArray:
+    def rows(self, pairs: Pairs) -> Ints:
         """Return the number of rows of each dataset."""
         return np.bincount(self.code[pairs.item], minlength=len(self))
 
@@ -273,7 +272,7 @@ def datasets_without(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[str, 
     return tuple(by_dataset.filter("_empty")[s.DATASET].sort().to_list())
 
 
-def prompt_groups(items: Items) -> IntArray:
+def prompt_groups(items: Items) -> Ints:
     """Return a number per picture, equal where pictures share a ``prompt_id``.
 
     A picture without one is a group of its own.

@@ -15,9 +15,8 @@ from functools import cached_property
 import numpy as np
 import scipy
 
-from pamela.core.dataset import IntArray
+from pamela.core.arrays import Floats, Ints
 from pamela.models.blas_threads import small_matrices
-from pamela.models.preprocessing import Array
 
 SMALLEST = 1e-6  # floor of a variance
 OWN_SHARE = 1e-3  # of a column's variance that no common factor explains, at least
@@ -38,16 +37,16 @@ class Statistics:
     count : int64 array (n,), rows.
     """
 
-    gram: Array
-    moment: Array
-    square: Array
-    count: IntArray
+    gram: Floats
+    moment: Floats
+    square: Floats
+    count: Ints
 
     def __len__(self) -> int:
         return len(self.count)
 
     @classmethod
-    def collect(cls, user: IntArray, features: Array, y: Array, users: int) -> Statistics:
+    def collect(cls, user: Ints, features: Floats, y: Floats, users: int) -> Statistics:
         """Sum over the rows of each user.
 
         Parameters
@@ -63,10 +62,10 @@ class Statistics:
             rows = slice(bounds[one], bounds[one + 1])
             gram[one] = features[rows].T @ features[rows]
             moment[one] = features[rows].T @ y[rows]
-        square: Array = np.bincount(user, y * y, users).astype(np.float64)
+        square: Floats = np.bincount(user, y * y, users).astype(np.float64)
         return cls(gram, moment, square, np.diff(bounds).astype(np.int64))
 
-    def take(self, rows: IntArray | slice) -> Statistics:
+    def take(self, rows: Ints | slice) -> Statistics:
         """Return these users."""
         return Statistics(self.gram[rows], self.moment[rows], self.square[rows], self.count[rows])
 
@@ -82,14 +81,14 @@ class Prior:
     noise : variance of one rating about the person's opinion.
     """
 
-    regression: Array
-    covariance: Array
+    regression: Floats
+    covariance: Floats
     noise: float
 
     @cached_property
-    def precision(self) -> Array:
+    def precision(self) -> Floats:
         """The inverse of the covariance (k, k)."""
-        inverse: Array = np.linalg.inv(self.covariance).astype(np.float64)
+        inverse: Floats = np.linalg.inv(self.covariance).astype(np.float64)
         return inverse
 
 
@@ -97,8 +96,8 @@ class Prior:
 class Posterior:
     """Weights of n people: mean (n, k) and covariance (n, k, k)."""
 
-    mean: Array
-    covariance: Array
+    mean: Floats
+    covariance: Floats
 
     def left(self, prior: Prior) -> float:
         """Return how much of the prior's variance is left, a share, the mean over people."""
@@ -106,7 +105,7 @@ class Posterior:
         return float(own / np.trace(prior.covariance))
 
 
-def posterior(prior: Prior, described: Array, statistics: Statistics) -> Posterior:
+def posterior(prior: Prior, described: Floats, statistics: Statistics) -> Posterior:
     """Return people's weights given their rows (none: the prior).
 
     Parameters
@@ -119,7 +118,7 @@ def posterior(prior: Prior, described: Array, statistics: Statistics) -> Posteri
     return Posterior(np.einsum("nij,nj->ni", covariance, right), covariance)
 
 
-def _inverses(matrices: Array) -> Array:
+def _inverses(matrices: Floats) -> Floats:
     """Return the inverses of positive definite matrices (n, k, k): half the time of `inv`."""
     found, diagonal = np.empty_like(matrices), np.arange(matrices.shape[1])
     for one, matrix in enumerate(matrices):
@@ -133,7 +132,7 @@ def _inverses(matrices: Array) -> Array:
     return found
 
 
-def posterior_of_one(prior: Prior, described: Array, rows: Array, y: Array) -> Posterior:
+def posterior_of_one(prior: Prior, described: Floats, rows: Floats, y: Floats) -> Posterior:
     """Return one person's weights given n rows, in time n k^2: for a handful of ratings.
 
     The same Gaussian as `posterior`, written in the space of the rows (Woodbury's identity).
@@ -156,8 +155,8 @@ def posterior_of_one(prior: Prior, described: Array, rows: Array, y: Array) -> P
 @small_matrices
 def fit_prior(
     statistics: Statistics,
-    described: Array,
-    start: Array,
+    described: Floats,
+    start: Floats,
     *,
     rank: int | None,
     iterations: int,
@@ -199,7 +198,9 @@ def fit_prior(
     return prior, course
 
 
-def _expect(prior: Prior, described: Array, statistics: Statistics) -> tuple[Array, Array, float]:
+def _expect(
+    prior: Prior, described: Floats, statistics: Statistics
+) -> tuple[Floats, Floats, float]:
     """Return posterior means (n, k), the sum of covariances (k, k) and of squared residuals.
 
     What `posterior` gives, summed while a person's matrix is still in the processor's cache.
@@ -232,7 +233,7 @@ def _expect(prior: Prior, described: Array, statistics: Statistics) -> tuple[Arr
     return means, spread, float(squares)
 
 
-def structured(covariance: Array, rank: int | None) -> Array:
+def structured(covariance: Floats, rank: int | None) -> Floats:
     """Return the covariance of a few common factors and of what is each column's own.
 
     A few hundred users cannot tell k x k covariances from luck, but a few directions along which
@@ -250,12 +251,12 @@ def structured(covariance: Array, rank: int | None) -> Array:
     scale = np.sqrt(np.maximum(np.diag(covariance), SMALLEST))
     values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
     first, leading = k - rank, vectors[:, k - rank :]
-    shared: Array = (leading * (values[first:] - values[:first].mean())) @ leading.T
+    shared: Floats = (leading * (values[first:] - values[:first].mean())) @ leading.T
     own = np.maximum(1.0 - np.diag(shared), OWN_SHARE)
     return (shared + np.diag(own)) * np.outer(scale, scale)
 
 
-def predict_rows(found: Posterior, user: IntArray, features: Array) -> tuple[Array, Array]:
+def predict_rows(found: Posterior, user: Ints, features: Floats) -> tuple[Floats, Floats]:
     """Return mean and variance (n,) of what people add to n scores.
 
     Parameters

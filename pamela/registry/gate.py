@@ -18,7 +18,8 @@ import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.dataset import Fold, IntArray, Pairs
+from pamela.core.arrays import Ints
+from pamela.core.dataset import Fold, Pairs
 from pamela.core.errors import PamelaError
 from pamela.evaluation.metrics.bootstrap import Estimate, paired_difference
 from pamela.evaluation.metrics.definitions import srocc
@@ -110,7 +111,7 @@ def compare(
 
 def _by_dataset(
     values: np.ndarray[Any, Any],
-    users: IntArray,
+    users: Ints,
     fold: Fold,
     pairs: Pairs,
     *,
@@ -132,7 +133,7 @@ def _by_dataset(
 
 
 def _part_means(
-    values: np.ndarray[Any, Any], users: IntArray, in_part: IntArray
+    values: np.ndarray[Any, Any], users: Ints, in_part: Ints
 ) -> dict[str, float | int | None]:
     """Return both means over the users of one part (a user is in one part of a fold)."""
     rows = values[np.isin(users, in_part) & ~np.isnan(values).any(axis=1)]

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats
 from pamela.reporting import paper_figures
 from pamela.synthetic import vocabulary as v
 from pamela.synthetic.design import PART_ROWS
@@ -30,7 +30,6 @@ from pamela.synthetic.published_facts import (
     TYPE_MEANS,
 )
 
-Floats = npt.NDArray[np.float64]
 DEMOGRAPHICS: Final = ("age_binned", "gender", "nationality")
 MEAN_TOLERANCE: Final = 0.1  # of a mean rating
 CORRELATION_TOLERANCE: Final = 0.03

@@ -14,13 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats, Ints
 from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
-from pamela.models.preprocessing import Array
 from pamela.serving.user_context import Viewer, Viewers
 
 DIGITS = 10  # of a gain's share of the largest: below that, rounding is no preference
@@ -37,25 +36,25 @@ class Design:
     left : array (m,), the same once this one and those before it are rated.
     """
 
-    picks: npt.NDArray[np.int64]
+    picks: Ints
     before: float
-    left: Array
+    left: Floats
 
 
-def given(covariance: Array, noise: float, rated: Array) -> Array:
+def given(covariance: Floats, noise: float, rated: Floats) -> Floats:
     """Return the covariance (k, k) of weights once pictures of columns `rated` (m, k) are rated."""
     if not len(rated):
         return covariance
     shared = covariance @ rated.T
     gain = np.linalg.solve(noise * np.eye(len(rated)) + rated @ shared, shared.T)
-    found: Array = covariance - shared @ gain
+    found: Floats = covariance - shared @ gain
     return (found + found.T) / 2.0
 
 
 def choose(
-    candidates: Array,
-    target: Array,
-    covariance: Array,
+    candidates: Floats,
+    target: Floats,
+    covariance: Floats,
     noise: float,
     count: int,
 ) -> Design:
@@ -100,10 +99,10 @@ def _difference(total: float) -> float:
     return float(np.sqrt(max(2.0 * total, 0.0)))
 
 
-def _root(matrix: Array) -> Array:
+def _root(matrix: Floats) -> Floats:
     """Return R (k, k) with R R' = `matrix`, which is positive semidefinite."""
     values, vectors = np.linalg.eigh(matrix)
-    root: Array = vectors * np.sqrt(np.maximum(values, 0.0))
+    root: Floats = vectors * np.sqrt(np.maximum(values, 0.0))
     return root
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.dataset import FloatArray, IntArray, Items
+from pamela.core.arrays import Bools, Floats32, Ints
+from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
 from pamela.features.cache import FeatureCache
 from pamela.serving.types import NEW, Asked, ImageLike, Known, Recorded
@@ -151,8 +151,8 @@ class PictureLookup:
         )
 
     def _image_features(
-        self, asked: Sequence[Asked], rows: IntArray, names: Sequence[str], *, keep: bool
-    ) -> FloatArray:
+        self, asked: Sequence[Asked], rows: Ints, names: Sequence[str], *, keep: bool
+    ) -> Floats32:
         features = np.zeros((len(asked), self._catalog.image.shape[1]), np.float32)
         features[rows != NEW] = self._catalog.image[rows[rows != NEW]]
         new = np.flatnonzero(rows == NEW)
@@ -172,19 +172,17 @@ class PictureLookup:
             _add(cache, [asked[i].sha256 for i in rest], features[rest])
         return features
 
-    def _encode(self, asked: Sequence[Asked], names: Sequence[str]) -> FloatArray:
+    def _encode(self, asked: Sequence[Asked], names: Sequence[str]) -> Floats32:
         encoder = self._get_encoder(names[0])
         pictures = [
             _again(one.picture, name) if isinstance(one.picture, Recorded) else one.picture
             for one, name in zip(asked, names, strict=True)
         ]
         label = "encode pictures" if len(pictures) > self._settings["batch_size"] else None
-        features: FloatArray = encoder.encode_images(pictures, label, names)
+        features: Floats32 = encoder.encode_images(pictures, label, names)
         return features
 
-    def _prompt_features(
-        self, prompts: Sequence[str | None], rows: IntArray, same: npt.NDArray[np.bool_]
-    ) -> FloatArray:
+    def _prompt_features(self, prompts: Sequence[str | None], rows: Ints, same: Bools) -> Floats32:
         features = np.zeros((len(prompts), self._catalog.prompt.shape[1]), np.float32)
         features[same] = self._catalog.prompt[rows[same]]
         rest = np.flatnonzero(~same).tolist()
@@ -194,7 +192,7 @@ class PictureLookup:
             features[rest] = encoded[[distinct[prompts[i]] for i in rest]]
         return features
 
-    def _frame(self, rows: IntArray, prompts: Sequence[str | None]) -> pl.DataFrame:
+    def _frame(self, rows: Ints, prompts: Sequence[str | None]) -> pl.DataFrame:
         """Return the catalog's metadata of known pictures and nulls for new ones."""
         at = pl.Series(rows).replace(NEW, None)
         return self._catalog.frame.select(pl.all().gather(at)).with_columns(
@@ -255,7 +253,7 @@ def _again(picture: Recorded, name: str) -> bytes:
     return content
 
 
-def _add(cache: FeatureCache, keys: Sequence[str | None], features: FloatArray) -> None:
+def _add(cache: FeatureCache, keys: Sequence[str | None], features: Floats32) -> None:
     """Keep the features of pictures with a content hash, each content once."""
     place = {key: i for i, key in enumerate(keys) if key}
     cache.add(list(place), features[list(place.values())])

@@ -17,11 +17,11 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats, Floats32, Ints
 from pamela.core.dataset import Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction
 from pamela.models.linear_taste import LinearTaste
-from pamela.models.preprocessing import Array
 from pamela.serving.types import Source
 from pamela.training.bundle import Bundle
 from pamela.training.user_lookup import UserLookup
@@ -58,9 +58,9 @@ class Catalogue:
     columns : what a `LinearTaste` makes of them; None for any other model.
     """
 
-    rows: npt.NDArray[np.int64]
+    rows: Ints
     items: Items
-    columns: tuple[Array, Array, Array] | None
+    columns: tuple[Floats, Floats, Floats] | None
 
 
 @dataclass
@@ -79,8 +79,8 @@ class Viewer:
     source: Source
     context: Items
     ratings: tuple[float, ...]
-    taste: tuple[Array, Array] | None = None
-    ranks: npt.NDArray[np.float32] | None = None
+    taste: tuple[Floats, Floats] | None = None
+    ranks: Floats32 | None = None
 
     @property
     def dataset(self) -> str:
@@ -190,7 +190,7 @@ class Viewers:
         )
         return self.bundle.model.predict(both, viewer.person, asked, shown)
 
-    def percentile(self, viewer: Viewer, mean: npt.NDArray[np.float32]) -> Array:
+    def percentile(self, viewer: Viewer, mean: Floats32) -> Floats:
         """Return how many of the training pictures, 0 to 100, the viewer likes less (n,)."""
         if viewer.ranks is None:
             catalogue = self.catalogue(viewer.dataset)

@@ -17,12 +17,13 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Ints
 from pamela.core.errors import PamelaError
 from pamela.core.files import atomic_folder, read_parquet, sink_parquet, write_json, write_parquet
 from pamela.core.hashing import Hashes, hash_ids, mix
 from pamela.core.paths import Project
 from pamela.core.split_rows import KEPT, PART_TYPE, part_column
-from pamela.data.leakage import SIDE, Counts, overlaps_of
+from pamela.data.leakage import SIDE, overlaps_of
 from pamela.params import SplitParams
 from pamela.splits import assignment
 from pamela.splits.assignment import PART_OF, Sides, find_sides
@@ -56,8 +57,8 @@ class Split:
     sides: Sides
     ratings: pl.LazyFrame
     parts: npt.NDArray[np.uint8]
-    user_counts: Counts
-    image_counts: Counts
+    user_counts: Ints
+    image_counts: Ints
     checksums: Hashes
 
     @property
@@ -203,9 +204,7 @@ def _marks(rows: pl.DataFrame, users: Hashes, images: Hashes) -> Hashes:
     return np.stack([mark, mix(~mark)], axis=1)
 
 
-def _count(
-    index: npt.NDArray[np.uint32], part: npt.NDArray[np.uint8], n: int
-) -> npt.NDArray[np.int64]:
+def _count(index: npt.NDArray[np.uint32], part: npt.NDArray[np.uint8], n: int) -> Ints:
     """Return int64 (n, parts): how many rows of each index lie in each part."""
     cells = index.astype(np.int64) * len(NUMBER) + part
     return np.bincount(cells, minlength=n * len(NUMBER)).reshape(n, len(NUMBER))

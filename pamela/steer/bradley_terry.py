@@ -12,11 +12,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from pamela.core.arrays import Floats, Ints
 from pamela.evaluation.metrics.bootstrap import interval
-
-Array = npt.NDArray[np.float64]
 
 ELO_PER_LOGIT = 400.0 / math.log(10.0)  # a 400 point lead is odds of 10 to 1
 ELO_CENTRE = 1000.0
@@ -25,7 +23,7 @@ _TOLERANCE = 1e-10
 _MAX_STEPS = 100
 
 
-def log_posterior(theta: Array, wins: Array, precision: float = PRIOR_PRECISION) -> Array:
+def log_posterior(theta: Floats, wins: Floats, precision: float = PRIOR_PRECISION) -> Floats:
     """Return the Bradley-Terry log-likelihood plus the log prior, up to a constant.
 
     Parameters
@@ -39,13 +37,13 @@ def log_posterior(theta: Array, wins: Array, precision: float = PRIOR_PRECISION)
     return np.asarray(likelihood + prior)
 
 
-def gradient(theta: Array, wins: Array, precision: float = PRIOR_PRECISION) -> Array:
+def gradient(theta: Floats, wins: Floats, precision: float = PRIOR_PRECISION) -> Floats:
     """Return the gradient of `log_posterior` in theta, array (..., k)."""
     expected = _games(wins) * _win_probability(theta)
     return np.asarray((wins - expected).sum(axis=-1) - precision * theta)
 
 
-def hessian(theta: Array, wins: Array, precision: float = PRIOR_PRECISION) -> Array:
+def hessian(theta: Floats, wins: Floats, precision: float = PRIOR_PRECISION) -> Floats:
     """Return the Hessian of `log_posterior` in theta, array (..., k, k); negative definite."""
     p = _win_probability(theta)
     information = _games(wins) * p * (1.0 - p)
@@ -54,7 +52,7 @@ def hessian(theta: Array, wins: Array, precision: float = PRIOR_PRECISION) -> Ar
     return np.asarray(information * (1.0 - eye) - diagonal - precision * eye)
 
 
-def fit_bradley_terry(wins: Array, precision: float = PRIOR_PRECISION) -> Array:
+def fit_bradley_terry(wins: Floats, precision: float = PRIOR_PRECISION) -> Floats:
     """Return the strengths that maximise `log_posterior`, by Newton's method with step halving.
 
     Parameters
@@ -78,8 +76,8 @@ def fit_bradley_terry(wins: Array, precision: float = PRIOR_PRECISION) -> Array:
 
 
 def _climb(
-    theta: Array, step: Array, value: Array, wins: Array, precision: float
-) -> tuple[Array, Array]:
+    theta: Floats, step: Floats, value: Floats, wins: Floats, precision: float
+) -> tuple[Floats, Floats]:
     """Halve each draw's step until its posterior does not fall."""
     size = np.ones(value.shape)
     for _ in range(30):
@@ -92,22 +90,22 @@ def _climb(
     return there, reached
 
 
-def _games(wins: Array) -> Array:
+def _games(wins: Floats) -> Floats:
     return wins + np.swapaxes(wins, -1, -2)
 
 
-def _win_probability(theta: Array) -> Array:
+def _win_probability(theta: Floats) -> Floats:
     margin = theta[..., :, None] - theta[..., None, :]
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * margin)))  # the logistic, without overflow
 
 
-def to_elo(theta: Array) -> Array:
+def to_elo(theta: Floats) -> Floats:
     """Return strengths in logits as Elo points, the arms' mean at 1000."""
     centred = theta - theta.mean(axis=-1, keepdims=True)
     return np.asarray(ELO_CENTRE + ELO_PER_LOGIT * centred)
 
 
-def win_share(wins: Array) -> Array:
+def win_share(wins: Floats) -> Floats:
     """Return, for i and j, the share of their judgments that i won; array (..., k, k).
 
     NaN where the two never met.
@@ -117,14 +115,14 @@ def win_share(wins: Array) -> Array:
 
 
 def cell_wins(
-    cell: npt.NDArray[np.int64],
-    arm: npt.NDArray[np.int64],
-    opponent: npt.NDArray[np.int64],
-    score: Array,
+    cell: Ints,
+    arm: Ints,
+    opponent: Ints,
+    score: Floats,
     *,
     n_cells: int,
     n_arms: int,
-) -> Array:
+) -> Floats:
     """Count wins per cell (a user on a prompt), from one row per judgment.
 
     Parameters
@@ -143,13 +141,13 @@ def cell_wins(
 
 
 def bootstrap_wins(
-    wins: Array,
-    user: npt.NDArray[np.int64],
-    prompt: npt.NDArray[np.int64],
+    wins: Floats,
+    user: Ints,
+    prompt: Ints,
     *,
     draws: int,
     rng: np.random.Generator,
-) -> Array:
+) -> Floats:
     """Return win matrices of `draws` resamples of the users and of the prompts together.
 
     A Bayesian bootstrap (Rubin 1981): every user and every prompt gets an exponential weight and a
@@ -181,16 +179,16 @@ class Standing:
     share : array (k, k), share of judgments the row won; share_ci : array (2, k, k).
     """
 
-    elo: Array
-    elo_ci: Array
-    share: Array
-    share_ci: Array
+    elo: Floats
+    elo_ci: Floats
+    share: Floats
+    share_ci: Floats
 
 
 def rank(
-    wins: Array,
-    user: npt.NDArray[np.int64],
-    prompt: npt.NDArray[np.int64],
+    wins: Floats,
+    user: Ints,
+    prompt: Ints,
     *,
     draws: int,
     rng: np.random.Generator,

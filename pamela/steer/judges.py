@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from pamela.core.arrays import Floats, Ints
 from pamela.steer.generators import Candidate
 
 if TYPE_CHECKING:
     from pamela.synthetic.raters.world import World
 
-Verdict = npt.NDArray[np.int64]
+Verdict = Ints
 FIRST: Final = 1
 SECOND: Final = -1
 TIE: Final = 0
@@ -52,9 +52,7 @@ class SimulatedJudge:
     just_noticeable: float = JUST_NOTICEABLE
     position_bias: float = 0.0
 
-    def truth(
-        self, users: Sequence[str], candidates: Sequence[Candidate]
-    ) -> npt.NDArray[np.float64]:
+    def truth(self, users: Sequence[str], candidates: Sequence[Candidate]) -> Floats:
         """Return user i's noise-free opinion of picture i on the 1..5 scale; array (n,)."""
         from pamela.synthetic.rendering.render import scene_of
 

@@ -7,10 +7,10 @@ from itertools import combinations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats, Ints
 from pamela.steer.bradley_terry import cell_wins, rank
 from pamela.steer.generators import Candidate
 from pamela.steer.judges import FIRST, SECOND, Judge, SimulatedJudge
@@ -144,7 +144,7 @@ def summarise(
 
 def count_wins(
     judgments: pl.DataFrame,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+) -> tuple[Floats, Ints, Ints]:
     """Return wins (n_cells, arms, arms) per user and prompt, and each cell's user and prompt."""
     arm = pl.Enum(ARMS)
     rows = judgments.select(

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.dataset import FloatArray, Items, Pairs, People
+from pamela.core.arrays import Floats, Floats32
+from pamela.core.dataset import Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.steer.generators import Candidate, Image
 
@@ -28,7 +28,7 @@ class Reward(Protocol):
         users: Sequence[str | None],
         candidates: Sequence[Candidate],
         images: Sequence[Image],
-    ) -> npt.NDArray[np.float64]:
+    ) -> Floats:
         """Score picture i for user i (None: for people in general); array (n,), higher is better.
 
         The score of a picture does not depend on the others in the batch.
@@ -41,11 +41,11 @@ class Encoding:
     """Features of drawn pictures; each picture is encoded once, whichever rewards ask for it."""
 
     encoder: Encoder
-    _known: dict[tuple[str, int], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+    _known: dict[tuple[str, int], tuple[Floats32, Floats32]] = field(default_factory=dict)
 
     def of(
         self, candidates: Sequence[Candidate], images: Sequence[Image]
-    ) -> tuple[FloatArray, FloatArray]:
+    ) -> tuple[Floats32, Floats32]:
         """Return image features (n, d) and prompt features (n, p) of drawn candidates."""
         keys = [(c.prompt, c.seed) for c in candidates]
         new = {key: i for i, key in enumerate(keys) if key not in self._known}
@@ -89,7 +89,7 @@ class ModelReward:
         users: Sequence[str | None],
         candidates: Sequence[Candidate],
         images: Sequence[Image],
-    ) -> npt.NDArray[np.float64]:
+    ) -> Floats:
         """Score picture i for user i; array (n,)."""
         drawn = dict(zip(candidates, images, strict=True))  # each picture once
         unique = list(drawn)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats
 from pamela.core.errors import PamelaError
 from pamela.core.hashing import hash_ids
 from pamela.evaluation.metrics.grouping import DECIMALS
@@ -115,9 +115,9 @@ def _score(
     generator: Generator,
     rewards: Mapping[str, Reward],
     advance: Callable[[int], None],
-) -> list[npt.NDArray[np.float64]]:
+) -> list[Floats]:
     """Score all proposals, in batches of lanes that keep the lanes of one prompt together."""
-    scores: list[npt.NDArray[np.float64]] = [np.zeros(len(prompts)) for prompts in proposals]
+    scores: list[Floats] = [np.zeros(len(prompts)) for prompts in proposals]
     order = sorted(range(len(lanes)), key=lambda i: (lanes[i].start.prompt_id, i))
     per_batch = max(1, _PICTURES_AT_ONCE // max(len(prompts) for prompts in proposals))
     for begin in range(0, len(order), per_batch):
@@ -134,7 +134,7 @@ def _score_batch(
     proposals: Sequence[Sequence[str]],
     generator: Generator,
     rewards: Mapping[str, Reward],
-) -> dict[int, npt.NDArray[np.float64]]:
+) -> dict[int, Floats]:
     asked = {
         i: [Candidate(lanes[i].start.prompt_id, p, lanes[i].start.seed) for p in proposals[i]]
         for i in batch
@@ -142,7 +142,7 @@ def _score_batch(
     unique = list(dict.fromkeys(c for candidates in asked.values() for c in candidates))
     images = generator.generate([c.prompt for c in unique], [c.seed for c in unique])
     drawn = dict(zip(unique, images, strict=True))
-    scores: dict[int, npt.NDArray[np.float64]] = {}
+    scores: dict[int, Floats] = {}
     for name in sorted({lanes[i].reward for i in batch}):
         mine = [i for i in batch if lanes[i].reward == name]
         candidates = [c for i in mine for c in asked[i]]
@@ -159,7 +159,7 @@ def _table(
     lanes: Sequence[Lane],
     number: int,
     proposals: Sequence[Sequence[str]],
-    scores: Sequence[npt.NDArray[np.float64]],
+    scores: Sequence[Floats],
 ) -> pl.DataFrame:
     sizes = [len(prompts) for prompts in proposals]
     return pl.DataFrame(

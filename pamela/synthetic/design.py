@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Bools, Floats, Ints
 from pamela.synthetic import vocabulary as v
 from pamela.synthetic.prompts import Spec, sample_spec_of, styles_of, write_prompt
 from pamela.synthetic.published_facts import GROUP_FACTS, STYLE_FACTS
@@ -79,7 +79,7 @@ class Item:
     side: str
 
 
-def apportion(total: int, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def apportion(total: int, weights: Floats) -> Ints:
     """Divide `total` in proportion to `weights` by largest remainders.
 
     Examples
@@ -180,9 +180,7 @@ def plan_ratings(params: ReleaseParams, world: World, items: list[Item]) -> pl.D
     return pl.concat(parts)
 
 
-def _assign(
-    people: pl.DataFrame, is_art: npt.NDArray[np.bool_], count: int, rng: Rng
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _assign(people: pl.DataFrame, is_art: Bools, count: int, rng: Rng) -> tuple[Ints, Ints]:
     """Return `count` pairs (person, picture): each picture's raters are drawn by their activity."""
     rates = np.stack([people.get_column(name).to_numpy() for name in (p.RATES_PHOTO, p.RATES_ART)])
     fits = rates[is_art.astype(int)]

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Bools, Floats, Ints
 from pamela.core.errors import PamelaError
 from pamela.core.files import atomic_folder, file_sha256, read_json, write_json, write_parquet
 from pamela.core.hashing import places_by_user
@@ -30,9 +30,6 @@ from pamela.synthetic.raters import utility as taste
 from pamela.synthetic.raters.people import DEMOGRAPHICS
 from pamela.synthetic.raters.world import World
 from pamela.synthetic.rendering.render import generator_of
-
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 _BLOCK: Final = 2048  # scenes at a time
 NAME: Final = "synthetic"  # of the dataset
@@ -130,7 +127,7 @@ def rate_pairs(
     return rated.sort(pl.col(s.PART).replace_strict(_part_order()), "_order").drop("_order")
 
 
-def _utilities(world: World, users: list[str], scenes: list[Spec], who: Rows, what: Rows) -> Floats:
+def _utilities(world: World, users: list[str], scenes: list[Spec], who: Ints, what: Ints) -> Floats:
     """Return the opinion of each pair (person, scene), a block of scenes at a time."""
     out = np.empty(len(who))
     order = np.argsort(what, kind="stable")
@@ -143,7 +140,7 @@ def _utilities(world: World, users: list[str], scenes: list[Spec], who: Rows, wh
     return out
 
 
-def _queried(pairs: pl.DataFrame, users: list[str], who: Rows) -> npt.NDArray[np.bool_]:
+def _queried(pairs: pl.DataFrame, users: list[str], who: Ints) -> Bools:
     """Return which pairs the evaluation asks about unseen people by default."""
     rows = np.flatnonzero((pairs.get_column(s.PART) == s.TEST_UNSEEN).to_numpy())
     what = pairs.get_column("item").to_numpy()[rows]

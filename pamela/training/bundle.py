@@ -24,7 +24,8 @@ import polars as pl
 from safetensors.numpy import load_file, save_file
 
 from pamela.core import schema as s
-from pamela.core.dataset import Fold, IntArray, Items, People, load_fold, load_scales
+from pamela.core.arrays import Ints
+from pamela.core.dataset import Fold, Items, People, load_fold, load_scales
 from pamela.core.errors import PamelaError
 from pamela.core.files import atomic_folder, read_json, read_parquet, write_json, write_parquet
 from pamela.core.paths import Project
@@ -60,7 +61,7 @@ class Bundle:
     version: str
     folder: Path | None = None
 
-    def rated_by(self, user: str) -> tuple[IntArray, IntArray]:
+    def rated_by(self, user: str) -> tuple[Ints, Ints]:
         """Return catalog rows of the pictures that `user` (``dataset/user_id``) rated.
 
         Returns

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pamela.evaluation.metrics.grouping import Floats
+from pamela.core.arrays import Bools, Floats, Ints
 
 LEVEL = 0.95
 FEW_PROMPTS = 200  # below this many test prompts, images are resampled as well as users
@@ -93,7 +93,7 @@ def mean_estimates(values: Floats, draws: Draws, influence: Floats | None = None
 
 def resampled_means(
     values: Floats, draws: Draws, influence: Floats | None = None
-) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+) -> tuple[Floats, Floats, Ints]:
     """Return the averages of `mean_estimates` (C,), their resamples (B, C) and users (C,)."""
     valid = ~np.isnan(values)
     filled = np.where(valid, values, 0.0)
@@ -152,7 +152,7 @@ def ratio_estimates(top: Floats, bottom: Floats, draws: Draws) -> list[Estimate]
 
 
 def function_estimates(
-    point: Floats, resampled: Floats, n: int | npt.NDArray[np.int64], *, prompts: bool = False
+    point: Floats, resampled: Floats, n: int | Ints, *, prompts: bool = False
 ) -> list[Estimate]:
     """Return estimates from values (C,) and their resamples (B, C) computed elsewhere.
 
@@ -164,9 +164,7 @@ def function_estimates(
     return _estimates(point, resampled, count, spread=(count > 1) | prompts)
 
 
-def _estimates(
-    point: Floats, resampled: Floats, n: npt.NDArray[np.int64], spread: npt.NDArray[np.bool_]
-) -> list[Estimate]:
+def _estimates(point: Floats, resampled: Floats, n: Ints, spread: Bools) -> list[Estimate]:
     low, high = interval(resampled) if resampled.shape[1] else (point, point)
     return [
         Estimate(

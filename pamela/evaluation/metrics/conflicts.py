@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from pamela.core.arrays import Bools, Floats, Ints
 from pamela.core.hashing import uniform
 from pamela.evaluation.metrics.bootstrap import Draws
 from pamela.evaluation.metrics.definitions import TOLERANCE
-from pamela.evaluation.metrics.grouping import Bools, Floats, Ints, Judgments, pair_blocks
+from pamela.evaluation.metrics.grouping import Judgments, pair_blocks
 
 DENSE_USERS = 4000  # above this many users the matrices stay sparse
 MAX_ORDERS = 4_000_000  # orders held at once; beyond, a fixed sample of the image pairs

@@ -19,11 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pamela.core.arrays import Bools, Floats, Ints
 from pamela.evaluation.metrics.grouping import (
     DECIMALS,
-    Bools,
-    Floats,
-    Ints,
     Judgments,
     group_sum,
     judgments,

@@ -15,12 +15,9 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats, Ints
 from pamela.core.errors import PamelaError
 from pamela.evaluation.metrics.schema import MODEL
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 DECIMALS = 6  # predictions are compared at this resolution: float noise makes no order
 BLOCK = 1 << 20  # pairs held in memory at once

@@ -17,9 +17,10 @@ import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats, Ints
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.bootstrap import Draws, Estimate, make_draws, ratio_estimates
-from pamela.evaluation.metrics.grouping import Floats, Ints, group_sum, slice_judgments
+from pamela.evaluation.metrics.grouping import group_sum, slice_judgments
 from pamela.evaluation.metrics.intervals import POOLED
 from pamela.evaluation.metrics.pooled import root
 from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNSEEN

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pamela.core.arrays import Floats, Ints
 from pamela.evaluation.metrics.definitions import (
     PairCounts,
     UnitCorrelation,
@@ -21,7 +22,7 @@ from pamela.evaluation.metrics.definitions import (
     ranked,
     unit_correlation,
 )
-from pamela.evaluation.metrics.grouping import Floats, Ints, Judgments, group_sum
+from pamela.evaluation.metrics.grouping import Judgments, group_sum
 
 
 def by_prompt(rows: Floats, j: Judgments) -> Floats:

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from pamela.core.arrays import Floats, Ints
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics import influence as psi
 from pamela.evaluation.metrics.bootstrap import (
@@ -29,7 +29,7 @@ from pamela.evaluation.metrics.bootstrap import (
     resampled_means,
 )
 from pamela.evaluation.metrics.conflicts import Conflicts, find_conflicts, resample
-from pamela.evaluation.metrics.grouping import Floats, Judgments, image_judgments
+from pamela.evaluation.metrics.grouping import Judgments, image_judgments
 from pamela.evaluation.metrics.normalised_gain import (
     SHARE_OF_IDEAL_CONFLICT,
     Ideal,
@@ -206,9 +206,9 @@ class _UserLevel:
         self.values = user_values(j, params.margins, params.min_pairs, self.pairs)
         two_way = draws.prompts is not None
         self.influence = _prompt_influence(j, params.margins, self.pairs) if two_way else None
-        self._means: dict[Key, tuple[Floats, Floats, npt.NDArray[np.int64]]] = {}
+        self._means: dict[Key, tuple[Floats, Floats, Ints]] = {}
 
-    def means(self, key: Key) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+    def means(self, key: Key) -> tuple[Floats, Floats, Ints]:
         """Return a metric's means over users (M,), their resamples (B, M), users (M,)."""
         if key not in self._means:
             effect = None if self.influence is None else self.influence[key]

@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats, Ints
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics import influence as psi
 from pamela.evaluation.metrics.bootstrap import (
@@ -37,7 +37,7 @@ from pamela.evaluation.metrics.bootstrap import (
     resampled_means,
 )
 from pamela.evaluation.metrics.definitions import CONFLICT_SIDE, PAIRWISE_ACCURACY, SROCC
-from pamela.evaluation.metrics.grouping import Floats, slice_judgments
+from pamela.evaluation.metrics.grouping import slice_judgments
 from pamela.evaluation.metrics.schema import POPULATION, SEEN, SHOTS
 from pamela.params import EvaluateParams
 
@@ -211,7 +211,7 @@ def seen_gain_shares(
         effect = psi.by_prompt(moved[:, 1:] - moved[:, :1], j)
     of_group = who["_group"].to_numpy()
 
-    def gains(number: int) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+    def gains(number: int) -> tuple[Floats, Floats, Ints]:
         mine = of_group == number
         some = Draws(draws.users[:, mine], draws.prompts)
         return resampled_means(gain[mine], some, None if effect is None else effect[mine])

@@ -24,10 +24,11 @@ import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics import influence as psi
 from pamela.evaluation.metrics.bootstrap import Draws, Estimate, function_estimates, resampled_means
-from pamela.evaluation.metrics.grouping import Floats, Judgments, slice_judgments
+from pamela.evaluation.metrics.grouping import Judgments, slice_judgments
 from pamela.evaluation.metrics.intervals import slice_draws
 from pamela.evaluation.metrics.schema import GENERIC, MODEL, NOISE_CEILING, VARIANT
 from pamela.params import EvaluateParams

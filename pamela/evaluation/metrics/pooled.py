@@ -12,9 +12,10 @@ from typing import Final
 
 import numpy as np
 
+from pamela.core.arrays import Floats
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.bootstrap import Draws, Estimate, function_estimates, ratio_estimates
-from pamela.evaluation.metrics.grouping import Floats, Judgments, group_sum
+from pamela.evaluation.metrics.grouping import Judgments, group_sum
 
 Pooled = tuple[str, float | None, list[Estimate], int]  # metric, margin, by model, pairs or rows
 RMSE_POOLED_RELATIVE: Final = "rmse_pooled_relative"

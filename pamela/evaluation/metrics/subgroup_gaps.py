@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats, Ints
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.bootstrap import LEVEL as CONFIDENCE
 from pamela.evaluation.metrics.bootstrap import (
@@ -26,7 +27,7 @@ from pamela.evaluation.metrics.bootstrap import (
     make_draws,
     resampled_means,
 )
-from pamela.evaluation.metrics.grouping import Floats, Ints, slice_judgments
+from pamela.evaluation.metrics.grouping import slice_judgments
 from pamela.evaluation.metrics.image_slices import COLUMN, FIRST_SLICES, LEVEL
 from pamela.evaluation.metrics.schema import MODEL, POPULATION, SHOTS
 from pamela.params import EvaluateParams

@@ -10,18 +10,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from scipy.linalg import eigh
 
 from pamela.core import schema as s
+from pamela.core.arrays import Bools, Floats
 from pamela.core.dataset import Items
 from pamela.synthetic import vocabulary as v
 from pamela.synthetic.raters import utility
 from pamela.synthetic.raters.world import scenes_of
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 PENALTIES: Final = tuple(10.0**power for power in np.arange(-1.0, 5.1, 0.5))
 LEAST_PICTURES: Final = 30  # fewer cannot teach a reconstruction: the column is taken at its mean

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
-
+from pamela.core.arrays import Floats32
 from pamela.core.errors import PamelaError
 from pamela.core.images import Picture
-
-__all__ = ["Encoder", "FloatArray", "Picture", "resolve_device"]
-
-FloatArray: TypeAlias = npt.NDArray[np.float32]
 
 EMBEDDED = "embedded"
 LOCAL_DIR = "local-dir:"
@@ -43,7 +37,7 @@ class Encoder(Protocol):
         images: Sequence[Picture],
         label: str | None = None,
         names: Sequence[str] | None = None,
-    ) -> FloatArray:
+    ) -> Floats32:
         """Return the features of n pictures, shape (n, image_dim).
 
         Parameters
@@ -54,7 +48,7 @@ class Encoder(Protocol):
         """
         ...
 
-    def encode_prompts(self, prompts: Sequence[str | None]) -> FloatArray:
+    def encode_prompts(self, prompts: Sequence[str | None]) -> Floats32:
         """Return the features of n prompts, shape (n, prompt_dim); a null prompt is a zero row."""
         ...
 

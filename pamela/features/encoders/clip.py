@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from pamela.core.arrays import Floats32
 from pamela.core.errors import PamelaError
 from pamela.core.progress import progress
-from pamela.features.encoders.base import FloatArray, Picture
+from pamela.features.encoders.base import Picture
 from pamela.features.encoders.preprocessing import decode_batches
 
 CONFIG_FILE = "open_clip_config.json"
@@ -67,7 +68,7 @@ class ClipEncoder:
         images: Sequence[Picture],
         label: str | None = None,
         names: Sequence[str] | None = None,
-    ) -> FloatArray:
+    ) -> Floats32:
         """Return the features of n pictures, shape (n, image_dim); see `base.Encoder`."""
         out = np.zeros((len(images), self.image_dim), np.float32)
         done = 0
@@ -80,11 +81,11 @@ class ClipEncoder:
                 advance(len(rows))
         return out
 
-    def encode_prepared(self, batch: Tensor) -> FloatArray:
+    def encode_prepared(self, batch: Tensor) -> Floats32:
         """Return the features (n, image_dim) of n prepared pictures, at most a batch of them."""
         return self._run(self.embed_image, batch)
 
-    def encode_prompts(self, prompts: Sequence[str | None]) -> FloatArray:
+    def encode_prompts(self, prompts: Sequence[str | None]) -> Floats32:
         """Return the features of n prompts, shape (n, prompt_dim); a null prompt is a zero row."""
         out = np.zeros((len(prompts), self.prompt_dim), np.float32)
         known = [i for i, prompt in enumerate(prompts) if prompt is not None]
@@ -94,7 +95,7 @@ class ClipEncoder:
             out[rows] = self._run(self.embed_text, ids)
         return out
 
-    def _run(self, embed: Callable[[Tensor], Tensor], batch: Tensor) -> FloatArray:
+    def _run(self, embed: Callable[[Tensor], Tensor], batch: Tensor) -> Floats32:
         """Run `embed` on `batch` padded with copies of its first row, and drop the padding."""
         rows = len(batch)
         missing = padded_size(rows, self.batch_size) - rows
@@ -102,7 +103,7 @@ class ClipEncoder:
             batch = torch.cat([batch, batch[:1].expand(missing, *batch.shape[1:])])
         with torch.inference_mode(), self._autocast():
             features = embed(batch.to(self.device))
-        result: FloatArray = features[:rows].float().cpu().numpy()
+        result: Floats32 = features[:rows].float().cpu().numpy()
         if not np.isfinite(result).all():
             raise PamelaError(
                 f"embed.encoder {self.name!r} returned a NaN or infinite feature: "

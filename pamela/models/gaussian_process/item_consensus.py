@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pamela.core import schema as s
-from pamela.core.dataset import Fold, IntArray, Items, Pairs
+from pamela.core.arrays import Floats, Floats32, Ints
+from pamela.core.dataset import Fold, Items, Pairs
 from pamela.core.hashing import hash_ids
 from pamela.models.biases import picture_means
 from pamela.models.gaussian_process.model import Population
-from pamela.models.preprocessing import Array, Datasets
+from pamela.models.preprocessing import Datasets
 
 FOLDS = 10
 HASH_SEED = 0
@@ -39,9 +40,9 @@ class Consensus:
     """
 
     keys: npt.NDArray[np.uint64]
-    mean: npt.NDArray[np.float32]
-    variance: npt.NDArray[np.float32]
-    score: npt.NDArray[np.float32]
+    mean: Floats32
+    variance: Floats32
+    score: Floats32
     doubt: float
 
     @classmethod
@@ -66,12 +67,12 @@ class Consensus:
             doubt,
         )
 
-    def of_known(self, items: Items) -> tuple[Array, Array]:
+    def of_known(self, items: Items) -> tuple[Floats, Floats]:
         """Return consensus and held-out score of training pictures, each (n,)."""
         at = np.searchsorted(self.keys, _keys(items))
         return self.mean[at].astype(np.float64), self.score[at].astype(np.float64)
 
-    def of(self, items: Items, population: Population) -> tuple[Array, Array, Array]:
+    def of(self, items: Items, population: Population) -> tuple[Floats, Floats, Floats]:
         """Return consensus, its variance and the score of `items`, each (n,)."""
         keys = _keys(items)
         at = np.searchsorted(self.keys, keys).clip(max=max(len(self.keys) - 1, 0))
@@ -86,7 +87,7 @@ class Consensus:
         score[known] = self.score[at[known]]
         return mean, variance, score
 
-    def place_of(self, items: Items) -> IntArray:
+    def place_of(self, items: Items) -> Ints:
         """Return the place in `keys` of every picture, -1 where it was not trained on."""
         if not len(self.keys):
             return np.full(len(items), -1, np.int64)

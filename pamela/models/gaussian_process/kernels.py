@@ -20,16 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pamela.core import schema as s
-from pamela.core.dataset import FloatArray, Items
-from pamela.models.preprocessing import (
-    ABSENT,
-    Array,
-    Codes,
-    Components,
-    datasets_without,
-    sanitise,
-    unit,
-)
+from pamela.core.arrays import Floats, Floats32, Ints
+from pamela.core.dataset import Items
+from pamela.models.preprocessing import ABSENT, Codes, Components, datasets_without, sanitise, unit
 
 METADATA_KEYS: tuple[tuple[str, ...], ...] = (
     (s.TYPE,),
@@ -58,12 +51,12 @@ class Inputs:
     """What the kernels see of n pictures: one float matrix or code vector per block."""
 
     values: tuple[npt.NDArray[Any], ...]
-    dataset: npt.NDArray[np.int64]
+    dataset: Ints
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def take(self, index: npt.NDArray[np.int64] | slice) -> Inputs:
+    def take(self, index: Ints | slice) -> Inputs:
         """Return the rows of `index`."""
         return Inputs(tuple(v[index] for v in self.values), self.dataset[index])
 
@@ -135,7 +128,7 @@ class Kernels:
                 values.append(scores[block.source][:, :size])
         return Inputs(tuple(values), self.dataset.encode(items.frame))
 
-    def matrices(self, a: Inputs, b: Inputs) -> list[Array]:
+    def matrices(self, a: Inputs, b: Inputs) -> list[Floats]:
         """Return the kernel matrix (n_a, n_b) of every weight."""
         shared = [self._matrix(number, a, b) for number in range(len(self.blocks))]
         if not self.own:
@@ -143,7 +136,7 @@ class Kernels:
         own = [np.outer(a.dataset == k, b.dataset == k) for k in range(len(self.dataset))]
         return shared + [matrix * within for within in own for matrix in shared]
 
-    def total(self, a: Inputs, b: Inputs, weights: Array, dataset_weight: float) -> Array:
+    def total(self, a: Inputs, b: Inputs, weights: Floats, dataset_weight: float) -> Floats:
         """Return the weighed sum of kernels (n_a, n_b), with the datasets' intercepts."""
         same = _equal(a.dataset, b.dataset)
         out = dataset_weight * same
@@ -154,7 +147,7 @@ class Kernels:
             out += across * self._matrix(number, a, b)
         return out
 
-    def diagonal(self, a: Inputs, weights: Array, dataset_weight: float) -> Array:
+    def diagonal(self, a: Inputs, weights: Floats, dataset_weight: float) -> Floats:
         """Return the prior variance of every picture."""
         out = np.full(len(a), dataset_weight)
         count = len(self.blocks)
@@ -172,21 +165,21 @@ class Kernels:
                 out += weight
         return out
 
-    def _own_weights(self, a: Inputs, weights: Array) -> Array | None:
+    def _own_weights(self, a: Inputs, weights: Floats) -> Floats | None:
         """Return the weights (n_a, blocks) within each row's dataset; 0 for an unknown one."""
         if not self.own:
             return None
         own = weights[len(self.blocks) :].reshape(len(self.dataset), len(self.blocks))
         known = (a.dataset >= 0)[:, None]
-        found: Array = np.where(known, own[np.maximum(a.dataset, 0)], 0.0)
+        found: Floats = np.where(known, own[np.maximum(a.dataset, 0)], 0.0)
         return found
 
-    def _matrix(self, number: int, a: Inputs, b: Inputs) -> Array:
+    def _matrix(self, number: int, a: Inputs, b: Inputs) -> Floats:
         kind, x, y = self.blocks[number].kind, a.values[number], b.values[number]
         if kind == "equal":
             return _equal(x, y)
         if kind == "linear":
-            linear: Array = x @ y.T / self.scales[number]
+            linear: Floats = x @ y.T / self.scales[number]
             return linear
         return np.exp(-_squared_distances(x, y) / (2 * self.scales[number]))
 
@@ -218,12 +211,12 @@ class Kernels:
         )
 
 
-def _equal(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> Array:
+def _equal(a: Ints, b: Ints) -> Floats:
     """Return 1 where codes are the same and known, else 0."""
     return ((a[:, None] == b[None, :]) & (a[:, None] >= 0)).astype(np.float64)
 
 
-def _squared_distances(a: Array, b: Array) -> Array:
+def _squared_distances(a: Floats, b: Floats) -> Floats:
     norms = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)[None, :]
     return np.maximum(norms - 2 * (a @ b.T), 0.0)
 
@@ -236,6 +229,6 @@ def _scale(block: Block, value: npt.NDArray[Any]) -> float:
     return max(float(np.median(_squared_distances(value, value))), 1e-9)
 
 
-def as_float32(features: FloatArray) -> FloatArray:
+def as_float32(features: Floats32) -> Floats32:
     """Return features as they are stored."""
     return np.ascontiguousarray(features, dtype=np.float32)

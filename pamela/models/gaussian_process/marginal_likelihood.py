@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
+from pamela.core.arrays import Floats
 from pamela.core.errors import PamelaError
 from pamela.models.blas_threads import small_matrices
-from pamela.models.preprocessing import Array
 
 LOG_WEIGHT_RANGE = (-9.0, 3.0)  # of a weight over the variance it explains
 COARSE = 3  # without a start, every third picture finds one at a 27th of the cost
@@ -29,17 +29,17 @@ class Evidence:
     log_likelihood : at the maximum.
     """
 
-    weights: Array
+    weights: Floats
     nugget: float
     log_likelihood: float
 
 
 @small_matrices
 def maximise_evidence(
-    kernels: Sequence[Array],
-    base: Array,
-    target: Array,
-    noise: Array,
+    kernels: Sequence[Floats],
+    base: Floats,
+    target: Floats,
+    noise: Floats,
     *,
     start: Evidence | None = None,
     iterations: int = 40,
@@ -95,7 +95,9 @@ class _Likelihood:
     the gradient are two products of a matrix and a vector.
     """
 
-    def __init__(self, kernels: Sequence[Array], base: Array, target: Array, noise: Array) -> None:
+    def __init__(
+        self, kernels: Sequence[Floats], base: Floats, target: Floats, noise: Floats
+    ) -> None:
         n = len(target)
         self.row, self.column = np.tril_indices(n)
         self.diagonal = np.flatnonzero(self.row == self.column)
@@ -106,7 +108,7 @@ class _Likelihood:
         self.times = np.where(self.row == self.column, 1.0, 2.0)  # both triangles
         self.target, self.total = target, np.zeros((n, n))
 
-    def __call__(self, log_weights: Array) -> tuple[float, Array]:
+    def __call__(self, log_weights: Floats) -> tuple[float, Floats]:
         """Return the value and the gradient (kernels + 1,); the nugget's weight is the last."""
         weights = np.exp(log_weights)
         lower = self.base + weights[:-1] @ self.kernels

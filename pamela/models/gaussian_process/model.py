@@ -25,7 +25,8 @@ import polars as pl
 import scipy
 
 from pamela.core import schema as s
-from pamela.core.dataset import Fold, IntArray, Items, Pairs, People
+from pamela.core.arrays import Floats, Ints
+from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
 from pamela.models.biases import PictureMeans, picture_means
@@ -43,7 +44,7 @@ from pamela.models.gaussian_process.selection import (
     try_components,
     weigh,
 )
-from pamela.models.preprocessing import Array, Datasets, prompt_groups, sanitise
+from pamela.models.preprocessing import Datasets, prompt_groups, sanitise
 from pamela.params import ALL_INPUTS, TrainParams
 
 MAX_EVIDENCE_ROWS = 1200  # pictures on which the kernels are weighed at last
@@ -63,17 +64,17 @@ class _Function:
     """The fitted function: landmarks, their weights, and what they take off the prior variance."""
 
     kernels: Kernels
-    weights: Array
+    weights: Floats
     landmark_items: Items
-    alpha: Array
-    reduction: Array
+    alpha: Floats
+    reduction: Floats
 
     @cached_property
     def landmarks(self) -> Inputs:
         """The landmarks as the kernels take them: only pictures not trained on need them."""
         return self.kernels.inputs(self.landmark_items)
 
-    def mean_and_variance(self, items: Items) -> tuple[Array, Array]:
+    def mean_and_variance(self, items: Items) -> tuple[Floats, Floats]:
         """Return the posterior mean and variance per picture."""
         means, variances = [np.zeros(0)], [np.zeros(0)]
         for start in range(0, len(items), CHUNK):
@@ -119,7 +120,7 @@ class Population(RewardModel):
         self._intercept = 0.0
         self._row_variance = 1.0  # of one rating around its picture's true mean
         self._row_variances: dict[str, float] = {}  # the same by dataset, where several
-        self._training: tuple[Targets, Array] | None = None  # kept for `held_out`, not saved
+        self._training: tuple[Targets, Floats] | None = None  # kept for `held_out`, not saved
 
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
@@ -242,14 +243,14 @@ class Population(RewardModel):
         alpha = scipy.linalg.cho_solve(factor, right)
         self._function = _Function(kernels, evidence.weights, landmark_items, alpha, reduction)
 
-    def score_items(self, items: Items) -> tuple[Array, Array]:
+    def score_items(self, items: Items) -> tuple[Floats, Floats]:
         """Return the expected rating of every picture and the variance of that expectation."""
         if self._function is None:
             raise PamelaError("model population: not fitted; fit or load it first")
         mean, variance = self._function.mean_and_variance(items)
         return mean + self._intercept, variance
 
-    def held_out(self, folds: int, seed: int) -> tuple[Items, Array, IntArray]:
+    def held_out(self, folds: int, seed: int) -> tuple[Items, Floats, Ints]:
         """Return training pictures' scores from fits that did not see their prompts.
 
         The landmarks and the kernels' weights stay those of the whole fit. Only right after `fit`.
@@ -294,7 +295,7 @@ class Population(RewardModel):
         std = np.sqrt(variance + self._noise_of(items.take(used)))
         return Prediction(on_scale(mean)[row], std[row].astype(np.float32))
 
-    def _noise_of(self, items: Items) -> Array | float:
+    def _noise_of(self, items: Items) -> Floats | float:
         """Return the variance of one rating of each picture about its mean."""
         if not self._row_variances:
             return self._row_variance
@@ -305,10 +306,6 @@ class Population(RewardModel):
     def unexplained(self) -> float:
         """Variance of a picture's mean that no feature explains."""
         return float(self.chosen["nugget"])
-
-    def knows(self, people: People) -> npt.NDArray[np.bool_]:
-        """Return false for everybody: this model knows no person."""
-        return np.zeros(len(people), dtype=np.bool_)
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return config and arrays."""

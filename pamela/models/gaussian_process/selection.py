@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import scipy
 
 from pamela.core import schema as s
-from pamela.core.dataset import Fold, IntArray, Items, Pairs
+from pamela.core.arrays import Floats, Ints
+from pamela.core.dataset import Fold, Items, Pairs
 from pamela.models.base import Progress, say
 from pamela.models.dataset_weights import FoldScores, Weights, mean_correlation
 from pamela.models.gaussian_process.kernels import METADATA_KEYS, Block, Inputs, Kernels
 from pamela.models.gaussian_process.marginal_likelihood import Evidence, maximise_evidence
-from pamela.models.preprocessing import Array, Datasets, prompt_groups
+from pamela.models.preprocessing import Datasets, prompt_groups
 
 COMPONENT_CHOICES: tuple[tuple[int, ...], ...] = ((16,), (32,), (16, 64), (128,))
 MAX_CHOICE_ROWS = 700  # pictures on which the number of components is chosen
@@ -40,11 +40,11 @@ class Targets:
     """
 
     items: Items
-    mean: Array
-    noise: Array
-    code: IntArray
+    mean: Floats
+    noise: Floats
+    code: Ints
 
-    def take(self, rows: IntArray) -> Targets:
+    def take(self, rows: Ints) -> Targets:
         """Return these rows."""
         return Targets(self.items.take(rows), self.mean[rows], self.noise[rows], self.code[rows])
 
@@ -65,11 +65,11 @@ class Tried:
     sizes: tuple[int, ...]
     correlation: float
     evidence: Evidence
-    total: Array
+    total: Floats
     data: Targets
-    part: npt.NDArray[np.int64]
+    part: Ints
     pairs: Pairs
-    place: IntArray
+    place: Ints
     datasets: Datasets
 
     def score_weights(self, weights: Weights) -> FoldScores:
@@ -87,7 +87,7 @@ class Tried:
 
 def try_components(
     whole: Targets,
-    items: IntArray,
+    items: Ints,
     fold: Fold,
     datasets: Datasets,
     cv_folds: int,
@@ -170,12 +170,12 @@ def weigh(kernels: Kernels, data: Targets, *, start: Evidence, iterations: int) 
     )
 
 
-def _intercepts(inputs: Inputs) -> Array:
-    same: Array = DATASET_WEIGHT * (inputs.dataset[:, None] == inputs.dataset[None, :])
+def _intercepts(inputs: Inputs) -> Floats:
+    same: Floats = DATASET_WEIGHT * (inputs.dataset[:, None] == inputs.dataset[None, :])
     return same
 
 
-def _held_out(total: Array, target: Array, noise: Array, part: npt.NDArray[np.int64]) -> Array:
+def _held_out(total: Floats, target: Floats, noise: Floats, part: Ints) -> Floats:
     """Return every picture's prediction from the folds that do not hold it."""
     out = np.zeros(len(target))
     for number in np.unique(part):
@@ -188,7 +188,7 @@ def _held_out(total: Array, target: Array, noise: Array, part: npt.NDArray[np.in
     return out
 
 
-def sample(code: IntArray, most: int, rng: np.random.Generator) -> IntArray:
+def sample(code: Ints, most: int, rng: np.random.Generator) -> Ints:
     """Return at most `most` rows, sorted; several datasets get as equal parts as they can fill.
 
     Parameters

@@ -9,12 +9,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from pamela.core.arrays import Floats, Floats32
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.interval_calibration import Widening
 from pamela.models.hierarchical.item_features import TasteFeatures
 from pamela.models.hierarchical.user_covariates import PeopleColumns
-from pamela.models.preprocessing import Array, UserIndex
+from pamela.models.preprocessing import UserIndex
 from pamela.models.random_effects import Prior
 
 POPULATION = "population."  # before the names of its arrays
@@ -38,13 +39,13 @@ class Fitted:
     people: PeopleColumns
     users: UserIndex
     prior: Prior
-    weights: npt.NDArray[np.float32]
-    variances: npt.NDArray[np.float32]
-    axes: Array
+    weights: Floats32
+    variances: Floats32
+    axes: Floats
     widening: Widening
 
     @cached_property
-    def spread(self) -> Array:
+    def spread(self) -> Floats:
         """The prior's variances (k,) along `axes`."""
         return along(self.prior.covariance[None], self.axes)[0]
 
@@ -94,6 +95,6 @@ class Fitted:
         )
 
 
-def along(covariance: Array, axes: Array) -> Array:
+def along(covariance: Floats, axes: Floats) -> Floats:
     """Return the variances (n, k) of covariances (n, k, k) along the columns of `axes`."""
     return np.einsum("nij,ij->nj", covariance @ axes, axes)

@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from pamela.models.preprocessing import Array
+from pamela.core.arrays import Floats
 
 QUANTILE, NORMAL_QUANTILE = 0.90, 1.6449  # of |z|: the interval that is to hold 90 %
 LEAST, MOST = 0.5, 2.0
@@ -43,7 +43,7 @@ class Widening:
         judged : per group the share of the prior's variance left, and z values (n,): error over
             predictive standard deviation.
         """
-        groups: dict[float, list[Array]] = {}
+        groups: dict[float, list[Floats]] = {}
         for left, z in judged:
             groups.setdefault(round(left, 6), []).append(np.abs(z))
         told = {left: np.concatenate(groups[left]) for left in sorted(groups)}
@@ -56,9 +56,9 @@ class Widening:
             return cls((1.0,), (1.0,))
         return cls(tuple(factors), tuple(factors.values()))
 
-    def of(self, left: Array | float) -> Array:
+    def of(self, left: Floats | float) -> Floats:
         """Return the factor of people of whom shares `left` of the variance are left."""
-        found: Array = np.asarray(np.interp(left, self.left, self.factor), np.float64)
+        found: Floats = np.asarray(np.interp(left, self.left, self.factor), np.float64)
         return found
 
     def to_json(self) -> dict[str, Any]:

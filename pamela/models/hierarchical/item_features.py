@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pamela.core import schema as s
-from pamela.core.dataset import FloatArray, Items
+from pamela.core.arrays import Floats, Floats32
+from pamela.core.dataset import Items
 from pamela.models.hierarchical.learned_features import LearnedTaste
-from pamela.models.preprocessing import Array, Codes, Components, datasets_without, sanitise, unit
+from pamela.models.preprocessing import Codes, Components, datasets_without, sanitise, unit
 
 METADATA_KEYS: tuple[tuple[str, ...], ...] = ((s.TYPE, s.GROUP), (s.STYLE,))
 MAX_LANDMARKS = 512
@@ -60,13 +61,13 @@ class KernelComponents:
     offset : array (k,), mean over training pictures.
     """
 
-    landmarks: FloatArray
+    landmarks: Floats32
     width: float
-    basis: FloatArray
-    offset: FloatArray
+    basis: Floats32
+    offset: Floats32
 
     @classmethod
-    def fit(cls, features: FloatArray, count: int) -> Self:
+    def fit(cls, features: Floats32, count: int) -> Self:
         """Fit on training pictures (n, d)."""
         rows = unit(sanitise(features)).astype(np.float32)
         every = np.unique(np.linspace(0, len(rows) - 1, MAX_LANDMARKS).astype(np.int64))
@@ -91,7 +92,7 @@ class KernelComponents:
     def __len__(self) -> int:
         return self.basis.shape[1]
 
-    def transform(self, features: FloatArray) -> Array:
+    def transform(self, features: Floats32) -> Floats:
         """Return the components (n, k)."""
         out = np.zeros((len(features), len(self)))
         if not len(self):
@@ -125,7 +126,7 @@ class TasteFeatures:
     learned: LearnedTaste | None = None
 
     @classmethod
-    def fit(cls, items: Items, score: Array, sizes: Sizes) -> Self:
+    def fit(cls, items: Items, score: Floats, sizes: Sizes) -> Self:
         """Fit on training pictures and their held-out population scores (n,); nothing learned."""
         image = Components.fit(items.image, sizes.image)
         prompt = Components.fit(items.prompt, sizes.prompt)
@@ -147,7 +148,7 @@ class TasteFeatures:
             float(score.mean()), max(float(score.std()), 1e-3),
         )  # fmt: skip
 
-    def transform(self, items: Items, score: Array) -> Array:
+    def transform(self, items: Items, score: Floats) -> Floats:
         """Return the columns (n, k) of `items`, whose population scores are `score` (n,)."""
         n = len(items)
         columns = [
@@ -162,19 +163,19 @@ class TasteFeatures:
             columns.append((code[:, None] == np.arange(len(codes))[None, :]).astype(np.float64))
         return self._learn(np.clip(np.concatenate(columns, axis=1), *COLUMN_RANGE))
 
-    def _learn(self, columns: Array) -> Array:
+    def _learn(self, columns: Floats) -> Floats:
         if self.learned is None:
             return columns
         found = self.learned.transform(columns[:, FIXED:])
         return np.concatenate([columns[:, :FIXED], np.clip(found, *COLUMN_RANGE)], axis=1)
 
-    def taught(self, columns: Array, learned: LearnedTaste) -> tuple[Self, Array]:
+    def taught(self, columns: Floats, learned: LearnedTaste) -> tuple[Self, Floats]:
         """Return this with a network, and what it makes of `columns` (n, k) that had none."""
         found = replace(self, learned=learned)
         return found, found._learn(columns)
 
     @property
-    def start(self) -> Array:
+    def start(self) -> Floats:
         """Return the prior variances (k,) to begin with."""
         if self.learned is not None:
             own = np.full(len(self.learned), BLOCK_VARIANCE)
@@ -248,7 +249,7 @@ class TasteFeatures:
         )
 
 
-def _squared_distances(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Array:
+def _squared_distances(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Floats:
     norms = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)[None, :]
-    found: Array = np.maximum(norms - 2 * (a @ b.T), 0.0).astype(np.float64)
+    found: Floats = np.maximum(norms - 2 * (a @ b.T), 0.0).astype(np.float64)
     return found

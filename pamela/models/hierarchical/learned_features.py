@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from pamela.models.preprocessing import Array
+from pamela.core.arrays import Floats, Floats32
 
 INPUT_SCALE = 4.0  # brings a block of columns, of mean squared length one, near one per column
 CHUNK = 8192
@@ -35,17 +35,17 @@ class LearnedTaste:
         mean zero and mean squared length one over training pictures.
     """
 
-    linear: npt.NDArray[np.float32]
-    first: npt.NDArray[np.float32]
-    first_bias: npt.NDArray[np.float32]
-    second: npt.NDArray[np.float32]
-    offset: npt.NDArray[np.float32]
-    scale: npt.NDArray[np.float32]
+    linear: Floats32
+    first: Floats32
+    first_bias: Floats32
+    second: Floats32
+    offset: Floats32
+    scale: Floats32
 
     def __len__(self) -> int:
         return self.linear.shape[1]
 
-    def transform(self, columns: Array) -> Array:
+    def transform(self, columns: Floats) -> Floats:
         """Return the learned columns (n, k) of pictures with `columns` (n, d)."""
         out = np.zeros((len(columns), len(self)))
         for begin in range(0, len(columns), CHUNK):
@@ -55,7 +55,7 @@ class LearnedTaste:
             out[begin : begin + CHUNK] = (rows @ self.linear + bent - self.offset) / self.scale
         return out
 
-    def scaled(self, columns: Array) -> Self:
+    def scaled(self, columns: Floats) -> Self:
         """Return the same with offset and scale from training pictures' `columns` (m, d)."""
         k = len(self)
         plain = replace(self, offset=np.zeros(k, np.float32), scale=np.ones(1, np.float32))

@@ -17,10 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pamela.core.dataset import IntArray
+from pamela.core.arrays import Floats, Ints
 from pamela.models.hierarchical.learned_features import INPUT_SCALE, LearnedTaste
 from pamela.models.lightning_callbacks import quiet_lightning
-from pamela.models.preprocessing import Array
 
 HIDDEN = 256
 STEPS = 1000
@@ -79,7 +78,7 @@ class Episodes:
     residual : float32 array (rows,), of variance about one.
     """
 
-    def __init__(self, user: IntArray, item: IntArray, residual: Array, seed: int) -> None:
+    def __init__(self, user: Ints, item: Ints, residual: Floats, seed: int) -> None:
         self.item, self.residual, self.seed = item, residual.astype(np.float32), seed
         bounds = np.flatnonzero(np.diff(user, prepend=-1, append=-1))
         spans = [np.arange(a, b) for a, b in pairwise(bounds)]
@@ -101,11 +100,11 @@ class Episodes:
                 asked.append(rows[few : few + ASKED])
             yield self._laid_out(shown, asked)
 
-    def _laid_out(self, shown: list[IntArray], asked: list[IntArray]) -> Episode:
+    def _laid_out(self, shown: list[Ints], asked: list[Ints]) -> Episode:
         used = np.unique(self.item[np.concatenate(shown + asked)])
         return (torch.from_numpy(used), *self._padded(shown, used), *self._padded(asked, used))
 
-    def _padded(self, rows: list[IntArray], used: IntArray) -> tuple[Tensor, Tensor, Tensor]:
+    def _padded(self, rows: list[Ints], used: Ints) -> tuple[Tensor, Tensor, Tensor]:
         """Return, each (people, most rows): places in `used`, residuals, and 1 for real rows."""
         count = np.array([len(one) for one in rows])
         real = np.arange(count.max())[None, :] < count[:, None]
@@ -158,10 +157,10 @@ class EpisodeModule(L.LightningModule):
 
 
 def learn_taste(
-    columns: Array,
-    user: IntArray,
-    item: IntArray,
-    residual: Array,
+    columns: Floats,
+    user: Ints,
+    item: Ints,
+    residual: Floats,
     *,
     count: int,
     regime: Regime,

@@ -21,7 +21,8 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.dataset import FloatArray, Fold, IntArray, Items, Pairs, People
+from pamela.core.arrays import Bools, Floats, Floats32, Ints
+from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say, span
 from pamela.models.blas_threads import small_matrices, small_numpy_matrices
@@ -33,7 +34,7 @@ from pamela.models.hierarchical.picture_columns import PictureColumns
 from pamela.models.hierarchical.selection import TasteSearch, choose, judge_seen
 from pamela.models.hierarchical.training_rows import Fitting, Teaching
 from pamela.models.hierarchical.user_covariates import PeopleColumns
-from pamela.models.preprocessing import Array, UserIndex, canonical
+from pamela.models.preprocessing import UserIndex, canonical
 from pamela.models.random_effects import (
     USERS_AT_ONCE,
     Posterior,
@@ -151,7 +152,7 @@ class Hierarchical(RewardModel):
             raise PamelaError("model hierarchical: not fitted; fit or load it first")
         return self._fitted
 
-    def columns(self, items: Items) -> tuple[Array, Array, Array]:
+    def columns(self, items: Items) -> tuple[Floats, Floats, Floats]:
         """Return the population's score (n,), its variance (n,) and taste columns (n, k)."""
         fitted = self._ready
         mean, variance, score = fitted.consensus.of(items, fitted.population)
@@ -160,7 +161,7 @@ class Hierarchical(RewardModel):
     @small_numpy_matrices
     def weights_of(
         self, people: People, items: Items | None = None, context: Pairs | None = None
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Floats, Floats]:
         """Return weights (n, k) of `people` and their variances (n, k) along the prior's axes.
 
         Training users get what training learned, others the posterior given their rows of
@@ -181,7 +182,7 @@ class Hierarchical(RewardModel):
 
     @small_matrices
     def _learn_from(
-        self, shown: Pairs, items: Items, described: Array, mean: Array, variance: Array
+        self, shown: Pairs, items: Items, described: Floats, mean: Floats, variance: Floats
     ) -> None:
         """Put the posterior of everybody with rows in `shown` into `mean` and `variance`."""
         axes = self._ready.axes
@@ -198,7 +199,7 @@ class Hierarchical(RewardModel):
             )
             mean[new[some]], variance[new[some]] = found.mean, along(found.covariance, axes)
 
-    def _condition(self, described: Array, user: IntArray, rows: Array, y: Array) -> Posterior:
+    def _condition(self, described: Floats, user: Ints, rows: Floats, y: Floats) -> Posterior:
         """Return the posterior of people who all have rows; `user` (rows,) is sorted, from 0."""
         prior, people = self._ready.prior, len(described)
         if people == 1 and len(rows) < rows.shape[1]:
@@ -223,7 +224,7 @@ class Hierarchical(RewardModel):
         return self._predicted(mean, doubt[row] + personal, left)
 
     def opinion(
-        self, columns: tuple[Array, Array, Array], weights: Array, spread: Array
+        self, columns: tuple[Floats, Floats, Floats], weights: Floats, spread: Floats
     ) -> Prediction:
         """Predict what one person thinks of pictures: `predict` with the posterior at hand.
 
@@ -236,7 +237,7 @@ class Hierarchical(RewardModel):
         personal = (taste @ self._ready.axes) ** 2 @ spread
         return self._predicted(base + taste @ weights, doubt + personal, float(spread.sum()))
 
-    def _predicted(self, mean: Array, variance: Array, spread: Array | float) -> Prediction:
+    def _predicted(self, mean: Floats, variance: Floats, spread: Floats | float) -> Prediction:
         """Return ratings of expectation `mean` (n,), which is off by `variance` (n,).
 
         Parameters
@@ -254,7 +255,7 @@ class Hierarchical(RewardModel):
         return self._ready.prior
 
     @property
-    def axes(self) -> Array:
+    def axes(self) -> Floats:
         """Eigenvectors (k, k) of the prior's covariance, in columns."""
         return self._ready.axes
 
@@ -263,7 +264,7 @@ class Hierarchical(RewardModel):
         base, _, columns = self.columns(items)
         return PictureColumns.make(base, columns)
 
-    def knows(self, people: People) -> npt.NDArray[np.bool_]:
+    def knows(self, people: People) -> Bools:
         """Return who was in training."""
         return self._ready.users.encode(people) >= 0
 
@@ -284,8 +285,8 @@ class Hierarchical(RewardModel):
 
 @small_matrices
 def _condition_all(
-    data: Fitting, columns: Array, prior: Prior, axes: Array
-) -> tuple[FloatArray, FloatArray]:
+    data: Fitting, columns: Floats, prior: Prior, axes: Floats
+) -> tuple[Floats32, Floats32]:
     """Condition every training user on all of their rows, some users at a time.
 
     Returns

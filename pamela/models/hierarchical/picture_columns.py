@@ -13,8 +13,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from pamela.core.dataset import FloatArray
-from pamela.models.preprocessing import Array
+from pamela.core.arrays import Floats, Floats32
 
 
 @dataclass(frozen=True)
@@ -27,10 +26,10 @@ class PictureColumns:
         everybody: adding it within the product saves a second pass over all scores.
     """
 
-    table: FloatArray
+    table: Floats32
 
     @classmethod
-    def make(cls, base: Array, columns: Array) -> Self:
+    def make(cls, base: Floats, columns: Floats) -> Self:
         """Pack base scores (n,) and columns (n, k)."""
         table = np.empty((len(columns), columns.shape[1] + 1), np.float32)
         table[:, :-1], table[:, -1] = columns, base
@@ -40,16 +39,16 @@ class PictureColumns:
         return len(self.table)
 
     @property
-    def base(self) -> FloatArray:
+    def base(self) -> Floats32:
         """Scores (n,) without a person."""
         return self.table[:, -1]
 
     @property
-    def columns(self) -> FloatArray:
+    def columns(self) -> Floats32:
         """Columns of taste (n, k)."""
         return self.table[:, :-1]
 
-    def scores(self, weights: npt.ArrayLike) -> FloatArray:
+    def scores(self, weights: npt.ArrayLike) -> Floats32:
         """Return the score (people, n) of every picture for people with these weights (people, k).
 
         Not bent to the scale: order and differences are what counts.

@@ -14,15 +14,16 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-from pamela.core.dataset import IntArray, Pairs
+from pamela.core.arrays import Bools, Floats, Ints
+from pamela.core.dataset import Pairs
+from pamela.core.hashing import places_within
 from pamela.models.base import Progress, on_scale, say
 from pamela.models.biases import within_user_correlation
 from pamela.models.blas_threads import small_matrices
 from pamela.models.hierarchical.item_features import Sizes
 from pamela.models.hierarchical.training_rows import Fitting, Teaching
-from pamela.models.preprocessing import Array, prompt_groups
+from pamela.models.preprocessing import prompt_groups
 from pamela.models.random_effects import (
     Posterior,
     Prior,
@@ -55,7 +56,7 @@ CV_LEARNED_USERS = 2000  # the same, where learned columns are judged
 CV_SHOTS = 20
 JUDGING_FOLDS = 8  # of prompts, to judge the intervals of training users
 LEARNED_JUDGED = 2  # of these folds, where every fold takes a network
-Judged = tuple[float, Array]
+Judged = tuple[float, Floats]
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class _Outcome:
     judged : as in `Choice`, training users first.
     """
 
-    correlations: Array
+    correlations: Floats
     judged: list[Judged]
 
     @property
@@ -119,10 +120,10 @@ class _Outcome:
 class _Division:
     """Cross-validation: the fold of each user and of each row's prompt."""
 
-    user_part: IntArray
-    row_part: IntArray
+    user_part: Ints
+    row_part: Ints
     folds: int
-    draw: Array
+    draw: Floats
     teaching: Teaching
 
 
@@ -263,7 +264,7 @@ def _together(judged: list[Judged]) -> Judged:
 
 
 @small_matrices
-def judge_seen(data: Fitting, columns: Array, prior: Prior, seed: int) -> Judged:
+def judge_seen(data: Fitting, columns: Floats, prior: Prior, seed: int) -> Judged:
     """Return what is left and z values of training users on prompts that their posterior lacks.
 
     The prior is that of the whole fit: in the cross-validation above it is learned from fewer
@@ -283,11 +284,11 @@ def judge_seen(data: Fitting, columns: Array, prior: Prior, seed: int) -> Judged
 
 def _held_out(
     data: Fitting,
-    columns: Array,
-    outside: npt.NDArray[np.bool_],
-    some: IntArray,
+    columns: Floats,
+    outside: Bools,
+    some: Ints,
     found: Posterior,
-) -> tuple[IntArray, Array, Array]:
+) -> tuple[Ints, Floats, Floats]:
     """Return the rows of `some` users that are `outside`, their expectation and its variance."""
     place = np.full(len(data.users), -1, np.int64)
     place[some] = np.arange(len(some))
@@ -297,13 +298,7 @@ def _held_out(
     return test, data.score[item] + own, data.doubt + spread
 
 
-def _first_rows(
-    data: Fitting, division: _Division, inside: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.bool_]:
+def _first_rows(data: Fitting, division: _Division, inside: Bools) -> Bools:
     """Return `CV_SHOTS` random rows of every user among those `inside`."""
     draw = np.where(inside, division.draw, np.inf)
-    order = np.lexsort((draw, data.user))
-    user = data.user[order]
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order)) - np.searchsorted(user, user, side="left")
-    return np.asarray(inside & (place < CV_SHOTS))
+    return np.asarray(inside & (places_within(data.user, draw) < CV_SHOTS))

@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-from pamela.core.dataset import Fold, IntArray, Items, Pairs
+from pamela.core.arrays import Bools, Floats, Ints
+from pamela.core.dataset import Fold, Items, Pairs
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.hierarchical.item_features import FIXED, Sizes, TasteFeatures
 from pamela.models.hierarchical.user_covariates import PeopleColumns
-from pamela.models.preprocessing import Array
 from pamela.models.random_effects import Statistics
 
 
@@ -40,14 +39,14 @@ class Fitting:
     """
 
     items: Items
-    users: IntArray
-    user: IntArray
-    item: IntArray
-    rating: Array
-    residual: Array
-    score: Array
+    users: Ints
+    user: Ints
+    item: Ints
+    rating: Floats
+    residual: Floats
+    score: Floats
     doubt: float
-    described: Array
+    described: Floats
 
     @classmethod
     def make(cls, fold: Fold, train: Pairs, consensus: Consensus, people: PeopleColumns) -> Self:
@@ -62,7 +61,7 @@ class Fitting:
             consensus.doubt,            people.transform(fold.people)[users],
         )  # fmt: skip
 
-    def features(self, sizes: Sizes) -> tuple[TasteFeatures, Array]:
+    def features(self, sizes: Sizes) -> tuple[TasteFeatures, Floats]:
         """Return fitted columns of taste and their values (m, k) for the training pictures."""
         fitted = TasteFeatures.fit(self.items, self.score, sizes)
         return fitted, fitted.transform(self.items, self.score)
@@ -70,11 +69,11 @@ class Fitting:
     def learn(
         self,
         features: TasteFeatures,
-        columns: Array,
-        users: IntArray,
+        columns: Floats,
+        users: Ints,
         teaching: Teaching,
-        keep: npt.NDArray[np.bool_] | None = None,
-    ) -> tuple[TasteFeatures, Array]:
+        keep: Bools | None = None,
+    ) -> tuple[TasteFeatures, Floats]:
         """Return `features` with what a network learns, and its columns (m, k).
 
         Parameters
@@ -103,14 +102,12 @@ class Fitting:
         )
         return (features, columns) if learned is None else features.taught(columns, learned)
 
-    def sample(self, most: int, seed: int) -> IntArray:
+    def sample(self, most: int, seed: int) -> Ints:
         """Return at most `most` places in `users`, sorted."""
         order = np.random.default_rng([seed, 29]).permutation(len(self.users))
         return np.sort(order[:most])
 
-    def collect(
-        self, columns: Array, users: IntArray, keep: npt.NDArray[np.bool_] | None = None
-    ) -> Statistics:
+    def collect(self, columns: Floats, users: Ints, keep: Bools | None = None) -> Statistics:
         """Return the statistics of some users' rows.
 
         Parameters
@@ -124,7 +121,7 @@ class Fitting:
             rows, place = rows[keep[rows]], place[keep[rows]]
         return Statistics.collect(place, columns[self.item[rows]], self.residual[rows], len(users))
 
-    def _rows_of(self, users: IntArray) -> tuple[IntArray, IntArray]:
+    def _rows_of(self, users: Ints) -> tuple[Ints, Ints]:
         """Return the rows of some users, and for each the place in `users`; both sorted."""
         first, last = (np.searchsorted(self.user, users, side=side) for side in ("left", "right"))
         count = last - first
@@ -132,7 +129,7 @@ class Fitting:
         within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         return first[place] + within, place
 
-    def of_users(self, users: IntArray) -> Self:
+    def of_users(self, users: Ints) -> Self:
         """Return the rows of some users alone, over the same pictures."""
         if len(users) == len(self.users):
             return self

@@ -8,8 +8,9 @@ from typing import Any, Self
 import numpy as np
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats
 from pamela.core.dataset import Pairs, People
-from pamela.models.preprocessing import Array, Codes, datasets_without
+from pamela.models.preprocessing import Codes, datasets_without
 
 RAREST = 3  # users who must share a category for it to get a column
 
@@ -45,7 +46,7 @@ class PeopleColumns:
             shares.append(tuple(float(counts[1:][i]) / len(frame) for i in some))
         return cls(tuple(codes), tuple(kept), tuple(shares))
 
-    def transform(self, people: People) -> Array:
+    def transform(self, people: People) -> Floats:
         """Return the columns (n, q); an unknown category is the average person."""
         n = len(people)
         columns = [np.ones((n, 1))]

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from pamela.core.dataset import IntArray
-from pamela.models.preprocessing import Array
+from pamela.core.arrays import Floats, Ints
 
 SHRINK = 3.0  # pictures' worth of evidence that a feature moves no factor
 SWEEPS = 12
@@ -38,7 +37,7 @@ class Cells:
     total: sparse.csr_array
 
     @classmethod
-    def make(cls, user: IntArray, item: IntArray, y: Array, shape: tuple[int, int]) -> Cells:
+    def make(cls, user: Ints, item: Ints, y: Floats, shape: tuple[int, int]) -> Cells:
         """Collect rows; a cell rated twice counts twice."""
         ones = np.ones(len(y))
         return cls(
@@ -58,14 +57,14 @@ class Factors:
     projection : array (d, r), W.
     """
 
-    level: Array
-    p: Array
-    q: Array
-    projection: Array
+    level: Floats
+    p: Floats
+    q: Floats
+    projection: Floats
 
 
 def factorise(
-    cells: Cells, features: Array, start: Array, *, level: float, strength: float
+    cells: Cells, features: Floats, start: Floats, *, level: float, strength: float
 ) -> Factors:
     """Factorise from the projection `start`.
 
@@ -96,7 +95,7 @@ def factorise(
     return Factors(b, p, q, projection)
 
 
-def leading_directions(weights: Array, rank: int) -> Array:
+def leading_directions(weights: Floats, rank: int) -> Floats:
     """Return a projection (d, rank) that explains most of people's weights (users, d)."""
     _, spread, rows = np.linalg.svd(weights, full_matrices=False)
     rank = min(rank, len(spread))
@@ -106,16 +105,16 @@ def leading_directions(weights: Array, rank: int) -> Array:
     return (rows * (signs * np.sqrt(spread))[:, None]).T
 
 
-def _people(cells: Cells, q: Array, penalty: Array) -> tuple[Array, Array]:
+def _people(cells: Cells, q: Floats, penalty: Floats) -> tuple[Floats, Floats]:
     columns = np.concatenate([np.ones((len(q), 1)), q], axis=1)
     found = _solve(cells.count, columns, cells.total @ columns, penalty)
     return found[:, 0], found[:, 1:]
 
 
-def _solve(count: sparse.csr_array, columns: Array, right: Array, penalty: Array) -> Array:
+def _solve(count: sparse.csr_array, columns: Floats, right: Floats, penalty: Floats) -> Floats:
     """Return the ridge solutions (n, k) of all n rows of `count` on `columns` (m, k)."""
     k = columns.shape[1]
     outer = (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), k * k)
     gram = (count @ outer).reshape(-1, k, k) + penalty
-    solved: Array = np.linalg.solve(gram, right[:, :, None])[:, :, 0]
+    solved: Floats = np.linalg.solve(gram, right[:, :, None])[:, :, 0]
     return solved

@@ -15,7 +15,7 @@ of the ratings that cross-validation held out, depend on the number of a person'
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,15 +24,16 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.dataset import Fold, IntArray, Items, Pairs, People
+from pamela.core.arrays import Bools, Floats, Ints
+from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say, span
 from pamela.models.blas_threads import small_matrices
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
-from pamela.models.preprocessing import Array, UserIndex, canonical
+from pamela.models.preprocessing import UserIndex, canonical
 from pamela.models.random_effects import Statistics
-from pamela.models.residual.tuning import Mask, Rows, tune
+from pamela.models.residual.tuning import Rows, tune
 from pamela.models.residual.user_weights import RidgePeople
 from pamela.params import TrainParams
 
@@ -51,8 +52,8 @@ class Learned:
     scores : the cross-validated correlation by configuration.
     """
 
-    columns: Array
-    by_fold: list[Array]
+    columns: Floats
+    by_fold: list[Floats]
     chosen: dict[str, Any]
     scores: dict[str, float]
 
@@ -83,12 +84,12 @@ class ResidualModel(RewardModel):
 
     @abstractmethod
     def _learn(
-        self, rows: Rows, some: Rows, folds: list[Mask], consensus: Consensus, progress: Progress
+        self, rows: Rows, some: Rows, folds: list[Bools], consensus: Consensus, progress: Progress
     ) -> Learned:
         """Choose a configuration on the `folds` over `some` people; learn columns from `rows`."""
 
     @abstractmethod
-    def _columns(self, items: Items, consensus: Consensus) -> Array:
+    def _columns(self, items: Items, consensus: Consensus) -> Floats:
         """Return the columns (n, k) of any pictures; the first is the constant."""
 
     @abstractmethod
@@ -124,7 +125,7 @@ class ResidualModel(RewardModel):
         self._people = RidgePeople.fit(rows, learned.columns, users, tuned)
         self.chosen = {
             **learned.chosen,
-            "tuned": [one.to_json() for one in tuned],
+            "tuned": [asdict(one) for one in tuned],
             "cv_correlation": {name: round(value, 6) for name, value in learned.scores.items()},
             "population": self._population.chosen,
         }
@@ -146,7 +147,7 @@ class ResidualModel(RewardModel):
 
     def weights_of(
         self, people: People, items: Items | None = None, context: Pairs | None = None
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Floats, Floats]:
         """Return weights (n, k) of `people` and their variances (n, k).
 
         Training users get what training learned, others the ridge on their rows of `context`
@@ -157,7 +158,7 @@ class ResidualModel(RewardModel):
 
     def _adapted(
         self, people: People, items: Items | None, context: Pairs | None
-    ) -> tuple[Array, Array, IntArray]:
+    ) -> tuple[Floats, Floats, Ints]:
         """Return weights, their variances, and the number of ratings behind them, per person."""
         consensus, known = self._ready
         place = known.users.encode(people)
@@ -200,7 +201,7 @@ class ResidualModel(RewardModel):
         std *= known.widening(counts[pairs.user], some.frame[s.DATASET].to_numpy()[row])
         return Prediction(on_scale(mean), std.astype(np.float32))
 
-    def knows(self, people: People) -> npt.NDArray[np.bool_]:
+    def knows(self, people: People) -> Bools:
         """Return who was in training."""
         return self._ready[1].users.encode(people) >= 0
 

@@ -11,8 +11,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from pamela.core.arrays import Floats
 from pamela.core.dataset import Items
-from pamela.models.preprocessing import Array, Components
+from pamela.models.preprocessing import Components
 
 LARGEST_COLUMN = 8.0  # a column further out than this is clipped
 SMALLEST = 1e-6  # floor of a block's length
@@ -47,7 +48,7 @@ class Design:
     def __len__(self) -> int:
         return 1 + len(self.image) + len(self.prompt)
 
-    def transform(self, items: Items) -> Array:
+    def transform(self, items: Items) -> Floats:
         """Return the columns (n, 1 + components) of `items`."""
         columns = [
             np.ones((len(items), 1)),
@@ -75,7 +76,7 @@ class Design:
         )
 
 
-def _length(block: Array) -> float:
+def _length(block: Floats) -> float:
     if not block.size:
         return 1.0
     return max(float(np.sqrt(np.mean(np.sum(block**2, axis=1)))), SMALLEST)

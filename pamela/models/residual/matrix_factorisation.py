@@ -16,16 +16,16 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from pamela.core.arrays import Bools, Floats
 from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
 from pamela.models.base import Progress
 from pamela.models.gaussian_process.item_consensus import Consensus
-from pamela.models.preprocessing import Array
 from pamela.models.random_effects import Statistics, posterior
 from pamela.models.residual.als import Cells, factorise, leading_directions
 from pamela.models.residual.base import Learned, ResidualModel
 from pamela.models.residual.item_features import Design
-from pamela.models.residual.tuning import Mask, Rows, judge, mean_score
+from pamela.models.residual.tuning import Rows, judge, mean_score
 
 COMPONENTS = 48  # of each kind of feature, that factors regress on
 RANKS: tuple[int, ...] = (1, 2, 4, 8, 16)
@@ -39,15 +39,15 @@ class MatrixFactorisation(ResidualModel):
 
     name: ClassVar[str] = "mf"
     _design: Design | None = None
-    _projection: Array | None = None
-    _factors: Array | None = None  # of training pictures, in the order of the consensus
+    _projection: Floats | None = None
+    _factors: Floats | None = None  # of training pictures, in the order of the consensus
 
     def _learn(
-        self, rows: Rows, some: Rows, folds: list[Mask], consensus: Consensus, progress: Progress
+        self, rows: Rows, some: Rows, folds: list[Bools], consensus: Consensus, progress: Progress
     ) -> Learned:
         design = Design.fit(rows.items, COMPONENTS)
         features = design.transform(rows.items)[:, 1:]
-        tried: dict[tuple[int, float], tuple[float, list[Array]]] = {}
+        tried: dict[tuple[int, float], tuple[float, list[Floats]]] = {}
         steps = len(RANKS) + len(LEARNING) - 1
 
         def score(rank: int, strength: float) -> float:
@@ -77,7 +77,7 @@ class MatrixFactorisation(ResidualModel):
             {f"rank {size}, strength {by:g}": v for (size, by), (v, _) in tried.items()},
         )
 
-    def _columns(self, items: Items, consensus: Consensus) -> Array:
+    def _columns(self, items: Items, consensus: Consensus) -> Floats:
         if self._design is None or self._projection is None or self._factors is None:
             raise PamelaError("model mf: not fitted; fit or load it first")
         place = consensus.place_of(items)
@@ -101,8 +101,8 @@ class MatrixFactorisation(ResidualModel):
 
 
 def _learned(
-    rows: Rows, features: Array, rank: int, strength: float, inside: Mask
-) -> tuple[Array, Array]:
+    rows: Rows, features: Floats, rank: int, strength: float, inside: Bools
+) -> tuple[Floats, Floats]:
     """Return the projection (d, r) and the columns (m, 1 + r) learned from the rows `inside`."""
     user, item, y = rows.user[inside], rows.item[inside], rows.residual[inside]
     ones = np.ones((len(features), 1))

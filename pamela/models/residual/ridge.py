@@ -12,14 +12,14 @@ from typing import Any, ClassVar
 
 import numpy.typing as npt
 
+from pamela.core.arrays import Bools, Floats
 from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
 from pamela.models.base import Progress
 from pamela.models.gaussian_process.item_consensus import Consensus
-from pamela.models.preprocessing import Array
 from pamela.models.residual.base import Learned, ResidualModel
 from pamela.models.residual.item_features import Design
-from pamela.models.residual.tuning import STRENGTHS, Mask, Rows, judge, mean_score
+from pamela.models.residual.tuning import STRENGTHS, Rows, judge, mean_score
 
 COMPONENTS: tuple[int, ...] = (8, 16, 32, 64)  # of each kind of feature
 
@@ -31,7 +31,7 @@ class ResidualRidge(ResidualModel):
     _design: Design | None = None
 
     def _learn(
-        self, rows: Rows, some: Rows, folds: list[Mask], consensus: Consensus, progress: Progress
+        self, rows: Rows, some: Rows, folds: list[Bools], consensus: Consensus, progress: Progress
     ) -> Learned:
         scores: dict[tuple[int, float], float] = {}
         for number, components in enumerate(COMPONENTS):
@@ -52,7 +52,7 @@ class ResidualRidge(ResidualModel):
             {f"{size} components, strength {by:g}": v for (size, by), v in scores.items()},
         )
 
-    def _columns(self, items: Items, consensus: Consensus) -> Array:
+    def _columns(self, items: Items, consensus: Consensus) -> Floats:
         if self._design is None:
             raise PamelaError("model residual_ridge: not fitted; fit or load it first")
         return self._design.transform(items)

@@ -8,22 +8,21 @@ number is nearest. The widening of predictive intervals is measured for each as 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-from pamela.core.dataset import Fold, IntArray, Items, Pairs
+from pamela.core.arrays import Bools, Floats, Ints
+from pamela.core.dataset import Fold, Items, Pairs
+from pamela.core.hashing import places_within
 from pamela.models.base import on_scale
 from pamela.models.baselines import shrunken_means
 from pamela.models.blas_threads import small_matrices
 from pamela.models.dataset_weights import mean_correlation
 from pamela.models.gaussian_process.item_consensus import Consensus
-from pamela.models.preprocessing import Array, Datasets, prompt_groups
+from pamela.models.preprocessing import Datasets, prompt_groups
 from pamela.models.random_effects import Prior, Statistics, posterior
-
-Mask = npt.NDArray[np.bool_]
 
 CV_USERS = 400  # people of the cross-validation at most
 COUNTS: tuple[int, ...] = (5, 20, 80)  # ratings for which the strength is tuned, beside all
@@ -74,11 +73,11 @@ class Rows:
     items: Items
     datasets: Datasets
     users: int
-    user: IntArray
-    item: IntArray
-    rating: Array
-    residual: Array
-    score: Array
+    user: Ints
+    item: Ints
+    rating: Floats
+    residual: Floats
+    score: Floats
     doubt: float
     level: float
     noise: float
@@ -102,11 +101,11 @@ class Rows:
         )  # fmt: skip
 
     @property
-    def counts(self) -> IntArray:
+    def counts(self) -> Ints:
         """Number of rows of each person."""
         return np.bincount(self.user, minlength=self.users)
 
-    def of_users(self, users: IntArray) -> Rows:
+    def of_users(self, users: Ints) -> Rows:
         """Return the rows of these users (sorted), who are numbered anew."""
         place = np.full(self.users, -1, np.int64)
         place[users] = np.arange(len(users))
@@ -131,21 +130,17 @@ class Rows:
         """
         return ridge_prior(self.level, self.noise, strength, columns)
 
-    def prompt_folds(self, folds: int, seed: int) -> list[Mask]:
+    def prompt_folds(self, folds: int, seed: int) -> list[Bools]:
         """Return, per fold over prompts, which rows (rows,) are inside; the rest is held out."""
         names, group = np.unique(prompt_groups(self.items), return_inverse=True)
         part = (np.random.default_rng([seed, 41]).permutation(len(names)) % folds)[group]
         inside = [part[self.item] != number for number in range(folds)]
         return [one for one in inside if one.any() and not one.all()]
 
-    def first(self, count: int, inside: Mask, seed: int) -> Mask:
+    def first(self, count: int, inside: Bools, seed: int) -> Bools:
         """Return `count` random rows of every person among those `inside`; more hold the fewer."""
         draw = np.where(inside, np.random.default_rng([seed, 47]).random(len(self.user)), np.inf)
-        order = np.lexsort((draw, self.user))
-        place = np.empty(len(order), np.int64)
-        begin = np.searchsorted(self.user, self.user, side="left")  # rows are sorted by user
-        place[order] = np.arange(len(order)) - begin
-        return inside & (place < count)
+        return inside & (places_within(self.user, draw) < count)
 
 
 @dataclass(frozen=True)
@@ -160,11 +155,11 @@ class Judged:
     """
 
     correlation: float
-    z: Array
-    dataset: IntArray
+    z: Floats
+    dataset: Ints
 
 
-def judge(rows: Rows, columns: Array, prior: Prior, shown: Mask, asked: Mask) -> Judged:
+def judge(rows: Rows, columns: Floats, prior: Prior, shown: Bools, asked: Bools) -> Judged:
     """Condition every person on the rows `shown` and predict those `asked`.
 
     Parameters
@@ -187,7 +182,7 @@ def judge(rows: Rows, columns: Array, prior: Prior, shown: Mask, asked: Mask) ->
     )
 
 
-def diagonals(covariance: Array) -> Array:
+def diagonals(covariance: Floats) -> Floats:
     """Return the diagonals (n, k) of covariances (n, k, k)."""
     return np.einsum("nii->ni", covariance)
 
@@ -211,18 +206,9 @@ class Tuned:
     strength: float
     widening: dict[str, float]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able form."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Rebuild from `to_json`."""
-        return cls(**saved)
-
 
 @small_matrices
-def tune(rows: Rows, folds: list[Mask], columns: list[Array], seed: int) -> tuple[Tuned, ...]:
+def tune(rows: Rows, folds: list[Bools], columns: list[Floats], seed: int) -> tuple[Tuned, ...]:
     """Choose the strength for every number of ratings, 0 and all among them.
 
     Parameters
@@ -252,7 +238,7 @@ def tune(rows: Rows, folds: list[Mask], columns: list[Array], seed: int) -> tupl
     return (nobody, *tuned)
 
 
-def nearest(tuned: Sequence[Tuned], counts: IntArray) -> IntArray:
+def nearest(tuned: Sequence[Tuned], counts: Ints) -> Ints:
     """Return, per number of ratings (n,), the place in `tuned` of the nearest one in proportion.
 
     The first of `tuned` is for nobody's ratings, and for that alone.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from pamela.core.dataset import IntArray
-from pamela.models.preprocessing import Array, UserIndex
+from pamela.core.arrays import Floats, Floats32, Ints
+from pamela.models.preprocessing import UserIndex
 from pamela.models.random_effects import USERS_AT_ONCE, Prior, Statistics, posterior
 from pamela.models.residual.tuning import Rows, Tuned, diagonals, nearest, ridge_prior
 
@@ -31,12 +31,12 @@ class RidgePeople:
     level: float
     noise: float
     tuned: tuple[Tuned, ...]
-    counts: IntArray
-    weights: npt.NDArray[np.float32]
-    variances: npt.NDArray[np.float32]
+    counts: Ints
+    weights: Floats32
+    variances: Floats32
 
     @classmethod
-    def fit(cls, rows: Rows, columns: Array, users: UserIndex, tuned: tuple[Tuned, ...]) -> Self:
+    def fit(cls, rows: Rows, columns: Floats, users: UserIndex, tuned: tuple[Tuned, ...]) -> Self:
         """Condition every training person on all of their rows, some people at a time.
 
         Parameters
@@ -60,7 +60,7 @@ class RidgePeople:
         columns = self.weights.shape[1]
         return ridge_prior(self.level, self.noise, self.tuned[place].strength, columns)
 
-    def ridges(self, statistics: Statistics) -> tuple[Array, Array]:
+    def ridges(self, statistics: Statistics) -> tuple[Floats, Floats]:
         """Return weights (n, k) and variances (n, k) given rows, each with their own strength."""
         mean, variance = np.zeros(statistics.moment.shape), np.zeros(statistics.moment.shape)
         group = nearest(self.tuned, statistics.count)
@@ -71,7 +71,7 @@ class RidgePeople:
             mean[mine], variance[mine] = found.mean, diagonals(found.covariance)
         return mean, variance
 
-    def widening(self, counts: IntArray, dataset: npt.NDArray[Any]) -> Array:
+    def widening(self, counts: Ints, dataset: npt.NDArray[Any]) -> Floats:
         """Return the factor on the deviation per row.
 
         Parameters
@@ -92,7 +92,7 @@ class RidgePeople:
             "users": list(self.users.keys),
             "level": self.level,
             "noise": self.noise,
-            "tuned": [one.to_json() for one in self.tuned],
+            "tuned": [asdict(one) for one in self.tuned],
         }
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -106,7 +106,7 @@ class RidgePeople:
             UserIndex(tuple(saved["users"])),
             saved["level"],
             saved["noise"],
-            tuple(Tuned.from_json(one) for one in saved["tuned"]),
+            tuple(Tuned(**one) for one in saved["tuned"]),
             arrays["counts"],
             arrays["weights"],
             arrays["variances"],

@@ -12,6 +12,7 @@ import polars as pl
 import torch
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats32
 from pamela.core.dataset import Items, Pairs, People
 from pamela.models.preprocessing import UNKNOWN, Codes, Components, UserIndex, datasets_without
 from pamela.models.transformer.batches import Tables
@@ -92,7 +93,7 @@ def _codes(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[Codes, ...]:
     return tuple(Codes.fit(frame, [c], datasets_without(frame, [c])) for c in columns)
 
 
-def _scaled(components: Components, features: npt.NDArray[np.float32]) -> torch.Tensor:
+def _scaled(components: Components, features: Floats32) -> torch.Tensor:
     """Return components over the spread of the first: their relative sizes stay."""
     scores = components.transform(features)
     if scores.shape[1]:

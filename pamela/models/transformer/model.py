@@ -17,7 +17,7 @@ column that a dataset does not have adds nothing.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -27,19 +27,13 @@ import polars as pl
 import torch
 
 from pamela.core import schema as s
-from pamela.core.dataset import FloatArray, Fold, Items, Pairs, People
+from pamela.core.arrays import Bools, Floats, Floats32
+from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say, span
 from pamela.models.dataset_weights import FoldScores, Weights, candidates, choose_weights
-from pamela.models.preprocessing import (
-    UNKNOWN,
-    Array,
-    Datasets,
-    UserIndex,
-    canonical,
-    prompt_groups,
-)
+from pamela.models.preprocessing import UNKNOWN, Datasets, UserIndex, canonical, prompt_groups
 from pamela.models.transformer.batches import EVAL_BATCH, device_count
 from pamela.models.transformer.inputs import Encoding
 from pamela.models.transformer.network import PreferenceTransformer, Shape, Size
@@ -64,7 +58,7 @@ def _best(history: pl.DataFrame) -> float:
     return float(best) if isinstance(best, float) else 0.0
 
 
-def _deviations(error: Array, known: npt.NDArray[np.bool_]) -> dict[str, float]:
+def _deviations(error: Floats, known: Bools) -> dict[str, float]:
     """Return the root mean square of `error` for seen and unseen users; all rows where none."""
     everybody = float(np.sqrt(np.mean(error**2)))
     return {
@@ -125,7 +119,7 @@ class Paper(RewardModel):
         """Return an unfitted model with the configuration that this one chose."""
         fresh = Paper.from_params(params)
         names = (field.name for field in fields(Trial))
-        trial = Trial.from_json({name: self.chosen[name] for name in names})
+        trial = Trial(**{name: self.chosen[name] for name in names})
         fresh.search = replace(fresh.search, given=(trial,))
         return fresh
 
@@ -159,7 +153,7 @@ class Paper(RewardModel):
             listener=told, workdir=workdir, devices=device_count(self.device, self.devices),
         )  # fmt: skip
         self._network, self._shape = module, trial.shape
-        self.chosen = {**trial.to_json(), "cv_correlation": scores, **said}
+        self.chosen = {**asdict(trial), "cv_correlation": scores, **said}
         self._measure_std(fold, validation)
         say(progress, 1.0, "done")
         return history
@@ -202,7 +196,7 @@ class Paper(RewardModel):
         kept = workdir / "selection.json" if workdir is not None else None
         if kept is not None and kept.is_file():
             saved = read_json(kept)
-            return Trial.from_json(saved["trial"]), saved["scores"]
+            return Trial(**saved["trial"]), saved["scores"]
 
         def run(trial: Trial, inner: Pairs, outer: Pairs, epochs: int) -> float:
             return _best(self._train(fold, inner, outer, trial, epochs, seed)[0])
@@ -217,7 +211,7 @@ class Paper(RewardModel):
             datasets=self._datasets,
         )
         if kept is not None:
-            write_json(kept, {"trial": trial.to_json(), "scores": scores})
+            write_json(kept, {"trial": asdict(trial), "scores": scores})
         return trial, scores
 
     def _train(
@@ -267,7 +261,7 @@ class Paper(RewardModel):
             name: _deviations(error[mask], known[mask]) for name, mask in own.items() if mask.any()
         }
 
-    def _mean_of(self, items: Items, people: People, pairs: Pairs) -> FloatArray:
+    def _mean_of(self, items: Items, people: People, pairs: Pairs) -> Floats32:
         if self._encoding is None or self._network is None:
             raise PamelaError("model paper: not fitted; fit or load it first")
         tables = self._encoding.tables(items, people)
@@ -299,10 +293,10 @@ class Paper(RewardModel):
                 std = np.where(column == name, here, std)
         return Prediction(mean, std.astype(np.float32))
 
-    def knows(self, people: People) -> npt.NDArray[np.bool_]:
+    def knows(self, people: People) -> Bools:
         """Return, per row of `people`, whether that user was in training."""
         users = self._encoding.users if self._encoding is not None else UserIndex(())
-        known: npt.NDArray[np.bool_] = users.encode(people) != UNKNOWN
+        known: Bools = users.encode(people) != UNKNOWN
         return known
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -310,11 +304,11 @@ class Paper(RewardModel):
         if self._encoding is None or self._network is None or self._shape is None:
             raise PamelaError("model paper: not fitted; nothing to save")
         config = {
-            "search": self.search.to_json(),
+            "search": asdict(self.search),
             "inputs": self.inputs.model_dump(),
             "chosen": self.chosen,
             "shape": vars(self._shape),
-            "size": self._encoding.size.to_json(),
+            "size": asdict(self._encoding.size),
             "encoding": self._encoding.to_json(),
             **self._standard.to_json(),
             "std": self._std,

@@ -8,7 +8,7 @@ and regularisation are not published; they are chosen by cross-validation
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
@@ -38,13 +38,9 @@ class Size:
         """Number of datasets."""
         return self.metadata[0]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able form."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Rebuild from `to_json`."""
+        """Rebuild from what JSON keeps of `asdict`."""
         return cls(
             saved["image"], saved["prompt"], saved["users"],
             tuple(saved["demographics"]), tuple(saved["metadata"]),

@@ -8,13 +8,13 @@ users at once. Many configurations get few rows and epochs; the best ones get mo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from pamela.core.dataset import IntArray, Pairs
+from pamela.core.arrays import Bools, Ints
+from pamela.core.dataset import Pairs
 from pamela.models.base import Progress, say
 from pamela.models.dataset_weights import CV, Asked, FoldScores, clearly_better
 from pamela.models.preprocessing import Datasets
@@ -47,15 +47,6 @@ class Trial:
         """The network's shape."""
         return Shape(self.width, self.layers, HEADS, self.dropout)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able form."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Rebuild from `to_json`."""
-        return cls(**saved)
-
 
 # Tried in this order: what did well on small and on large sets of pictures, each far from the rest.
 DESIGNED = (
@@ -86,14 +77,10 @@ class Search:
     given: tuple[Trial, ...] = ()
     dataset_weights: Asked = CV
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able form."""
-        return {**asdict(self), "given": [trial.to_json() for trial in self.given]}
-
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Rebuild from `to_json`."""
-        given = tuple(Trial.from_json(trial) for trial in saved["given"])
+        """Rebuild from what JSON keeps of `asdict`."""
+        given = tuple(Trial(**trial) for trial in saved["given"])
         return cls(**{**saved, "given": given})
 
     def epochs(self, trial: Trial) -> int:
@@ -136,7 +123,7 @@ Run = Callable[[Trial, Pairs, Pairs, int], float]  # trial, inner rows, outer ro
 def choose(
     search: Search,
     train: Pairs,
-    group: IntArray,
+    group: Ints,
     run: Run,
     *,
     seed: int,
@@ -181,7 +168,7 @@ def choose(
 
 def cross_validation(
     train: Pairs,
-    group: IntArray,
+    group: Ints,
     folds: int,
     rows: int,
     rng: np.random.Generator,
@@ -214,14 +201,14 @@ def cross_validation(
 
 def _users(
     train: Pairs, folds: int, rows: int, rng: np.random.Generator, datasets: Datasets | None
-) -> IntArray:
+) -> Ints:
     """Return the users whose rows are used, in a random order."""
     users = rng.permutation(np.unique(train.user))
     count = np.bincount(train.user, minlength=int(users.max()) + 1)[users]
 
-    def first(chosen: npt.NDArray[np.bool_], rows: int) -> IntArray:
+    def first(chosen: Bools, rows: int) -> Ints:
         enough = int(np.searchsorted(np.cumsum(count[chosen]), rows)) + 1
-        found: IntArray = users[chosen][: max(enough, 2 * folds)]
+        found: Ints = users[chosen][: max(enough, 2 * folds)]
         return found
 
     if datasets is None or len(datasets) < 2:
@@ -236,7 +223,7 @@ def _users(
     return np.concatenate(parts)
 
 
-def hold_out_prompts(train: Pairs, group: IntArray, seed: int) -> tuple[Pairs, Pairs]:
+def hold_out_prompts(train: Pairs, group: Ints, seed: int) -> tuple[Pairs, Pairs]:
     """Return (train, validation) rows, a share of the prompts held out for everybody."""
     rng = np.random.default_rng(seed)
     names = rng.permutation(np.unique(group[train.item]))

@@ -8,8 +8,9 @@ from typing import Any, Self
 import numpy as np
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats
 from pamela.core.dataset import Items, Pairs
-from pamela.models.preprocessing import Array, Datasets
+from pamela.models.preprocessing import Datasets
 
 SMALLEST = 1e-3  # floor of a spread
 
@@ -38,7 +39,7 @@ class Standard:
         own = {name: _moments(pairs.take(code == k)) for k, name in enumerate(datasets.names)}
         return cls(mean, scale, own)
 
-    def of(self, items: Items, pairs: Pairs) -> tuple[Array | float, Array | float]:
+    def of(self, items: Items, pairs: Pairs) -> tuple[Floats | float, Floats | float]:
         """Return mean and scale, of every pair where datasets differ."""
         if not self.own:
             return self.mean, self.scale

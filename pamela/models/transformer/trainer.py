@@ -19,7 +19,8 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.strategies import Strategy
 from torch import Tensor, nn
 
-from pamela.core.dataset import FloatArray, Pairs
+from pamela.core.arrays import Floats32
+from pamela.core.dataset import Pairs
 from pamela.models.dataset_weights import mean_correlation
 from pamela.models.lightning_callbacks import (
     LEAST_GAIN,
@@ -180,7 +181,7 @@ class Job:
     device: str
     workdir: Path | None = None
     datasets: Datasets | None = None
-    row_weight: FloatArray | None = None
+    row_weight: Floats32 | None = None
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from pamela.core.arrays import Floats
 from pamela.evaluation.metrics.bootstrap import Estimate, interval, multinomial_weights
 
 DRAWS: Final = 1000
 SEED: Final = 0
 UNITS: Final = 5000
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

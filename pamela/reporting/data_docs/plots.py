@@ -6,12 +6,12 @@ import io
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
+from pamela.core.arrays import Floats, Ints
 from pamela.reporting.data_docs.raters import SPEEDER, STRAIGHT
 from pamela.reporting.data_docs.statistics import Distribution, Statistics
 from pamela.reporting.presentation.plot_style import BLUE, GREEN, MUTED, ORANGE, RED, STYLE
@@ -73,13 +73,13 @@ def _per(axis: Axes, counts: pl.Series, what: str, color: str) -> None:
     axis.grid(visible=False, axis="x")
 
 
-def _spreads(n: npt.NDArray[np.int64]) -> bool:
+def _spreads(n: Ints) -> bool:
     return bool(n.max() > 50 * max(float(np.median(n)), 1.0))
 
 
 def count_edges(
-    n: npt.NDArray[np.int64],
-) -> npt.NDArray[np.float64]:
+    n: Ints,
+) -> Floats:
     """Return bin edges half-way between whole numbers, so that no bin holds more of them."""
     low, high = int(n.min()), int(n.max())
     if _spreads(n):

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats, Ints
 from pamela.core.files import read_json
 from pamela.core.paths import Project
 from pamela.reporting.data_docs.raters import BATCH, CELL, summarise_raters
@@ -40,9 +40,9 @@ class Distribution:
     mean, sd : of the ratings (of the bin's cells, exact to 1/277,200 of the scale).
     """
 
-    edges: npt.NDArray[np.float64]
-    counts: npt.NDArray[np.int64]
-    steps: npt.NDArray[np.float64] | None
+    edges: Floats
+    counts: Ints
+    steps: Floats | None
     mean: float
     sd: float
 
@@ -164,9 +164,7 @@ def _image_sums(part: pl.DataFrame) -> pl.DataFrame:
     return sums.with_columns(pl.col(s.IMAGE).cast(pl.String), pl.col("n").cast(pl.Int64))
 
 
-def distribution(
-    cells: npt.NDArray[np.int64], n: npt.NDArray[np.int64], low: float, high: float
-) -> Distribution:
+def distribution(cells: Ints, n: Ints, low: float, high: float) -> Distribution:
     """Bin ratings that are given as cells (0..GRID) of the scale and how often each occurs.
 
     Up to 25 steps (half steps and whole numbers alike) get a bar each, also those that nobody

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from scipy.special import ndtri
 
 from pamela.core import schema as s
+from pamela.core.arrays import Floats
 from pamela.evaluation.metrics.schema import SEEN, UNSEEN
 from pamela.evaluation.swapped_users import SWAP_SHOTS
 from pamela.reporting.presentation.plot_style import BLUE, MUTED, legend_below, look, panels
@@ -188,9 +188,7 @@ def reliability_figure(predictions: pl.DataFrame, models: list[str]) -> Figure |
     return figure
 
 
-def observed_coverage(
-    predictions: pl.DataFrame, nominal: npt.NDArray[np.float64] = NOMINAL
-) -> npt.NDArray[np.float64]:
+def observed_coverage(predictions: pl.DataFrame, nominal: Floats = NOMINAL) -> Floats:
     """Return the share of ratings inside the central Gaussian interval of each nominal size."""
     error = (predictions["rating"] - predictions["mean"]).abs().to_numpy()
     score = error / np.maximum(predictions["std"].to_numpy().astype(np.float64), SMALLEST)

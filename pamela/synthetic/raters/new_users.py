@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Bools, Ints
 from pamela.core.errors import PamelaError
 from pamela.synthetic import vocabulary as v
 from pamela.synthetic.raters import people as p
@@ -111,11 +111,11 @@ def _part(
 
 def _choose(
     people: pl.DataFrame,
-    is_art: npt.NDArray[np.bool_],
+    is_art: Bools,
     size: int,
     name: str,
     rng: np.random.Generator,
-) -> npt.NDArray[np.int64]:
+) -> Ints:
     """Return which pictures (people, size) each person is asked about."""
     rates = people.select(p.RATES_PHOTO, p.RATES_ART).to_numpy()[:, is_art.astype(int)]
     least = int(rates.sum(axis=1).min(initial=len(is_art)))

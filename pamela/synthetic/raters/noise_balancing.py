@@ -15,13 +15,10 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Bools, Floats, Ints
 from pamela.synthetic.prompts import Spec
 from pamela.synthetic.raters.prior import MIDDLE
 from pamela.synthetic.raters.world import rate
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 ROUNDS: Final = 6  # groups and styles in turn
 DRAWS: Final = 256  # of the unseen people's noise, to choose from
@@ -60,9 +57,7 @@ class Asked:
         )  # fmt: skip
 
 
-def rate_release(
-    asked: Asked, part: npt.NDArray[np.object_], rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
+def rate_release(asked: Asked, part: npt.NDArray[np.object_], rng: np.random.Generator) -> Ints:
     """Return the ratings (n,) of a release.
 
     Parameters
@@ -111,7 +106,7 @@ def without_luck(asked: Asked, noise: Floats) -> Floats:
     return noise + (left - luck) / spread
 
 
-def _typical(asked: Asked, wanted: Floats, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def _typical(asked: Asked, wanted: Floats, rng: np.random.Generator) -> Ints:
     """Return the ratings, of many draws, whose `agreement` is nearest to `wanted`.
 
     Over all rows and, where there are any, over those that the evaluation asks about by default:
@@ -123,11 +118,11 @@ def _typical(asked: Asked, wanted: Floats, rng: np.random.Generator) -> npt.NDAr
     if asked.queried.any():
         some = agreement(asked.take(asked.queried), ratings[:, asked.queried])
         distance += ((some - wanted) ** 2).sum(axis=1)
-    best: npt.NDArray[np.int64] = ratings[int(np.nanargmin(distance))]
+    best: Ints = ratings[int(np.nanargmin(distance))]
     return best
 
 
-def agreement(asked: Asked, ratings: npt.NDArray[np.int64]) -> Floats:
+def agreement(asked: Asked, ratings: Ints) -> Floats:
     """Return mean within-person correlations with the shared and with the own opinion, (k, 2).
 
     Parameters
@@ -140,7 +135,7 @@ def agreement(asked: Asked, ratings: npt.NDArray[np.int64]) -> Floats:
     )
 
 
-def _within(user: Ints, x: Floats, y: npt.NDArray[np.int64]) -> float:
+def _within(user: Ints, x: Floats, y: Ints) -> float:
     """Return the mean over people of the correlation of x and y; 0 where either is constant."""
     count = np.bincount(user)
     a, b = (v - (np.bincount(user, v) / count)[user] for v in (x, y))

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from pamela.core.arrays import Bools, Floats
 from pamela.core.schema import USER
 from pamela.synthetic.raters import prior as pr
 
 Rng = np.random.Generator
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 # --- demographics: the release's ranges; the shares within them are our own choice ----------------
 AGES: Final = (19, 60)

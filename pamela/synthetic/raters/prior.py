@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from pamela.core.arrays import Floats
 from pamela.synthetic.raters import utility
 
 Rng = np.random.Generator
-Floats = npt.NDArray[np.float64]
 
 # --- own taste: standard deviations over people of the weights on `taste.COLUMNS` ---------------
 OWN_SPREAD: Final = {

@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from scipy.special import ndtr
 
+from pamela.core.arrays import Floats
 from pamela.core.schema import SCALE_HIGH, SCALE_LOW
 from pamela.synthetic import vocabulary as v
 from pamela.synthetic.prompts import Spec, sample_spec, write_prompt
@@ -23,7 +23,6 @@ from pamela.synthetic.raters import utility
 from pamela.synthetic.raters.prior import MIDDLE
 from pamela.synthetic.rendering.render import scene_of
 
-Floats = npt.NDArray[np.float64]
 Rng = np.random.Generator
 
 PANELS: Final = 200

@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr
 
+from pamela.core.arrays import Floats
 from pamela.core.schema import SCALE_HIGH, SCALE_LOW
 from pamela.synthetic import vocabulary as v
 from pamela.synthetic.prompts import Spec, styles_of
 from pamela.synthetic.published_facts import GROUP_FACTS, OVERALL_MEAN, STYLE_FACTS
-
-Floats = npt.NDArray[np.float64]
 
 # --- the design matrix ------------------------------------------------------------------------
 SQUARED: Final = ("warmth", "saturation", "key", "contrast")

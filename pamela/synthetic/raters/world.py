@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from pamela.core.arrays import Floats, Ints
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, read_parquet, write_json, write_parquet
 from pamela.core.schema import (
@@ -34,7 +34,6 @@ from pamela.synthetic.raters import unseen_panel
 from pamela.synthetic.raters import utility as taste
 from pamela.synthetic.raters.prior import MIDDLE, TastePrior
 
-Floats = npt.NDArray[np.float64]
 VERSION: Final = 2
 VALIDATION_SHARE: Final = 12 / 43  # of the unseen people
 # Of single opinions about the mean of a cell: taste, bias and noise together (measured).
@@ -62,7 +61,7 @@ def shared_opinion(specs: Sequence[Spec], weights: Floats, spread: float) -> Flo
     return taste.cell_opinions(specs, spread) + taste.design(specs) @ weights
 
 
-def rate(people: pl.DataFrame, utility: Floats, noise: Floats) -> npt.NDArray[np.int64]:
+def rate(people: pl.DataFrame, utility: Floats, noise: Floats) -> Ints:
     """Return ratings 1..5 of `utility` (people, ...): own use of the scale, noise, rounding.
 
     Parameters
@@ -205,9 +204,7 @@ class World:
         own = self._weights(user_ids) @ taste.design(specs).T
         return self.shared_utility(specs)[None, :] + own
 
-    def rate(
-        self, utility: Floats, user_ids: Sequence[str], rng: np.random.Generator
-    ) -> npt.NDArray[np.int64]:
+    def rate(self, utility: Floats, user_ids: Sequence[str], rng: np.random.Generator) -> Ints:
         """Return ratings 1..5 of `utility` (users, ...): own use of the scale, noise, rounding.
 
         The first axis of `utility` is that of `user_ids`.
@@ -225,7 +222,7 @@ class World:
     def _weights(self, user_ids: Sequence[str]) -> Floats:
         return p.weights_of(self.rows_of(user_ids))
 
-    def _rows(self, user_ids: Sequence[str]) -> npt.NDArray[np.int64]:
+    def _rows(self, user_ids: Sequence[str]) -> Ints:
         index = {name: row for row, name in enumerate(self.people.get_column(USER))}
         unknown = [name for name in user_ids if name not in index]
         if unknown:

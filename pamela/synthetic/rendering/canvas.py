@@ -17,9 +17,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pamela.core.arrays import Floats
 from pamela.synthetic.rendering.palette import Rgb
 
-Points = npt.NDArray[np.float64]
+Points = Floats
 Picture = npt.NDArray[np.uint8]
 
 SHIFT: Final = 4  # fractional bits of a coordinate

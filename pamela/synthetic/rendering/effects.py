@@ -9,14 +9,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pamela.core.arrays import Floats32
 from pamela.synthetic.rendering.canvas import Picture
-from pamela.synthetic.rendering.lighting import Floats, blurred, grid, luminance, quantised, unit
+from pamela.synthetic.rendering.lighting import blurred, grid, luminance, quantised, unit
 
 Rng = np.random.Generator
 Index = npt.NDArray[np.int32]
 
 
-def outlines(shape_of: npt.NDArray[Any], size: int, width: float) -> Floats:
+def outlines(shape_of: npt.NDArray[Any], size: int, width: float) -> Floats32:
     """Return the share (size, size) of each pixel that an outline of `width` pixels covers."""
     edge: npt.NDArray[Any] = np.zeros_like(shape_of)
     edge[:, 1:] |= (shape_of[:, 1:] != shape_of[:, :-1]).view(np.uint8)
@@ -28,7 +29,7 @@ def outlines(shape_of: npt.NDArray[Any], size: int, width: float) -> Floats:
     return unit(cv2.resize(edge, (size, size), interpolation=cv2.INTER_AREA))
 
 
-def inked(picture: Picture, cover: Floats, ink: tuple[int, int, int]) -> Picture:
+def inked(picture: Picture, cover: Floats32, ink: tuple[int, int, int]) -> Picture:
     """Lay `ink` over the picture where `cover` is 1."""
     v = picture.astype(np.float32)
     colour = np.array(ink, np.float32)
@@ -42,9 +43,9 @@ def strokes(
     step: float,
     length: float,
     width: float,
-    flow: Floats | None = None,
+    flow: Floats32 | None = None,
     jitter: float = 0.0,
-    keep: Floats | None = None,
+    keep: Floats32 | None = None,
 ) -> Picture:
     """Repaint in brush strokes; sizes in pixels of a picture 128 wide.
 
@@ -78,7 +79,7 @@ def strokes(
     return out
 
 
-def _directions(picture: Picture, flow: Floats | None) -> Floats:
+def _directions(picture: Picture, flow: Floats32 | None) -> Floats32:
     """Return the angle along the edges (size, size), or of the flow where there are none."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     grey = cv2.GaussianBlur(grey, (0, 0), 2.0 * picture.shape[0] / 128)
@@ -91,7 +92,7 @@ def _directions(picture: Picture, flow: Floats | None) -> Floats:
     return np.where(strong, along, flow).astype(np.float32)
 
 
-def swirls(size: int, rng: Rng, count: int = 3) -> Floats:
+def swirls(size: int, rng: Rng, count: int = 3) -> Floats32:
     """Return a field of angles that turns about a few points."""
     gx, gy = grid(size)
     angle = np.zeros((size, size), np.float32)
@@ -164,7 +165,7 @@ def refracted(picture: Picture, number: Index, rng: Rng, shift: float, zoom: flo
     return remapped(picture, xs, ys)
 
 
-def remapped(picture: Picture, xs: Floats, ys: Floats) -> Picture:
+def remapped(picture: Picture, xs: Floats32, ys: Floats32) -> Picture:
     """Take every pixel from (xs, ys)."""
     return cv2.remap(  # type: ignore[return-value]
         picture, xs.astype(np.float32), ys.astype(np.float32), cv2.INTER_LINEAR,
@@ -187,7 +188,7 @@ def waved(picture: Picture, rng: Rng, across: float, down: float, waves: float) 
     )
 
 
-def facet_shading(number: Index, rng: Rng, strength: float) -> Floats:
+def facet_shading(number: Index, rng: Rng, strength: float) -> Floats32:
     """Return a brightness (size, size) that runs from one side of each facet to the other."""
     size = number.shape[0]
     count = int(number.max()) + 1
@@ -221,7 +222,7 @@ def blend(a: Picture, b: Picture, share: float) -> Picture:
     return (total >> 8).astype(np.uint8)
 
 
-def kept(a: Picture, b: Picture, cover: Floats) -> Picture:
+def kept(a: Picture, b: Picture, cover: Floats32) -> Picture:
     """Return `a`, and `b` where `cover` (size, size) is 1."""
     share = np.rint(cover * np.float32(256)).astype(np.int32)[..., None]
     return (a + (((b.astype(np.int32) - a) * share) >> 8)).astype(np.uint8)
@@ -235,12 +236,12 @@ def tinted(picture: Picture, gain: tuple[float, float, float]) -> Picture:
     return np.stack([table[picture[..., i], i] for i in range(3)], axis=2)
 
 
-def darkened(picture: Picture, factor: Floats) -> Picture:
+def darkened(picture: Picture, factor: Floats32) -> Picture:
     """Multiply the brightness by `factor` (size, size)."""
     return np.clip(picture.astype(np.float32) * factor[..., None], 0, 255).astype(np.uint8)
 
 
-def over(picture: Picture, colour: tuple[int, int, int], cover: Floats) -> Picture:
+def over(picture: Picture, colour: tuple[int, int, int], cover: Floats32) -> Picture:
     """Paint `colour` where `cover` is 1; the same as ink."""
     return inked(picture, np.clip(cover, 0, 1).astype(np.float32), colour)
 

@@ -13,25 +13,25 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pamela.core.arrays import Floats32
 from pamela.synthetic.rendering.canvas import Picture
 from pamela.synthetic.rendering.palette import Rgb
 
-Floats = npt.NDArray[np.float32]
 _STEPS: Final = 2048  # entries of a tone curve
 _LOW, _HIGH = -0.4, 1.4  # of its inputs
 
 
-def unit(picture: npt.NDArray[Any]) -> Floats:
+def unit(picture: npt.NDArray[Any]) -> Floats32:
     """Return 8-bit values as float32 in [0, 1]."""
     return picture.astype(np.float32) * np.float32(1 / 255)
 
 
-def quantised(values: Floats) -> Picture:
+def quantised(values: Floats32) -> Picture:
     """Return values of [0, 1] as 8 bits."""
     return np.clip(values * np.float32(255) + np.float32(0.5), 0, 255).astype(np.uint8)
 
 
-def luminance(values: Floats) -> Floats:
+def luminance(values: Floats32) -> Floats32:
     """Return the luma (h, w) of RGB values (h, w, 3)."""
     return (
         np.float32(0.299) * values[..., 0]
@@ -40,7 +40,7 @@ def luminance(values: Floats) -> Floats:
     )
 
 
-def moments(plane: Floats) -> tuple[float, float]:
+def moments(plane: Floats32) -> tuple[float, float]:
     """Return mean and standard deviation of values in [0, 1], exact in 8 bits."""
     q = quantised(plane).astype(np.int64)
     mean = int(q.sum()) / q.size
@@ -48,13 +48,13 @@ def moments(plane: Floats) -> tuple[float, float]:
     return mean / 255, max(var, 0.0) ** 0.5 / 255
 
 
-def grid(size: int) -> tuple[Floats, Floats]:
+def grid(size: int) -> tuple[Floats32, Floats32]:
     """Return x (1, size) and y (size, 1) of the pixel centres in the frame, 0..1."""
     t = ((np.arange(size) + 0.5) / size).astype(np.float32)
     return t[None, :], t[:, None]
 
 
-def pool(size: int, x: float, y: float, rx: float, ry: float) -> Floats:
+def pool(size: int, x: float, y: float, rx: float, ry: float) -> Floats32:
     """Return a smooth pool of light (size, size): 1 in the middle, 0 outside its radii."""
     gx, gy = grid(size)
     d = ((gx - np.float32(x)) / np.float32(rx)) ** 2 + ((gy - np.float32(y)) / np.float32(ry)) ** 2
@@ -90,11 +90,11 @@ def depth_of_field(picture: Picture, depth: Picture, strength: float) -> Picture
 
 
 # --- lighting ---------------------------------------------------------------------------------
-def _daylight(v: Floats, near: Floats, x: float, side: int) -> Floats:
+def _daylight(v: Floats32, near: Floats32, x: float, side: int) -> Floats32:
     return v
 
 
-def _soft(v: Floats, near: Floats, x: float, side: int) -> Floats:
+def _soft(v: Floats32, near: Floats32, x: float, side: int) -> Floats32:
     haze = np.array([0.84, 0.86, 0.89], np.float32)
     away = (np.float32(0.72) - np.float32(0.42) * near)[..., None]
     grey = luminance(v)[..., None]
@@ -102,7 +102,7 @@ def _soft(v: Floats, near: Floats, x: float, side: int) -> Floats:
     return dull + (haze - dull) * away
 
 
-def _golden(v: Floats, near: Floats, x: float, side: int) -> Floats:
+def _golden(v: Floats32, near: Floats32, x: float, side: int) -> Floats32:
     size = v.shape[0]
     gx, _ = grid(size)
     beside = 0.06 if side > 0 else 0.94
@@ -116,7 +116,7 @@ def _golden(v: Floats, near: Floats, x: float, side: int) -> Floats:
     return lit + glow * (np.float32(0.30) * sun + np.float32(0.45) * core)[..., None]
 
 
-def _backlit(v: Floats, near: Floats, x: float, side: int) -> Floats:
+def _backlit(v: Floats32, near: Floats32, x: float, side: int) -> Floats32:
     size = v.shape[0]
     behind = pool(size, x, 0.38, 0.62, 0.62)[..., None]
     dark = v * (np.float32(0.95) - np.float32(0.70) * near[..., None])
@@ -125,7 +125,7 @@ def _backlit(v: Floats, near: Floats, x: float, side: int) -> Floats:
     return dark + (white - dark) * share
 
 
-def _spotlight(v: Floats, near: Floats, x: float, side: int) -> Floats:
+def _spotlight(v: Floats32, near: Floats32, x: float, side: int) -> Floats32:
     size = v.shape[0]
     gx, gy = grid(size)
     cone = np.clip(
@@ -136,7 +136,7 @@ def _spotlight(v: Floats, near: Floats, x: float, side: int) -> Floats:
     return v * (np.float32(0.13) + np.float32(1.2) * lit) + np.float32(0.05) * lit
 
 
-def _neon(v: Floats, near: Floats, x: float, side: int) -> Floats:
+def _neon(v: Floats32, near: Floats32, x: float, side: int) -> Floats32:
     size = v.shape[0]
     a = pool(size, 0.02, 0.45, 0.72, 0.8)[..., None]
     b = pool(size, 0.98, 0.45, 0.72, 0.8)[..., None]
@@ -147,7 +147,7 @@ def _neon(v: Floats, near: Floats, x: float, side: int) -> Floats:
     return base + (a * left + b * right) * grey * np.float32(0.85)
 
 
-_LIGHTINGS: Final[dict[str, Callable[[Floats, Floats, float, int], Floats]]] = {
+_LIGHTINGS: Final[dict[str, Callable[[Floats32, Floats32, float, int], Floats32]]] = {
     "daylight": _daylight,
     "soft": _soft,
     "golden hour": _golden,
@@ -208,7 +208,7 @@ def graded(
     return _expose(v, key, contrast, base_key, base_contrast)
 
 
-def _saturate(v: Floats, saturation: float) -> Floats:
+def _saturate(v: Floats32, saturation: float) -> Floats32:
     grey = luminance(v)[..., None]
     chroma = v - grey
     mean = moments(np.abs(chroma).mean(axis=2, dtype=np.float32))[0]
@@ -217,7 +217,7 @@ def _saturate(v: Floats, saturation: float) -> Floats:
     return grey + chroma * np.float32(min(usual, 2.2) * wish)
 
 
-def _warm(v: Floats, warmth: float) -> Floats:
+def _warm(v: Floats32, warmth: float) -> Floats32:
     red, _, blue, _ = cv2.mean(quantised(v))  # of 8-bit values: exact
     cast = (red - blue) / 255
     shift = 0.30 * warmth + 0.45 * (0.02 - cast) * max(0.5, abs(warmth))
@@ -227,7 +227,7 @@ def _warm(v: Floats, warmth: float) -> Floats:
 
 
 def _expose(
-    v: Floats, key: float, contrast: float, base_key: float, base_contrast: float
+    v: Floats32, key: float, contrast: float, base_key: float, base_contrast: float
 ) -> Picture:
     plane = np.clip(luminance(v), 0, 1)
     mean, std = moments(plane)

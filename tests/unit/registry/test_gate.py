@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from pamela.core import schema as s
+from pamela.core.arrays import Bools
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.evaluation.metrics.bootstrap import Estimate
@@ -45,7 +46,7 @@ class Linear(RewardModel):
         mean = (items.image @ self.weights + noise)[pairs.item].astype(np.float32)
         return Prediction(mean, np.ones_like(mean))
 
-    def knows(self, people: People) -> npt.NDArray[np.bool_]:
+    def knows(self, people: People) -> Bools:
         return np.ones(len(people), bool)
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:

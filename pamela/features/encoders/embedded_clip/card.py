@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
+from pamela.core.arrays import Floats32
 from pamela.features.encoders.base import Encoder
 from pamela.features.encoders.embedded_clip.architecture import CODE
 from pamela.features.encoders.embedded_clip.encoder import EmbeddedEncoder
@@ -22,13 +22,12 @@ from pamela.features.encoders.embedded_clip.linear_probes import (
 from pamela.features.encoders.embedded_clip.training_data import Pool, looks
 from pamela.synthetic.vocabulary import ATTRIBUTES, LIGHTINGS, STRONG, WORDS
 
-FloatArray = npt.NDArray[np.float32]
 FIT_SHARE = 0.75  # of the probing pool fits the probes, the rest tests them
 MEAN_R2 = "mean R2 of attributes"
 CLEAR = 0.4  # an attribute this far from 0 is clearly one or the other
 
 
-def probe(features: FloatArray, pool: Pool) -> dict[str, float]:
+def probe(features: Floats32, pool: Pool) -> dict[str, float]:
     """Return held-out probe figures of `features` (n, d) of a pool's pictures, by name."""
     n_fit = int(FIT_SHARE * len(pool))
     r2 = attribute_r2(features, pool.attributes, ATTRIBUTES, n_fit)
@@ -75,7 +74,7 @@ def measure(trained: EmbeddedEncoder, untrained: EmbeddedEncoder, pool: Pool) ->
     )
 
 
-def words(encoder: EmbeddedEncoder, image: FloatArray, pool: Pool) -> dict[str, float]:
+def words(encoder: EmbeddedEncoder, image: Floats32, pool: Pool) -> dict[str, float]:
     """Return how well words alone order pictures, by attribute, and name their lighting.
 
     An attribute's score is the similarity to its strong high words less that to its low words, in

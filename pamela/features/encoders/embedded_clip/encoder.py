@@ -19,8 +19,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pamela.core.arrays import Floats32
 from pamela.core.errors import PamelaError
-from pamela.features.encoders.base import EMBEDDED, FloatArray, resolve_device
+from pamela.features.encoders.base import EMBEDDED, resolve_device
 from pamela.features.encoders.clip import (
     CONFIG_FILE,
     ClipEncoder,
@@ -59,14 +60,14 @@ class EmbeddedEncoder(ClipEncoder):
         """The whole open_clip model, made when a text or a projection first needs it."""
         return frozen(self._build(), self.device)
 
-    def project(self, features: FloatArray) -> FloatArray:
+    def project(self, features: Floats32) -> Floats32:
         """Return image features (n, image_dim) in the joint space, (n, prompt_dim), unit rows.
 
         The dot product with `encode_prompts` says how well a text describes a picture.
         """
         with torch.inference_mode():
             rows = normalised(self.model.visual.head)(torch.from_numpy(features).to(self.device))
-        projected: FloatArray = rows.cpu().numpy()
+        projected: Floats32 = rows.cpu().numpy()
         return projected
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from pamela.core.arrays import Ints
 from pamela.synthetic import vocabulary as v
 
 NO_LIGHTING: Final = "none"
@@ -30,7 +31,7 @@ ANSWERED: Final = ("type_group", "style", "lighting")
 ANSWERS: Final = len(v.ATTRIBUTES) + sum(len(KINDS[kind]) for kind in ANSWERED)
 
 
-def codes(kind: str, labels: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+def codes(kind: str, labels: npt.NDArray[np.str_]) -> Ints:
     """Return the place of each label among `KINDS[kind]`."""
     place = {name: i for i, name in enumerate(KINDS[kind])}
     return np.array([place[name] for name in labels.tolist()], np.int64)

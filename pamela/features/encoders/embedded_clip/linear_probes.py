@@ -12,7 +12,8 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-FloatArray = npt.NDArray[np.float32]
+from pamela.core.arrays import Floats32
+
 ALPHAS = np.logspace(-1, 4, 11)
 PERCENTILES = (5, 25, 50, 75, 95)
 THUMBNAIL = 4  # pixels a side
@@ -20,7 +21,7 @@ RARE = 5
 
 
 def attribute_r2(
-    features: FloatArray, attributes: FloatArray, names: Sequence[str], n_train: int
+    features: Floats32, attributes: Floats32, names: Sequence[str], n_train: int
 ) -> dict[str, float]:
     """Return the held-out R2 of a ridge probe for every attribute.
 
@@ -41,7 +42,7 @@ def attribute_r2(
     return scores
 
 
-def class_accuracy(features: FloatArray, labels: npt.NDArray[np.str_], n_train: int) -> float:
+def class_accuracy(features: Floats32, labels: npt.NDArray[np.str_], n_train: int) -> float:
     """Return the held-out accuracy of a shrunk linear discriminant probe.
 
     Classes with fewer than RARE rows to fit on are left out.
@@ -57,7 +58,7 @@ def class_accuracy(features: FloatArray, labels: npt.NDArray[np.str_], n_train: 
     return float(probe.score(features[n_train:], labels[n_train:]))
 
 
-def recall_at_1(image: FloatArray, text: FloatArray, batch: int = 64) -> tuple[float, float]:
+def recall_at_1(image: Floats32, text: Floats32, batch: int = 64) -> tuple[float, float]:
     """Return (image-to-text, text-to-image) recall@1 over consecutive batches of unit rows."""
     batches = len(image) // batch
     a = image[: batches * batch].reshape(batches, batch, -1)
@@ -70,7 +71,7 @@ def recall_at_1(image: FloatArray, text: FloatArray, batch: int = 64) -> tuple[f
     )
 
 
-def colour_statistics(pictures: npt.NDArray[np.uint8]) -> FloatArray:
+def colour_statistics(pictures: npt.NDArray[np.uint8]) -> Floats32:
     """Return plain statistics of uint8 pictures (n, s, s, 3), shape (n, d).
 
     Mean, standard deviation and percentiles of red, green, blue and of saturation and value, and

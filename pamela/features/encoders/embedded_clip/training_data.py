@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from pamela.core.arrays import Floats32, Ints
 from pamela.core.files import atomic_path
 from pamela.core.progress import progress
 from pamela.features.encoders.embedded_clip.labels import NO_LIGHTING
@@ -48,7 +49,7 @@ class Pool:
 
     pictures: npt.NDArray[np.uint8]
     captions: npt.NDArray[np.str_]
-    attributes: npt.NDArray[np.float32]
+    attributes: Floats32
     type_group: npt.NDArray[np.str_]
     style: npt.NDArray[np.str_]
     subject: npt.NDArray[np.str_]
@@ -57,7 +58,7 @@ class Pool:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def take(self, index: npt.NDArray[np.int64]) -> Pool:
+    def take(self, index: Ints) -> Pool:
         """Return the pictures of `index`."""
         return Pool(*(getattr(self, field.name)[index] for field in fields(self)))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pamela.core.arrays import Floats32
 from pamela.synthetic.rendering import effects
 from pamela.synthetic.rendering.canvas import Camera, Picture
 from pamela.synthetic.rendering.palette import Palette
@@ -36,11 +37,11 @@ class Drawn:
         return self.image.shape[0]
 
     @property
-    def near(self) -> effects.Floats:
+    def near(self) -> Floats32:
         """Return 1 at the subject's depth, 0 far behind (size, size)."""
         return np.clip((self.depth.astype(np.float32) - np.float32(150)) / np.float32(80), 0, 1)
 
-    def lines(self, width: float) -> effects.Floats:
+    def lines(self, width: float) -> Floats32:
         """Return outlines of `width` (pixels of a picture 128 wide)."""
         return effects.outlines(self.shape_of, self.size, width)
 

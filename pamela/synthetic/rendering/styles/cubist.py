@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from pamela.core.arrays import Floats32
 from pamela.synthetic.rendering import effects
 from pamela.synthetic.rendering.canvas import Picture
 from pamela.synthetic.rendering.lighting import blurred
@@ -49,7 +50,7 @@ def synthetic_cubism(d: Drawn, rng: Rng) -> Picture:
     return effects.inked(ghost, _cuts(number, 2.2), (244, 240, 228))
 
 
-def _cuts(number: effects.Index, width: float) -> effects.Floats:
+def _cuts(number: effects.Index, width: float) -> Floats32:
     """Return the edges between facets."""
     size = number.shape[0]
     big = cv2.resize(number.astype(np.uint8), (size * 2, size * 2), interpolation=cv2.INTER_NEAREST)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -242,7 +244,7 @@ def test_as_many_candidates_as_asked_for_and_always_the_same(trials: int) -> Non
     drawn = [wide.candidates(np.random.default_rng(5)) for _ in range(2)]
     assert drawn[0] == drawn[1]
     assert len(set(drawn[0])) == trials
-    assert Search.from_json(search().to_json()) == search()
+    assert Search.from_json(json.loads(json.dumps(asdict(search())))) == search()
 
 
 @given(folds=st.integers(2, 4), rows=st.integers(50, 3000), seed=st.integers(0, 99))
