@@ -38,31 +38,19 @@ from pamela.evaluation.metrics.normalised_gain import (
 )
 from pamela.evaluation.metrics.personalisation import Part, estimate_parts
 from pamela.evaluation.metrics.schema import (
+    INTERVAL,
     MODEL,
+    NUMBER,
     POPULATION,
     SEEN,
     SHOTS,
+    SLICE,
     UNSEEN,
     VARIANTS,
 )
 from pamela.params import EvaluateParams
 
-EVALUATION = pl.Schema(
-    {
-        s.DATASET: pl.String,
-        MODEL: pl.String,
-        POPULATION: pl.String,
-        SHOTS: pl.Int64,
-        "metric": pl.String,
-        "aggregation": pl.String,
-        "margin": pl.Float64,
-        "value": pl.Float64,
-        "ci_low": pl.Float64,
-        "ci_high": pl.Float64,
-        "n_users": pl.Int64,
-        "n_pairs": pl.Int64,
-    }
-)
+EVALUATION = pl.Schema({**SLICE, **NUMBER})
 DIFFERENCES = pl.Schema(
     {
         s.DATASET: pl.String,
@@ -71,9 +59,7 @@ DIFFERENCES = pl.Schema(
         "metric": pl.String,
         MODEL: pl.String,
         "baseline": pl.String,
-        "value": pl.Float64,
-        "ci_low": pl.Float64,
-        "ci_high": pl.Float64,
+        **INTERVAL,
         "n_users": pl.Int64,
     }
 )

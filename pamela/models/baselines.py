@@ -87,12 +87,7 @@ class _LevelsModel(RewardModel):
         self._levels: list[Level] = []
 
     def fit(
-        self,
-        fold: Fold,
-        *,
-        seed: int,
-        progress: Progress | None = None,
-        workdir: Path | None = None,
+        self, fold: Fold, *, seed: int, progress: Progress = None, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit the means of ``train``; nothing is random."""
         pairs = canonical(fold[s.TRAIN])
@@ -198,12 +193,7 @@ class UserMean(RewardModel):
         self._within, self._between = 1.0, 1.0
 
     def fit(
-        self,
-        fold: Fold,
-        *,
-        seed: int,
-        progress: Progress | None = None,
-        workdir: Path | None = None,
+        self, fold: Fold, *, seed: int, progress: Progress = None, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit the means of ``train``; nothing is random."""
         self._base.fit(fold, seed=seed)

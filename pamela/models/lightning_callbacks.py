@@ -7,13 +7,20 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
+# of every Trainer here: nothing is drawn, logged or kept but by our own callbacks
+QUIET: Final[dict[str, Any]] = {
+    "logger": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "deterministic": "warn",
+}
 LEAST_GAIN = 1e-4  # of the validation correlation that counts as better
 Listener = Callable[[int, float], None]  # epoch, validation correlation
 

@@ -105,10 +105,8 @@ def read(folder: Path, name: str, root: Path) -> Tables:
         scale=SCALE,
         ratings=published.ratings_of(votes, name, columns).lazy(),
         users=users,
-        images=placed.images,
         folder=folder,
-        features=placed.features,
-        has_images=placed.has_images,
+        **vars(placed),
         ignored={file: listed for file, listed in ignored.items() if listed},
         files=tuple(path for path in paths if path is not None),
     )

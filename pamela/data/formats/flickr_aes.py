@@ -59,10 +59,8 @@ def read(folder: Path, name: str, root: Path) -> Tables:
         scale=SCALE,
         ratings=published.ratings_of(rows, name, columns).lazy(),
         users=base.empty_table(s.USERS_KEYS),
-        images=placed.images,
         folder=folder,
-        features=placed.features,
-        has_images=placed.has_images,
+        **vars(placed),
         ignored={path.name: others} if others else {},
         files=(path,),
     )

@@ -90,10 +90,8 @@ def read(folder: Path, name: str, root: Path) -> Tables:
         scale=SCALE,
         ratings=published.ratings_of(rows, name, columns).lazy(),
         users=users,
-        images=placed.images,
         folder=folder,
-        features=placed.features,
-        has_images=placed.has_images,
+        **vars(placed),
         ignored={path.name: [*others, *mapped, *user_notes, *image_notes]},
         files=(path,),
     )

@@ -76,10 +76,8 @@ def read(folder: Path, name: str, root: Path) -> Tables:
         scale=SCALE,
         ratings=published.ratings_of(rows, name, columns).lazy(),
         users=users,
-        images=placed.images,
         folder=folder,
-        features=placed.features,
-        has_images=placed.has_images,
+        **vars(placed),
         ignored={file: notes for file, notes in ignored.items() if notes},
         files=(ratings_path, users_path),
     )

@@ -23,7 +23,7 @@ from pamela.evaluation.metrics.bootstrap import Draws, Estimate, make_draws, rat
 from pamela.evaluation.metrics.grouping import group_sum, slice_judgments
 from pamela.evaluation.metrics.intervals import POOLED
 from pamela.evaluation.metrics.pooled import root
-from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
+from pamela.evaluation.metrics.schema import MODEL, NUMBER, POPULATION, SEEN, SHOTS, SLICE, UNSEEN
 from pamela.params import EvaluateParams
 
 COLUMN: Final = "column"
@@ -32,24 +32,7 @@ MAX_LEVELS: Final = 60  # of one column, those with the most rows
 BETWEEN: Final = "\x1f"  # user and level, in the name of who is judged
 FIRST_SLICES: Final = ((SEEN, None), (UNSEEN, 0))
 
-SLICES = pl.Schema(
-    {
-        s.DATASET: pl.String,
-        MODEL: pl.String,
-        POPULATION: pl.String,
-        SHOTS: pl.Int64,
-        COLUMN: pl.String,
-        LEVEL: pl.String,
-        "metric": pl.String,
-        "aggregation": pl.String,
-        "margin": pl.Float64,
-        "value": pl.Float64,
-        "ci_low": pl.Float64,
-        "ci_high": pl.Float64,
-        "n_users": pl.Int64,
-        "n_pairs": pl.Int64,
-    }
-)
+SLICES = pl.Schema({**SLICE, COLUMN: pl.String, LEVEL: pl.String, **NUMBER})
 
 
 def picture_slices(

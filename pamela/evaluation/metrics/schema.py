@@ -18,6 +18,17 @@ SHUFFLED = "population_shuffled"  # control: `population` on image features of o
 WORLD = "synthetic"  # the one dataset with a truth
 
 
+# columns that the tables of numbers share: what was measured on whom, and an estimate
+SLICE: Final = {s.DATASET: pl.String, MODEL: pl.String, POPULATION: pl.String, SHOTS: pl.Int64}
+INTERVAL: Final = {"value": pl.Float64, "ci_low": pl.Float64, "ci_high": pl.Float64}
+NUMBER: Final = {
+    "metric": pl.String,
+    "aggregation": pl.String,
+    "margin": pl.Float64,
+    **INTERVAL,
+    "n_users": pl.Int64,
+    "n_pairs": pl.Int64,
+}
 PREDICTIONS = pl.Schema(
     {
         s.DATASET: pl.String,

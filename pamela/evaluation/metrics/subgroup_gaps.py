@@ -29,7 +29,7 @@ from pamela.evaluation.metrics.bootstrap import (
 )
 from pamela.evaluation.metrics.grouping import slice_judgments
 from pamela.evaluation.metrics.image_slices import COLUMN, FIRST_SLICES, LEVEL
-from pamela.evaluation.metrics.schema import MODEL, POPULATION, SHOTS
+from pamela.evaluation.metrics.schema import INTERVAL, MODEL, POPULATION, SHOTS, SLICE
 from pamela.params import EvaluateParams
 
 MIN_GROUP_USERS: Final = 10
@@ -37,32 +37,22 @@ TIE: Final = 1e-12  # of a gap: sums in another order differ by less
 
 GROUPS = pl.Schema(
     {
-        s.DATASET: pl.String,
-        MODEL: pl.String,
-        POPULATION: pl.String,
-        SHOTS: pl.Int64,
+        **SLICE,
         COLUMN: pl.String,
         LEVEL: pl.String,
         "metric": pl.String,
-        "value": pl.Float64,
-        "ci_low": pl.Float64,
-        "ci_high": pl.Float64,
+        **INTERVAL,
         "n_users": pl.Int64,
     }
 )
 GAPS = pl.Schema(
     {
-        s.DATASET: pl.String,
-        MODEL: pl.String,
-        POPULATION: pl.String,
-        SHOTS: pl.Int64,
+        **SLICE,
         COLUMN: pl.String,
         "metric": pl.String,
         "best": pl.String,
         "worst": pl.String,
-        "value": pl.Float64,
-        "ci_low": pl.Float64,
-        "ci_high": pl.Float64,
+        **INTERVAL,
         "by_chance": pl.Float64,
         "by_chance_95": pl.Float64,
         "p_value": pl.Float64,

@@ -128,12 +128,7 @@ class Population(RewardModel):
         return cls(params.cv_folds, params.dataset_weights, metadata=params.inputs.metadata)
 
     def fit(
-        self,
-        fold: Fold,
-        *,
-        seed: int,
-        progress: Progress | None = None,
-        workdir: Path | None = None,
+        self, fold: Fold, *, seed: int, progress: Progress = None, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit on ``train``; nothing is stepwise, so that the history holds the choices tried.
 
@@ -152,7 +147,7 @@ class Population(RewardModel):
         say(progress, 1.0, "done")
         return history
 
-    def _fit(self, fold: Fold, seed: int, progress: Progress | None) -> pl.DataFrame:
+    def _fit(self, fold: Fold, seed: int, progress: Progress) -> pl.DataFrame:
         train = fold[s.TRAIN]
         datasets = Datasets.of(fold.items, train)
         means = picture_means(train, len(fold.people), datasets)

@@ -92,7 +92,7 @@ def try_components(
     datasets: Datasets,
     cv_folds: int,
     rng: np.random.Generator,
-    progress: Progress | None,
+    progress: Progress,
     *,
     choices: Sequence[tuple[int, ...]],
     metadata: bool,

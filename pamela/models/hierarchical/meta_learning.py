@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pamela.core.arrays import Floats, Ints
 from pamela.models.hierarchical.learned_features import INPUT_SCALE, LearnedTaste
-from pamela.models.lightning_callbacks import quiet_lightning
+from pamela.models.lightning_callbacks import QUIET, quiet_lightning
 
 HIDDEN = 256
 STEPS = 1000
@@ -192,12 +192,9 @@ def learn_taste(
             accelerator=device,
             devices=1,
             max_steps=STEPS,
-            logger=False,
             enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
             gradient_clip_val=GRADIENT_NORM,
-            deterministic="warn",
+            **QUIET,
         )
         trainer.fit(EpisodeModule(network, table, regime.learning_rate), episodes)
     return _in_numpy(network.cpu().eval()).scaled(columns)

@@ -91,12 +91,7 @@ class Hierarchical(RewardModel):
         return cls(params.cv_folds, population, params.inputs, params.device)
 
     def fit(
-        self,
-        fold: Fold,
-        *,
-        seed: int,
-        progress: Progress | None = None,
-        workdir: Path | None = None,
+        self, fold: Fold, *, seed: int, progress: Progress = None, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit on ``train``; the history holds the configurations tried and the EM's course."""
         self._population.fit(fold, seed=seed, progress=span(progress, 0.0, 0.5))

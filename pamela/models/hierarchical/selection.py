@@ -132,7 +132,7 @@ def choose(
     data: Fitting,
     folds: int,
     seed: int,
-    progress: Progress | None,
+    progress: Progress,
     inputs: InputParams,
     search: TasteSearch,
     device: str = "auto",

@@ -101,12 +101,7 @@ class ResidualModel(RewardModel):
         """Take up what `_columns_state` saved."""
 
     def fit(
-        self,
-        fold: Fold,
-        *,
-        seed: int,
-        progress: Progress | None = None,
-        workdir: Path | None = None,
+        self, fold: Fold, *, seed: int, progress: Progress = None, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit on ``train``; the history holds the configurations tried."""
         early = span(progress, 0.0, SHARE_OF_POPULATION)

@@ -124,12 +124,7 @@ class Paper(RewardModel):
         return fresh
 
     def fit(
-        self,
-        fold: Fold,
-        *,
-        seed: int,
-        progress: Progress | None = None,
-        workdir: Path | None = None,
+        self, fold: Fold, *, seed: int, progress: Progress = None, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Choose a configuration inside train, then train it with early stopping on validation."""
         train = canonical(fold[s.TRAIN])
@@ -190,7 +185,7 @@ class Paper(RewardModel):
         return weights, said
 
     def _choose(
-        self, fold: Fold, train: Pairs, seed: int, progress: Progress | None, workdir: Path | None
+        self, fold: Fold, train: Pairs, seed: int, progress: Progress, workdir: Path | None
     ) -> tuple[Trial, dict[str, float]]:
         """Return the chosen trial and the scores, from `workdir` if they were found before."""
         kept = workdir / "selection.json" if workdir is not None else None

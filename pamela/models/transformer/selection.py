@@ -127,7 +127,7 @@ def choose(
     run: Run,
     *,
     seed: int,
-    progress: Progress | None = None,
+    progress: Progress = None,
     datasets: Datasets | None = None,
 ) -> tuple[Trial, dict[str, float]]:
     """Return the best trial and the score of every trial in the last rung that it reached.

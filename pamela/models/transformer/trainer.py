@@ -24,6 +24,7 @@ from pamela.core.dataset import Pairs
 from pamela.models.dataset_weights import mean_correlation
 from pamela.models.lightning_callbacks import (
     LEAST_GAIN,
+    QUIET,
     KeepBest,
     Listener,
     Report,
@@ -238,13 +239,10 @@ def run(
             use_distributed_sampler=False,  # batches are cut by `Shard`
             max_epochs=regime.epochs,
             callbacks=callbacks,
-            logger=False,
             enable_checkpointing=workdir is not None,
-            enable_progress_bar=False,
-            enable_model_summary=False,
             num_sanity_val_steps=0,
             gradient_clip_val=GRADIENT_NORM,
-            deterministic="warn",
+            **QUIET,
         )
         batches.epoch = lambda: trainer.current_epoch
         trainer.fit(

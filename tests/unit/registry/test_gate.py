@@ -35,7 +35,7 @@ class Linear(RewardModel):
     def __init__(self, weights: npt.NDArray[Any], noise: float = 0.0) -> None:
         self.weights, self.noise = weights, noise
 
-    def fit(self, fold: Fold, *, seed: int, progress: Progress | None = None) -> pl.DataFrame:
+    def fit(self, fold: Fold, *, seed: int, progress: Progress = None) -> pl.DataFrame:
         raise NotImplementedError
 
     def predict(
