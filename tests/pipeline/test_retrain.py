@@ -74,7 +74,7 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
         process.wait(timeout=60)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_schedule_runs_by_itself_and_stops_when_asked(
     served: tuple[subprocess.Popen[str], Path],
 ) -> None:
@@ -86,16 +86,16 @@ def test_schedule_runs_by_itself_and_stops_when_asked(
         assert process.poll() is None, log.read_text()
         return found and found[1]
 
-    url = wait_for("the server's start", address, 120)
-    run = wait_for("a scheduled run", lambda: [r for r in flow_runs(url) if r.auto_scheduled], 60)
+    url = wait_for("the server's start", address, 240)
+    run = wait_for("a scheduled run", lambda: [r for r in flow_runs(url) if r.auto_scheduled], 180)
     assert run[0].deployment_id is not None
     done = wait_for(
-        "a finished run", lambda: [r for r in flow_runs(url) if r.state_name == "Completed"], 90
+        "a finished run", lambda: [r for r in flow_runs(url) if r.state_name == "Completed"], 180
     )
     assert done[0].auto_scheduled
     assert "nothing to do: no complete batch in data/inbox" in log.read_text()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=180) == 0
     assert "Traceback" not in log.read_text()
     with pytest.raises(httpx.ConnectError):  # nothing answers there any more
         flow_runs(url)
