@@ -25,21 +25,18 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import atomic_path, read_json, write_json
 from pamela.params import TrainParams
 
-# told the share done in [0, 1] and what is being done; None: nobody listens
-Progress = Callable[[float, str], None] | None
+Progress = Callable[[float, str], None]  # share done in [0, 1], what is being done
 CONFIG = "model.json"
 WEIGHTS = "model.safetensors"
 
 
-def say(progress: Progress, share: float, what: str) -> None:
-    """Report progress to whoever listens."""
-    if progress is not None:
-        progress(share, what)
+def silent(share: float, what: str) -> None:
+    """Tell nobody of the progress."""
 
 
 def span(progress: Progress, start: float, stop: float) -> Progress:
     """Return a progress whose 0..1 is ``start..stop`` of `progress`."""
-    return lambda share, what: say(progress, start + (stop - start) * share, what)
+    return lambda share, what: progress(start + (stop - start) * share, what)
 
 
 EDGE = 0.25  # rating units inside either end of the scale within which predictions bend
@@ -99,7 +96,7 @@ class RewardModel(ABC):
 
     @abstractmethod
     def fit(
-        self, fold: Fold, *, seed: int, progress: Progress = None, workdir: Path | None = None
+        self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit on the fold's train part, choosing sizes on train/val only.
 

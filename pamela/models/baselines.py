@@ -17,7 +17,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.arrays import Bools, Floats, Ints
 from pamela.core.dataset import Fold, Items, Pairs, People
-from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
+from pamela.models.base import Prediction, Progress, RewardModel, on_scale, silent
 from pamela.models.preprocessing import UNKNOWN, Codes, UserIndex, canonical
 
 SMALLEST = 1e-4  # floor of a variance
@@ -87,7 +87,7 @@ class _LevelsModel(RewardModel):
         self._levels: list[Level] = []
 
     def fit(
-        self, fold: Fold, *, seed: int, progress: Progress = None, workdir: Path | None = None
+        self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit the means of ``train``; nothing is random."""
         pairs = canonical(fold[s.TRAIN])
@@ -103,7 +103,7 @@ class _LevelsModel(RewardModel):
             residual = residual - level.deviation[code]
             self._levels.append(level)
         self._noise = max(float(np.mean(residual**2)), SMALLEST)
-        say(progress, 1.0, "done")
+        progress(1.0, "done")
         return pl.DataFrame({"step": [0], "train_rmse": [float(np.sqrt(self._noise))]})
 
     def predict(
@@ -193,7 +193,7 @@ class UserMean(RewardModel):
         self._within, self._between = 1.0, 1.0
 
     def fit(
-        self, fold: Fold, *, seed: int, progress: Progress = None, workdir: Path | None = None
+        self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit the means of ``train``; nothing is random."""
         self._base.fit(fold, seed=seed)
@@ -207,7 +207,7 @@ class UserMean(RewardModel):
         self._total = np.bincount(code, weights=residual, minlength=size).astype(np.float64)
         centred = residual - (self._total / np.maximum(self._count, 1))[code]
         self._within = max(float(centred @ centred) / max(len(code) - size, 1), SMALLEST)
-        say(progress, 1.0, "done")
+        progress(1.0, "done")
         return pl.DataFrame({"step": [0], "train_rmse": [float(np.sqrt(self._within))]})
 
     def predict(

@@ -28,7 +28,7 @@ from pamela.core import schema as s
 from pamela.core.arrays import Floats, Ints
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
-from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say
+from pamela.models.base import Prediction, Progress, RewardModel, on_scale, silent
 from pamela.models.biases import PictureMeans, picture_means
 from pamela.models.dataset_weights import CV, Asked, Weights, candidates, choose_weights
 from pamela.models.fit_cache import FitMemory, fold_key
@@ -128,7 +128,7 @@ class Population(RewardModel):
         return cls(params.cv_folds, params.dataset_weights, metadata=params.inputs.metadata)
 
     def fit(
-        self, fold: Fold, *, seed: int, progress: Progress = None, workdir: Path | None = None
+        self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit on ``train``; nothing is stepwise, so that the history holds the choices tried.
 
@@ -144,7 +144,7 @@ class Population(RewardModel):
         else:
             state, history = made
             vars(self).update(state)
-        say(progress, 1.0, "done")
+        progress(1.0, "done")
         return history
 
     def _fit(self, fold: Fold, seed: int, progress: Progress) -> pl.DataFrame:
@@ -173,12 +173,12 @@ class Population(RewardModel):
         best = max(tried, key=lambda one: one.correlation)
         offered = candidates(self.dataset_weights, datasets, train)
         weights, said = choose_weights(offered, best.score_weights)
-        say(progress, 0.6, "weigh kernels")
+        progress(0.6, "weigh kernels")
         offers = blocks(data.items, best.sizes, metadata=self.metadata)
         kernels = Kernels.fit(data.items, offers, max(best.sizes))
         rows = sample(data.code, MAX_EVIDENCE_ROWS, rng)
         evidence = weigh(kernels, data.take(rows), start=best.evidence, iterations=25)
-        say(progress, 0.8, "fit")
+        progress(0.8, "fit")
         self._solve(kernels, data, evidence, weights, rng)
         self._keep_variances(datasets, means, evidence)
         history = history_of(tried)

@@ -16,7 +16,7 @@ import scipy
 from pamela.core import schema as s
 from pamela.core.arrays import Floats, Ints
 from pamela.core.dataset import Fold, Items, Pairs
-from pamela.models.base import Progress, say
+from pamela.models.base import Progress
 from pamela.models.dataset_weights import FoldScores, Weights, mean_correlation
 from pamela.models.gaussian_process.kernels import METADATA_KEYS, Block, Inputs, Kernels
 from pamela.models.gaussian_process.marginal_likelihood import Evidence, maximise_evidence
@@ -116,7 +116,7 @@ def try_components(
     at = place[pairs.item]
     tried: list[Tried] = []
     for number, sizes in enumerate(choices):
-        say(progress, 0.6 * number / len(choices), f"components {sizes}")
+        progress(0.6 * number / len(choices), f"components {sizes}")
         kernels = Kernels.fit(data.items, blocks(data.items, sizes, metadata=metadata), max(sizes))
         inputs = kernels.inputs(data.items)
         matrices = kernels.matrices(inputs, inputs)

@@ -24,7 +24,7 @@ from pamela.core import schema as s
 from pamela.core.arrays import Bools, Floats, Floats32, Ints
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
-from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say, span
+from pamela.models.base import Prediction, Progress, RewardModel, on_scale, silent, span
 from pamela.models.blas_threads import small_matrices, small_numpy_matrices
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
@@ -91,7 +91,7 @@ class Hierarchical(RewardModel):
         return cls(params.cv_folds, population, params.inputs, params.device)
 
     def fit(
-        self, fold: Fold, *, seed: int, progress: Progress = None, workdir: Path | None = None
+        self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit on ``train``; the history holds the configurations tried and the EM's course."""
         self._population.fit(fold, seed=seed, progress=span(progress, 0.0, 0.5))
@@ -101,7 +101,7 @@ class Hierarchical(RewardModel):
         people = PeopleColumns.fit(fold.people, train, demographics=self.inputs.demographics)
         data = Fitting.make(fold, train, consensus, people)
         choice = choose(data, self.cv_folds, seed, late, self.inputs, self.search, self.device)
-        say(late, 0.9, "fit the prior")
+        late(0.9, "fit the prior")
         features, columns = data.features(choice.sizes)
         learners = data.sample(PRIOR_USERS, seed)
         if choice.sizes.learned:
@@ -138,7 +138,7 @@ class Hierarchical(RewardModel):
             "cv": choice.scores,
             "population": self._population.chosen,
         }
-        say(progress, 1.0, "done")
+        progress(1.0, "done")
         return pl.DataFrame({"step": np.arange(len(course)), "noise_variance": course})
 
     @property

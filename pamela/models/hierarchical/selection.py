@@ -18,7 +18,7 @@ import numpy as np
 from pamela.core.arrays import Bools, Floats, Ints
 from pamela.core.dataset import Pairs
 from pamela.core.hashing import places_within
-from pamela.models.base import Progress, on_scale, say
+from pamela.models.base import Progress, on_scale
 from pamela.models.biases import within_user_correlation
 from pamela.models.blas_threads import small_matrices
 from pamela.models.hierarchical.item_features import Sizes
@@ -147,7 +147,7 @@ def choose(
     def outcome(sizes: Sizes, rank: int) -> _Outcome:
         key = (sizes, rank)
         if key not in tried:
-            say(progress, 0.8 * len(tried) / steps, f"taste {sizes.name}")
+            progress(0.8 * len(tried) / steps, f"taste {sizes.name}")
             tried[key] = _validate(data, division, sizes, rank, inputs)
         return tried[key]
 
@@ -158,7 +158,7 @@ def choose(
         data, division = _divide(whole, folds, teaching, CV_LEARNED_USERS)
         found: dict[tuple[Sizes, int], _Outcome] = {}
         for one in (sizes, *search.learned):
-            say(progress, 0.8 + 0.03 * len(found), f"taste {one.name}")
+            progress(0.8 + 0.03 * len(found), f"taste {one.name}")
             fair = replace(one, metadata=one.metadata and inputs.metadata)
             found[fair, rank] = _validate(data, division, fair, rank, inputs)
         sizes = _smallest_good([(one, judged) for (one, _), judged in found.items()])

@@ -27,7 +27,7 @@ from pamela.core import schema as s
 from pamela.core.arrays import Bools, Floats, Ints
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
-from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say, span
+from pamela.models.base import Prediction, Progress, RewardModel, on_scale, silent, span
 from pamela.models.blas_threads import small_matrices
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
@@ -101,7 +101,7 @@ class ResidualModel(RewardModel):
         """Take up what `_columns_state` saved."""
 
     def fit(
-        self, fold: Fold, *, seed: int, progress: Progress = None, workdir: Path | None = None
+        self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit on ``train``; the history holds the configurations tried."""
         early = span(progress, 0.0, SHARE_OF_POPULATION)
@@ -113,7 +113,7 @@ class ResidualModel(RewardModel):
         some = rows.sample(seed)
         folds = some.prompt_folds(self.cv_folds, seed)
         learned = small_matrices(self._learn)(rows, some, folds, consensus, late)
-        say(progress, SHARE_OF_CHOICE, "strength by number of ratings")
+        progress(SHARE_OF_CHOICE, "strength by number of ratings")
         tuned = tune(some, folds, learned.by_fold, seed)
         users = UserIndex.fit(fold.people, train)
         self._consensus = consensus
@@ -124,7 +124,7 @@ class ResidualModel(RewardModel):
             "cv_correlation": {name: round(value, 6) for name, value in learned.scores.items()},
             "population": self._population.chosen,
         }
-        say(progress, 1.0, "done")
+        progress(1.0, "done")
         return pl.DataFrame(
             {
                 "step": np.arange(len(learned.scores)),

@@ -31,7 +31,7 @@ from pamela.core.arrays import Bools, Floats, Floats32
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
-from pamela.models.base import Prediction, Progress, RewardModel, on_scale, say, span
+from pamela.models.base import Prediction, Progress, RewardModel, on_scale, silent, span
 from pamela.models.dataset_weights import FoldScores, Weights, candidates, choose_weights
 from pamela.models.preprocessing import UNKNOWN, Datasets, UserIndex, canonical, prompt_groups
 from pamela.models.transformer.batches import EVAL_BATCH, device_count
@@ -124,7 +124,7 @@ class Paper(RewardModel):
         return fresh
 
     def fit(
-        self, fold: Fold, *, seed: int, progress: Progress = None, workdir: Path | None = None
+        self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Choose a configuration inside train, then train it with early stopping on validation."""
         train = canonical(fold[s.TRAIN])
@@ -150,7 +150,7 @@ class Paper(RewardModel):
         self._network, self._shape = module, trial.shape
         self.chosen = {**asdict(trial), "cv_correlation": scores, **said}
         self._measure_std(fold, validation)
-        say(progress, 1.0, "done")
+        progress(1.0, "done")
         return history
 
     def _choose_weights(

@@ -15,7 +15,7 @@ import numpy as np
 
 from pamela.core.arrays import Bools, Ints
 from pamela.core.dataset import Pairs
-from pamela.models.base import Progress, say
+from pamela.models.base import Progress, silent
 from pamela.models.dataset_weights import CV, Asked, FoldScores, clearly_better
 from pamela.models.preprocessing import Datasets
 from pamela.models.transformer.batches import Regime
@@ -127,7 +127,7 @@ def choose(
     run: Run,
     *,
     seed: int,
-    progress: Progress = None,
+    progress: Progress = silent,
     datasets: Datasets | None = None,
 ) -> tuple[Trial, dict[str, float]]:
     """Return the best trial and the score of every trial in the last rung that it reached.
@@ -154,7 +154,7 @@ def choose(
         for number in alive:
             found = []
             for inner, outer in parts:
-                say(progress, done / total, f"configuration {number + 1} of {len(trials)}")
+                progress(done / total, f"configuration {number + 1} of {len(trials)}")
                 epochs = min(most_epochs, trials[number].epochs)
                 found.append(run(trials[number], inner, outer, epochs))
                 done += 1

@@ -18,7 +18,7 @@ from pamela.core.arrays import Bools
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.evaluation.metrics.bootstrap import Estimate
-from pamela.models.base import Prediction, Progress, RewardModel
+from pamela.models.base import Prediction, Progress, RewardModel, silent
 from pamela.registry import gate
 from pamela.training.bundle import Bundle
 
@@ -35,7 +35,7 @@ class Linear(RewardModel):
     def __init__(self, weights: npt.NDArray[Any], noise: float = 0.0) -> None:
         self.weights, self.noise = weights, noise
 
-    def fit(self, fold: Fold, *, seed: int, progress: Progress = None) -> pl.DataFrame:
+    def fit(self, fold: Fold, *, seed: int, progress: Progress = silent) -> pl.DataFrame:
         raise NotImplementedError
 
     def predict(
