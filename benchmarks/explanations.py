@@ -132,7 +132,7 @@ def measure(project: Project) -> pl.DataFrame:
     reward = Reward(bundle)
     own = (bundle.people.frame[s.DATASET] == DATASET).to_numpy() & bundle.in_train_people
     users = bundle.people.frame.filter(pl.Series(own))[s.USER].to_list()
-    pictures = reward.explainer.lens(DATASET).items.frame.select(s.IMAGE)
+    pictures = reward.explainer.image_properties(DATASET).items.frame.select(s.IMAGE)
     images = pictures.join(
         read_parquet(project.truth / "images.parquet"), on=s.IMAGE, how="left",
         maintain_order="left",

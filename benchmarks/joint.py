@@ -30,7 +30,7 @@ from pamela.core.dataset import Fold, count_folds, load_fold
 from pamela.core.errors import PamelaError
 from pamela.core.files import write_json
 from pamela.core.paths import Project
-from pamela.evaluation.joint_training import RECORD, Gain, compare
+from pamela.evaluation.joint_training import RECORD, Gain, compare_alone_and_joint
 from pamela.evaluation.predictions import own_folds
 from pamela.params import Params, TrainParams, load_params
 
@@ -100,7 +100,7 @@ def _compare(
     models: Iterable[str],
     params: Params,
 ) -> list[Gain]:
-    return compare(
+    return compare_alone_and_joint(
         folds,
         counts,
         train,

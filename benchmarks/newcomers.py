@@ -1,4 +1,4 @@
-"""Strangers and their first ratings: ``python -m benchmarks.newcomers``, part of `make bench`.
+"""Cold-start users: ``python -m benchmarks.newcomers``, part of `make bench`.
 
 A finished run of the embedded world has a few dozen unseen people; here 2,000 are drawn for the
 benchmark from the same prior (`pamela.synthetic.raters.new_users`). Each rates a random set of
@@ -27,7 +27,7 @@ from pamela.core.files import read_parquet
 from pamela.core.paths import Project
 from pamela.evaluation.metrics.bootstrap import Draws, Estimate, make_draws, mean_estimates
 from pamela.evaluation.metrics.definitions import pairwise_accuracy
-from pamela.evaluation.metrics.grouping import judgments
+from pamela.evaluation.metrics.grouping import group_predictions
 from pamela.evaluation.metrics.normalised_gain import Ideal, share_estimates
 from pamela.evaluation.metrics.schema import POPULATION, WORLD
 from pamela.evaluation.observers import (
@@ -62,7 +62,7 @@ class Predictor(Protocol):
 
 
 @dataclass(frozen=True)
-class Strangers:
+class ColdStartUsers:
     """New people, what they are asked and what they may have rated before.
 
     Attributes
@@ -81,7 +81,7 @@ class Strangers:
         return self.context.take(self.place < k) if k else None
 
 
-def draw_strangers(project: Project, fold: Fold, count: int) -> Strangers:
+def draw_cold_start_users(project: Project, fold: Fold, count: int) -> ColdStartUsers:
     """Draw `count` people, who rate pictures that the fold trains on and are asked about others."""
     if not (project.truth / "world.json").is_file():
         raise PamelaError("data/truth: no embedded world; name synthetic in ingest.datasets")
@@ -105,7 +105,7 @@ def draw_strangers(project: Project, fold: Fold, count: int) -> Strangers:
     return _laid_out(drawn, items, fold.people)
 
 
-def _laid_out(drawn: Newcomers, items: pl.DataFrame, known: People) -> Strangers:
+def _laid_out(drawn: Newcomers, items: pl.DataFrame, known: People) -> ColdStartUsers:
     """Return the drawn people as models want them."""
     numbered = drawn.people.with_row_index("_user")
     rows = (
@@ -125,19 +125,25 @@ def _laid_out(drawn: Newcomers, items: pl.DataFrame, known: People) -> Strangers
         )
 
     place = rows.filter(pl.col(s.PART) == CONTEXT)["place"].to_numpy().astype(np.int64)
-    return Strangers(People(people), pairs(QUERY), pairs(CONTEXT), place)
+    return ColdStartUsers(People(people), pairs(QUERY), pairs(CONTEXT), place)
 
 
 def accuracies(
-    models: dict[str, Predictor], fold: Fold, strangers: Strangers, k: int, min_pairs: int
+    models: dict[str, Predictor],
+    fold: Fold,
+    cold_start_users: ColdStartUsers,
+    k: int,
+    min_pairs: int,
 ) -> Floats:
     """Return each person's pairwise accuracy (people, models) at margin 0 after `k` ratings."""
     means: list[Floats32] = [
-        one.predict(fold.items, strangers.people, strangers.query, strangers.shown(k)).mean
+        one.predict(
+            fold.items, cold_start_users.people, cold_start_users.query, cold_start_users.shown(k)
+        ).mean
         for one in models.values()
     ]
-    query = strangers.query
-    laid = judgments(query.user, query.item, query.rating, np.stack(means, axis=1))
+    query = cold_start_users.query
+    laid = group_predictions(query.user, query.item, query.rating, np.stack(means, axis=1))
     return pairwise_accuracy(laid, [0.0], min_pairs)[:, 0, :]
 
 
@@ -157,7 +163,7 @@ def bench_newcomers(project: Project, count: int = PEOPLE) -> list[Entry]:
     """Ask models and observers about people who were never trained on."""
     params = load_params(project.params_file)
     fold = fold_of(project)
-    strangers = draw_strangers(project, fold, count)
+    cold_start_users = draw_cold_start_users(project, fold, count)
     truth = read_parquet(project.truth / "images.parquet")
     observers = create_observers(fold, truth, World.load(project.truth).prior)
     models: dict[str, Predictor] = {
@@ -168,7 +174,7 @@ def bench_newcomers(project: Project, count: int = PEOPLE) -> list[Entry]:
     draws = make_draws(count, params.evaluate.bootstrap, params.evaluate.seed)
     rows: list[Entry] = []
     for k in SHOTS:
-        values = accuracies(models, fold, strangers, k, params.evaluate.min_pairs)
+        values = accuracies(models, fold, cold_start_users, k, params.evaluate.min_pairs)
         found = mean_estimates(values, draws)
         rows += [
             _row(f"newcomers, {k} shots, pairwise accuracy, {name}", one)

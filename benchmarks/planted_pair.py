@@ -117,10 +117,10 @@ def _items(name: str, count: int) -> pl.DataFrame:
 
 
 def _people(name: str, camp: Ints, world: int) -> pl.DataFrame:
-    told = ["f" if c else "m" for c in camp] if name == FEW else [None] * len(camp)
+    gender = ["f" if c else "m" for c in camp] if name == FEW else [None] * len(camp)
     ids = [f"{world}-{k}" for k in range(len(camp))]  # in both: the dataset tells them apart
     return pl.DataFrame(
-        {s.DATASET: [name] * len(camp), s.USER: ids, "gender": told},
+        {s.DATASET: [name] * len(camp), s.USER: ids, "gender": gender},
         schema={s.DATASET: pl.String, s.USER: pl.String, "gender": pl.String},
     )
 

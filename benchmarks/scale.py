@@ -176,7 +176,7 @@ def do_validate(project: Project) -> None:
     found = validate.check_dataset(project, DATASET, decoded, suites, params.latest_rated_at)
     results = {DATASET: found}
     validate.write_quarantine(project, results)
-    validate.write_report(project, results, params.max_quarantined_share)
+    validate.write_validation_report(project, results, params.max_quarantined_share)
     validate.write_validated(project, results, params.max_quarantined_share)
 
 

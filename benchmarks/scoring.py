@@ -7,8 +7,8 @@ one pass of `paper`'s transformer per pair: timed on two samples of pairs in its
 the difference per pair extrapolated to all pairs, so that what it prepares once is not counted.
 
 Adapting: `Reward.adapt` with 20 ratings of pictures that the model knows, given as files, for 200
-simulated strangers one after the other; what the first score afterwards takes stands beside, and so
-does the posterior alone. CPU seconds stand beside, as other work may run on the machine.
+simulated cold-start users one after the other; what the first score afterwards takes stands beside,
+and so does the posterior alone. CPU seconds stand beside, as other work may run on the machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.entries import Entry, entry
-from benchmarks.newcomers import MODEL, Strangers, draw_strangers
+from benchmarks.newcomers import MODEL, ColdStartUsers, draw_cold_start_users
 from benchmarks.timing import Clock, Taken, fitted, fold_of, median_seconds, run_alone
 from pamela.core import schema as s
 from pamela.core.arrays import Bools
@@ -98,18 +98,18 @@ def _hierarchical(project: Project) -> Hierarchical:
 
 
 def bench_adapting(project: Project) -> list[Entry]:
-    """Adapt to 200 strangers, each with 20 ratings of known pictures."""
+    """Adapt to 200 cold-start users, each with 20 ratings of known pictures."""
     fold = fold_of(project)
-    strangers = draw_strangers(project, fold, USERS)
+    cold_start_users = draw_cold_start_users(project, fold, USERS)
     with tempfile.TemporaryDirectory() as aside:
         folder = Path(aside) / "bundle"
         write_bundle(project, MODEL, folder)
         reward = Reward(load_bundle(folder))
     files = [project.root / name for name in fold.items.frame[s.FILE]]
-    asked = [files[int(strangers.query.item[0])]]
+    asked = [files[int(cold_start_users.query.item[0])]]
     adapted, first = [], []
     for person in range(USERS):
-        ratings = _ratings_of(strangers, person, files)
+        ratings = _ratings_of(cold_start_users, person, files)
         clock = Clock()
         user = reward.adapt(ratings=ratings)
         adapted.append(clock.taken)
@@ -119,7 +119,7 @@ def bench_adapting(project: Project) -> list[Entry]:
     label = f"adapting, {RATINGS} ratings, median of {USERS} users"
     return [
         *_medians(label, adapted, ADAPT_MS),
-        *_medians(f"{label}, posterior alone", _posteriors(project, fold, strangers)),
+        *_medians(f"{label}, posterior alone", _posteriors(project, fold, cold_start_users)),
         *_medians(f"{label}, first score", first),
     ]
 
@@ -132,21 +132,23 @@ def _medians(label: str, taken: list[Taken], goal: float | None = None) -> list[
     ]
 
 
-def _ratings_of(strangers: Strangers, person: int, files: list[Path]) -> list[tuple[Path, float]]:
-    shown = strangers.context.take(_shown(strangers, person))
+def _ratings_of(
+    cold_start_users: ColdStartUsers, person: int, files: list[Path]
+) -> list[tuple[Path, float]]:
+    shown = cold_start_users.context.take(_shown(cold_start_users, person))
     return [(files[i], float(r)) for i, r in zip(shown.item, shown.rating, strict=True)]
 
 
-def _shown(strangers: Strangers, person: int) -> Bools:
-    return (strangers.context.user == person) & (strangers.place < RATINGS)
+def _shown(cold_start_users: ColdStartUsers, person: int) -> Bools:
+    return (cold_start_users.context.user == person) & (cold_start_users.place < RATINGS)
 
 
-def _posteriors(project: Project, fold: Fold, strangers: Strangers) -> list[Taken]:
+def _posteriors(project: Project, fold: Fold, cold_start_users: ColdStartUsers) -> list[Taken]:
     """Return what it takes from rated pictures' features to each person's weights."""
     model, found = _hierarchical(project), []
     for person in range(USERS):
-        shown = strangers.context.take(_shown(strangers, person))
-        one = People(strangers.people.frame[person])
+        shown = cold_start_users.context.take(_shown(cold_start_users, person))
+        one = People(cold_start_users.people.frame[person])
         pictures = fold.items.take(shown.item)
         pairs = Pairs(np.zeros(RATINGS, np.int64), np.arange(RATINGS), shown.rating)
         clock = Clock()
@@ -156,7 +158,7 @@ def _posteriors(project: Project, fold: Fold, strangers: Strangers) -> list[Take
 
 
 def bench_scoring(project: Project) -> list[Entry]:
-    """Time scores of everybody and everything, and what adapting to a stranger takes."""
+    """Time scores of everybody and everything, and what adapting to a cold-start user takes."""
     return bench_scores(project) + bench_adapting(project)
 
 

@@ -23,10 +23,10 @@ from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.evaluation.metrics import definitions
 from pamela.evaluation.metrics.bootstrap import interval, make_draws
-from pamela.evaluation.metrics.grouping import judgments
+from pamela.evaluation.metrics.grouping import group_predictions
 from pamela.models.base import load_model
 from pamela.models.linear_taste import LinearTaste
-from pamela.serving.active_learning import choose
+from pamela.serving.active_learning import choose_greedily
 from pamela.synthetic.raters.new_users import CONTEXT, QUERY, Newcomers, draw_newcomers
 from pamela.synthetic.raters.world import World
 
@@ -121,7 +121,7 @@ def designs(setting: Setting, count: int = MOST) -> Ints:
     out = np.zeros((len(setting.people), count), np.int64)
     for person, rows in enumerate(setting.item):
         columns = setting.columns[rows]
-        out[person] = choose(columns, columns, prior.covariance, prior.noise, count).picks
+        out[person] = choose_greedily(columns, columns, prior.covariance, prior.noise, count).picks
     return out
 
 
@@ -139,9 +139,11 @@ def values(setting: Setting, picks: Ints) -> Floats:
         np.take_along_axis(setting.rating, picks, 1).ravel(),
     )
     said = setting.model.predict(setting.items, setting.people, setting.query, context)
-    told = judgments(setting.query.user, setting.query.item, setting.query.rating, said.mean)
-    accuracy = definitions.pairwise_accuracy(told, [0.0], 5)[:, 0, 0]
-    return np.stack([definitions.srocc(told)[:, 0], accuracy], axis=1)
+    grouped = group_predictions(
+        setting.query.user, setting.query.item, setting.query.rating, said.mean
+    )
+    accuracy = definitions.pairwise_accuracy(grouped, [0.0], 5)[:, 0, 0]
+    return np.stack([definitions.srocc(grouped)[:, 0], accuracy], axis=1)
 
 
 def measure(setting: Setting) -> dict[str, Floats]:
@@ -161,9 +163,9 @@ def entries(curve: Floats, random: Floats) -> list[Entry]:
     draws = make_draws(random.shape[0], BOOTSTRAP, SEED)
     rows = []
     for column, name in enumerate(METRICS):
-        told = ~(np.isnan(curve[:, :, column]).any(axis=0) | np.isnan(random[:, column]))
-        ours, theirs = curve[:, told, column], random[told, column]
-        weight = draws.users[:, told] / draws.users[:, told].sum(axis=1, keepdims=True)
+        defined = ~(np.isnan(curve[:, :, column]).any(axis=0) | np.isnan(random[:, column]))
+        ours, theirs = curve[:, defined, column], random[defined, column]
+        weight = draws.users[:, defined] / draws.users[:, defined].sum(axis=1, keepdims=True)
         resampled, bar = weight @ ours.T, weight @ theirs
         low, high = interval(_reached(resampled, bar)[:, None])
         point = _reached(ours.mean(axis=1)[None], np.array([theirs.mean()]))[0]
@@ -208,7 +210,7 @@ def speed(setting: Setting) -> Entry:
     prior, taken = setting.model.prior, []
     for _ in range(5):
         begun = time.perf_counter()
-        choose(columns, columns, prior.covariance, prior.noise, PICKS)
+        choose_greedily(columns, columns, prior.covariance, prior.noise, PICKS)
         taken.append(time.perf_counter() - begun)
     name = f"suggest {PICKS} of {PICTURES} pictures"
     return {"name": name, "value": round(min(taken), 4), "unit": "s", "baseline": None,

@@ -33,7 +33,7 @@ from pamela.models.hierarchical.item_features import Sizes
 from pamela.models.hierarchical.model import Hierarchical
 from pamela.models.hierarchical.selection import TasteSearch
 from pamela.models.transformer.model import Paper
-from pamela.models.transformer.selection import Trial
+from pamela.models.transformer.selection import Configuration
 from pamela.params import TrainParams, load_params
 
 GOAL = 10.0
@@ -46,7 +46,7 @@ class Course:
     epochs: list[Taken]
     best: int
     score: float
-    trial: Trial
+    trial: Configuration
 
     @property
     def to_best(self) -> Taken:
@@ -70,21 +70,21 @@ def validation_srocc(model: RewardModel, fold: Fold) -> float:
     return mean_srocc(rows.user, rows.rating, model.predict(fold.items, fold.people, rows).mean)
 
 
-def time_paper(fold: Fold, params: TrainParams, given: Trial | None = None) -> Course:
+def time_paper(fold: Fold, params: TrainParams, given: Configuration | None = None) -> Course:
     """Fit `paper`, with its search unless a configuration is `given`."""
     model = Paper.from_params(params)
     if given is not None:
         model.search = replace(model.search, given=(given,))
     clock, epochs = Clock(), []
 
-    def told(_share: float, what: str) -> None:
+    def report(_share: float, what: str) -> None:
         if what.startswith("epoch "):
             epochs.append(clock.taken)
 
-    history = model.fit(fold, seed=params.seed, progress=told)
+    history = model.fit(fold, seed=params.seed, progress=report)
     best = history["val_correlation"].arg_max()
-    kept = {key: model.chosen[key] for key in Trial.__dataclass_fields__}
-    return Course(epochs, best or 0, validation_srocc(model, fold), Trial(**kept))
+    kept = {key: model.chosen[key] for key in Configuration.__dataclass_fields__}
+    return Course(epochs, best or 0, validation_srocc(model, fold), Configuration(**kept))
 
 
 def _fit(
@@ -139,7 +139,7 @@ def bench_training(project: Project) -> list[Entry]:
     ours, whole = time_hierarchical(fold, params)
     searched = time_paper(fold, params)
     forget_fits()
-    _, told = time_hierarchical(fold, params, ours)
+    _, chosen = time_hierarchical(fold, params, ours)
     given = time_paper(fold, params, searched.trial)
     forget_fits()
     climbed = time_climb(fold, params, searched.score)
@@ -147,7 +147,7 @@ def bench_training(project: Project) -> list[Entry]:
     for label, found, course in (
         ("to the score", climbed, searched),
         ("search included", whole, searched),
-        ("configuration given", told, given),
+        ("configuration given", chosen, given),
     ):
         rows += _compared(label, found, course)
     return rows

@@ -16,8 +16,8 @@ from pamela.core.paths import Project
 from pamela.evaluation import ablation, ablation_metrics
 from pamela.params import Params
 
-plan = step("plan")(ablation.plan)
-fit_and_ask = step("fit and ask")(ablation.run)
+plan = step("plan")(ablation.plan_ablation)
+fit_and_ask = step("fit and ask")(ablation.fit_and_predict)
 
 
 @step("compute metrics")
@@ -25,7 +25,7 @@ def measure(project: Project, params: Params, done: Sequence[ablation.Done]) -> 
     """Compute every number and its paired difference to the full model."""
     images = read_parquet(project.validated / "images.parquet")
     predictions = pl.concat([one.predictions for one in done])
-    return ablation_metrics.measure(predictions, images, params)
+    return ablation_metrics.compute_metrics(predictions, images, params)
 
 
 @step("write results")
@@ -33,7 +33,7 @@ def write(
     project: Project, params: Params, done: Sequence[ablation.Done], table: pl.DataFrame
 ) -> None:
     """Write table, record and headline numbers."""
-    ablation_metrics.write_results(project, params, done, table)
+    ablation_metrics.write_ablation_results(project, params, done, table)
 
 
 @stage("ablation")
@@ -43,7 +43,7 @@ def flow() -> None:
     done = [fit_and_ask(project, params, job) for job in plan(project, params)]
     table = measure(project, params, done)
     write(project, params, done, table)
-    print(f"ablation: {ablation.summary(done)}")
+    print(f"ablation: {ablation.ablation_summary(done)}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pamela.registry import publish as tracking
 from pamela.reporting import ablation_page
 from pamela.reporting.ablation_runs import ablation_specs
 
-write_page = step("write the page")(ablation_page.write_report)
+write_page = step("write the page")(ablation_page.write_ablation_page)
 
 
 @step("publish to MLflow")

@@ -10,7 +10,7 @@ list_images = step("list validated images")(features.list_images)
 open_encoder = step("open encoder")(features.open_encoder)
 encode_images = step("encode new images")(features.encode_new_images)
 encode_prompts = step("encode new prompts")(features.encode_new_prompts)
-collect = step("collect features")(features.collect)
+collect = step("collect features")(features.cached_features)
 read_shipped = step("read precomputed features")(features.read_shipped)
 write_features = step("write features")(features.write_features)
 

@@ -25,7 +25,7 @@ def predict_fold(project: Project, params: Params, number: int) -> pl.DataFrame:
 
 @step("shuffled control")
 def shuffled_control(project: Project, params: Params) -> pl.DataFrame:
-    """Fit and ask the population model on the features of the wrong pictures."""
+    """Fit and ask the population model on the permuted image features."""
     return predictions.predict_control(project, params)
 
 
@@ -37,7 +37,7 @@ def noise_ceiling(project: Project, predicted: pl.DataFrame) -> pl.DataFrame:
 
 @step("swap users")
 def swap_users(project: Project, params: Params, number: int) -> pl.DataFrame:
-    """Ask every personal model of a fold as a stranger and as other users."""
+    """Ask every personal model of a fold as a cold-start user and as other users."""
     return swapped_users.predict_variants(project, params, number)
 
 

@@ -29,8 +29,8 @@ def publish() -> str:
         return ""
     new = sum(run.created for run in tracking.publish(project, params, specs))
     version = registration.register_if_empty(project, params)
-    told = f"; registered {versions.NAME} version {version} as champion" if version else ""
-    return f"MLflow: {new} new runs{told}"
+    note = f"; registered {versions.NAME} version {version} as champion" if version else ""
+    return f"MLflow: {new} new runs{note}"
 
 
 def main() -> None:
@@ -38,12 +38,12 @@ def main() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:
-        told = publish()
+        note = publish()
     except PamelaError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    if told:
-        print(told)
+    if note:
+        print(note)
 
 
 if __name__ == "__main__":

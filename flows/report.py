@@ -64,8 +64,8 @@ def report() -> None:
     page(results, project, explain(results))
     new = publish(project, params)
     version = register(project, params)
-    told = f"; registered {versions.NAME} version {version} as champion" if version else ""
-    print(f"report: {plots} plots, {new} new MLflow runs{told}")
+    note = f"; registered {versions.NAME} version {version} as champion" if version else ""
+    print(f"report: {plots} plots, {new} new MLflow runs{note}")
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def run_gate(
     project: Project, params: Params, batches: dict[str, str], reason: str
 ) -> promotion.Decision:
     """Score champion and challenger now and move the alias, or not."""
-    return promotion.run(project, params, batches, reason=reason)
+    return promotion.decide_and_promote(project, params, batches, reason=reason)
 
 
 @step("commit")
@@ -131,7 +131,7 @@ def describe(news: Mapping[str, list[str]]) -> str:
 
 def nothing_to_do(project: Project, params: Params) -> str:
     """Return the line for an inbox without a complete batch; it names what else lies there."""
-    found = inbox.look(project, params.ingest.datasets)
+    found = inbox.scan_inbox(project, params.ingest.datasets)
     also = [
         (found.waiting, f"without {inbox.DONE}"),
         (found.refused, f"refused, see its {inbox.REFUSED}"),
@@ -144,7 +144,7 @@ def nothing_to_do(project: Project, params: Params) -> str:
 
 def work_waits(project: Project, params: Params) -> bool:
     """Return whether a cycle would do anything: a batch to take, or one that was not judged."""
-    if inbox.look(project, params.ingest.datasets).ready:
+    if inbox.scan_inbox(project, params.ingest.datasets).ready:
         return True
     present = inbox.accepted(project)
     return (

@@ -25,7 +25,7 @@ def write_splits(project: Project, splits: list[Split]) -> None:
 def flow() -> None:
     """Split every dataset."""
     project, params = here()
-    splits = [split_dataset(project, name, params) for name in split.dataset_names(project)]
+    splits = [split_dataset(project, name, params) for name in split.validated_datasets(project)]
     write_splits(project, splits)
 
 

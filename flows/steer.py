@@ -14,32 +14,32 @@ from pamela.core.paths import Project
 from pamela.params import Params
 from pamela.steer import steer as work
 from pamela.steer.judges import SimulatedJudge
-from pamela.steer.rewards import Reward
-from pamela.steer.sampling import Sitting
+from pamela.steer.rewards import RewardFunction
+from pamela.steer.sampling import EvaluationCase
 
 
 @step("load the rewards")
-def load_rewards(project: Project, params: Params) -> tuple[dict[str, Reward], list[str]]:
+def load_rewards(project: Project, params: Params) -> tuple[dict[str, RewardFunction], list[str]]:
     """Load the champion and the population model."""
     return work.load_rewards(project, params)
 
 
 @step("choose users and prompts")
-def choose(project: Project, params: Params, known: Sequence[str]) -> list[Sitting]:
+def choose(project: Project, params: Params, known: Sequence[str]) -> list[EvaluationCase]:
     """Draw the users and test prompts."""
-    return work.choose_sittings(project, params, known)
+    return work.choose_cases(project, params, known)
 
 
 @step("steer")
 def search(
-    params: Params, sittings: Sequence[Sitting], rewards: Mapping[str, Reward]
-) -> work.Search:
+    params: Params, cases: Sequence[EvaluationCase], rewards: Mapping[str, RewardFunction]
+) -> work.SteeringResult:
     """Rewrite, draw and score, round by round."""
-    return work.search(params, sittings, rewards)
+    return work.search(params, cases, rewards)
 
 
 @step("judge")
-def judge_arms(found: work.Search, judge: SimulatedJudge, params: Params) -> pl.DataFrame:
+def judge_arms(found: work.SteeringResult, judge: SimulatedJudge, params: Params) -> pl.DataFrame:
     """Let the world's users compare the arms."""
     return work.judge_arms(found, judge, params.steer.seed)
 
@@ -47,11 +47,13 @@ def judge_arms(found: work.Search, judge: SimulatedJudge, params: Params) -> pl.
 @step("rank the arms")
 def rank(project: Project, params: Params, table: pl.DataFrame) -> dict[str, float]:
     """Fit win shares and Elo; write table and metrics."""
-    return work.write_results(project, params, table)
+    return work.write_steering_results(project, params, table)
 
 
 @step("draw the contact sheet")
-def sheet(project: Project, params: Params, found: work.Search, judge: SimulatedJudge) -> None:
+def sheet(
+    project: Project, params: Params, found: work.SteeringResult, judge: SimulatedJudge
+) -> None:
     """Draw what the arms chose."""
     work.write_contact_sheet(project, params, found, judge)
 
@@ -72,11 +74,11 @@ def steer() -> None:
         skip(project, reason)
         return
     rewards, known = load_rewards(project, params)
-    sittings = choose(project, params, known)
-    found = search(params, sittings, rewards)
+    cases = choose(project, params, known)
+    found = search(params, cases, rewards)
     judge = work.load_judge(project)
     table = judge_arms(found, judge, params)
-    print(work.describe(rank(project, params, table)))
+    print(work.outcome_line(rank(project, params, table)))
     sheet(project, params, found, judge)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from flows.runtime import here, main, stage, step
 from pamela.training import train as work
 
-plan = step("plan")(work.plan)
+plan = step("plan")(work.plan_fits)
 remove_old = step("remove old models")(work.remove_old)
-fit = step("fit")(work.fit)
+fit = step("fit")(work.fit_fold)
 write_training = step("write training.json")(work.write_training)
 write_champion = step("bundle the champion")(work.write_champion)
 
@@ -21,7 +21,7 @@ def train() -> None:
     fitted = [fit(project, params.train, model, fold) for model, fold in todo]
     write_training(project, params.train)
     write_champion(project, params.train)
-    print(f"train: {work.summary(fitted)}")
+    print(f"train: {work.fit_summary(fitted)}")
 
 
 if __name__ == "__main__":

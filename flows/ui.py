@@ -92,7 +92,7 @@ def _runs_page(project: Project) -> str:
     """Return the path of the runs table with the columns that matter; empty before a first run."""
     params = load_params(project.params_file)
     uri = tracking_uri(params, project.root)
-    number = sqlite_reader.experiment_id(uri, params.report.experiment)
+    number = sqlite_reader.read_experiment_id(uri, params.report.experiment)
     if number is None:
         return ""
     view = f"workflowType=machine_learning&viewStateShareKey={publish.VIEW}"

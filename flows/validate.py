@@ -45,7 +45,7 @@ def check_dataset(
 def write_quarantine(project: Project, results: dict[str, TableResults], max_share: float) -> None:
     """Set faulty rows apart and report the counts."""
     validate.write_quarantine(project, results)
-    validate.write_report(project, results, max_share)
+    validate.write_validation_report(project, results, max_share)
 
 
 @step("write data docs")
@@ -67,7 +67,7 @@ def flow() -> None:
     max_share = params.validate_.max_quarantined_share
     suites = load_expectations(project)
     decoded = decode_pictures(project)
-    names = validate.dataset_names(project)
+    names = validate.ingested_datasets(project)
     latest = params.validate_.latest_rated_at
     results = {name: check_dataset(project, name, decoded, suites, latest) for name in names}
     write_quarantine(project, results, max_share)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pamela.cli.explain import explain_command
-from pamela.cli.import_dataset import ImportCommand, import_command, run
-from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_model
+from pamela.cli.import_dataset import ImportCommand, import_command, run_command
+from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
 from pamela.cli.people import adapt, suggest
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
@@ -52,7 +52,7 @@ def retrain(
     if once == serve:
         raise PamelaError("say either --once or --serve")
     mode = "--once" if once else "--serve"
-    raise typer.Exit(run(Project.here(), "flows.retrain", mode))
+    raise typer.Exit(run_command(Project.here(), "flows.retrain", mode))
 
 
 @app.command()
@@ -73,7 +73,7 @@ def score(
     ] = None,
 ) -> None:
     """Score pictures for one person: a table on a terminal, else one JSON object per picture."""
-    reward = load_model(model)
+    reward = load_reward(model)
     scores = reward.score(user=user, prompt=prompt, images=images, dataset=dataset)
     rows = [(str(image), score) for image, score in zip(images, scores, strict=True)]
     if sys.stdout.isatty():

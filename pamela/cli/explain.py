@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_model
+from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,7 +28,7 @@ def explain_command(
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as one object.")] = False,
 ) -> None:
     """Say which looks, metadata, words and prompts raise and lower a person's score."""
-    explanation = load_model(model).explain(user=user)
+    explanation = load_reward(model).explain(user=user)
     if as_json:
         typer.echo(json.dumps(explanation.to_dict(), ensure_ascii=False))
     else:
@@ -54,14 +54,14 @@ def print_explanation(explanation: Explanation, top: int) -> None:
     )
     for sentence in sentences(explanation):
         console.print(sentence)
-    for table in tables(explanation, top):
+    for table in explanation_tables(explanation, top):
         console.print()
         console.print(table)
     for note in explanation.notes:
         console.print(f"Note: {note}.")
 
 
-def tables(explanation: Explanation, top: int) -> list[Table]:
+def explanation_tables(explanation: Explanation, top: int) -> list[Table]:
     """Return the tables that have rows, at most `top` rows each way."""
     from pamela.explain.result import ends, preferred, telling_words
 

@@ -34,7 +34,7 @@ def kinds_text() -> str:
     return "\n".join(lines) + "\n"
 
 
-def run(project: Project, *command: str) -> int:
+def run_command(project: Project, *command: str) -> int:
     """Run one of the project's commands in its root, with this environment's programs first."""
     path = str(Path(sys.executable).parent) + os.pathsep + os.environ.get("PATH", "")
     return subprocess.run(
@@ -81,7 +81,7 @@ def import_command(
         project, kind, src, name, "link" if link else "move" if move else "copy"
     )
     target = project.relative(project.raw / name)
-    if run(project, "dvc", "add", "--quiet", target) != 0:
+    if run_command(project, "dvc", "add", "--quiet", target) != 0:
         raise PamelaError(
             f"{target} is imported, but `dvc add` failed: run `dvc add {target}` and see why"
         )

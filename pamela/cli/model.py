@@ -12,7 +12,7 @@ MODEL_HELP: Final = "models:/NAME@ALIAS, models:/NAME/VERSION or a bundle folder
 CHAMPION_URI: Final = "models:/pamela@champion"
 
 
-def load_model(uri: str) -> Reward:
+def load_reward(uri: str) -> Reward:
     """Load a model for the few small products of matrices that a command takes.
 
     OpenBLAS's threads wait for the next product at full speed, for longer than these take: here

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_model
+from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What ratings taught of a person, in units of their dataset's scale.
+class AdaptationSummary:
+    """What a model learned of a person from ratings, in units of their dataset's scale.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ def adapt(
     Project.here()  # where the person is kept
     file = RatingsFile(ratings)
     facts = dict(_split(pair) for pair in demographic or [])
-    reward = load_model(model)
+    reward = load_reward(model)
     _check_name(reward, name, replace=replace, add=add)
     person, user, changed = _person(reward, file, name, facts, dataset, add=add)
     learned = _learned(reward, user, name, person)
@@ -114,7 +114,7 @@ def _split(pair: str) -> tuple[str, str]:
 def _check_name(reward: Reward, name: str, *, replace: bool, add: bool) -> None:
     assert reward.people is not None
     path = reward.people.path(name)
-    clash = reward.viewers.users.matches(name)
+    clash = reward.user_contexts.users.matches(name)
     if clash:
         raise PamelaError(f"name {name!r} is the user {clash[0]}: choose another name")
     if path.exists() and not (replace or add):
@@ -136,7 +136,7 @@ def _person(
     add: bool,
 ) -> tuple[SavedPerson, User, int]:
     """Return what to save, the user it makes, and how many earlier ratings it replaces."""
-    from pamela.serving.saved_users import joined, reject_repeats
+    from pamela.serving.saved_users import joined, reject_rated_twice
 
     people, adapter = reward.people, reward.adapter
     assert people is not None
@@ -152,25 +152,25 @@ def _person(
         dataset, demographics, asked, rows["prompt"].to_list(), values, file.names, keep=True
     )
     person = people.record(adapter, user, asked, values)
-    reject_repeats(file.names, person.ratings)
+    reject_rated_twice(file.names, person.ratings)
     if before is None:
         return person, user, 0
     person, changed = joined(before, person)
     return person, people.recall(name, adapter, person), changed
 
 
-def _learned(reward: Reward, user: User, name: str, person: SavedPerson) -> Learned:
+def _learned(reward: Reward, user: User, name: str, person: SavedPerson) -> AdaptationSummary:
     import numpy as np
 
-    viewers = reward.viewers
-    me, anyone = viewers.adapted(user), viewers.nobody(user.dataset)
+    user_contexts = reward.user_contexts
+    me, anyone = user_contexts.adapted(user), user_contexts.nobody(user.dataset)
     low, high = reward.bundle.scales[user.dataset]
     unit = (high - low) / 4.0
-    catalogue = viewers.catalogue(user.dataset).items
-    expected = viewers.predict(anyone, user.context).mean if user.ratings else None
+    catalogue = user_contexts.catalogue(user.dataset).items
+    expected = user_contexts.predict(anyone, user.context).mean if user.ratings else None
     given = [one.rating for one in person.ratings]
     assert reward.people is not None
-    return Learned(
+    return AdaptationSummary(
         name=name,
         dataset=user.dataset,
         source=me.source,
@@ -178,14 +178,14 @@ def _learned(reward: Reward, user: User, name: str, person: SavedPerson) -> Lear
         known=sum(one.image_id is not None for one in person.ratings),
         mean=float(np.mean(given)) if given else None,
         expected=None if expected is None else low + (float(expected.mean()) - 1.0) * unit,
-        std=float(viewers.predict(me, catalogue).std.mean()) * unit,
-        std_before=float(viewers.predict(anyone, catalogue).std.mean()) * unit,
+        std=float(user_contexts.predict(me, catalogue).std.mean()) * unit,
+        std_before=float(user_contexts.predict(anyone, catalogue).std.mean()) * unit,
         model_version=reward.version,
         file=os.path.relpath(reward.people.path(name)),
     )
 
 
-def print_learned(learned: Learned, console: Console) -> None:
+def print_learned(learned: AdaptationSummary, console: Console) -> None:
     """Print what was learned as a short table."""
     from rich.table import Table
 
@@ -230,7 +230,7 @@ def suggest(
     ] = None,
 ) -> None:
     """Name the pictures whose ratings would teach most about what a person likes."""
-    reward = load_model(model)
+    reward = load_reward(model)
     found = reward.suggest(user=user, n=n, dataset=dataset)
     if sheet is not None:
         _write_sheet(sheet, found)

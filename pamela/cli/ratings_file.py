@@ -11,7 +11,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.data.formats import base, files
-from pamela.serving.types import ImageLike, Known
+from pamela.serving.types import CatalogImage, ImageLike
 
 PICTURE: Final = "image"  # the column with a picture's path
 COLUMNS: Final = (PICTURE, s.IMAGE, s.PROMPT, s.RATING)
@@ -70,7 +70,9 @@ class RatingsFile:
     def images(self, dataset: str) -> list[ImageLike]:
         """Return the pictures of the rows."""
         pairs = self.rows.select(PICTURE, s.IMAGE).iter_rows()
-        return [self.path.parent / file if file else Known(dataset, key) for file, key in pairs]
+        return [
+            self.path.parent / file if file else CatalogImage(dataset, key) for file, key in pairs
+        ]
 
     def _check(self) -> None:
         if self.rows.is_empty():

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-BAR_UNITS = 1000  # steps of a bar that is told shares
+BAR_UNITS = 1000  # steps of a bar that takes shares
 PLAIN_EVERY_S = 15.0  # without a terminal: a line this often
 
 
@@ -64,17 +64,17 @@ def share_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[float, s
 
     Examples
     --------
-    >>> with share_bar("fit", quiet=True) as told:
-    ...     told(0.5, "half way")
+    >>> with share_bar("fit", quiet=True) as report:
+    ...     report(0.5, "half way")
     """
     with progress(label, BAR_UNITS, quiet=quiet) as advance:
         done = 0
 
-        def told(share: float, _what: str) -> None:
+        def report(share: float, _what: str) -> None:
             nonlocal done
             now = int(BAR_UNITS * min(share, 1.0))
             if now > done:
                 advance(now - done)
                 done = now
 
-        yield told
+        yield report

@@ -193,7 +193,7 @@ def write_tables(project: Project, datasets: Sequence[Dataset], hashes: pl.DataF
         write_parquet(folder / "users.parquet", users.select(*s.USERS_KEYS, *demographics))
         write_parquet(folder / "images.parquet", hashed.select(s.IMAGES_SCHEMA.names()))
         write_parquet(folder / "sources.parquet", _sources(users, images))
-        write_json(folder / "datasets.json", describe(project, datasets))
+        write_json(folder / "datasets.json", dataset_metadata(project, datasets))
 
 
 def _sources(users: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
@@ -205,7 +205,7 @@ def _sources(users: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def describe(project: Project, datasets: Sequence[Dataset]) -> dict[str, Any]:
+def dataset_metadata(project: Project, datasets: Sequence[Dataset]) -> dict[str, Any]:
     """Return ``datasets.json``: scale, features, pictures, splits and folder of each dataset."""
     return {
         d.tables.name: {

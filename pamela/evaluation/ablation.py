@@ -67,7 +67,7 @@ ABLATION = pl.Schema(
 
 
 @dataclass(frozen=True)
-class Job:
+class AblationJob:
     """One model in one variant on one fold, with every seed."""
 
     model: str
@@ -88,13 +88,13 @@ class Done:
         beside.
     """
 
-    job: Job
+    job: AblationJob
     predictions: pl.DataFrame
     chosen: dict[str, Any]
     seconds: float
 
 
-def plan(project: Project, params: Params) -> list[Job]:
+def plan_ablation(project: Project, params: Params) -> list[AblationJob]:
     """Return every job.
 
     Raises
@@ -115,7 +115,7 @@ def plan(project: Project, params: Params) -> list[Job]:
                 "leave it out"
             )
     return [
-        Job(model, variant, fold)
+        AblationJob(model, variant, fold)
         for fold in range(count_folds(project))
         for model in params.ablation.models
         for variant in VARIANTS
@@ -127,7 +127,7 @@ def train_params(params: Params, variant: str, seed: int) -> TrainParams:
     return params.train.model_copy(update={"inputs": VARIANTS[variant], "seed": seed})
 
 
-def run(project: Project, params: Params, job: Job) -> Done:
+def fit_and_predict(project: Project, params: Params, job: AblationJob) -> Done:
     """Fit and ask one variant, its progress on stderr; an interrupted fit resumes.
 
     Raises
@@ -147,7 +147,13 @@ def run(project: Project, params: Params, job: Job) -> Done:
 
 
 def run_on(
-    fold: Fold, asked: Fold, params: Params, job: Job, workdir: Any = None, *, quiet: bool = False
+    fold: Fold,
+    asked: Fold,
+    params: Params,
+    job: AblationJob,
+    workdir: Any = None,
+    *,
+    quiet: bool = False,
 ) -> Done:
     """Fit on `fold` with every seed and ask about the test rows of `asked`.
 
@@ -167,10 +173,14 @@ def run_on(
     for number in range(params.ablation.models[job.model]):
         seed = params.train.seed + number
         train = train_params(params, job.variant, seed)
-        model = create_model(job.model, train) if model is None else model.settled(train)
+        model = (
+            create_model(job.model, train)
+            if model is None
+            else model.with_chosen_hyperparameters(train)
+        )
         kept = workdir(train) if workdir is not None else None
-        with share_bar(f"ablation {job} seed {seed}", quiet=quiet) as told:
-            model.fit(fold, seed=seed, progress=told, workdir=kept)
+        with share_bar(f"ablation {job} seed {seed}", quiet=quiet) as report:
+            model.fit(fold, seed=seed, progress=report, workdir=kept)
         if kept is not None:
             shutil.rmtree(kept, ignore_errors=True)
         chosen = chosen or model.chosen
@@ -182,7 +192,7 @@ def run_on(
     return Done(job, pl.concat(frames), chosen, time.monotonic() - start)
 
 
-def summary(done: Sequence[Done]) -> str:
+def ablation_summary(done: Sequence[Done]) -> str:
     """Return one line: seconds per model over all variants and folds."""
     seconds: dict[str, float] = {}
     for one in done:

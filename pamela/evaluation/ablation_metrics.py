@@ -31,7 +31,7 @@ from pamela.evaluation.ablation import (
 )
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.bootstrap import Estimate
-from pamela.evaluation.metrics.grouping import slice_judgments
+from pamela.evaluation.metrics.grouping import group_slice
 from pamela.evaluation.metrics.intervals import Key, contrast_estimates
 from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
 from pamela.evaluation.provenance import dataset_hashes, encoder_info
@@ -44,7 +44,9 @@ METRICS = (m.SROCC, m.PLCC, m.PAIRWISE_ACCURACY, m.RMSE)
 Slice = tuple[str, int | None]  # population, shots
 
 
-def measure(predictions: pl.DataFrame, images: pl.DataFrame, params: Params) -> pl.DataFrame:
+def compute_metrics(
+    predictions: pl.DataFrame, images: pl.DataFrame, params: Params
+) -> pl.DataFrame:
     """Compute every number.
 
     Parameters
@@ -109,7 +111,7 @@ def _estimates(
         return {}
     columns = [f"{variant}#{seed}" for variant in variants for seed in seeds]
     name = pl.concat_str(VARIANT, SEED, separator="#").alias(MODEL)
-    laid = slice_judgments(asked.with_columns(name), columns)
+    laid = group_slice(asked.with_columns(name), columns)
     return contrast_estimates(
         laid,
         grid,
@@ -154,7 +156,7 @@ def _row(
     }
 
 
-def headline(table: pl.DataFrame) -> dict[str, float]:
+def ablation_headline(table: pl.DataFrame) -> dict[str, float]:
     """Return flat SROCC figures: the full models' own, and every variant's minus them.
 
     ``<model>_full_<seen|unseen_k>_srocc`` and ``<model>_<variant>_minus_full_<...>_srocc``, with
@@ -174,7 +176,7 @@ def headline(table: pl.DataFrame) -> dict[str, float]:
     return found
 
 
-def write_results(
+def write_ablation_results(
     project: Project, params: Params, done: Sequence[Done], table: pl.DataFrame
 ) -> dict[str, float]:
     """Write table, record and headline numbers; return the numbers."""
@@ -193,7 +195,7 @@ def write_results(
             "chosen": chosen,
         },
     )
-    figures = headline(table)
+    figures = ablation_headline(table)
     write_metrics(project.metrics / RECORD, figures)
     return figures
 

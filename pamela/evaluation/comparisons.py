@@ -49,7 +49,7 @@ def trained(models: Sequence[str]) -> list[str]:
 
 
 def ideal_of(models: Sequence[str]) -> Ideal | None:
-    """Return what shares of the ideal are made of, where the ideal and `population` are known."""
+    """Return the places of the models that the normalised gain needs, None without an oracle."""
     if not {IDEAL_OBSERVER, IDEAL_POPULATION, BASELINE} <= set(models):
         return None
     place = {name: number for number, name in enumerate(models)}

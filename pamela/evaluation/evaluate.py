@@ -18,7 +18,7 @@ from pamela.core import schema as s
 from pamela.core.progress import progress
 from pamela.evaluation.comparisons import BASELINE, comparisons, ideal_of, trained
 from pamela.evaluation.metrics.bootstrap import Estimate
-from pamela.evaluation.metrics.grouping import slice_judgments
+from pamela.evaluation.metrics.grouping import group_slice
 from pamela.evaluation.metrics.intervals import (
     DIFFERENCE_METRICS,
     IMAGE,
@@ -36,7 +36,7 @@ from pamela.evaluation.metrics.normalised_gain import (
     seen_gain_shares,
     share_names,
 )
-from pamela.evaluation.metrics.personalisation import Part, estimate_parts
+from pamela.evaluation.metrics.personalisation import PersonalNumber, estimate_parts
 from pamela.evaluation.metrics.schema import (
     INTERVAL,
     MODEL,
@@ -132,7 +132,7 @@ def _slice(
     if rows.is_empty():
         return _nobody(len(models), pairs, params, ideal)
     done = estimate_slice(
-        slice_judgments(rows, models), params, stream=stream, comparisons=pairs, ideal=ideal
+        group_slice(rows, models), params, stream=stream, comparisons=pairs, ideal=ideal
     )
     return done.numbers, done.differences
 
@@ -215,7 +215,7 @@ def _difference_frame(
     return pl.DataFrame(rows, schema=DIFFERENCES)
 
 
-def _part_numbers(parts: list[Part], where: dict[str, Any]) -> pl.DataFrame:
+def _part_numbers(parts: list[PersonalNumber], where: dict[str, Any]) -> pl.DataFrame:
     rows = [
         {
             **where,
@@ -235,7 +235,7 @@ def _part_numbers(parts: list[Part], where: dict[str, Any]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=EVALUATION)
 
 
-def _part_gaps(parts: list[Part], where: dict[str, Any]) -> pl.DataFrame:
+def _part_gaps(parts: list[PersonalNumber], where: dict[str, Any]) -> pl.DataFrame:
     rows = [
         {
             **where,

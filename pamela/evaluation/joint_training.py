@@ -19,7 +19,7 @@ from pamela.core.errors import PamelaError
 from pamela.core.progress import progress
 from pamela.evaluation.metrics.bootstrap import Estimate, paired_difference
 from pamela.evaluation.metrics.definitions import srocc
-from pamela.evaluation.metrics.grouping import judgments
+from pamela.evaluation.metrics.grouping import group_predictions
 from pamela.models import create_model
 from pamela.models.base import RewardModel
 from pamela.params import TrainParams
@@ -51,20 +51,20 @@ class Gain:
     @property
     def verdict(self) -> str:
         """The difference in words."""
-        return verdict(self.difference)
+        return describe_difference(self.difference)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able form, the verdict beside."""
         return {**asdict(self), "verdict": self.verdict}
 
 
-def verdict(difference: Estimate) -> str:
-    """Say whether joint training helps, hurts, or cannot be told apart from training alone."""
+def describe_difference(difference: Estimate) -> str:
+    """Say whether joint training helps, hurts, or makes no significant difference."""
     if difference.ci_low is not None and difference.ci_low > 0:
         return "helps"
     if difference.ci_high is not None and difference.ci_high < 0:
         return "hurts"
-    return "no difference can be told"
+    return "no significant difference"
 
 
 def only(fold: Fold, dataset: str) -> Fold:
@@ -101,7 +101,7 @@ class _Answers:
         user, image, rating, mean, fold = map(
             np.concatenate, (self.user, self.image, self.rating, self.mean, self.fold)
         )
-        values = srocc(judgments(user, image, rating, mean, fold=fold))
+        values = srocc(group_predictions(user, image, rating, mean, fold=fold))
         known = values[~np.isnan(values).any(axis=1)]
         if not len(known):
             return float("nan"), float("nan"), Estimate(None, None, None, 0)
@@ -109,7 +109,7 @@ class _Answers:
         return alone, joint, paired_difference(values[:, 1], values[:, 0], draws=draws, seed=seed)
 
 
-def compare(
+def compare_alone_and_joint(
     folds: Iterable[Fold],
     own_folds: dict[str, int],
     params: TrainParams,

@@ -47,7 +47,7 @@ class PopulationUserMean:
     personal: bool = False  # it changes nobody's order of pictures
 
     @classmethod
-    def taught(cls, population: Population, fold: Fold) -> Self:
+    def fit(cls, population: Population, fold: Fold) -> Self:
         """Take the residuals of the fold's training rows."""
         train = canonical(fold[s.TRAIN])
         used, row = np.unique(train.item, return_inverse=True)
@@ -88,7 +88,7 @@ class PopulationUserMean:
         )
 
     def _known(self, people: People) -> tuple[Floats, Floats]:
-        """Return training rows and residual sums of `people`, 0 for strangers."""
+        """Return training rows and residual sums of `people`, 0 for cold-start users."""
         keys = np.array(people.keys)
         place = np.searchsorted(self.keys, keys).clip(max=max(len(self.keys) - 1, 0))
         known = self.keys[place] == keys

@@ -2,7 +2,7 @@
 
 Seen users are asked about images nobody trained on; unseen ones at every number of shots
 (`pamela.evaluation.few_shot`). Two controls stand beside the trained models: `population` on image
-features of the wrong pictures, and, where the world's truth is known, its noise-free opinion (the
+permuted image features, and, where the world's truth is known, its noise-free opinion (the
 ceiling).
 """
 
@@ -39,7 +39,7 @@ from pamela.models.gaussian_process.model import Population
 from pamela.params import EvaluateParams, Params
 
 
-class Asked(Protocol):
+class Predictor(Protocol):
     """What can be asked about rated pairs: a reward model, or an observer who knows the world."""
 
     @property
@@ -85,13 +85,13 @@ def predict_fold(
             model = load_model(project.models / name / f"fold_{number}")
             frames.append(predict_model(model, name, fold, params.evaluate))
             if isinstance(model, Population):
-                beside = PopulationUserMean.taught(model, fold)
+                beside = PopulationUserMean.fit(model, fold)
                 frames.append(predict_model(beside, POPULATION_USER_MEAN, fold, params.evaluate))
             advance(1)
     return pl.concat(frames)
 
 
-def predict_model(model: Asked, name: str, fold: Fold, params: EvaluateParams) -> pl.DataFrame:
+def predict_model(model: Predictor, name: str, fold: Fold, params: EvaluateParams) -> pl.DataFrame:
     """Predict the fold's test rows: of seen users, and of unseen users at every number of shots.
 
     Returns
@@ -120,7 +120,7 @@ def predict_model(model: Asked, name: str, fold: Fold, params: EvaluateParams) -
 
 
 def ask(
-    model: Asked,
+    model: Predictor,
     name: str,
     fold: Fold,
     pairs: Pairs,
@@ -176,7 +176,7 @@ def wants_control(params: Params) -> bool:
 
 
 def predict_control(project: Project, params: Params, *, quiet: bool = False) -> pl.DataFrame:
-    """Fit and predict `population` on image features dealt to the wrong pictures.
+    """Fit and predict `population` on permuted image features.
 
     Features are permuted within each dataset; prompts and metadata stay. What `population` gains
     over this control is what it sees in the pictures. Fold 0, the world's rows only.

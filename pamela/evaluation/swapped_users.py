@@ -1,9 +1,10 @@
-"""A personal model asked as somebody else: what of its answers is about the person.
+"""A personal model applied to somebody else: what of its predictions is about the person.
 
-`generic` asks as a stranger of whom nothing is known, as ``user=None`` does in the API: everybody's
-taste averaged. `swap_0`, `swap_1`, ... ask each user's rows as another user of the same dataset,
-with that user's demographics, training rows and shown ratings, by seeded derangements (nobody keeps
-their own taste). Swaps are asked for seen users and for unseen ones at `SWAP_SHOTS` shots.
+`generic` asks as a cold-start user of whom nothing is known, as ``user=None`` does in the API:
+everybody's taste averaged. `swap_0`, `swap_1`, ... ask each user's rows as another user of the same
+dataset, with that user's demographics, training rows and shown ratings, by seeded derangements
+(nobody keeps their own taste). Swaps are asked for seen users and for unseen ones at `SWAP_SHOTS`
+shots.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pamela.core.paths import Project
 from pamela.core.progress import progress
 from pamela.evaluation.few_shot import unseen_task
 from pamela.evaluation.metrics.schema import GENERIC, SEEN, UNSEEN, VARIANT, VARIANTS
-from pamela.evaluation.predictions import Asked, ask, frame_of, own_folds, restrict
+from pamela.evaluation.predictions import Predictor, ask, frame_of, own_folds, restrict
 from pamela.models.base import Prediction, load_model
 from pamela.params import EvaluateParams, Params
 
@@ -45,18 +46,18 @@ def predict_variants(
     return pl.concat(frames)
 
 
-def variants_of(model: Asked, name: str, fold: Fold, params: EvaluateParams) -> pl.DataFrame:
-    """Ask one model as a stranger and as other users; rows of `VARIANTS`.
+def variants_of(model: Predictor, name: str, fold: Fold, params: EvaluateParams) -> pl.DataFrame:
+    """Ask one model as a cold-start user and as other users; rows of `VARIANTS`.
 
     The rows are those of `pamela.evaluation.predictions.predict_model` in the same slices. A user
     alone in a dataset has nobody to swap with and has no rows in the swaps.
     """
     seen = fold[s.TEST_SEEN]
     task = unseen_task(fold, query_size=params.query_size, seed=params.seed)
-    strangers = without_identity(fold.people)
+    cold_start_users = without_identity(fold.people)
     frames = []
     for population, pairs in ((SEEN, seen), (UNSEEN, task.query)):
-        answer = ask(model, name, fold, pairs, None, people=strangers)
+        answer = ask(model, name, fold, pairs, None, people=cold_start_users)
         for k in [None] if population == SEEN else params.shots:
             kept = np.ones(len(pairs), np.bool_) if k is None else (task.shown >= k)[pairs.user]
             some = Prediction(answer.mean[kept], answer.std[kept])
@@ -74,7 +75,7 @@ def variants_of(model: Asked, name: str, fold: Fold, params: EvaluateParams) -> 
 
 
 def without_identity(people: People) -> People:
-    """Return as many strangers of the same datasets, of whom nothing is known."""
+    """Return as many cold-start users of the same datasets, of whom nothing is known."""
     blank = [pl.lit(None, people.frame.schema[c]).alias(c) for c in people.demographics]
     return People(people.frame.with_columns(pl.lit(s.POPULATION_ID).alias(s.USER), *blank))
 

@@ -2,7 +2,7 @@
 
 A property is a column: a concept's score, or 1 and 0 for a word that stands in the prompt. Its
 effect is the slope of the personal part on it, times a span in which it usually moves. Intervals
-hold both sources of doubt at once: every resample draws prompts anew (pictures of one prompt
+hold both sources of uncertainty at once: every resample draws prompts anew (pictures of one prompt
 together) and, where the model gives draws of the person, takes another of them.
 """
 
@@ -101,7 +101,7 @@ def means(part: PersonalPart, resamples: Resamples) -> Effects:
 
 
 @dataclass(frozen=True)
-class Together:
+class JointRidge:
     """A ridge regression on all columns at once, prepared for any person.
 
     Attributes
@@ -116,7 +116,7 @@ class Together:
     firsts: Floats
 
     @classmethod
-    def prepare(cls, columns: Floats, resamples: Resamples) -> Together:
+    def prepare(cls, columns: Floats, resamples: Resamples) -> JointRidge:
         """Collect what does not depend on the person."""
         spread = columns.std(axis=0)
         z = (columns - columns.mean(axis=0)) / np.where(spread > SMALLEST, spread, 1.0)

@@ -20,7 +20,7 @@ from pamela.core.arrays import Floats
 from pamela.core.dataset import People
 from pamela.core.errors import PamelaError
 from pamela.explain.effects import RESAMPLES, Effects, means, shrunken, slopes
-from pamela.explain.item_properties import SEED, Lens
+from pamela.explain.item_properties import SEED, ImageProperties
 from pamela.explain.personal_part import (
     Context,
     LinearParts,
@@ -35,7 +35,7 @@ from pamela.explain.result import (
     PROMPTS_SCHEMA,
     WORDS_SCHEMA,
     Explanation,
-    Known,
+    IntervalEstimate,
 )
 from pamela.features.encoders.base import Encoder
 from pamela.models.base import on_scale
@@ -83,38 +83,38 @@ class Explainer:
 
     bundle: Bundle
     encoder: Callable[[], Encoder]
-    _lenses: dict[str, Lens] = field(default_factory=dict)
+    _image_properties: dict[str, ImageProperties] = field(default_factory=dict)
     _parts: dict[str, PredictedParts | LinearParts] = field(default_factory=dict)
 
-    def lens(self, dataset: str) -> Lens:
+    def image_properties(self, dataset: str) -> ImageProperties:
         """Return what the training pictures of `dataset` are looked at through."""
-        if dataset not in self._lenses:
+        if dataset not in self._image_properties:
             catalog = self.bundle.items
             own = (catalog.frame[s.DATASET] == dataset).to_numpy() & self.bundle.in_train_items
             if not own.any():
                 raise PamelaError(f"dataset {dataset}: no training pictures to explain with")
             shipped = self.bundle.encoder["encoder"] == PRECOMPUTED
-            self._lenses[dataset] = Lens.make(
+            self._image_properties[dataset] = ImageProperties.make(
                 catalog.take(np.flatnonzero(own)), None if shipped else self.encoder()
             )
-        return self._lenses[dataset]
+        return self._image_properties[dataset]
 
     def parts(self, dataset: str) -> PredictedParts | LinearParts:
-        """Return how to find personal parts on the pictures of `lens`."""
+        """Return how to find personal parts on the pictures of a dataset."""
         if dataset not in self._parts:
-            items, nobody = self.lens(dataset).items, self._stranger(dataset)
+            items, nobody = self.image_properties(dataset).items, self._cold_start_user(dataset)
             self._parts[dataset] = parts_of(self.bundle.model, items, nobody)
         return self._parts[dataset]
 
     def sizes(self, dataset: str, people: People) -> Floats:
         """Return the size of each person's taste (people,), over `SIZED_ON` training pictures."""
-        items = self.lens(dataset).items
+        items = self.image_properties(dataset).items
         some = np.unique(np.linspace(0, len(items) - 1, SIZED_ON).astype(np.int64))
-        parts = parts_of(self.bundle.model, items.take(some), self._stranger(dataset))
+        parts = parts_of(self.bundle.model, items.take(some), self._cold_start_user(dataset))
         return parts.spreads(people)
 
-    def _stranger(self, dataset: str) -> People:
-        return UserLookup(self.bundle).stranger(dataset, {})
+    def _cold_start_user(self, dataset: str) -> People:
+        return UserLookup(self.bundle).cold_start_user(dataset, {})
 
     def explain(self, person: Person) -> Explanation:
         """Return what raises and lowers this person's score against the population.
@@ -134,39 +134,41 @@ class Explainer:
             raise PamelaError(
                 "the population has no personal part: name a user, or adapt to some ratings"
             )
-        lens = self.lens(person.dataset)
+        properties = self.image_properties(person.dataset)
         part = self.parts(person.dataset).of(person.row, person.context, draws=RESAMPLES, seed=SEED)
         scale = self.bundle.scales[person.dataset]
         unit = s.internal_unit(*scale)
-        notes = lens.notes if part.draws is not None else (*lens.notes, NO_DRAWS)
-        concepts, explained = concept_table(lens, part, unit)
+        notes = properties.notes if part.draws is not None else (*properties.notes, NO_DRAWS)
+        concepts, explained = concept_table(properties, part, unit)
         return Explanation(
             user=person.name,
             dataset=person.dataset,
             source=person.source,
             model_version=self.bundle.version,
             scale=scale,
-            level=_known(means(part, lens.resamples).times(unit)),
-            follows=_follows(lens, part),
+            level=_interval(means(part, properties.resamples).times(unit)),
+            follows=_follows(properties, part),
             spread=float(part.mean.std()) * unit,
             explained=explained,
-            pictures_seen=len(lens.items),
+            pictures_seen=len(properties.items),
             concepts=concepts,
-            levels=level_table(lens, part, unit),
-            words=word_table(lens, part, unit),
-            prompts=prompt_table(lens, part, unit),
-            pictures=picture_table(lens, part, scale),
+            levels=level_table(properties, part, unit),
+            words=word_table(properties, part, unit),
+            prompts=prompt_table(properties, part, unit),
+            pictures=picture_table(properties, part, scale),
             notes=notes,
         )
 
 
-def _known(effects: Effects, plus: float = 0.0) -> Known:
-    return Known(*(float(x[0]) + plus for x in (effects.value, effects.low, effects.high)))
+def _interval(effects: Effects, plus: float = 0.0) -> IntervalEstimate:
+    return IntervalEstimate(
+        *(float(x[0]) + plus for x in (effects.value, effects.low, effects.high))
+    )
 
 
-def _follows(lens: Lens, part: PersonalPart) -> Known:
+def _follows(properties: ImageProperties, part: PersonalPart) -> IntervalEstimate:
     """Return the slope of the person's score on the population's."""
-    return _known(slopes(part.common[:, None], part, lens.resamples), plus=1.0)
+    return _interval(slopes(part.common[:, None], part, properties.resamples), plus=1.0)
 
 
 def _columns(effects: Effects, prefix: str = "") -> dict[str, np.ndarray]:
@@ -177,19 +179,21 @@ def _columns(effects: Effects, prefix: str = "") -> dict[str, np.ndarray]:
     return dict(zip(names, (effects.value, effects.low, effects.high), strict=True))
 
 
-def concept_table(lens: Lens, part: PersonalPart, unit: float) -> tuple[pl.DataFrame, float | None]:
+def concept_table(
+    properties: ImageProperties, part: PersonalPart, unit: float
+) -> tuple[pl.DataFrame, float | None]:
     """Return the effect of every concept, together and alone, and the share explained."""
-    if lens.together is None:
+    if properties.together is None:
         return CONCEPTS_SCHEMA.to_frame(), None
-    alone = slopes(lens.scores, part, lens.resamples).times(lens.spans * unit)
-    spread = lens.scores.std(axis=0)
-    spans = np.divide(lens.spans, spread, out=np.zeros_like(spread), where=spread > 0)
-    together, explained = lens.together.fit(part, lens.resamples)
+    alone = slopes(properties.scores, part, properties.resamples).times(properties.spans * unit)
+    spread = properties.scores.std(axis=0)
+    spans = np.divide(properties.spans, spread, out=np.zeros_like(spread), where=spread > 0)
+    together, explained = properties.together.fit(part, properties.resamples)
     frame = pl.DataFrame(
         {
-            "theme": [c.theme for c in lens.concepts],
-            "low": [c.low for c in lens.concepts],
-            "high": [c.high for c in lens.concepts],
+            "theme": [c.theme for c in properties.concepts],
+            "low": [c.low for c in properties.concepts],
+            "high": [c.high for c in properties.concepts],
             **_columns(together.times(spans * unit)),
             **_columns(alone, "alone"),
         },
@@ -198,36 +202,40 @@ def concept_table(lens: Lens, part: PersonalPart, unit: float) -> tuple[pl.DataF
     return frame.sort(pl.col("effect").abs(), descending=True, maintain_order=True), explained
 
 
-def level_table(lens: Lens, part: PersonalPart, unit: float) -> pl.DataFrame:
+def level_table(properties: ImageProperties, part: PersonalPart, unit: float) -> pl.DataFrame:
     """Return the mean personal part of every metadata level less that of all pictures."""
-    if not lens.levels.height:
+    if not properties.levels.height:
         return LEVELS_SCHEMA.to_frame()
-    elsewhere = 1.0 - lens.levels["pictures"].to_numpy() / len(lens.items)
-    found = slopes(lens.members, part, lens.resamples).times(elsewhere * unit)
+    elsewhere = 1.0 - properties.levels["pictures"].to_numpy() / len(properties.items)
+    found = slopes(properties.members, part, properties.resamples).times(elsewhere * unit)
     return (
-        lens.levels.with_columns(**{k: pl.Series(v) for k, v in _columns(found).items()})
+        properties.levels.with_columns(**{k: pl.Series(v) for k, v in _columns(found).items()})
         .select(*(pl.col(c).cast(kind) for c, kind in LEVELS_SCHEMA.items()))
         .sort("effect", descending=True, maintain_order=True)
     )
 
 
-def word_table(lens: Lens, part: PersonalPart, unit: float) -> pl.DataFrame:
+def word_table(properties: ImageProperties, part: PersonalPart, unit: float) -> pl.DataFrame:
     """Return the shrunken effect of every word that enough prompts hold."""
-    if not lens.words.words:
+    if not properties.words.words:
         return WORDS_SCHEMA.to_frame()
-    sampling = slopes(lens.words.present, replace(part, draws=None), lens.resamples).error
-    found = shrunken(slopes(lens.words.present, part, lens.resamples), sampling).times(unit)
-    counts = np.asarray(lens.words.present.sum(axis=0)).ravel().astype(np.int64)
+    sampling = slopes(
+        properties.words.present, replace(part, draws=None), properties.resamples
+    ).error
+    found = shrunken(slopes(properties.words.present, part, properties.resamples), sampling).times(
+        unit
+    )
+    counts = np.asarray(properties.words.present.sum(axis=0)).ravel().astype(np.int64)
     return pl.DataFrame(
-        {"word": lens.words.words, "pictures": counts, **_columns(found)}, schema=WORDS_SCHEMA
+        {"word": properties.words.words, "pictures": counts, **_columns(found)}, schema=WORDS_SCHEMA
     ).sort("effect", descending=True, maintain_order=True)
 
 
-def prompt_table(lens: Lens, part: PersonalPart, unit: float) -> pl.DataFrame:
+def prompt_table(properties: ImageProperties, part: PersonalPart, unit: float) -> pl.DataFrame:
     """Return the prompts whose pictures are raised and lowered most, beyond the person's level."""
     drawn = part.mean[None, :] if part.draws is None else part.draws
     beyond = drawn - drawn.mean(axis=1, keepdims=True)
-    frame = lens.items.frame.select(s.PROMPT).with_row_index("row").drop_nulls()
+    frame = properties.items.frame.select(s.PROMPT).with_row_index("row").drop_nulls()
     of = frame.group_by(s.PROMPT, maintain_order=True).agg(
         pl.col("row"), pictures=pl.len().cast(pl.Int64)
     )
@@ -254,16 +262,20 @@ def prompt_table(lens: Lens, part: PersonalPart, unit: float) -> pl.DataFrame:
     )
 
 
-def picture_table(lens: Lens, part: PersonalPart, scale: tuple[float, float]) -> pl.DataFrame:
+def picture_table(
+    properties: ImageProperties, part: PersonalPart, scale: tuple[float, float]
+) -> pl.DataFrame:
     """Return the pictures raised and lowered most, one of a prompt, with both predicted ratings."""
 
     def shown(mean: np.ndarray) -> pl.Series:
         return pl.Series(s.from_internal(on_scale(mean).astype(np.float64), *scale))
 
-    frame = lens.items.frame.select(
+    frame = properties.items.frame.select(
         s.IMAGE,
         # a catalog without files has no hashes
-        pl.col(s.SHA256) if s.SHA256 in lens.items.frame.columns else pl.lit(None).alias(s.SHA256),
+        pl.col(s.SHA256)
+        if s.SHA256 in properties.items.frame.columns
+        else pl.lit(None).alias(s.SHA256),
         s.PROMPT,
         effect=pl.Series((part.mean - part.mean.mean()) * s.internal_unit(*scale)),
         person=shown(part.common + part.mean),

@@ -18,7 +18,7 @@ from pamela.core.arrays import Floats, Ints
 from pamela.core.dataset import Items
 from pamela.core.hashing import hash_ids
 from pamela.explain.concepts import Concept, concept_scores, concepts_for
-from pamela.explain.effects import Resamples, Together
+from pamela.explain.effects import JointRidge, Resamples
 from pamela.explain.words import LEAST_PICTURES, Words, collect_words
 from pamela.features.encoders.base import Encoder
 
@@ -35,7 +35,7 @@ NO_METADATA: Final = "no metadata: no column of it has two levels with enough pi
 
 
 @dataclass(frozen=True)
-class Lens:
+class ImageProperties:
     """Columns over n pictures.
 
     Attributes
@@ -54,7 +54,7 @@ class Lens:
     concepts: tuple[Concept, ...]
     scores: Floats
     spans: Floats
-    together: Together | None
+    together: JointRidge | None
     levels: pl.DataFrame
     members: sparse.csr_matrix
     words: Words
@@ -62,9 +62,9 @@ class Lens:
     notes: tuple[str, ...]
 
     @classmethod
-    def make(cls, items: Items, encoder: Encoder | None) -> Lens:
+    def make(cls, items: Items, encoder: Encoder | None) -> ImageProperties:
         """Look at `items`; without an encoder (precomputed features) there are no concepts."""
-        items = items.take(sample(items.frame))
+        items = items.take(sample_images(items.frame))
         concepts: Sequence[Concept] = concepts_for(encoder.name) if encoder is not None else ()
         scores = np.zeros((len(items), 0))
         if encoder is not None:
@@ -83,7 +83,7 @@ class Lens:
             tuple(concepts),
             scores,
             high - low,
-            Together.prepare(scores, resamples) if concepts else None,
+            JointRidge.prepare(scores, resamples) if concepts else None,
             levels,
             members,
             words,
@@ -92,7 +92,7 @@ class Lens:
         )
 
 
-def sample(frame: pl.DataFrame) -> Ints:
+def sample_images(frame: pl.DataFrame) -> Ints:
     """Return the rows to look at, sorted: all, or `MOST_PICTURES` with the smallest hash of id."""
     if frame.height <= MOST_PICTURES:
         return np.arange(frame.height)

@@ -54,14 +54,14 @@ class PersonalPart:
 
 
 class PredictedParts:
-    """Personal parts on `items` from a model's predictions, against `stranger` (one row)."""
+    """Personal parts on `items` from predictions, against `cold_start_user` (one row)."""
 
-    def __init__(self, model: RewardModel, items: Items, stranger: People) -> None:
-        self.model, self.items, self.stranger = model, items, stranger
+    def __init__(self, model: RewardModel, items: Items, cold_start_user: People) -> None:
+        self.model, self.items, self.cold_start_user = model, items, cold_start_user
 
     @cached_property
     def _common(self) -> Floats:
-        return self._predict(self.stranger, None)
+        return self._predict(self.cold_start_user, None)
 
     def _predict(self, person: People, context: Context | None) -> Floats:
         n = len(self.items)
@@ -99,12 +99,12 @@ class PredictedParts:
 
 
 class LinearParts:
-    """Personal parts as ``columns @ (weights - a stranger's weights)``, with draws."""
+    """Personal parts as ``columns @ (weights - those of a cold-start user)``, with draws."""
 
-    def __init__(self, model: LinearTaste, items: Items, stranger: People) -> None:
+    def __init__(self, model: LinearTaste, items: Items, cold_start_user: People) -> None:
         self.model = model
         base, _, self.columns = model.columns(items)
-        self.usual = model.weights_of(stranger)[0][0].astype(np.float64)
+        self.usual = model.weights_of(cold_start_user)[0][0].astype(np.float64)
         self.common: Floats = base + self.columns @ self.usual
 
     def of(self, person: People, context: Context | None, *, draws: int, seed: int) -> PersonalPart:
@@ -154,8 +154,8 @@ class Axes:
     def of(cls, columns: Floats, covariance: Floats, noise: float, axes: Floats) -> Axes:
         """Prepare for a prior's `covariance`, a rating's variance `noise` and `axes` in columns."""
         root = np.linalg.cholesky(covariance)
-        told = root.T @ (columns.T @ columns / len(columns)) @ root / noise
-        values, vectors = np.linalg.eigh(told)
+        information = root.T @ (columns.T @ columns / len(columns)) @ root / noise
+        values, vectors = np.linalg.eigh(information)
         return cls(axes.T @ root @ vectors, np.maximum(values, 0.0))
 
     def draw(self, variance: Floats, draws: int, seed: int) -> Floats:
@@ -183,8 +183,10 @@ class Axes:
         return float(np.exp(brentq(beyond, FEWEST, MOST)))
 
 
-def parts_of(model: RewardModel, items: Items, stranger: People) -> PredictedParts | LinearParts:
-    """Return how to find people's personal parts on `items`, against `stranger` (one row)."""
+def parts_of(
+    model: RewardModel, items: Items, cold_start_user: People
+) -> PredictedParts | LinearParts:
+    """Return how to find personal parts on `items`, against `cold_start_user` (one row)."""
     if isinstance(model, LinearTaste):
-        return LinearParts(model, items, stranger)
-    return PredictedParts(model, items, stranger)
+        return LinearParts(model, items, cold_start_user)
+    return PredictedParts(model, items, cold_start_user)

@@ -64,7 +64,7 @@ STEM: Final = 6  # letters by which two words are taken for one
 
 
 @dataclass(frozen=True)
-class Known:
+class IntervalEstimate:
     """A figure with its 95 % interval."""
 
     value: float
@@ -106,8 +106,8 @@ class Explanation:
     source: str
     model_version: str
     scale: tuple[float, float]
-    level: Known
-    follows: Known
+    level: IntervalEstimate
+    follows: IntervalEstimate
     spread: float
     explained: float | None
     pictures_seen: int
@@ -132,7 +132,7 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-able values."""
         kept = {k: v for k, v in vars(self).items() if k not in self.tables}
-        facts = {k: asdict(v) if isinstance(v, Known) else v for k, v in kept.items()}
+        facts = {k: asdict(v) if isinstance(v, IntervalEstimate) else v for k, v in kept.items()}
         return {**facts, **{name: table.to_dicts() for name, table in self.tables.items()}}
 
 
@@ -196,17 +196,17 @@ def sentences(explanation: Explanation) -> list[str]:
     level, follows = explanation.level, explanation.follows
     side = "higher" if level.value >= 0 else "lower"
     low, high = sorted((abs(level.ci_low), abs(level.ci_high)))
-    doubt = f"{low:.2f} to {high:.2f}" if level.ci_low * level.ci_high > 0 else "may be none"
-    told = [
-        f"Rates {abs(level.value):.2f} points {side} than the population on the whole ({doubt}), "
-        f"and goes {follows.value:.2f} times as far as the common opinion "
+    interval = f"{low:.2f} to {high:.2f}" if level.ci_low * level.ci_high > 0 else "may be none"
+    lines = [
+        f"Rates {abs(level.value):.2f} points {side} than the population on the whole "
+        f"({interval}), and goes {follows.value:.2f} times as far as the common opinion "
         f"({follows.ci_low:.2f} to {follows.ci_high:.2f}).",
         f"Beyond that, taste moves this person's rating by {explanation.spread:.2f} points "
         "(standard deviation over pictures).",
     ]
     if explanation.explained is not None:
-        told.append(
+        lines.append(
             f"The words below account for {explanation.explained:.0%} of what is personal in the "
             "score; the rest has no name here."
         )
-    return told
+    return lines

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-LEAST_PICTURES: Final = 15  # a rarer word cannot be told from its pictures
+LEAST_PICTURES: Final = 15  # a rarer word cannot be estimated from its pictures
 LEAST_SHARE, MOST_SHARE = 0.004, 0.9  # of the pictures
 MOST_WORDS: Final = 1500  # the most frequent ones
 # Words that only join others; "very" says something only before another word.
@@ -77,7 +77,7 @@ def collect_words(prompts: Sequence[str | None]) -> Words:
         schema={"row": pl.Int64, "word": pl.List(pl.String)},
     ).explode("word", empty_as_null=True).drop_nulls()  # fmt: skip
     least = max(LEAST_PICTURES, LEAST_SHARE * n)
-    # pictures are told apart by the sum of their numbers scrambled: equal sums, equal pictures
+    # pictures are distinguished by the sum of their numbers scrambled: equal sums, equal pictures
     counted = (
         rows.group_by("word")
         .agg(n=pl.len(), which=pl.col("row").hash(seed=0).sum())

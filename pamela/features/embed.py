@@ -90,7 +90,7 @@ def encode_new_prompts(project: Project, encoder: Encoder, images: pl.DataFrame)
     return new.height
 
 
-def collect(project: Project, encoder: Encoder, images: pl.DataFrame) -> Features:
+def cached_features(project: Project, encoder: Encoder, images: pl.DataFrame) -> Features:
     """Return the features of `images`, in their order, from the cache."""
     hashes = _with_hashes(project, images)[s.SHA256]
     return Features(

@@ -87,7 +87,7 @@ class RewardModel(ABC):
         """Build an unfitted model from the ``train`` params."""
         return cls()
 
-    def settled(self, params: TrainParams) -> RewardModel:
+    def with_chosen_hyperparameters(self, params: TrainParams) -> RewardModel:
         """Return an unfitted model for another seed that need not choose its sizes again.
 
         A model that cannot take its choice over chooses again.

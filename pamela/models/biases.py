@@ -19,7 +19,7 @@ SMALLEST = 1e-4  # floor of a variance, so that constant raters divide nothing b
 
 
 @dataclass(frozen=True)
-class Effects:
+class BiasModel:
     """Rating = picture + user + noise, fitted by alternating means.
 
     Attributes
@@ -39,7 +39,7 @@ class Effects:
     noise_variance: float
 
 
-def fit_effects(pairs: Pairs, people: int) -> Effects:
+def fit_effects(pairs: Pairs, people: int) -> BiasModel:
     """Fit user and picture effects to `pairs` (at least one row)."""
     pairs = canonical(pairs)
     rating = pairs.rating.astype(np.float64)
@@ -59,7 +59,7 @@ def fit_effects(pairs: Pairs, people: int) -> Effects:
         posterior = noise / (user_count[rated] + shrink)
         between = max(float(np.mean(bias[rated] ** 2 + posterior)), SMALLEST)
         shrink = noise / between
-    return Effects(items, mean, item_count, bias, between, noise)
+    return BiasModel(items, mean, item_count, bias, between, noise)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class PictureMeans:
     mean : array (m,), mean rating with the users' biases taken off.
     count : array (m,), ratings behind it.
     noise : array (m,), variance of one such rating in the picture's dataset.
-    spread : array (datasets,), variance of one rating of a stranger about the picture's mean.
+    spread : array (datasets,), variance of one rating of a cold-start user about the picture's
+        mean.
     """
 
     items: Ints

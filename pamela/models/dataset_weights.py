@@ -30,7 +30,7 @@ CV: Literal["cv"] = "cv"
 TEMPERATURES = (0.0, 0.5, 1.0)  # the first is the one to beat
 EQUAL = "rows alike"
 FoldScores = Floats
-Asked = Literal["cv"] | Mapping[str, float]
+WeightSetting = Literal["cv"] | Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -75,24 +75,26 @@ class Weights:
         }
 
 
-def candidates(asked: Asked, datasets: Datasets, pairs: Pairs) -> dict[str, Weights]:
+def candidate_weights(
+    setting: WeightSetting, datasets: Datasets, pairs: Pairs
+) -> dict[str, Weights]:
     """Return the weights to choose from, by name; a single one where there is nothing to choose.
 
     Raises
     ------
     PamelaError
-        If `asked` names no weight for a dataset that is trained on.
+        If `setting` names no weight for a dataset that is trained on.
     """
     if len(datasets) < 2:
         return {EQUAL: Weights.make(datasets, pairs, np.ones(len(datasets)))}
-    if not isinstance(asked, str):
-        absent = [name for name in datasets.names if name not in asked]
+    if not isinstance(setting, str):
+        absent = [name for name in datasets.names if name not in setting]
         if absent:
             raise PamelaError(
                 f"params.yaml: train.dataset_weights: no weight for dataset {absent[0]}; name one "
                 "for each, or set cv"
             )
-        relative = np.array([float(asked[name]) for name in datasets.names])
+        relative = np.array([float(setting[name]) for name in datasets.names])
         return {"as given": Weights.make(datasets, pairs, relative)}
     rows = datasets.rows(pairs)
     tried: dict[str, Weights] = {}

@@ -56,13 +56,13 @@ class KeepBest(Callback):
 class Report(Callback):
     """Tell a listener after every epoch."""
 
-    def __init__(self, listener: Listener) -> None:
-        self.listener = listener
+    def __init__(self, on_epoch_end: Listener) -> None:
+        self.on_epoch_end = on_epoch_end
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Report the epoch that just ended and its validation correlation."""
         value = float(trainer.callback_metrics["val_correlation"])
-        self.listener(trainer.current_epoch + 1, value)
+        self.on_epoch_end(trainer.current_epoch + 1, value)
 
 
 @contextmanager

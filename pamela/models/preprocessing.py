@@ -38,7 +38,7 @@ def sanitise(features: Floats32) -> Floats32:
     return clean
 
 
-def unit(features: Floats32) -> Floats:
+def unit_rows(features: Floats32) -> Floats:
     """Return rows scaled to length one; a zero row stays zero."""
     wide = features.astype(np.float64)
     length = np.linalg.norm(wide, axis=1, keepdims=True)
@@ -222,7 +222,7 @@ class UserIndex:
         return len(self.keys)
 
     def encode(self, people: People) -> Ints:
-        """Return the training row of every user of `people`, `UNKNOWN` for strangers."""
+        """Return the training row of every user of `people`, `UNKNOWN` for cold-start users."""
         known = {key: row for row, key in enumerate(self.keys)}
         return np.array([known.get(key, UNKNOWN) for key in people.keys], dtype=np.int64)
 

@@ -26,7 +26,7 @@ NO_MEAN = 1e9  # the same, of the intercept: what all people share is the popula
 
 
 @dataclass(frozen=True)
-class Statistics:
+class SufficientStatistics:
     """Sufficient statistics of n users' rows: y = features @ w + noise.
 
     Attributes
@@ -46,7 +46,7 @@ class Statistics:
         return len(self.count)
 
     @classmethod
-    def collect(cls, user: Ints, features: Floats, y: Floats, users: int) -> Statistics:
+    def collect(cls, user: Ints, features: Floats, y: Floats, users: int) -> SufficientStatistics:
         """Sum over the rows of each user.
 
         Parameters
@@ -65,9 +65,11 @@ class Statistics:
         square: Floats = np.bincount(user, y * y, users).astype(np.float64)
         return cls(gram, moment, square, np.diff(bounds).astype(np.int64))
 
-    def take(self, rows: Ints | slice) -> Statistics:
+    def take(self, rows: Ints | slice) -> SufficientStatistics:
         """Return these users."""
-        return Statistics(self.gram[rows], self.moment[rows], self.square[rows], self.count[rows])
+        return SufficientStatistics(
+            self.gram[rows], self.moment[rows], self.square[rows], self.count[rows]
+        )
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Posterior:
         return float(own / np.trace(prior.covariance))
 
 
-def posterior(prior: Prior, described: Floats, statistics: Statistics) -> Posterior:
+def posterior(prior: Prior, described: Floats, statistics: SufficientStatistics) -> Posterior:
     """Return people's weights given their rows (none: the prior).
 
     Parameters
@@ -154,7 +156,7 @@ def posterior_of_one(prior: Prior, described: Floats, rows: Floats, y: Floats) -
 
 @small_matrices
 def fit_prior(
-    statistics: Statistics,
+    statistics: SufficientStatistics,
     described: Floats,
     start: Floats,
     *,
@@ -199,7 +201,7 @@ def fit_prior(
 
 
 def _expect(
-    prior: Prior, described: Floats, statistics: Statistics
+    prior: Prior, described: Floats, statistics: SufficientStatistics
 ) -> tuple[Floats, Floats, float]:
     """Return posterior means (n, k), the sum of covariances (k, k) and of squared residuals.
 

@@ -23,7 +23,7 @@ from pamela.core.dataset import Fold, Pairs
 from pamela.core.errors import PamelaError
 from pamela.evaluation.metrics.bootstrap import Estimate, paired_difference
 from pamela.evaluation.metrics.definitions import srocc
-from pamela.evaluation.metrics.grouping import judgments
+from pamela.evaluation.metrics.grouping import group_predictions
 from pamela.training.bundle import Bundle
 
 HOLDOUT = (s.TEST_SEEN, s.TEST_UNSEEN)
@@ -68,7 +68,7 @@ class Comparison:
 # --- scoring ----------------------------------------------------------------------------------
 
 
-def compare(
+def compare_on_holdout(
     champion: Bundle, challenger: Bundle, fold: Fold, *, draws: int, seed: int
 ) -> Comparison:
     """Score both models on the hold-out of `fold`, unseen users at 0 shots.
@@ -88,7 +88,7 @@ def compare(
     for side, mean in zip(("champion", "challenger"), both.T, strict=True):
         if not np.isfinite(mean).all():
             raise PamelaError(f"the {side} predicts numbers that are not finite: train it again")
-    j = judgments(pairs.user, pairs.item, pairs.rating, both)
+    j = group_predictions(pairs.user, pairs.item, pairs.rating, both)
     values = srocc(j)
     gain = paired_difference(values[:, 1], values[:, 0], draws=draws, seed=seed)
     if gain.value is None:
@@ -217,12 +217,12 @@ def decide(comparison: Comparison, tolerance: float) -> tuple[bool, str]:
         one.difference.value is None or one.difference.value >= -tolerance
         for one in judged.values()
     )
-    told = "; ".join(_told(name, one) for name, one in judged.items())
+    lines = "; ".join(_sentence(name, one) for name, one in judged.items())
     each = " in each dataset" if len(judged) > 1 else ""
-    return allowed, f"{told}, wanted at least {0.0 - tolerance:g}{each}"
+    return allowed, f"{lines}, wanted at least {0.0 - tolerance:g}{each}"
 
 
-def _told(name: str, one: Comparison | DatasetComparison) -> str:
+def _sentence(name: str, one: Comparison | DatasetComparison) -> str:
     """Return one comparison in words."""
     where = f"{name}: " if name else ""
     gain = one.difference

@@ -64,7 +64,9 @@ class Decision:
     comparison: Comparison | None
 
 
-def run(project: Project, params: Params, batches: Batches, *, reason: str) -> Decision:
+def decide_and_promote(
+    project: Project, params: Params, batches: Batches, *, reason: str
+) -> Decision:
     """Judge ``models/bundle`` against the champion, move the alias or not, and record it.
 
     Parameters
@@ -75,8 +77,8 @@ def run(project: Project, params: Params, batches: Batches, *, reason: str) -> D
     Raises
     ------
     PamelaError
-        If the two cannot be compared fairly (`pamela.registry.gate.compare`); the alias is unmoved
-        then.
+        If the two cannot be compared fairly (`pamela.registry.gate.compare_on_holdout`); the alias
+        is unmoved then.
     """
     decision = _decide(project, params)
     entry = _entry(params, decision, batches, judged(project))
@@ -103,7 +105,7 @@ def _decide(project: Project, params: Params) -> Decision:
         why = f"the model trained now is the same ({old.model}, {old.model_hash[:8]})"
         line = f"kept version {old.version}: {why}"
         return Decision("unchanged", line, old, old, None)
-    found = gate.compare(
+    found = gate.compare_on_holdout(
         champion,
         challenger,
         load_fold(project, BUNDLE_FOLD),

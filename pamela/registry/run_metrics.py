@@ -1,4 +1,4 @@
-"""The numbers of an MLflow run as (key, value, step), and how they are told in its note."""
+"""The numbers of an MLflow run as (key, value, step), and how its note describes them."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def experiment_location(uri: str, experiment: str) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
-def experiment_id(uri: str, experiment: str) -> str | None:
+def read_experiment_id(uri: str, experiment: str) -> str | None:
     """Return the id of an active experiment."""
     query = "SELECT experiment_id FROM experiments WHERE name = ? AND lifecycle_stage='active'"
     rows = _rows(uri, query, experiment)

@@ -20,7 +20,7 @@ from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS
 from pamela.evaluation.provenance import dataset_hashes, encoder_info
 from pamela.reporting import paper_figures
 from pamela.reporting.plots.ablation import draw_differences
-from pamela.reporting.presentation.html import DASH, Cell, Table, inline, number, write_page
+from pamela.reporting.presentation.html import DASH, Cell, Table, inline, number_cell, write_page
 from pamela.reporting.tables import NAMES, sign
 
 PAGE = "ablation.html"
@@ -29,7 +29,7 @@ GAP = ("difference", "difference_ci_low", "difference_ci_high")
 Row = dict[str, Any]
 
 
-def write_report(project: Project, title: str) -> None:
+def write_ablation_page(project: Project, title: str) -> None:
     """Write the page from ``reports/ablation.parquet`` and its record."""
     table = read_parquet(project.reports / TABLE)
     record = read_json(project.reports / RECORD)
@@ -61,12 +61,12 @@ def _dataset(name: str, rows: pl.DataFrame) -> dict[str, Any]:
     return {
         "name": name,
         "simulated": name == "synthetic",
-        "sentences": sentences(rows),
+        "sentences": ablation_sentences(rows),
         "figure": inline(
             draw_differences(rows.filter(metric=m.SROCC)),
             "SROCC of every variant minus the full model on the same users, with 95 % intervals.",
         ),
-        "tables": [srocc_table(rows), further_table(rows)],
+        "tables": [srocc_table(rows), other_metrics_table(rows)],
     }
 
 
@@ -107,7 +107,7 @@ def srocc_table(rows: pl.DataFrame, dataset: str = "") -> Table:
             strong.add(len(table))
         cells = [Cell(model if variant == FULL else ""), Cell(variant_name(variant))]
         for place in places:
-            cells += [number(by_place[place]), _gap(by_place[place])]
+            cells += [number_cell(by_place[place]), _gap(by_place[place])]
         cells.append(_published(model, variant))
         table.append(cells)
     seeds = ", ".join(
@@ -130,7 +130,7 @@ def srocc_table(rows: pl.DataFrame, dataset: str = "") -> Table:
     )
 
 
-def further_table(rows: pl.DataFrame) -> Table:
+def other_metrics_table(rows: pl.DataFrame) -> Table:
     """Return the differences in the other metrics, and what that in SROCC varies by over seeds."""
     metrics = [name for name in rows["metric"].unique(maintain_order=True) if name != m.SROCC]
     found = {name: _by_variant(rows.filter(metric=name)) for name in (m.SROCC, *metrics)}
@@ -153,9 +153,9 @@ def further_table(rows: pl.DataFrame) -> Table:
     )
 
 
-def sentences(rows: pl.DataFrame) -> list[str]:
-    """Say, per model and kind of users, which variants can be told from the full model."""
-    told = []
+def ablation_sentences(rows: pl.DataFrame) -> list[str]:
+    """Say, per model and kind of users, which variants differ from the full model."""
+    lines = []
     found = rows.filter(pl.col("metric") == m.SROCC)
     for model in rows[MODEL].unique(maintain_order=True):
         mine = {key: row for key, row in _by_variant(found).items() if key[0] == model}
@@ -170,12 +170,12 @@ def sentences(rows: pl.DataFrame) -> list[str]:
                 ]
             )
         ]
-        told.append(
+        lines.append(
             f"{model}, SROCC against the full model: {'; '.join(parts)}."
             if parts
-            else f"{model}: no variant can be told from the full model."
+            else f"{model}: no variant differs significantly from the full model."
         )
-    return told
+    return lines
 
 
 def _is_clear(row: Row) -> bool:
@@ -208,7 +208,7 @@ def _as_row(row: Row) -> Row:
 def _gap(row: Row) -> Cell:
     if row[VARIANT] == FULL or row["difference"] is None:
         return Cell(DASH)
-    cell = number(_as_row(row), "+.3f")
+    cell = number_cell(_as_row(row), "+.3f")
     return Cell(f"{cell.text} {sign(_as_row(row))}", cell.small)
 
 

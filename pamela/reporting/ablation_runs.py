@@ -20,7 +20,7 @@ from pamela.evaluation.results import Results
 from pamela.params import Params
 from pamela.registry.run_metrics import with_interval
 from pamela.registry.runs import RunSpec, common_tags, flat, run_specs
-from pamela.reporting.ablation_page import COMMAND, by_dataset, page_path, sentences
+from pamela.reporting.ablation_page import COMMAND, ablation_sentences, by_dataset, page_path
 
 KIND = "ablation"
 
@@ -63,7 +63,7 @@ def _parent(
                           "numbers": frame_hash(rows)}),
         note=(
             "What user, demographics and metadata are worth: models trained again without them. "
-            f"Under Artifacts: the page. {' '.join(sentences(rows))}"
+            f"Under Artifacts: the page. {' '.join(ablation_sentences(rows))}"
         ),
         params={
             key: value

@@ -22,7 +22,7 @@ from pamela.evaluation.metrics.schema import SEEN, UNSEEN
 from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER
 from pamela.evaluation.results import POPULATIONS, Results, headline_rows
 from pamela.reporting import paper_figures
-from pamela.reporting.presentation.html import DASH, Cell, Table, number
+from pamela.reporting.presentation.html import DASH, Cell, Table, number_cell
 
 NAMES = {
     SROCC: "SROCC",
@@ -59,8 +59,8 @@ def results_table(results: Results, dataset: str) -> Table:
     for model in results.models(dataset):
         for population in POPULATIONS:
             cells = [Cell(model if population == SEEN else ""), Cell(population)]
-            cells.append(number(srocc.get((model, population))))
-            cells += [number(accuracy.get((model, population, g[0]))) for g in groups]
+            cells.append(number_cell(srocc.get((model, population))))
+            cells += [number_cell(accuracy.get((model, population, g[0]))) for g in groups]
             table.append(cells)
     merged = [margin_name(g) for g in groups if len(g) > 1]
     note = (
@@ -102,7 +102,7 @@ def further_table(results: Results, dataset: str) -> Table:
             found[r["model"], r["population"], metric, aggregation] = r
     table = [
         [Cell(model if population == SEEN else ""), Cell(population)]
-        + [number(found.get((model, population, *key))) for key in columns]
+        + [number_cell(found.get((model, population, *key))) for key in columns]
         for model in results.models(dataset)
         for population in POPULATIONS
     ]
@@ -155,7 +155,7 @@ def differences_table(results: Results, dataset: str) -> Table | None:
 
 
 def _verdict(row: dict[str, Any] | None, metric: str) -> Cell:
-    cell = number(row, "+.1%" if metric == RMSE_POOLED_RELATIVE else "+.3f")
+    cell = number_cell(row, "+.1%" if metric == RMSE_POOLED_RELATIVE else "+.3f")
     return Cell(f"{cell.text} {sign(row)}", cell.small) if row and cell.text != DASH else cell
 
 
@@ -179,7 +179,7 @@ def paper_table(results: Results) -> Table:
             cells = []
             for metric, margin in ((SROCC, None), (PLCC, None), (PAIRWISE_ACCURACY, 0.0)):
                 got = headline_rows(frame.filter(model=model), metric, margin=margin).to_dicts()
-                cells.append(number(got[0] if got else None))
+                cells.append(number_cell(got[0] if got else None))
             if model == results.params.train.champion:
                 strong.add(len(rows))
             rows.append([Cell(model), Cell(f"here: {dataset}"), *cells])
@@ -254,11 +254,11 @@ def _overlap_words(entry: dict[str, Any]) -> str:
     """Return what lies on two sides, in the fold where most does."""
     folds = entry["overlaps"].values()
     most = {kind: max(fold[kind] for fold in folds) for kind in next(iter(folds))}
-    told = describe_overlaps(most)
-    if not told:
+    lines = describe_overlaps(most)
+    if not lines:
         return "Nothing lies on two sides."
     where = "On two sides" if len(folds) == 1 else "On two sides (the most of any fold)"
-    return f"{where}: {'; '.join(told)}."
+    return f"{where}: {'; '.join(lines)}."
 
 
 def steering_table(results: Results) -> Table:
@@ -270,7 +270,7 @@ def steering_table(results: Results) -> Table:
         elo, win = (flat_row(flat, key) for key in (f"elo_{arm}", f"win_self_{arm}"))
         theirs = paper_figures.ELO.get(arm)
         rows.append(
-            [Cell(arm), number(elo, ".0f"), number(win, ".1%"),
+            [Cell(arm), number_cell(elo, ".0f"), number_cell(win, ".1%"),
              Cell(str(theirs) if theirs else DASH)]
         )  # fmt: skip
     return Table(

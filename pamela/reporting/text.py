@@ -61,21 +61,21 @@ def _gain_sentence(results: Results, dataset: str) -> str:
         & (pl.col("metric") == SROCC)
         & (pl.col("shots").is_null() | (pl.col("shots") == 0))
     ).drop_nulls(["value", "ci_low", "ci_high"])
-    told = [
+    lines = [
         f"{r['value']:+.3f} SROCC for {r['population']} users "
         f"({r['ci_low']:+.3f} to {r['ci_high']:+.3f}: {_in_words(r)})"
         for r in rows.to_dicts()
     ]
-    if not told:
+    if not lines:
         return ""
     return (
-        "The best model that ignores who is asked, on the same features and ratings, is "
-        f"population. Beside it {champion} has {' and '.join(told)}."
+        "The best model without the user, on the same features and ratings, is "
+        f"population. Beside it {champion} has {' and '.join(lines)}."
     )
 
 
 def _in_words(row: dict[str, Any]) -> str:
-    return {"▲": "a gain", "▼": "a loss", "·": "not told apart from none"}[sign(row)]
+    return {"▲": "a gain", "▼": "a loss", "·": "not distinguishable from zero"}[sign(row)]
 
 
 def _steering_sentence(results: Results) -> str:

@@ -20,13 +20,13 @@ from pamela.core import schema as s
 from pamela.core.arrays import Floats, Ints
 from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
-from pamela.serving.user_context import Viewer, Viewers
+from pamela.serving.user_context import UserContext, UserContexts
 
 DIGITS = 10  # of a gain's share of the largest: below that, rounding is no preference
 
 
 @dataclass(frozen=True)
-class Design:
+class RatingPlan:
     """What to rate, in order.
 
     Attributes
@@ -51,13 +51,13 @@ def given(covariance: Floats, noise: float, rated: Floats) -> Floats:
     return (found + found.T) / 2.0
 
 
-def choose(
+def choose_greedily(
     candidates: Floats,
     target: Floats,
     covariance: Floats,
     noise: float,
     count: int,
-) -> Design:
+) -> RatingPlan:
     """Choose up to `count` candidates greedily; of equals the first.
 
     Parameters
@@ -72,27 +72,27 @@ def choose(
     total = float(np.sum(spread * covariance))
     covered = candidates @ covariance
     gained = covered @ _root(spread)
-    doubt = np.einsum("ij,ij->i", covered, candidates)
+    variance = np.einsum("ij,ij->i", covered, candidates)
     strength = np.einsum("ij,ij->i", gained, gained)
     free = np.ones(len(candidates), np.bool_)
     picks: list[int] = []
     left: list[float] = []
     before = _difference(total)
     for _ in range(min(count, len(candidates))):
-        gain = np.where(free, strength / (noise + doubt), -1.0)
+        gain = np.where(free, strength / (noise + variance), -1.0)
         best = int(np.argmax(np.round(gain / max(gain.max(), np.finfo(float).tiny), DIGITS)))
-        shared = covered @ candidates[best] / (noise + doubt[best])  # C x, seen from each candidate
+        shared = covered @ candidates[best] / (noise + variance[best])  # C x
         total -= float(gain[best])
         picks.append(best)
         left.append(_difference(total))
         free[best] = False
         of_best, to_best = covered[best].copy(), gained[best].copy()
-        scale = noise + doubt[best]
+        scale = noise + variance[best]
         covered = covered - np.outer(shared, of_best)
         gained = gained - np.outer(shared, to_best)
-        doubt = doubt - shared**2 * scale
+        variance = variance - shared**2 * scale
         strength = np.einsum("ij,ij->i", gained, gained)
-    return Design(np.array(picks, np.int64), before, np.array(left))
+    return RatingPlan(np.array(picks, np.int64), before, np.array(left))
 
 
 def _difference(total: float) -> float:
@@ -108,53 +108,56 @@ def _root(matrix: Floats) -> Floats:
 
 # --- for a model and a person ---------------------------------------------------------------------
 def suggest_rows(
-    viewers: Viewers, viewer: Viewer, count: int, candidates: Items | None = None
-) -> tuple[Items, Design]:
-    """Choose what `viewer` should rate next.
+    user_contexts: UserContexts,
+    user_context: UserContext,
+    count: int,
+    candidates: Items | None = None,
+) -> tuple[Items, RatingPlan]:
+    """Choose what `user_context` should rate next.
 
     Parameters
     ----------
     candidates : what to choose from, and whose order is to be learned; by default the training
-        pictures of the viewer's dataset, of which those already rated are not suggested.
+        pictures of the user's dataset, of which those already rated are not suggested.
 
     Returns
     -------
     The candidates that were left to choose from, sorted by id where they are the training pictures,
     and the design, whose picks are rows of them.
     """
-    model = viewers.linear
+    model = user_contexts.linear
     if model is None:
         raise PamelaError(
-            f"the model {viewers.bundle.model.name!r} cannot tell which ratings would teach most: "
-            "use a champion such as hierarchical"
+            f"the model {user_contexts.bundle.model.name!r} cannot tell which "
+            "ratings are most informative: use a champion such as hierarchical"
         )
     if count < 1:
         raise PamelaError(f"n: {count} suggestions; ask for at least 1")
-    learned, others = _rated(viewers, viewer)
+    learned, others = _rated(user_contexts, user_context)
     covariance = given(model.prior.covariance, model.prior.noise, model.columns(learned)[2])
     if candidates is not None:
         columns = model.columns(candidates)[2]
-        return candidates, choose(columns, columns, covariance, model.prior.noise, count)
-    catalogue = viewers.catalogue(viewer.dataset)
+        return candidates, choose_greedily(columns, columns, covariance, model.prior.noise, count)
+    catalogue = user_contexts.catalogue(user_context.dataset)
     assert catalogue.columns is not None  # it is a `LinearTaste`
     target = catalogue.columns[2]
     frame = catalogue.items.frame.with_row_index("_row")
     free = frame.filter(~_is_among(learned.frame, others)).sort(s.IMAGE)["_row"].to_numpy()
     free = free.astype(np.int64)
-    return catalogue.items.take(free), choose(
+    return catalogue.items.take(free), choose_greedily(
         target[free], target, covariance, model.prior.noise, count
     )
 
 
-def _rated(viewers: Viewers, viewer: Viewer) -> tuple[Items, pl.DataFrame]:
-    """Return the pictures that the viewer's taste was learned from, and what else they rated."""
-    items = viewers.bundle.items
+def _rated(user_contexts: UserContexts, user_context: UserContext) -> tuple[Items, pl.DataFrame]:
+    """Return the pictures that the user's taste was learned from, and what else they rated."""
+    items = user_contexts.bundle.items
     none = items.frame.clear()
-    if viewer.ratings or viewer.key.endswith("/"):
-        return viewer.context, none
-    learned, others = viewers.bundle.rated_by(viewer.key)
-    if viewer.source != "seen":  # the model knows them, and has not learned from them
-        return viewer.context, items.frame[np.concatenate([learned, others])]
+    if user_context.ratings or user_context.key.endswith("/"):
+        return user_context.context, none
+    learned, others = user_contexts.bundle.rated_by(user_context.key)
+    if user_context.source != "seen":  # the model knows them, and has not learned from them
+        return user_context.context, items.frame[np.concatenate([learned, others])]
     return items.take(learned), items.frame[others]
 
 

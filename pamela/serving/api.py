@@ -24,8 +24,8 @@ from pamela.core.paths import Project
 from pamela.serving.adaptation import Adapter
 from pamela.serving.image_lookup import PictureLookup
 from pamela.serving.saved_users import PEOPLE, SavedPeople
-from pamela.serving.types import ImageLike, Known, Score, Source, Suggestion
-from pamela.serving.user_context import User, Viewer, Viewers
+from pamela.serving.types import CatalogImage, ImageLike, Score, Source, Suggestion
+from pamela.serving.user_context import User, UserContext, UserContexts
 from pamela.training.bundle import Bundle, load_bundle
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Reward:
         project: Project | None = None,
     ) -> None:
         self.bundle = bundle
-        self.viewers = Viewers(bundle)
+        self.user_contexts = UserContexts(bundle)
         self.pictures = PictureLookup(
             bundle,
             device=device,
@@ -94,7 +94,7 @@ class Reward:
             workers=workers,
             cache=project.people_cache if project else None,
         )
-        self.adapter = Adapter(bundle, self.viewers.users, self.pictures)
+        self.adapter = Adapter(bundle, self.user_contexts.users, self.pictures)
         self.people = SavedPeople(project.people, project.root) if project else None
         self._recalled: dict[str, tuple[tuple[int, int], User]] = {}
         self._root = project.root if project else None
@@ -115,7 +115,7 @@ class Reward:
     def users(self) -> list[str]:
         """Every user known, as ``dataset/user``, and every saved person, as ``people/NAME``."""
         saved = [f"{PEOPLE}/{name}" for name in self.people.names] if self.people else []
-        return [*self.viewers.users.row, *saved]
+        return [*self.user_contexts.users.row, *saved]
 
     def score(
         self,
@@ -142,16 +142,18 @@ class Reward:
         """
         if isinstance(images, str | Path | bytes):
             raise PamelaError("images: give a list of images, not a single path")
-        viewer = self.viewer(user, dataset)
-        prediction = self.viewers.predict(viewer, self.pictures.items(list(images), prompt))
-        scale = self.bundle.scales[viewer.dataset]
-        percentile = self.viewers.percentile(viewer, prediction.mean)
+        user_context = self.user_context(user, dataset)
+        prediction = self.user_contexts.predict(
+            user_context, self.pictures.items(list(images), prompt)
+        )
+        scale = self.bundle.scales[user_context.dataset]
+        percentile = self.user_contexts.percentile(user_context, prediction.mean)
         return [
             Score(
                 rating=s.from_internal(float(mean), *scale),
                 std=float(std) * s.internal_unit(*scale),
                 percentile=float(rank),
-                source=viewer.source,
+                source=user_context.source,
                 model_version=self.version,
             )
             for mean, std, rank in zip(prediction.mean, prediction.std, percentile, strict=True)
@@ -185,7 +187,7 @@ class Reward:
             [r[1] if len(r) == 3 else None for r in ratings],
             [float(r[-1]) for r in ratings],
         )
-        self.viewers.adapted(user)  # what the ratings teach is worked out here, once
+        self.user_contexts.adapted(user)  # what the ratings teach is worked out here, once
         return user
 
     def suggest(
@@ -213,17 +215,17 @@ class Reward:
         """
         from pamela.serving.active_learning import suggest_rows
 
-        viewer = self.viewer(user, dataset)
+        user_context = self.user_context(user, dataset)
         given = None if candidates is None else self.pictures.items(list(candidates), None)
-        items, design = suggest_rows(self.viewers, viewer, n, given)
-        unit = s.internal_unit(*self.bundle.scales[viewer.dataset])
+        items, design = suggest_rows(self.user_contexts, user_context, n, given)
+        unit = s.internal_unit(*self.bundle.scales[user_context.dataset])
         frame = items.frame
         files = frame[s.FILE] if s.FILE in frame.columns else [None] * frame.height
         chosen = zip(design.picks.tolist(), design.left.tolist(), strict=True)
         names, keys, prompts = frame[s.DATASET], frame[s.IMAGE], frame[s.PROMPT]
         return [
             Suggestion(
-                image=candidates[row] if candidates else Known(names[row], keys[row]),
+                image=candidates[row] if candidates else CatalogImage(names[row], keys[row]),
                 image_id=keys[row],
                 file=self._root / files[row] if files[row] and self._root else None,
                 prompt=prompts[row],
@@ -249,13 +251,15 @@ class Reward:
         from pamela.explain.personal_part import Context
         from pamela.serving.explanation import Explanation
 
-        viewer = self.viewer(user)
+        user_context = self.user_context(user)
         found = self.explainer.explain(
             Person(
                 user if isinstance(user, str) else "this user",
-                viewer.source,
-                viewer.person,
-                Context(viewer.context, np.array(viewer.ratings)) if viewer.ratings else None,
+                user_context.source,
+                user_context.person,
+                Context(user_context.context, np.array(user_context.ratings))
+                if user_context.ratings
+                else None,
             )
         )
         return Explanation(**vars(found))
@@ -270,19 +274,19 @@ class Reward:
             self._recalled[name] = (state, self.people.recall(name, self.adapter))
         return self._recalled[name][1]
 
-    def viewer(self, user: str | User | None, dataset: str | None = None) -> Viewer:
+    def user_context(self, user: str | User | None, dataset: str | None = None) -> UserContext:
         """Return who looks; what is known of them is worked out once."""
         if user is None:
-            return self.viewers.nobody(self.adapter.dataset(dataset))
+            return self.user_contexts.nobody(self.adapter.dataset(dataset))
         if isinstance(user, User):
-            return self.viewers.adapted(user)
+            return self.user_contexts.adapted(user)
         if self._is_saved(user):
-            return self.viewers.adapted(self.person(user.removeprefix(f"{PEOPLE}/")))
+            return self.user_contexts.adapted(self.person(user.removeprefix(f"{PEOPLE}/")))
         others = self.people.names if self.people else []
-        return self.viewers.seen(self.viewers.users.find(user, others))
+        return self.user_contexts.seen(self.user_contexts.users.find(user, others))
 
     def _is_saved(self, user: str) -> bool:
-        known = self.viewers.users.matches(user)
+        known = self.user_contexts.users.matches(user)
         name = user.removeprefix(f"{PEOPLE}/")
         if self.people is None or user in known or not self.people.has(name):
             return False

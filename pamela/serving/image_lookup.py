@@ -20,7 +20,7 @@ from pamela.core.arrays import Bools, Floats32, Ints
 from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
 from pamela.features.cache import FeatureCache
-from pamela.serving.types import NEW, Asked, ImageLike, Known, Recorded
+from pamela.serving.types import NEW, CatalogImage, ImageLike, Recorded, ResolvedImage
 from pamela.training.bundle import Bundle
 
 
@@ -29,7 +29,7 @@ class PictureLookup:
 
     Parameters
     ----------
-    cache : folder where features of new pictures are kept when `items` is told to.
+    cache : folder where features of new pictures are kept when `items` is asked to keep them.
     """
 
     def __init__(
@@ -51,7 +51,9 @@ class PictureLookup:
         self._by_id = {name: row for row, name in enumerate(names)}
 
     # --- finding ----------------------------------------------------------------------------------
-    def find(self, images: Sequence[ImageLike], names: Sequence[str] | None = None) -> list[Asked]:
+    def find(
+        self, images: Sequence[ImageLike], names: Sequence[str] | None = None
+    ) -> list[ResolvedImage]:
         """Look up `images` in the catalog.
 
         Parameters
@@ -66,16 +68,16 @@ class PictureLookup:
         names = names or names_of(images)
         return [self._find(image, name) for image, name in zip(images, names, strict=True)]
 
-    def _find(self, image: ImageLike, name: str) -> Asked:
-        if isinstance(image, Asked):
+    def _find(self, image: ImageLike, name: str) -> ResolvedImage:
+        if isinstance(image, ResolvedImage):
             return image
-        if isinstance(image, Known):
+        if isinstance(image, CatalogImage):
             row = self._by_id.get((image.dataset, image.image_id), NEW)
             if row == NEW:
                 raise PamelaError(
                     f"{name}: no picture {image.image_id!r} in dataset {image.dataset}"
                 )
-            return Asked(row, self._sha256[row], None)
+            return ResolvedImage(row, self._sha256[row], None)
         if isinstance(image, Recorded):
             return self._find_recorded(image)
         if isinstance(image, bytes):
@@ -83,33 +85,33 @@ class PictureLookup:
         if isinstance(image, str | Path):
             # the path goes on, not the content: thousands of them would fill the memory
             return self._find_content(_read(Path(image), name), Path(image))
-        return Asked(NEW, None, image)
+        return ResolvedImage(NEW, None, image)
 
-    def _find_content(self, content: bytes, picture: bytes | Path) -> Asked:
+    def _find_content(self, content: bytes, picture: bytes | Path) -> ResolvedImage:
         sha256 = hashlib.sha256(content).hexdigest()
-        return Asked(self._by_content.get(sha256, NEW), sha256, picture)
+        return ResolvedImage(self._by_content.get(sha256, NEW), sha256, picture)
 
-    def _find_recorded(self, image: Recorded) -> Asked:
+    def _find_recorded(self, image: Recorded) -> ResolvedImage:
         """Its content first; its id where either side knows no content."""
         row = self._by_content.get(image.sha256 or "", NEW)
         if row == NEW and image.image_id is not None:
             same_id = self._by_id.get((image.dataset, image.image_id), NEW)
             if same_id != NEW and None in (image.sha256, self._sha256[same_id]):
                 row = same_id
-        return Asked(row, image.sha256, image)
+        return ResolvedImage(row, image.sha256, image)
 
-    def image_id(self, asked: Asked, dataset: str) -> str | None:
+    def image_id(self, resolved: ResolvedImage, dataset: str) -> str | None:
         """Return the id of a known picture, if it is one of `dataset`'s."""
-        if asked.row == NEW or self._catalog.frame[s.DATASET][asked.row] != dataset:
+        if resolved.row == NEW or self._catalog.frame[s.DATASET][resolved.row] != dataset:
             return None
-        return str(self._catalog.frame[s.IMAGE][asked.row])
+        return str(self._catalog.frame[s.IMAGE][resolved.row])
 
-    def file(self, asked: Asked) -> str | None:
+    def file(self, resolved: ResolvedImage) -> str | None:
         """Return where a known picture lies, relative to the project root, if that is recorded."""
         frame = self._catalog.frame
-        if asked.row == NEW or s.FILE not in frame.columns:
+        if resolved.row == NEW or s.FILE not in frame.columns:
             return None
-        found: str | None = frame[s.FILE][asked.row]
+        found: str | None = frame[s.FILE][resolved.row]
         return found
 
     # --- features ---------------------------------------------------------------------------------
@@ -139,26 +141,26 @@ class PictureLookup:
         if len(prompts) != len(images):
             raise PamelaError(f"{len(images)} images but {len(prompts)} prompts")
         names = names or names_of(images)
-        asked = self.find(images, names)
-        rows = np.array([one.row for one in asked], np.int64)
+        resolved = self.find(images, names)
+        rows = np.array([one.row for one in resolved], np.int64)
         own = [self._prompts[row] if row != NEW else None for row in rows]
         said = [mine if p is None else p for p, mine in zip(prompts, own, strict=True)]
         same = [row != NEW and p == mine for row, p, mine in zip(rows, said, own, strict=True)]
         return Items(
             self._frame(rows, said),
-            self._image_features(asked, rows, names, keep=keep),
+            self._image_features(resolved, rows, names, keep=keep),
             self._prompt_features(said, rows, np.array(same, bool)),
         )
 
     def _image_features(
-        self, asked: Sequence[Asked], rows: Ints, names: Sequence[str], *, keep: bool
+        self, resolved: Sequence[ResolvedImage], rows: Ints, names: Sequence[str], *, keep: bool
     ) -> Floats32:
-        features = np.zeros((len(asked), self._catalog.image.shape[1]), np.float32)
+        features = np.zeros((len(resolved), self._catalog.image.shape[1]), np.float32)
         features[rows != NEW] = self._catalog.image[rows[rows != NEW]]
         new = np.flatnonzero(rows == NEW)
         if not len(new):
             return features
-        keys = [asked[i].sha256 for i in new.tolist()]
+        keys = [resolved[i].sha256 for i in new.tolist()]
         kept, cache = np.zeros(len(new), bool), self._open_cache() if keep else None
         if cache is not None:
             kept = cache.holds(keys)
@@ -167,16 +169,16 @@ class PictureLookup:
             )
         rest = new[~kept].tolist()
         if rest:
-            features[rest] = self._encode([asked[i] for i in rest], [names[i] for i in rest])
+            features[rest] = self._encode([resolved[i] for i in rest], [names[i] for i in rest])
         if cache is not None:
-            _add(cache, [asked[i].sha256 for i in rest], features[rest])
+            _add(cache, [resolved[i].sha256 for i in rest], features[rest])
         return features
 
-    def _encode(self, asked: Sequence[Asked], names: Sequence[str]) -> Floats32:
+    def _encode(self, resolved: Sequence[ResolvedImage], names: Sequence[str]) -> Floats32:
         encoder = self._get_encoder(names[0])
         pictures = [
             _again(one.picture, name) if isinstance(one.picture, Recorded) else one.picture
-            for one, name in zip(asked, names, strict=True)
+            for one, name in zip(resolved, names, strict=True)
         ]
         label = "encode pictures" if len(pictures) > self._settings["batch_size"] else None
         features: Floats32 = encoder.encode_images(pictures, label, names)
@@ -225,7 +227,7 @@ def names_of(images: Sequence[ImageLike]) -> list[str]:
 
 
 def _detail(image: ImageLike) -> str:
-    if isinstance(image, Known):
+    if isinstance(image, CatalogImage):
         return f" ({image.dataset}/{image.image_id})"
     return f" ({image})" if isinstance(image, str | Path) else ""
 

@@ -25,7 +25,7 @@ from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.registry.mlflow_model import DEMOGRAPHICS, PICTURE, RATINGS
 from pamela.serving.api import Reward, project_here
-from pamela.serving.types import ImageLike, Known, Score
+from pamela.serving.types import CatalogImage, ImageLike, Score
 from pamela.serving.user_context import User
 from pamela.training.bundle import load_bundle
 
@@ -180,8 +180,8 @@ class _Row:
             return _content(path) or Path(path)
         user = self.text("user")
         if dataset is None and user is not None and not self.text(s.DATASET):
-            dataset = reward.viewer(user).dataset
-        return Known(dataset or reward.adapter.dataset(self.text(s.DATASET)), str(key))
+            dataset = reward.user_context(user).dataset
+        return CatalogImage(dataset or reward.adapter.dataset(self.text(s.DATASET)), str(key))
 
 
 def _is_absent(cell: Any) -> bool:

@@ -20,7 +20,7 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
 from pamela.params import first_fault
 from pamela.serving.adaptation import Adapter
-from pamela.serving.types import Asked, Recorded
+from pamela.serving.types import Recorded, ResolvedImage
 from pamela.serving.user_context import User
 
 FORMAT: Final = 1
@@ -117,9 +117,13 @@ class SavedPeople:
         return path
 
     def record(
-        self, adapter: Adapter, user: User, asked: Sequence[Asked], ratings: Sequence[float]
+        self,
+        adapter: Adapter,
+        user: User,
+        resolved: Sequence[ResolvedImage],
+        ratings: Sequence[float],
     ) -> SavedPerson:
-        """Return what to save of `user`, who rated the pictures `asked`."""
+        """Return what to save of `user`, who rated the pictures `resolved`."""
         low, high = adapter.bundle.scales[user.dataset]
         prompts = user.context.frame[s.PROMPT].to_list()
         rows = [
@@ -130,7 +134,7 @@ class SavedPeople:
                 file=self._shown(one.picture) or adapter.pictures.file(one),
                 prompt=prompt,
             )
-            for one, prompt, rating in zip(asked, prompts, ratings, strict=True)
+            for one, prompt, rating in zip(resolved, prompts, ratings, strict=True)
         ]
         return SavedPerson(
             format=FORMAT,
@@ -205,7 +209,7 @@ def _named(one: SavedRating) -> str:
     return one.file or one.image_id or (one.sha256 or "")[:12]
 
 
-def reject_repeats(names: Sequence[str], ratings: Sequence[SavedRating]) -> None:
+def reject_rated_twice(names: Sequence[str], ratings: Sequence[SavedRating]) -> None:
     """Raise if a picture (with the same prompt) is rated twice, naming both rows."""
     first: dict[tuple[str | None, str | None], str] = {}
     for name, one in zip(names, ratings, strict=True):

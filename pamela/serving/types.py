@@ -11,7 +11,7 @@ Source = Literal["seen", "adapted", "demographics", "population"]
 
 
 @dataclass(frozen=True)
-class Known:
+class CatalogImage:
     """A picture of the model's catalog, by its id."""
 
     dataset: str
@@ -36,11 +36,11 @@ class Recorded:
 
 
 # A path, a file's content, a PIL image, a uint8 array (h, w, 3), or one of the two above.
-ImageLike: TypeAlias = "str | Path | bytes | Known | Recorded | Any"
+ImageLike: TypeAlias = "str | Path | bytes | CatalogImage | Recorded | Any"
 
 
 @dataclass(frozen=True)
-class Asked:
+class ResolvedImage:
     """A picture as it was found.
 
     Attributes

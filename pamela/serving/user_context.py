@@ -64,7 +64,7 @@ class Catalogue:
 
 
 @dataclass
-class Viewer:
+class UserContext:
     """Who looks, and what is known of them.
 
     Attributes
@@ -94,8 +94,8 @@ class Viewer:
         return self.person.keys[0]
 
 
-class Viewers:
-    """The people of a bundle, as viewers.
+class UserContexts:
+    """The people of a bundle and what the model knows of each.
 
     Parameters
     ----------
@@ -106,32 +106,32 @@ class Viewers:
         self.bundle = bundle
         self.users = UserLookup(bundle)
         self.linear = bundle.model if isinstance(bundle.model, LinearTaste) else None
-        self._named: OrderedDict[str, Viewer] = OrderedDict()
-        self._adapted: WeakKeyDictionary[User, Viewer] = WeakKeyDictionary()
+        self._named: OrderedDict[str, UserContext] = OrderedDict()
+        self._adapted: WeakKeyDictionary[User, UserContext] = WeakKeyDictionary()
         self._catalogues: dict[str, Catalogue] = {}
 
     # --- who --------------------------------------------------------------------------------------
-    def seen(self, person: People) -> Viewer:
-        """Return the viewer of one row of the bundle's people."""
+    def seen(self, person: People) -> UserContext:
+        """Return the context of one row of the bundle's people."""
         key = person.keys[0]
         if key not in self._named:
             described = any(person.frame[c][0] is not None for c in person.demographics)
             known = self.bundle.model.knows(person)[0]
-            source: Source = "seen" if known else self._stranger_source(described)
+            source: Source = "seen" if known else self._cold_start_source(described)
             self._keep(key, self._make(person, source))
         self._named.move_to_end(key)
         return self._named[key]
 
-    def nobody(self, dataset: str) -> Viewer:
+    def nobody(self, dataset: str) -> UserContext:
         """Return people in general, as raters of `dataset`."""
         key = f"{dataset}/"
         if key not in self._named:
-            self._keep(key, self._make(self.users.stranger(dataset, {}), "population"))
+            self._keep(key, self._make(self.users.cold_start_user(dataset, {}), "population"))
         self._named.move_to_end(key)
         return self._named[key]
 
-    def adapted(self, user: User) -> Viewer:
-        """Return the viewer of a `User`; the posterior is worked out once for each.
+    def adapted(self, user: User) -> UserContext:
+        """Return the context of a `User`; the posterior is worked out once for each.
 
         Raises
         ------
@@ -144,12 +144,12 @@ class Viewers:
             )
         found = self._adapted.get(user)
         if found is None:
-            person = self.users.stranger(user.dataset, user.demographics)
-            source = "adapted" if user.ratings else self._stranger_source(bool(user.demographics))
+            person = self.users.cold_start_user(user.dataset, user.demographics)
+            source = "adapted" if user.ratings else self._cold_start_source(bool(user.demographics))
             found = self._adapted[user] = self._make(person, source, user.context, user.ratings)
         return found
 
-    def _stranger_source(self, described: bool) -> Source:
+    def _cold_start_source(self, described: bool) -> Source:
         """Demographics count as a source only for a model that reads them."""
         read = described and self.bundle.model.uses_demographics
         return "demographics" if read else "population"
@@ -160,48 +160,50 @@ class Viewers:
         source: Source,
         context: Items | None = None,
         ratings: tuple[float, ...] = (),
-    ) -> Viewer:
+    ) -> UserContext:
         context = self.bundle.items.take(np.zeros(0, np.int64)) if context is None else context
-        viewer = Viewer(person, source, context, ratings)
+        user_context = UserContext(person, source, context, ratings)
         if self.linear is not None:
             shown = _of_one(np.arange(len(ratings)), ratings)
             weights, spread = self.linear.weights_of(person, context, shown)
-            viewer.taste = weights[0], spread[0]
-        return viewer
+            user_context.taste = weights[0], spread[0]
+        return user_context
 
-    def _keep(self, key: str, viewer: Viewer) -> None:
-        self._named[key] = viewer
+    def _keep(self, key: str, user_context: UserContext) -> None:
+        self._named[key] = user_context
         if len(self._named) > MOST_KEPT:
             self._named.popitem(last=False)
 
     # --- what they think --------------------------------------------------------------------------
-    def predict(self, viewer: Viewer, items: Items) -> Prediction:
-        """Predict the viewer's ratings of `items`, on the 1..5 scale."""
-        if self.linear is not None and viewer.taste is not None:
-            return self.linear.opinion(self.linear.columns(items), *viewer.taste)
+    def predict(self, user_context: UserContext, items: Items) -> Prediction:
+        """Predict the user's ratings of `items`, on the 1..5 scale."""
+        if self.linear is not None and user_context.taste is not None:
+            return self.linear.opinion(self.linear.columns(items), *user_context.taste)
         asked = _of_one(np.arange(len(items)))
-        if not viewer.ratings:
-            return self.bundle.model.predict(items, viewer.person, asked)
-        shown = _of_one(np.arange(len(items), len(items) + len(viewer.ratings)), viewer.ratings)
-        both = Items(
-            pl.concat([items.frame, viewer.context.frame], how="diagonal"),
-            np.concatenate([items.image, viewer.context.image]),
-            np.concatenate([items.prompt, viewer.context.prompt]),
+        if not user_context.ratings:
+            return self.bundle.model.predict(items, user_context.person, asked)
+        shown = _of_one(
+            np.arange(len(items), len(items) + len(user_context.ratings)), user_context.ratings
         )
-        return self.bundle.model.predict(both, viewer.person, asked, shown)
+        both = Items(
+            pl.concat([items.frame, user_context.context.frame], how="diagonal"),
+            np.concatenate([items.image, user_context.context.image]),
+            np.concatenate([items.prompt, user_context.context.prompt]),
+        )
+        return self.bundle.model.predict(both, user_context.person, asked, shown)
 
-    def percentile(self, viewer: Viewer, mean: Floats32) -> Floats:
-        """Return how many of the training pictures, 0 to 100, the viewer likes less (n,)."""
-        if viewer.ranks is None:
-            catalogue = self.catalogue(viewer.dataset)
-            if self.linear is not None and viewer.taste is not None and catalogue.columns:
-                liked = self.linear.opinion(catalogue.columns, *viewer.taste)
+    def percentile(self, user_context: UserContext, mean: Floats32) -> Floats:
+        """Return how many of the training pictures, 0 to 100, the user likes less (n,)."""
+        if user_context.ranks is None:
+            catalogue = self.catalogue(user_context.dataset)
+            if self.linear is not None and user_context.taste is not None and catalogue.columns:
+                liked = self.linear.opinion(catalogue.columns, *user_context.taste)
             else:
-                liked = self.predict(viewer, catalogue.items)
-            viewer.ranks = np.sort(liked.mean)
-        below = np.searchsorted(viewer.ranks, mean, "left")
-        not_above = np.searchsorted(viewer.ranks, mean, "right")
-        return (below + not_above).astype(np.float64) * (50.0 / max(len(viewer.ranks), 1))
+                liked = self.predict(user_context, catalogue.items)
+            user_context.ranks = np.sort(liked.mean)
+        below = np.searchsorted(user_context.ranks, mean, "left")
+        not_above = np.searchsorted(user_context.ranks, mean, "right")
+        return (below + not_above).astype(np.float64) * (50.0 / max(len(user_context.ranks), 1))
 
     def catalogue(self, dataset: str) -> Catalogue:
         """Return the training pictures of `dataset`."""

@@ -100,7 +100,7 @@ def _sha256(rows: int, sums: Hashes) -> str:
 
 
 # --- splitting a dataset ----------------------------------------------------------------------
-def dataset_names(project: Project) -> list[str]:
+def validated_datasets(project: Project) -> list[str]:
     """Return the names of the validated datasets."""
     images = read_parquet(project.validated / "images.parquet", [s.DATASET])
     return images.get_column(s.DATASET).unique().sort().to_list()

@@ -170,7 +170,7 @@ def bootstrap_wins(
 
 
 @dataclass(frozen=True)
-class Standing:
+class BradleyTerryResult:
     """The outcome of an arena of k arms; intervals are 95 % over users and prompts.
 
     Attributes
@@ -192,7 +192,7 @@ def rank(
     *,
     draws: int,
     rng: np.random.Generator,
-) -> Standing:
+) -> BradleyTerryResult:
     """Fit Elo and win shares to per-cell wins, with bootstrap intervals.
 
     Parameters
@@ -201,7 +201,7 @@ def rank(
     """
     total = wins.sum(axis=0)
     resampled = bootstrap_wins(wins, user, prompt, draws=draws, rng=rng)
-    return Standing(
+    return BradleyTerryResult(
         elo=to_elo(fit_bradley_terry(total)),
         elo_ci=np.stack(interval(to_elo(fit_bradley_terry(resampled)))),
         share=win_share(total),

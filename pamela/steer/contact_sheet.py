@@ -28,33 +28,33 @@ _LINE = 34  # characters
 _LINES = 6
 
 
-def pick_rows(chosen: pl.DataFrame, rows: int = ROWS) -> pl.DataFrame:
-    """Return the chosen pictures of `rows` sittings, a different user and prompt in each.
+def pick_cases(chosen: pl.DataFrame, rows: int = ROWS) -> pl.DataFrame:
+    """Return the chosen pictures of `rows` cases, a different user and prompt in each.
 
     Users come in the order of their ids, and each next user shows their next prompt.
     """
     users = chosen[s.USER].unique().sort().to_list()
-    sittings = chosen.select(s.USER, s.PROMPT_ID).unique().sort(s.USER, s.PROMPT_ID)
+    cases = chosen.select(s.USER, s.PROMPT_ID).unique().sort(s.USER, s.PROMPT_ID)
     place = pl.int_range(pl.len()).over(s.USER)
     number = pl.col(s.USER).replace_strict(users, range(len(users)), return_dtype=pl.Int64)
     wanted = (
-        sittings.filter(place == number % pl.len().over(s.USER))
+        cases.filter(place == number % pl.len().over(s.USER))
         .gather_every(max(1, len(users) // rows))
         .head(rows)
     )
     return chosen.join(wanted, on=[s.USER, s.PROMPT_ID], how="semi")
 
 
-def write_sheet(
+def write_steering_sheet(
     chosen: pl.DataFrame, generator: Generator, judge: SimulatedJudge, path: Path
 ) -> None:
-    """Draw the sheet of `pick_rows`, a column per arm, and write it to `path` as PNG.
+    """Draw the sheet of `pick_cases`, a column per arm, and write it to `path` as PNG.
 
     Parameters
     ----------
     chosen : table of `pamela.steer.results.chosen_rows`.
     """
-    shown = pick_rows(chosen)
+    shown = pick_cases(chosen)
     candidates = candidates_of(shown)
     truth = judge.truth(shown[s.USER].to_list(), candidates)
     images = generator.generate([c.prompt for c in candidates], [c.seed for c in candidates])

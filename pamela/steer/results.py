@@ -14,8 +14,8 @@ from pamela.core.arrays import Floats, Ints
 from pamela.steer.bradley_terry import cell_wins, rank
 from pamela.steer.generators import Candidate
 from pamela.steer.judges import FIRST, SECOND, Judge, SimulatedJudge
-from pamela.steer.sampling import Sitting
-from pamela.steer.search import LANE, REWARD, ROUND, SEED, VARIANT, Lane, best_trials
+from pamela.steer.sampling import EvaluationCase
+from pamela.steer.search import REWARD, ROUND, SEARCH, SEED, VARIANT, Search, best_trials
 
 NONE: Final = "none"
 POPULATION: Final = "population"
@@ -43,32 +43,32 @@ STEERING_SCHEMA: Final = pl.Schema(
 CHAMPION: Final = "champion"  # the reward of the arms self and other
 
 
-def plan_lanes(sittings: Sequence[Sitting]) -> list[Lane]:
+def plan_searches(cases: Sequence[EvaluationCase]) -> list[Search]:
     """Return the searches that the arms need, each once.
 
     Pleasing the population is one search per prompt, and what pleases a user is both their own
     arm `self` and their partner's arm `other`.
     """
-    lanes = [_lane(sitting, arm) for sitting in sittings for arm in (POPULATION, SELF, OTHER)]
-    return list(dict.fromkeys(lanes))
+    searches = [_search_of(case, arm) for case in cases for arm in (POPULATION, SELF, OTHER)]
+    return list(dict.fromkeys(searches))
 
 
-def _lane(sitting: Sitting, arm: str) -> Lane:
+def _search_of(case: EvaluationCase, arm: str) -> Search:
     if arm == POPULATION:
-        return Lane(POPULATION, None, sitting.start)
-    return Lane(CHAMPION, sitting.other if arm == OTHER else sitting.user, sitting.start)
+        return Search(POPULATION, None, case.start)
+    return Search(CHAMPION, case.other if arm == OTHER else case.user, case.start)
 
 
-def assign(sittings: Sequence[Sitting], lanes: Sequence[Lane]) -> pl.DataFrame:
-    """Return which search each user's arm shows: ``user_id, prompt_id, arm, lane``."""
-    place = {lane: i for i, lane in enumerate(lanes)}
+def assign(cases: Sequence[EvaluationCase], searches: Sequence[Search]) -> pl.DataFrame:
+    """Return which search each user's arm shows: ``user_id, prompt_id, arm, search``."""
+    place = {search: i for i, search in enumerate(searches)}
     rows = [
-        # `none` shows round 0, which all lanes of a prompt share
-        (g.user, g.start.prompt_id, arm, place[_lane(g, SELF if arm == NONE else arm)])
-        for g in sittings
+        # `none` shows round 0, which all searches of a prompt share
+        (g.user, g.start.prompt_id, arm, place[_search_of(g, SELF if arm == NONE else arm)])
+        for g in cases
         for arm in ARMS
     ]
-    schema = {s.USER: pl.String, s.PROMPT_ID: pl.String, "arm": pl.String, LANE: pl.Int64}
+    schema = {s.USER: pl.String, s.PROMPT_ID: pl.String, "arm": pl.String, SEARCH: pl.Int64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -78,7 +78,7 @@ def render_rows(
     """Return every trial as each judging user's arm saw it, with that user's truth."""
     untouched = pl.col("arm") == NONE
     rows = (
-        assignment.join(trials, on=LANE, how="inner", maintain_order="left_right")
+        assignment.join(trials, on=SEARCH, how="inner", maintain_order="left_right")
         .filter(~untouched | (pl.col(ROUND) == 0))
         .with_columns(pl.when(~untouched).then(REWARD).alias(REWARD))
     )
@@ -92,8 +92,8 @@ def chosen_rows(assignment: pl.DataFrame, trials: pl.DataFrame) -> pl.DataFrame:
     steered = pl.col("arm") != NONE
     return pl.concat(
         [
-            assignment.filter(~steered).join(originals, on=LANE),
-            assignment.filter(steered).join(best_trials(trials), on=LANE),
+            assignment.filter(~steered).join(originals, on=SEARCH),
+            assignment.filter(steered).join(best_trials(trials), on=SEARCH),
         ]
     ).sort(s.USER, s.PROMPT_ID, "arm")
 
@@ -125,7 +125,7 @@ def judgment_rows(chosen: pl.DataFrame, judge: Judge, rng: np.random.Generator) 
     return _typed(rows.drop(s.PROMPT).with_columns(winner=winner), "judgment")
 
 
-def summarise(
+def steering_metrics(
     judgments: pl.DataFrame, *, bootstrap: int, rng: np.random.Generator
 ) -> dict[str, float]:
     """Return the flat metrics: win shares of `self` (ties half), Elo, 95 % intervals, a count."""

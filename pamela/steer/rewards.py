@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pamela.models.base import RewardModel
 
 
-class Reward(Protocol):
+class RewardFunction(Protocol):
     """How much each user is believed to like each picture."""
 
     def score(
@@ -37,7 +37,7 @@ class Reward(Protocol):
 
 
 @dataclass
-class Encoding:
+class RenderFeatures:
     """Features of drawn pictures; each picture is encoded once, whichever rewards ask for it."""
 
     encoder: Encoder
@@ -74,7 +74,7 @@ class ModelReward:
         model: RewardModel,
         people: People,
         prompts: pl.DataFrame,
-        encoding: Encoding,
+        encoding: RenderFeatures,
         dataset: str,
     ) -> None:
         self._model = model

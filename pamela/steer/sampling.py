@@ -14,7 +14,7 @@ from pamela.steer.generators import Candidate
 
 
 @dataclass(frozen=True)
-class Sitting:
+class EvaluationCase:
     """One user and one prompt.
 
     Attributes
@@ -33,7 +33,7 @@ class Sitting:
     start: Candidate
 
 
-def cast(
+def sample_cases(
     ratings: pl.DataFrame,
     images: pl.DataFrame,
     known: Collection[str],
@@ -41,7 +41,7 @@ def cast(
     users: int,
     prompts: int,
     seed: int,
-) -> list[Sitting]:
+) -> list[EvaluationCase]:
     """Draw users whom the champion knows, and test prompts of the type they rate.
 
     Parameters
@@ -75,7 +75,7 @@ def cast(
             "images with prompts; enlarge the synthetic dataset"
         )
     return [
-        Sitting(user, group[(place + 1) % len(group)], start)
+        EvaluationCase(user, group[(place + 1) % len(group)], start)
         for kind, chosen in _share_out(pools, users).items()
         for number, group in enumerate(_groups(chosen))
         for place, user in enumerate(group)

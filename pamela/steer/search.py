@@ -1,9 +1,9 @@
 """The steering loop: rewrite, draw, score, keep the best, and again (the paper's, in small).
 
-Many searches run side by side, one `Lane` per rewarded user and prompt, so that each round is a few
-large batches. Lanes of one prompt share their seed and their random numbers: the first round's
-variants are the same for every reward, which makes the comparison paired, and a picture that
-several lanes ask for is drawn once.
+Many searches run side by side, one `Search` per rewarded user and prompt, so that each round is a
+few large batches. Searches of one prompt share their seed and their random numbers: the first
+round's variants are the same for every reward, which makes the comparison paired, and a picture
+that several searches ask for is drawn once.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from pamela.core.hashing import hash_ids
 from pamela.evaluation.metrics.grouping import DECIMALS
 from pamela.params import SteerParams
 from pamela.steer.generators import Candidate, Generator
-from pamela.steer.rewards import Reward
+from pamela.steer.rewards import RewardFunction
 from pamela.steer.rewriters import Rewriter, Trial
 
-LANE = "lane"
+SEARCH = "search"
 ROUND = "round"
 VARIANT = "variant"
 REWARD = "reward"
 SEED = "seed"
 TRIALS_SCHEMA = pl.Schema(
     {
-        LANE: pl.Int64,
+        SEARCH: pl.Int64,
         ROUND: pl.Int64,  # 0 is the original prompt
         VARIANT: pl.Int64,
         s.PROMPT: pl.String,
@@ -43,7 +43,7 @@ _PICTURES_AT_ONCE = 640  # per batch: what bounds the memory
 
 
 @dataclass(frozen=True)
-class Lane:
+class Search:
     """One search: the prompt that is rewritten to please one reward (for one user, or for all)."""
 
     reward: str
@@ -51,51 +51,54 @@ class Lane:
     start: Candidate
 
 
-def run_lanes(
-    lanes: Sequence[Lane],
+def run_searches(
+    searches: Sequence[Search],
     *,
     generator: Generator,
     rewriter: Rewriter,
-    rewards: Mapping[str, Reward],
+    rewards: Mapping[str, RewardFunction],
     settings: SteerParams,
     advance: Callable[[int], None],
 ) -> pl.DataFrame:
-    """Run every lane for ``settings.rounds`` rounds of ``settings.variants`` variants.
+    """Run every search for ``settings.rounds`` rounds of ``settings.variants`` variants.
 
     Parameters
     ----------
-    rewards : by the name that the lanes use.
-    advance : called with the number of trials done, in all ``lanes x (1 + rounds x variants)``.
+    rewards : by the name that the searches use.
+    advance : called with the number of trials done, in all ``searches x (1 + rounds x variants)``.
 
     Returns
     -------
-    DataFrame of `TRIALS_SCHEMA`, one row per trial; `lane` is the place in `lanes`.
+    DataFrame of `TRIALS_SCHEMA`, one row per trial; `search` is the place in `searches`.
     """
-    history: list[list[Trial]] = [[] for _ in lanes]
+    history: list[list[Trial]] = [[] for _ in searches]
     tables: list[pl.DataFrame] = []
     for number in range(settings.rounds + 1):
         proposals = [
-            [lane.start.prompt]
+            [search.start.prompt]
             if number == 0
             else rewriter.rewrite(
-                lane.start.prompt, past, settings.variants, _lane_rng(lane, number, settings.seed)
+                search.start.prompt,
+                past,
+                settings.variants,
+                _search_rng(search, number, settings.seed),
             )
-            for lane, past in zip(lanes, history, strict=True)
+            for search, past in zip(searches, history, strict=True)
         ]
-        scores = _score(lanes, proposals, generator, rewards, advance)
-        tables.append(_table(lanes, number, proposals, scores))
+        scores = _score(searches, proposals, generator, rewards, advance)
+        tables.append(_table(searches, number, proposals, scores))
         history = [
             _best_first([*past, *map(Trial, prompts, values.tolist())])
             for past, prompts, values in zip(history, proposals, scores, strict=True)
         ]
-    return pl.concat(tables).sort(LANE, ROUND, VARIANT)
+    return pl.concat(tables).sort(SEARCH, ROUND, VARIANT)
 
 
 def best_trials(trials: pl.DataFrame) -> pl.DataFrame:
-    """Return each lane's trial of the highest reward, the earliest of equals."""
+    """Return each search's trial of the highest reward, the earliest of equals."""
     return (
-        trials.sort(LANE, -pl.col(REWARD), ROUND, VARIANT)
-        .group_by(LANE, maintain_order=True)
+        trials.sort(SEARCH, -pl.col(REWARD), ROUND, VARIANT)
+        .group_by(SEARCH, maintain_order=True)
         .first()
     )
 
@@ -104,25 +107,25 @@ def _best_first(trials: list[Trial]) -> list[Trial]:
     return sorted(trials, key=lambda trial: -trial.reward)  # stable: the earliest of equals first
 
 
-def _lane_rng(lane: Lane, number: int, seed: int) -> np.random.Generator:
+def _search_rng(search: Search, number: int, seed: int) -> np.random.Generator:
     """Return the random numbers of a prompt's round: the same for every reward and user."""
-    return np.random.default_rng([number, *hash_ids([lane.start.prompt_id], seed).tolist()])
+    return np.random.default_rng([number, *hash_ids([search.start.prompt_id], seed).tolist()])
 
 
 def _score(
-    lanes: Sequence[Lane],
+    searches: Sequence[Search],
     proposals: Sequence[Sequence[str]],
     generator: Generator,
-    rewards: Mapping[str, Reward],
+    rewards: Mapping[str, RewardFunction],
     advance: Callable[[int], None],
 ) -> list[Floats]:
-    """Score all proposals, in batches of lanes that keep the lanes of one prompt together."""
+    """Score all proposals, in batches of searches that keep the searches of one prompt together."""
     scores: list[Floats] = [np.zeros(len(prompts)) for prompts in proposals]
-    order = sorted(range(len(lanes)), key=lambda i: (lanes[i].start.prompt_id, i))
+    order = sorted(range(len(searches)), key=lambda i: (searches[i].start.prompt_id, i))
     per_batch = max(1, _PICTURES_AT_ONCE // max(len(prompts) for prompts in proposals))
     for begin in range(0, len(order), per_batch):
         batch = order[begin : begin + per_batch]
-        for i, values in _score_batch(batch, lanes, proposals, generator, rewards).items():
+        for i, values in _score_batch(batch, searches, proposals, generator, rewards).items():
             scores[i] = values
         advance(sum(len(proposals[i]) for i in batch))
     return scores
@@ -130,23 +133,23 @@ def _score(
 
 def _score_batch(
     batch: Sequence[int],
-    lanes: Sequence[Lane],
+    searches: Sequence[Search],
     proposals: Sequence[Sequence[str]],
     generator: Generator,
-    rewards: Mapping[str, Reward],
+    rewards: Mapping[str, RewardFunction],
 ) -> dict[int, Floats]:
     asked = {
-        i: [Candidate(lanes[i].start.prompt_id, p, lanes[i].start.seed) for p in proposals[i]]
+        i: [Candidate(searches[i].start.prompt_id, p, searches[i].start.seed) for p in proposals[i]]
         for i in batch
     }
     unique = list(dict.fromkeys(c for candidates in asked.values() for c in candidates))
     images = generator.generate([c.prompt for c in unique], [c.seed for c in unique])
     drawn = dict(zip(unique, images, strict=True))
     scores: dict[int, Floats] = {}
-    for name in sorted({lanes[i].reward for i in batch}):
-        mine = [i for i in batch if lanes[i].reward == name]
+    for name in sorted({searches[i].reward for i in batch}):
+        mine = [i for i in batch if searches[i].reward == name]
         candidates = [c for i in mine for c in asked[i]]
-        users = [lanes[i].user for i in mine for _ in asked[i]]
+        users = [searches[i].user for i in mine for _ in asked[i]]
         values = rewards[name].score(users, candidates, [drawn[c] for c in candidates])
         if not np.isfinite(values).all():
             raise PamelaError(f"steer: the reward {name!r} gave a score that is not a number")
@@ -156,7 +159,7 @@ def _score_batch(
 
 
 def _table(
-    lanes: Sequence[Lane],
+    searches: Sequence[Search],
     number: int,
     proposals: Sequence[Sequence[str]],
     scores: Sequence[Floats],
@@ -164,11 +167,11 @@ def _table(
     sizes = [len(prompts) for prompts in proposals]
     return pl.DataFrame(
         {
-            LANE: np.repeat(np.arange(len(lanes)), sizes),
+            SEARCH: np.repeat(np.arange(len(searches)), sizes),
             ROUND: np.full(sum(sizes), number),
             VARIANT: np.concatenate([np.arange(n) for n in sizes]),
             s.PROMPT: [prompt for prompts in proposals for prompt in prompts],
-            SEED: np.repeat([lane.start.seed for lane in lanes], sizes),
+            SEED: np.repeat([search.start.seed for search in searches], sizes),
             REWARD: np.concatenate(scores),
         },
         schema=TRIALS_SCHEMA,

@@ -23,7 +23,7 @@ from pamela.core.split_rows import read_fold_rows
 from pamela.features.factory import get_encoder
 from pamela.models.base import RewardModel, load_model
 from pamela.params import PRECOMPUTED, Params
-from pamela.steer.contact_sheet import write_sheet
+from pamela.steer.contact_sheet import write_steering_sheet
 from pamela.steer.generators import EmbeddedGenerator
 from pamela.steer.judges import SimulatedJudge
 from pamela.steer.results import (
@@ -34,20 +34,20 @@ from pamela.steer.results import (
     assign,
     chosen_rows,
     judgment_rows,
-    plan_lanes,
+    plan_searches,
     render_rows,
-    summarise,
+    steering_metrics,
 )
-from pamela.steer.rewards import Encoding, ModelReward, Reward
+from pamela.steer.rewards import ModelReward, RenderFeatures, RewardFunction
 from pamela.steer.rewriters import VocabularyRewriter
-from pamela.steer.sampling import Sitting, cast
-from pamela.steer.search import Lane, run_lanes
+from pamela.steer.sampling import EvaluationCase, sample_cases
+from pamela.steer.search import Search, run_searches
 
 WORLD_DATASET: Final = "synthetic"  # the one dataset with a generator's world
 
 
 @dataclass(frozen=True)
-class Search:
+class SteeringResult:
     """Everything the searches found: who saw which, and every trial."""
 
     assignment: pl.DataFrame
@@ -78,7 +78,7 @@ def write_skipped(project: Project) -> None:
         pass  # no pictures, and none of an earlier run
 
 
-def load_rewards(project: Project, params: Params) -> tuple[dict[str, Reward], list[str]]:
+def load_rewards(project: Project, params: Params) -> tuple[dict[str, RewardFunction], list[str]]:
     """Return the champion and the population model as rewards, and the users the champion knows.
 
     Both are those of fold 0 and share one encoding of the pictures.
@@ -94,8 +94,8 @@ def load_rewards(project: Project, params: Params) -> tuple[dict[str, Reward], l
         workers=params.embed.workers,
     )
     prompts = _world_images(project).unique(s.PROMPT_ID, keep="first", maintain_order=True)
-    shared = (people, prompts, Encoding(encoder), WORLD_DATASET)
-    rewards: dict[str, Reward] = {
+    shared = (people, prompts, RenderFeatures(encoder), WORLD_DATASET)
+    rewards: dict[str, RewardFunction] = {
         CHAMPION: ModelReward(champion, *shared),
         POPULATION: ModelReward(population, *shared),
     }
@@ -118,10 +118,10 @@ def _world_images(project: Project) -> pl.DataFrame:
     )
 
 
-def choose_sittings(project: Project, params: Params, known: Sequence[str]) -> list[Sitting]:
+def choose_cases(project: Project, params: Params, known: Sequence[str]) -> list[EvaluationCase]:
     """Draw ``steer.users`` known test users with ``steer.prompts`` test prompts each (fold 0)."""
     ratings = read_fold_rows(project, 0).filter(pl.col(s.DATASET) == WORLD_DATASET)
-    sittings = cast(
+    cases = sample_cases(
         ratings,
         _world_images(project),
         known,
@@ -129,27 +129,29 @@ def choose_sittings(project: Project, params: Params, known: Sequence[str]) -> l
         prompts=params.steer.prompts,
         seed=params.steer.seed,
     )
-    users = len({sitting.user for sitting in sittings})
+    users = len({case.user for case in cases})
     if users < params.steer.users:
         print(f"steer: {users} users of the {params.steer.users} asked for: the data has no more")
-    return sittings
+    return cases
 
 
-def search(params: Params, sittings: Sequence[Sitting], rewards: Mapping[str, Reward]) -> Search:
-    """Run the steering loop for every arm of every sitting, under one progress bar."""
-    lanes: list[Lane] = plan_lanes(sittings)
+def search(
+    params: Params, cases: Sequence[EvaluationCase], rewards: Mapping[str, RewardFunction]
+) -> SteeringResult:
+    """Run the steering loop for every arm of every case, under one progress bar."""
+    searches: list[Search] = plan_searches(cases)
     settings = params.steer
-    total = len(lanes) * (1 + settings.rounds * settings.variants)
+    total = len(searches) * (1 + settings.rounds * settings.variants)
     with progress("steer", total=total) as advance, load_generator(params) as generator:
-        trials = run_lanes(
-            lanes,
+        trials = run_searches(
+            searches,
             generator=generator,
             rewriter=VocabularyRewriter(),
             rewards=rewards,
             settings=settings,
             advance=advance,
         )
-    return Search(assign(sittings, lanes), trials)
+    return SteeringResult(assign(cases, searches), trials)
 
 
 def load_generator(params: Params) -> EmbeddedGenerator:
@@ -164,7 +166,7 @@ def load_judge(project: Project) -> SimulatedJudge:
     return SimulatedJudge(World.load(project.truth))
 
 
-def judge_arms(found: Search, judge: SimulatedJudge, seed: int) -> pl.DataFrame:
+def judge_arms(found: SteeringResult, judge: SimulatedJudge, seed: int) -> pl.DataFrame:
     """Return the table of renders and judgments, of `STEERING_SCHEMA`."""
     chosen = chosen_rows(found.assignment, found.trials)
     rng = np.random.default_rng([seed, 1])
@@ -176,27 +178,29 @@ def judge_arms(found: Search, judge: SimulatedJudge, seed: int) -> pl.DataFrame:
     )
 
 
-def write_results(project: Project, params: Params, table: pl.DataFrame) -> dict[str, float]:
+def write_steering_results(
+    project: Project, params: Params, table: pl.DataFrame
+) -> dict[str, float]:
     """Write ``reports/steering.parquet`` and ``metrics/steering.json``; return the metrics."""
     judgments = table.filter(pl.col("kind") == "judgment")
     rng = np.random.default_rng([params.steer.seed, 2])
-    metrics = summarise(judgments, bootstrap=params.steer.bootstrap, rng=rng)
+    metrics = steering_metrics(judgments, bootstrap=params.steer.bootstrap, rng=rng)
     write_parquet(project.reports / "steering.parquet", table)
     write_metrics(project.metrics / "steering.json", metrics)
     return metrics
 
 
 def write_contact_sheet(
-    project: Project, params: Params, found: Search, judge: SimulatedJudge
+    project: Project, params: Params, found: SteeringResult, judge: SimulatedJudge
 ) -> None:
     """Draw originals beside what the arms chose: ``reports/steering/sheet.png``."""
     chosen = chosen_rows(found.assignment, found.trials)
     path = project.reports / "steering" / "sheet.png"
     with load_generator(params) as generator:
-        write_sheet(chosen, generator, judge, path)
+        write_steering_sheet(chosen, generator, judge, path)
 
 
-def describe(metrics: Mapping[str, float]) -> str:
+def outcome_line(metrics: Mapping[str, float]) -> str:
     """Return the outcome as a line for people."""
     elo = ", ".join(f"{arm} {metrics[f'elo_{arm}']:.0f}" for arm in ARMS)
     wins = ", ".join(

@@ -115,11 +115,11 @@ def rate_pairs(
     what = pairs.get_column("item").to_numpy()
     utility = _utilities(world, users, scenes, who, what)
     usual = taste.cell_opinions(scenes, world.spread)
-    asked = noise_balancing.Asked(
+    to_rate = noise_balancing.PairsToRate(
         world.people[who], who, utility, usual[what], (usual + world.appeal(scenes))[what],
         _queried(pairs, users, who), [scenes[i] for i in what],
     )  # fmt: skip
-    rating = noise_balancing.rate_release(asked, pairs.get_column(s.PART).to_numpy(), rng)
+    rating = noise_balancing.rate_release(to_rate, pairs.get_column(s.PART).to_numpy(), rng)
     shuffled = rng.permutation(pairs.height)
     rated = pairs.with_columns(
         pl.Series("utility", utility), pl.Series(s.RATING, rating), pl.Series("_order", shuffled)

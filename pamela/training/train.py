@@ -37,7 +37,7 @@ BUNDLE = "bundle"
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FoldFit:
     """One model on one fold: where it lies, how long it took, whether it was there already."""
 
     model: str
@@ -46,7 +46,7 @@ class Fitted:
     seconds: float
 
 
-def plan(project: Project, params: TrainParams) -> list[tuple[str, int]]:
+def plan_fits(project: Project, params: TrainParams) -> list[tuple[str, int]]:
     """Return every (model, fold) to fit, after checking that the names are known.
 
     Raises
@@ -71,7 +71,7 @@ def plan(project: Project, params: TrainParams) -> list[tuple[str, int]]:
     return [(name, fold) for fold in range(count_folds(project)) for name in params.models]
 
 
-def fit(project: Project, params: TrainParams, model_name: str, fold_number: int) -> Fitted:
+def fit_fold(project: Project, params: TrainParams, model_name: str, fold_number: int) -> FoldFit:
     """Fit one model on one fold and write its folder, all of it or nothing.
 
     Raises
@@ -86,8 +86,8 @@ def fit(project: Project, params: TrainParams, model_name: str, fold_number: int
     workdir = work_folder(project, params, model_name, fold)
     model = create_model(model_name, params)
     start = time.monotonic()
-    with share_bar(f"train {model_name} fold {fold_number}") as told:
-        history = model.fit(fold, seed=params.seed, progress=told, workdir=workdir)
+    with share_bar(f"train {model_name} fold {fold_number}") as report:
+        history = model.fit(fold, seed=params.seed, progress=report, workdir=workdir)
     seconds = time.monotonic() - start
     with atomic_folder(folder) as aside:
         model.save(aside)
@@ -103,7 +103,7 @@ def fit(project: Project, params: TrainParams, model_name: str, fold_number: int
             },
         )
     shutil.rmtree(workdir, ignore_errors=True)
-    return Fitted(model_name, fold_number, folder, seconds)
+    return FoldFit(model_name, fold_number, folder, seconds)
 
 
 def _rows(fold: Fold) -> dict[str, int]:
@@ -173,7 +173,7 @@ def write_champion(project: Project, params: TrainParams) -> None:
     write_bundle(project, params.champion, project.models / BUNDLE)
 
 
-def summary(fitted: Sequence[Fitted]) -> str:
+def fit_summary(fitted: Sequence[FoldFit]) -> str:
     """Return one line: seconds per model over all folds."""
     seconds: dict[str, float] = {}
     for one in fitted:

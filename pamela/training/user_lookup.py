@@ -90,7 +90,7 @@ class UserLookup:
                     f"{_choices(str(value), known[name])}; or leave it out"
                 )
 
-    def stranger(self, dataset: str, demographics: Mapping[str, str]) -> People:
+    def cold_start_user(self, dataset: str, demographics: Mapping[str, str]) -> People:
         """Return a row for somebody of whom only `demographics` are known (see `check`)."""
         self.check(dataset, demographics)
         schema = self._people.frame.schema

@@ -65,7 +65,7 @@ class Inbox:
     waiting: list[Batch]
 
 
-def look(project: Project, datasets: Collection[str]) -> Inbox:
+def scan_inbox(project: Project, datasets: Collection[str]) -> Inbox:
     """Return what lies in the inbox; nothing is touched.
 
     Parameters
@@ -114,7 +114,7 @@ def take(project: Project, params: Params) -> dict[str, str]:
     PamelaError
         If the pipeline has not run yet, or a dataset itself cannot be read; no batch is touched.
     """
-    ready = look(project, params.ingest.datasets).ready
+    ready = scan_inbox(project, params.ingest.datasets).ready
     if ready and not (project.validated / "images.parquet").is_file():
         raise PamelaError(
             "the pipeline has not run here yet, so there is nothing to check a batch against: run "

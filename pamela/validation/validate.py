@@ -63,7 +63,7 @@ def _datasets(project: Project) -> dict[str, dict[str, Any]]:
     return datasets
 
 
-def dataset_names(project: Project) -> list[str]:
+def ingested_datasets(project: Project) -> list[str]:
     """Return the names of the ingested datasets."""
     return list(_datasets(project))
 
@@ -143,7 +143,9 @@ def write_quarantine(project: Project, results: Mapping[str, TableResults]) -> N
                     write_parquet(folder / name / f"{table}.parquet", result.quarantined)
 
 
-def write_report(project: Project, results: Mapping[str, TableResults], max_share: float) -> None:
+def write_validation_report(
+    project: Project, results: Mapping[str, TableResults], max_share: float
+) -> None:
     """Write ``reports/validation.json``: per dataset the counts and what each expectation said."""
     datasets = {
         name: {

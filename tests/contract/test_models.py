@@ -29,11 +29,12 @@ FOLDS_IN = ["residual_ridge", "mf", "hierarchical"]  # and who learn it from a c
 
 def _paper() -> RewardModel:
     from pamela.models.transformer.model import Paper
-    from pamela.models.transformer.selection import Search, Trial
+    from pamela.models.transformer.selection import Configuration, SearchConfig
 
-    trial = Trial(12, 16, 1, 0.0, 1e-2, 0.01, 10)
+    trial = Configuration(12, 16, 1, 0.0, 1e-2, 0.01, 10)
     return Paper(
-        Search(folds=2, trials=1, max_epochs=10, patience=10, batch_size=64, given=(trial,)), "cpu"
+        SearchConfig(folds=2, trials=1, max_epochs=10, patience=10, batch_size=64, given=(trial,)),
+        "cpu",
     )
 
 
@@ -195,7 +196,7 @@ class TestContract:
         pairs = Pairs(np.arange(len(FOLD.people)), item, np.zeros(len(item), np.float32))
         assert (np.ptp(means(model, pairs)) > 0.05) == model.personal
 
-    def test_strangers_get_the_same_answer(self, model: RewardModel) -> None:
+    def test_cold_start_users_get_the_same_answer(self, model: RewardModel) -> None:
         people = People(
             pl.DataFrame(
                 {s.DATASET: ["planted"] * 2, s.USER: ["nobody", "noone"], "gender": [None, "?"]},

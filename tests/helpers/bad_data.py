@@ -75,10 +75,10 @@ def run(project: Project) -> dict[str, validate.TableResults]:
     latest = params.validate_.latest_rated_at
     results = {
         name: validate.check_dataset(project, name, decoded, suites, latest)
-        for name in validate.dataset_names(project)
+        for name in validate.ingested_datasets(project)
     }
     validate.write_quarantine(project, results)
-    validate.write_report(project, results, 1.0)
+    validate.write_validation_report(project, results, 1.0)
     validate.write_validated(project, results, 1.0)
     return results
 

@@ -14,7 +14,7 @@ from pamela.core import schema as s
 from pamela.core.dataset import Fold, load_fold
 from pamela.core.paths import Project
 from pamela.evaluation.metrics.definitions import plcc, srocc
-from pamela.evaluation.metrics.grouping import judgments
+from pamela.evaluation.metrics.grouping import group_predictions
 from pamela.models.base import load_model
 from pamela.reporting import synthetic_calibration
 from tests.conftest import command_env, must
@@ -86,7 +86,7 @@ def correlations(model, fold: Fold, part: str) -> tuple[float, float]:
     """
     rows = fold[part]
     answer = model.predict(fold.items, fold.people, rows)
-    asked = judgments(rows.user, rows.item, rows.rating, answer.mean)
+    asked = group_predictions(rows.user, rows.item, rows.rating, answer.mean)
     return float(np.nanmean(srocc(asked))), float(np.nanmean(plcc(asked)))
 
 

@@ -108,7 +108,7 @@ def whole_floats_as_integers(frame: Table, columns: Sequence[str]) -> Table:
     return frame.with_columns(pl.col(whole).fill_nan(None).cast(pl.Int64)) if whole else frame
 
 
-def one_spelling(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+def unify_case(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     """Return `frame` where values that differ only in case share the most frequent spelling."""
     for column in columns:
         spellings = (
@@ -238,8 +238,8 @@ NOTHING: Final = ("", "na", "n/a", "nan", "none", "null")  # how tools write an 
 def category(column: str) -> pl.Expr:
     """Return a text column as categories: trimmed, 2.0 is 2, and `NOTHING` in any case is null."""
     value = pl.col(column).cast(pl.String).str.strip_chars()
-    told = ~value.str.to_lowercase().is_in(NOTHING)
-    return pl.when(told).then(value.str.replace(r"^([+-]?\d+)\.0+$", "$1")).alias(column)
+    given = ~value.str.to_lowercase().is_in(NOTHING)
+    return pl.when(given).then(value.str.replace(r"^([+-]?\d+)\.0+$", "$1")).alias(column)
 
 
 def unit_band(column: str) -> pl.Expr:

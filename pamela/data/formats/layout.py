@@ -80,7 +80,7 @@ def require_file(folder: Path, names: Sequence[str], root: Path, release: str) -
 
 # --- pictures -------------------------------------------------------------------------------------
 @dataclass(frozen=True)
-class Placed:
+class LocatedImages:
     """Images with their pictures found.
 
     Attributes
@@ -95,7 +95,7 @@ class Placed:
     features: Path | None
 
 
-def place_pictures(images: pl.DataFrame, folder: Path, root: Path, home: str) -> Placed:
+def place_pictures(images: pl.DataFrame, folder: Path, root: Path, home: str) -> LocatedImages:
     """Find the picture of every image below `folder`.
 
     Parameters
@@ -130,7 +130,7 @@ def place_pictures(images: pl.DataFrame, folder: Path, root: Path, home: str) ->
             "add one of them"
         )
     below_root = pl.lit(shown(folder, root) + "/") + pl.col(s.FILE)
-    return Placed(
+    return LocatedImages(
         placed.with_columns(below_root.alias(s.FILE)).drop("_wanted", "_found"),
         has_images,
         features_found,

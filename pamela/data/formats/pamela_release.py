@@ -142,7 +142,7 @@ def _field(struct: str, field: str) -> pl.Expr:
 
 def _users(rows: pl.DataFrame) -> pl.DataFrame:
     """Return one row per participant, each demographic the most frequent that is not null."""
-    listed = base.one_spelling(rows.drop_nulls(s.USER), DEMOGRAPHICS)
+    listed = base.unify_case(rows.drop_nulls(s.USER), DEMOGRAPHICS)
     return (
         listed.group_by(s.DATASET, s.USER)
         .agg(*(base.most_frequent(c) for c in DEMOGRAPHICS), pl.col(*base.SOURCE).first())
@@ -152,7 +152,7 @@ def _users(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _images(rows: pl.DataFrame, release: Path, root: Path) -> pl.DataFrame:
     """Return one row per picture; metadata as for users, the path the same in all rows."""
-    listed = base.one_spelling(rows.drop_nulls(s.IMAGE), [s.GROUP, s.STYLE, s.TYPE])
+    listed = base.unify_case(rows.drop_nulls(s.IMAGE), [s.GROUP, s.STYLE, s.TYPE])
     _reject_two_paths(listed)
     images = (
         listed.group_by(s.DATASET, s.IMAGE)

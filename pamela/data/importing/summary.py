@@ -67,8 +67,8 @@ class ImportSummary:
         if self.splits:
             found = describe_overlaps(self.overlaps)
             lines["overlaps"] = "; ".join(found) or "none: no user, image or content on two sides"
-        told = (_wrapped(f"  {key:<{KEY}}", value) for key, value in lines.items())
-        return "\n".join([f"{self.folder}:", *told])
+        lines_shown = (_wrapped(f"  {key:<{KEY}}", value) for key, value in lines.items())
+        return "\n".join([f"{self.folder}:", *lines_shown])
 
     def _left_out(self) -> list[str]:
         said = [f"{table}: {', '.join(c)}" for table, c in self.ignored.items()]

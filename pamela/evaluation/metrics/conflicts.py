@@ -16,7 +16,7 @@ from pamela.core.arrays import Bools, Floats, Ints
 from pamela.core.hashing import uniform
 from pamela.evaluation.metrics.bootstrap import Draws
 from pamela.evaluation.metrics.definitions import TOLERANCE
-from pamela.evaluation.metrics.grouping import Judgments, pair_blocks
+from pamela.evaluation.metrics.grouping import GroupedPredictions, pair_blocks
 
 DENSE_USERS = 4000  # above this many users the matrices stay sparse
 MAX_ORDERS = 4_000_000  # orders held at once; beyond, a fixed sample of the image pairs
@@ -48,7 +48,7 @@ class Conflicts:
         return int((np.asarray(self.count.sum(axis=1)).ravel() > 0).sum())
 
 
-def find_conflicts(j: Judgments) -> Conflicts:
+def find_conflicts(j: GroupedPredictions) -> Conflicts:
     """Count every conflict of two users over two images of the same fold.
 
     A non-personal model orders the two images the same way for both users: it has one of the two
@@ -102,7 +102,7 @@ def _off_diagonal(matrix: sparse.sparray) -> sparse.csr_array:
     )
 
 
-def _orders(j: Judgments) -> tuple[Ints, Ints, Bools, Floats]:
+def _orders(j: GroupedPredictions) -> tuple[Ints, Ints, Bools, Floats]:
     """Return each user's order of each two images: user, image pair, direction, score (n, M)."""
     images = int(j.image.max(initial=0)) + 1
     share = _share_kept(j)
@@ -130,7 +130,7 @@ def _orders(j: Judgments) -> tuple[Ints, Ints, Bools, Floats]:
     )
 
 
-def _share_kept(j: Judgments) -> float:
+def _share_kept(j: GroupedPredictions) -> float:
     """Return the share of image pairs that keeps the number of orders below `MAX_ORDERS`."""
     size = np.bincount(j.unit).astype(np.float64)
     total = float((size * (size - 1) / 2).sum())

@@ -1,8 +1,8 @@
 """THE definitions of pairwise accuracy, margins, correlations, error and calibration.
 
 Training, evaluation, the gate and the report all ask here. Ratings and predictions are on the
-internal 1..5 scale. Every function takes `Judgments` of M models and returns one value per user
-and model, NaN for a user the metric is not defined for; `pamela.evaluation.metrics.bootstrap`
+internal 1..5 scale. Every function takes `GroupedPredictions` of M models and returns one value per
+user and model, NaN for a user the metric is not defined for; `pamela.evaluation.metrics.bootstrap`
 averages them and gives intervals. Conflict pairs are in `pamela.evaluation.metrics.conflicts`.
 
 Where a user was rated in several folds (a seen user of an unsplit dataset), pairs and ranks are
@@ -22,9 +22,9 @@ import polars as pl
 from pamela.core.arrays import Bools, Floats, Ints
 from pamela.evaluation.metrics.grouping import (
     DECIMALS,
-    Judgments,
+    GroupedPredictions,
+    group_predictions,
     group_sum,
-    judgments,
     pair_blocks,
 )
 
@@ -55,7 +55,9 @@ class PairCounts:
     count: Floats
 
 
-def pair_counts(j: Judgments, margins: Sequence[float], *, by_row: bool = False) -> PairCounts:
+def pair_counts(
+    j: GroupedPredictions, margins: Sequence[float], *, by_row: bool = False
+) -> PairCounts:
     """Count right and all pairs of images of the same user (and fold), at each margin.
 
     Parameters
@@ -91,7 +93,7 @@ def accuracy_of(counts: PairCounts, min_pairs: int) -> Floats:
     return np.where(enough[:, :, None], share, np.nan)
 
 
-def pairwise_accuracy(j: Judgments, margins: Sequence[float], min_pairs: int) -> Floats:
+def pairwise_accuracy(j: GroupedPredictions, margins: Sequence[float], min_pairs: int) -> Floats:
     """Return each user's share of rightly ordered pairs, shape (U, K, M).
 
     Over the user's pairs of test images whose ratings differ (margin 0) or differ by at least
@@ -101,7 +103,7 @@ def pairwise_accuracy(j: Judgments, margins: Sequence[float], min_pairs: int) ->
     return accuracy_of(pair_counts(j, margins), min_pairs)
 
 
-def srocc(j: Judgments) -> Floats:
+def srocc(j: GroupedPredictions) -> Floats:
     """Return each user's Spearman correlation (average ranks for ties), shape (U, M).
 
     A constant prediction counts 0. Where all ratings of a user in a fold are equal, no order is
@@ -110,28 +112,28 @@ def srocc(j: Judgments) -> Floats:
     return over_units(j, unit_correlation(j, ranked(j)))
 
 
-def plcc(j: Judgments) -> Floats:
+def plcc(j: GroupedPredictions) -> Floats:
     """Return each user's Pearson correlation, shape (U, M); constants as for `srocc`."""
     return over_units(j, unit_correlation(j, j))
 
 
-def rmse(j: Judgments) -> Floats:
+def rmse(j: GroupedPredictions) -> Floats:
     """Return each user's root mean squared error on the 1..5 scale, shape (U, M)."""
     return np.sqrt(_user_mean((j.mean - j.rating[:, None]) ** 2, j))
 
 
-def coverage_90(j: Judgments) -> Floats:
+def coverage_90(j: GroupedPredictions) -> Floats:
     """Return each user's share of ratings inside the central 90 % predictive interval, (U, M)."""
     return _user_mean(covered(j), j)
 
 
-def covered(j: Judgments) -> Floats:
+def covered(j: GroupedPredictions) -> Floats:
     """Return 1 where the rating lies within mean +- 1.645 std, else 0; NaN without a std."""
     inside = np.abs(j.mean - j.rating[:, None]) <= Z_90 * j.std + 10.0**-DECIMALS
     return np.where(np.isnan(j.std), np.nan, inside.astype(np.float64))
 
 
-def _user_mean(values: Floats, j: Judgments) -> Floats:
+def _user_mean(values: Floats, j: GroupedPredictions) -> Floats:
     rows = np.bincount(j.user, minlength=j.n_users)
     return group_sum(values, j.user, j.n_users) / rows[:, None]
 
@@ -151,7 +153,7 @@ def average_ranks(values: Floats, unit: Ints) -> Floats:
     return frame.select(pl.col("value").rank().over("unit")).to_series().to_numpy()
 
 
-def ranked(j: Judgments) -> Values:
+def ranked(j: GroupedPredictions) -> Values:
     """Return ratings and predictions as average ranks within their units."""
     columns = [average_ranks(column, j.unit) for column in j.mean.T]
     return Values(average_ranks(j.rating, j.unit), np.stack(columns, axis=1))
@@ -177,7 +179,7 @@ class UnitCorrelation:
     sd_mean: Floats
 
 
-def unit_correlation(j: Judgments, values: Values | Judgments) -> UnitCorrelation:
+def unit_correlation(j: GroupedPredictions, values: Values | GroupedPredictions) -> UnitCorrelation:
     """Correlate ratings with every model's predictions within each unit of `j`."""
     units = len(j.starts)
     z_y, sd_y, varies = _standardised(values.rating[:, None], j)
@@ -187,7 +189,7 @@ def unit_correlation(j: Judgments, values: Values | Judgments) -> UnitCorrelatio
     return UnitCorrelation(value, varies[:, 0], z_y[:, 0], z_x, sd_y[:, 0], sd_x)
 
 
-def _standardised(x: Floats, j: Judgments) -> tuple[Floats, Floats, Bools]:
+def _standardised(x: Floats, j: GroupedPredictions) -> tuple[Floats, Floats, Bools]:
     """Return z scores, standard deviations and whether the values vary, within units."""
     starts, units = j.starts, len(j.starts)
     if units == 0:
@@ -202,7 +204,7 @@ def _standardised(x: Floats, j: Judgments) -> tuple[Floats, Floats, Bools]:
     return np.where(varies[j.unit], centred / sd[j.unit], 0.0), sd, varies
 
 
-def over_units(j: Judgments, c: UnitCorrelation) -> Floats:
+def over_units(j: GroupedPredictions, c: UnitCorrelation) -> Floats:
     """Average unit correlations over each user's folds, weighted by rows; (U, M)."""
     rows = np.bincount(j.unit, minlength=len(c.valid)) * c.valid
     owner = j.user[j.starts]
@@ -221,7 +223,7 @@ def mean_srocc(user: npt.ArrayLike, rating: npt.ArrayLike, prediction: npt.Array
     user, rating, prediction : shape (n,). NaN if no user has ratings that differ.
     """
     n = len(np.asarray(rating))
-    values = srocc(judgments(user, np.arange(n), rating, prediction))
+    values = srocc(group_predictions(user, np.arange(n), rating, prediction))
     valid = ~np.isnan(values)
     return float(values[valid].mean()) if valid.any() else float("nan")
 

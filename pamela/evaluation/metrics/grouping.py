@@ -24,11 +24,11 @@ BLOCK = 1 << 20  # pairs held in memory at once
 
 
 @dataclass(frozen=True)
-class Judgments:
+class GroupedPredictions:
     """n rated (user, image) pairs of one dataset and what M models predict for them.
 
     Rows are sorted by user, fold and image, so that the rows of one unit (one user in one fold)
-    lie side by side. Build it with `judgments`.
+    lie side by side. Build it with `group_predictions`.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Judgments:
         return run_starts(self.unit)
 
 
-def judgments(
+def group_predictions(
     user: npt.ArrayLike,
     image: npt.ArrayLike,
     rating: npt.ArrayLike,
@@ -83,7 +83,7 @@ def judgments(
     *,
     fold: npt.ArrayLike | None = None,
     cluster: npt.ArrayLike | None = None,
-) -> Judgments:
+) -> GroupedPredictions:
     """Sort and encode rated pairs for the metrics.
 
     Parameters
@@ -104,7 +104,7 @@ def judgments(
     c = i if cluster is None else np.unique(np.asarray(cluster), return_inverse=True)[1]
     order = np.lexsort((y, i, f, u))
     unit = np.cumsum(np.diff(u[order] * (f.max(initial=0) + 1) + f[order], prepend=-1) != 0) - 1
-    return Judgments(
+    return GroupedPredictions(
         user=u[order],
         fold=f[order],
         image=i[order],
@@ -117,7 +117,7 @@ def judgments(
     )
 
 
-def image_judgments(j: Judgments) -> Judgments:
+def group_by_image(j: GroupedPredictions) -> GroupedPredictions:
     """Average ratings and predictions over the raters of every image, within each fold.
 
     The images of a fold are the rows of one unit of the one "user" 0: the same metrics then
@@ -129,7 +129,7 @@ def image_judgments(j: Judgments) -> Judgments:
     )[1:]
     n = len(first)
     fold = j.fold[first]
-    return Judgments(
+    return GroupedPredictions(
         user=np.zeros(n, np.int64),
         fold=fold,
         image=j.image[first],
@@ -187,7 +187,7 @@ def _joined(parts: list[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
     return np.concatenate([a for a, _ in parts]), np.concatenate([b for _, b in parts])
 
 
-def slice_judgments(rows: pl.DataFrame, models: Sequence[str]) -> Judgments:
+def group_slice(rows: pl.DataFrame, models: Sequence[str]) -> GroupedPredictions:
     """Lay the models' predictions for the same rows side by side.
 
     Parameters
@@ -233,7 +233,7 @@ def slice_judgments(rows: pl.DataFrame, models: Sequence[str]) -> Judgments:
         fold=pl.col(s.FOLD),
         rating=pl.col(s.RATING),
     )
-    return judgments(
+    return group_predictions(
         codes["user"].to_numpy(),
         codes["image"].to_numpy(),
         codes["rating"].to_numpy(),

@@ -20,7 +20,7 @@ from pamela.core import schema as s
 from pamela.core.arrays import Floats, Ints
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.bootstrap import Draws, Estimate, make_draws, ratio_estimates
-from pamela.evaluation.metrics.grouping import group_sum, slice_judgments
+from pamela.evaluation.metrics.grouping import group_slice, group_sum
 from pamela.evaluation.metrics.intervals import POOLED
 from pamela.evaluation.metrics.pooled import root
 from pamela.evaluation.metrics.schema import MODEL, NUMBER, POPULATION, SEEN, SHOTS, SLICE, UNSEEN
@@ -59,8 +59,8 @@ def picture_slices(
             for column in s.METADATA:
                 found = here.drop_nulls(column)
                 if found.height:
-                    told = _by_level(found, column, models, params, f"{dataset}/{population}")
-                    frames.append(_frame(told, {**where, COLUMN: column}))
+                    estimates = _by_level(found, column, models, params, f"{dataset}/{population}")
+                    frames.append(_frame(estimates, {**where, COLUMN: column}))
     return pl.concat(frames)
 
 
@@ -117,7 +117,7 @@ def _by_level(
     kept = rows.filter(pl.col(column).is_in(names))
     users = kept[s.USER].unique().sort()
     who = kept.with_columns(pl.concat_str(s.USER, pl.lit(BETWEEN), column).alias(s.USER))
-    j = slice_judgments(who, models)
+    j = group_slice(who, models)
     label = who.select(s.USER, _user=kept[s.USER], _level=kept[column]).unique().sort(s.USER)
     cell = _Cells(
         label["_user"].replace_strict(users, np.arange(len(users))).to_numpy(),

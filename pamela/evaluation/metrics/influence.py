@@ -22,17 +22,19 @@ from pamela.evaluation.metrics.definitions import (
     ranked,
     unit_correlation,
 )
-from pamela.evaluation.metrics.grouping import Judgments, group_sum
+from pamela.evaluation.metrics.grouping import GroupedPredictions, group_sum
 
 
-def by_prompt(rows: Floats, j: Judgments) -> Floats:
+def by_prompt(rows: Floats, j: GroupedPredictions) -> Floats:
     """Sum rows' influence (n, C) into (U, P, C) over each user's rows of each prompt."""
     key = j.user * j.n_clusters + j.cluster
     summed = group_sum(rows, key, j.n_users * j.n_clusters)
     return summed.reshape(j.n_users, j.n_clusters, rows.shape[1])
 
 
-def pairwise_influence(j: Judgments, margins: Sequence[float], users: PairCounts) -> Floats:
+def pairwise_influence(
+    j: GroupedPredictions, margins: Sequence[float], users: PairCounts
+) -> Floats:
     """Return the influence on `metrics.pairwise_accuracy`, (n, K, M).
 
     Parameters
@@ -45,13 +47,13 @@ def pairwise_influence(j: Judgments, margins: Sequence[float], users: PairCounts
     return (rows.right - value[j.user] * rows.count[:, :, None]) / pairs[j.user]
 
 
-def plcc_influence(j: Judgments) -> Floats:
+def plcc_influence(j: GroupedPredictions) -> Floats:
     """Return the influence on `metrics.plcc`, (n, M)."""
     c = unit_correlation(j, j)
     return _averaged(j, c, _pearson(j, c))
 
 
-def srocc_influence(j: Judgments) -> Floats:
+def srocc_influence(j: GroupedPredictions) -> Floats:
     """Return the influence on `metrics.srocc`, (n, M).
 
     A row also moves the ranks of the rows above it: the second and third term.
@@ -68,7 +70,7 @@ def srocc_influence(j: Judgments) -> Floats:
     return _averaged(j, c, _pearson(j, c) + np.stack(moved, axis=1))
 
 
-def rmse_influence(j: Judgments) -> Floats:
+def rmse_influence(j: GroupedPredictions) -> Floats:
     """Return the influence on `metrics.rmse`, (n, M)."""
     squared = (j.mean - j.rating[:, None]) ** 2
     rows = np.bincount(j.user, minlength=j.n_users)[:, None]
@@ -77,7 +79,7 @@ def rmse_influence(j: Judgments) -> Floats:
     return (squared - mse[j.user]) / scale[j.user]
 
 
-def coverage_influence(j: Judgments) -> Floats:
+def coverage_influence(j: GroupedPredictions) -> Floats:
     """Return the influence on `metrics.coverage_90`, (n, M)."""
     inside = covered(j)
     rows = np.bincount(j.user, minlength=j.n_users)[:, None]
@@ -85,12 +87,12 @@ def coverage_influence(j: Judgments) -> Floats:
     return (inside - share[j.user]) / rows[j.user]
 
 
-def _pearson(j: Judgments, c: UnitCorrelation) -> Floats:
+def _pearson(j: GroupedPredictions, c: UnitCorrelation) -> Floats:
     y = c.z_rating[:, None]
     return y * c.z_mean - 0.5 * c.value[j.unit] * (y**2 + c.z_mean**2)
 
 
-def _averaged(j: Judgments, c: UnitCorrelation, inside: Floats) -> Floats:
+def _averaged(j: GroupedPredictions, c: UnitCorrelation, inside: Floats) -> Floats:
     """Carry influence inside a unit over to the user's average over units."""
     valid = c.valid[j.unit]
     rows = np.bincount(j.user, weights=valid.astype(np.float64), minlength=j.n_users)

@@ -29,7 +29,7 @@ from pamela.evaluation.metrics.bootstrap import (
     resampled_means,
 )
 from pamela.evaluation.metrics.conflicts import Conflicts, find_conflicts, resample
-from pamela.evaluation.metrics.grouping import Judgments, image_judgments
+from pamela.evaluation.metrics.grouping import GroupedPredictions, group_by_image
 from pamela.evaluation.metrics.normalised_gain import (
     SHARE_OF_IDEAL_CONFLICT,
     Ideal,
@@ -93,7 +93,7 @@ def keys_of(aggregation: str, margins: Sequence[float]) -> list[Key]:
 
 
 def estimate_slice(
-    j: Judgments,
+    j: GroupedPredictions,
     params: EvaluateParams,
     *,
     stream: str,
@@ -108,7 +108,7 @@ def estimate_slice(
     stream : names the random stream. Slices of one name and the same users share their
         resamples, so that a model that repeats its predictions repeats its intervals.
     comparisons : (model, baseline) places to subtract.
-    ideal : whose shares of the ideal to report, where the ideal is known.
+    ideal : whose normalised gain to report, where the oracle is known.
     """
     draws = slice_draws(j, params, stream)
     user = _UserLevel(j, params, draws)
@@ -130,7 +130,7 @@ def estimate_slice(
 
 
 def contrast_estimates(
-    j: Judgments, params: EvaluateParams, contrasts: Floats, *, stream: str
+    j: GroupedPredictions, params: EvaluateParams, contrasts: Floats, *, stream: str
 ) -> dict[Key, list[Estimate]]:
     """Estimate linear combinations of the models' values, e.g. means over seeds, differences.
 
@@ -157,7 +157,7 @@ def contrast_estimates(
     }
 
 
-def slice_draws(j: Judgments, params: EvaluateParams, stream: str) -> Draws:
+def slice_draws(j: GroupedPredictions, params: EvaluateParams, stream: str) -> Draws:
     """Return the resamples of a slice: the same for the same users, seed and `stream`."""
     return make_draws(
         j.n_users,
@@ -168,7 +168,7 @@ def slice_draws(j: Judgments, params: EvaluateParams, stream: str) -> Draws:
 
 
 def user_values(
-    j: Judgments, margins: Sequence[float], min_pairs: int, pairs: m.PairCounts
+    j: GroupedPredictions, margins: Sequence[float], min_pairs: int, pairs: m.PairCounts
 ) -> dict[Key, Floats]:
     """Return every metric's value per user and model, (U, M) each; `pairs` by user."""
     accuracy = m.accuracy_of(pairs, min_pairs)
@@ -183,7 +183,7 @@ def user_values(
 
 
 def _prompt_influence(
-    j: Judgments, margins: Sequence[float], pairs: m.PairCounts
+    j: GroupedPredictions, margins: Sequence[float], pairs: m.PairCounts
 ) -> dict[Key, Floats]:
     """Return what every prompt adds to every user's values, (U, P, M) each."""
     accuracy = psi.pairwise_influence(j, margins, pairs)
@@ -200,7 +200,7 @@ def _prompt_influence(
 class _UserLevel:
     """Means over users and their paired differences."""
 
-    def __init__(self, j: Judgments, params: EvaluateParams, draws: Draws) -> None:
+    def __init__(self, j: GroupedPredictions, params: EvaluateParams, draws: Draws) -> None:
         self.j, self.params, self.draws = j, params, draws
         self.pairs = m.pair_counts(j, params.margins)
         self.values = user_values(j, params.margins, params.min_pairs, self.pairs)
@@ -253,7 +253,7 @@ class _UserLevel:
 
 
 def _pooled(
-    j: Judgments, params: EvaluateParams, draws: Draws, counts: m.PairCounts
+    j: GroupedPredictions, params: EvaluateParams, draws: Draws, counts: m.PairCounts
 ) -> Iterator[Number]:
     for metric, margin, estimates, n_pairs in pooled_estimates(j, params.margins, draws, counts):
         for model, e in enumerate(estimates):
@@ -282,12 +282,12 @@ def _conflict_gaps(
         yield Difference(a, b, m.CONFLICT_SIDE, gap[0])
 
 
-def _image_numbers(j: Judgments, params: EvaluateParams, stream: str) -> Iterator[Number]:
+def _image_numbers(j: GroupedPredictions, params: EvaluateParams, stream: str) -> Iterator[Number]:
     """Yield the numbers against image means, with intervals over prompts.
 
     The images are one "user", whose value moves with the prompts drawn.
     """
-    images = image_judgments(j)
+    images = group_by_image(j)
     seed = [params.seed, zlib.crc32(f"{stream}/images".encode())]
     prompts = make_draws(j.n_clusters, params.bootstrap, seed).users
     draws = Draws(np.ones((params.bootstrap, images.n_users)), prompts)

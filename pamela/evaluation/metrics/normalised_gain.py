@@ -1,4 +1,4 @@
-"""Shares of the ideal: of what telling people apart could gain, how much does a model gain?
+"""Normalised gain over an oracle: how much of the ideal observer's gain a model reaches.
 
 ``share_of_ideal_<metric>`` = (model - population) / (ideal_observer - ideal_population), of the
 mean over users of within-user SROCC or of pairwise accuracy at the first margin;
@@ -37,7 +37,7 @@ from pamela.evaluation.metrics.bootstrap import (
     resampled_means,
 )
 from pamela.evaluation.metrics.definitions import CONFLICT_SIDE, PAIRWISE_ACCURACY, SROCC
-from pamela.evaluation.metrics.grouping import slice_judgments
+from pamela.evaluation.metrics.grouping import group_slice
 from pamela.evaluation.metrics.schema import POPULATION, SEEN, SHOTS
 from pamela.params import EvaluateParams
 
@@ -130,15 +130,17 @@ def share_estimates(
     best = ideal.observer if observer is None else observer
     most = values[:, [best]] - values[:, [ideal.ideal_population]]
     gains = values[:, ideal.models] - values[:, [ideal.population]]
-    told = ~np.isnan(most[:, 0])
-    return _quotients(gains[told], most[told], Draws(draws.users[:, told]))
+    defined = ~np.isnan(most[:, 0])
+    return _quotients(gains[defined], most[defined], Draws(draws.users[:, defined]))
 
 
 def ratio_to_ideal(values: Floats, ideal: Ideal, draws: Draws) -> list[Estimate]:
     """Return each model's mean value over the ideal observer's, with its interval over users."""
     whole = values[:, [ideal.observer]]
-    told = ~np.isnan(whole[:, 0])
-    return _quotients(values[told][:, ideal.models], whole[told], Draws(draws.users[:, told]))
+    defined = ~np.isnan(whole[:, 0])
+    return _quotients(
+        values[defined][:, ideal.models], whole[defined], Draws(draws.users[:, defined])
+    )
 
 
 def conflict_shares(point: Floats, resampled: Floats, ideal: Ideal, n_users: int) -> list[Estimate]:
@@ -201,7 +203,7 @@ def seen_gain_shares(
         .join(who, on=["_group", s.USER], how="left", maintain_order="left")
         .with_columns(pl.col("_label").alias(s.USER))
     )
-    j = slice_judgments(labelled, [baseline, *models])  # a user's code is the label's number
+    j = group_slice(labelled, [baseline, *models])  # a user's code is the label's number
     draws = _draws(who, j.n_clusters, params, stream)
     values = m.srocc(j)
     gain = values[:, 1:] - values[:, :1]

@@ -3,7 +3,7 @@
 From the answers of `pamela.evaluation.swapped_users`, for SROCC and for pairwise accuracy at the
 first margin, mean over users, paired over users:
 
-- ``generic_<metric>``: the model asked as a stranger, of whom nothing is known.
+- ``generic_<metric>``: the model asked as a cold-start user, of whom nothing is known.
 - ``swapped_<metric>``: asked as another user of the dataset, mean over the derangements.
 - ``swap_loss_<metric>``: own minus swapped. Near 0 the model tells nobody apart.
 - differences ``<metric>_generic`` and ``<metric>_personal``: the two parts of model minus baseline.
@@ -28,7 +28,7 @@ from pamela.core.arrays import Floats
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics import influence as psi
 from pamela.evaluation.metrics.bootstrap import Draws, Estimate, function_estimates, resampled_means
-from pamela.evaluation.metrics.grouping import Judgments, slice_judgments
+from pamela.evaluation.metrics.grouping import GroupedPredictions, group_slice
 from pamela.evaluation.metrics.intervals import slice_draws
 from pamela.evaluation.metrics.schema import GENERIC, MODEL, NOISE_CEILING, VARIANT
 from pamela.params import EvaluateParams
@@ -43,7 +43,7 @@ BETWEEN: Final = "|"  # model and variant, in the name of a column
 
 
 @dataclass(frozen=True)
-class Part:
+class PersonalNumber:
     """One number: of a model, or of a model against a baseline."""
 
     model: str
@@ -104,7 +104,7 @@ def estimate_parts(
     params: EvaluateParams,
     *,
     stream: str,
-) -> list[Part]:
+) -> list[PersonalNumber]:
     """Return the numbers of one slice (a dataset, a population, a number of shots).
 
     Parameters
@@ -127,7 +127,7 @@ def estimate_parts(
     asked = variants.select(MODEL, VARIANT).unique(maintain_order=True).group_by(
         MODEL, maintain_order=True).agg(VARIANT)  # fmt: skip
     columns = Columns([*personal, *dict.fromkeys(others)], dict(asked.iter_rows()))
-    j = slice_judgments(_side_by_side(rows, variants, columns), columns.names)
+    j = group_slice(_side_by_side(rows, variants, columns), columns.names)
     draws = slice_draws(j, params, stream)
     return list(_parts(j, _contrasts(columns, personal, gaps), params, draws))
 
@@ -166,8 +166,8 @@ def _contrasts(
 
 
 def _parts(
-    j: Judgments, contrasts: Iterator[_Contrast], params: EvaluateParams, draws: Draws
-) -> Iterator[Part]:
+    j: GroupedPredictions, contrasts: Iterator[_Contrast], params: EvaluateParams, draws: Draws
+) -> Iterator[PersonalNumber]:
     wanted = list(contrasts)
     weights = np.stack([c.weight for c in wanted], axis=1)
     first = [float(params.margins[0])]
@@ -189,4 +189,6 @@ def _parts(
         )
         n_pairs = int(used[~np.isnan(values[:, 0])].sum())
         for contrast, e in zip(wanted, estimates, strict=True):
-            yield Part(contrast.model, contrast.baseline, contrast.form.format(metric), e, n_pairs)
+            yield PersonalNumber(
+                contrast.model, contrast.baseline, contrast.form.format(metric), e, n_pairs
+            )

@@ -15,14 +15,14 @@ import numpy as np
 from pamela.core.arrays import Floats
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.bootstrap import Draws, Estimate, function_estimates, ratio_estimates
-from pamela.evaluation.metrics.grouping import Judgments, group_sum
+from pamela.evaluation.metrics.grouping import GroupedPredictions, group_sum
 
 Pooled = tuple[str, float | None, list[Estimate], int]  # metric, margin, by model, pairs or rows
 RMSE_POOLED_RELATIVE: Final = "rmse_pooled_relative"
 
 
 def pooled_estimates(
-    j: Judgments, margins: Sequence[float], draws: Draws, counts: m.PairCounts
+    j: GroupedPredictions, margins: Sequence[float], draws: Draws, counts: m.PairCounts
 ) -> Iterator[Pooled]:
     """Yield pairwise accuracy at each margin, the correlations, RMSE and coverage.
 
@@ -56,7 +56,9 @@ def root(e: Estimate) -> Estimate:
     return Estimate(value, low, high, e.n)
 
 
-def _pooled_correlation(j: Judgments, y: Floats, x: Floats, draws: Draws) -> list[Estimate]:
+def _pooled_correlation(
+    j: GroupedPredictions, y: Floats, x: Floats, draws: Draws
+) -> list[Estimate]:
     """Correlate all rows; users are resampled through their sums (ranks stay those of the data)."""
     y, x = y[:, None] - y.mean(), x - x.mean(axis=0)
     sums = [
@@ -77,7 +79,7 @@ def _correlation(n: Floats, y: Floats, x: Floats, yy: Floats, xx: Floats, xy: Fl
 
 
 def relative_rmse(
-    j: Judgments, draws: Draws, comparisons: Sequence[tuple[int, int]]
+    j: GroupedPredictions, draws: Draws, comparisons: Sequence[tuple[int, int]]
 ) -> list[Estimate]:
     """Return RMSE(model) / RMSE(baseline) - 1 of every (model, baseline), paired.
 
@@ -102,7 +104,7 @@ def relative_rmse(
     )
 
 
-def _resampled_sums(squared: Floats, j: Judgments, draws: Draws) -> Floats:
+def _resampled_sums(squared: Floats, j: GroupedPredictions, draws: Draws) -> Floats:
     """Return every model's sum of squared errors in every resample, (B, M)."""
     if draws.prompts is None:
         return draws.users @ group_sum(squared, j.user, j.n_users)

@@ -27,7 +27,7 @@ from pamela.evaluation.metrics.bootstrap import (
     make_draws,
     resampled_means,
 )
-from pamela.evaluation.metrics.grouping import slice_judgments
+from pamela.evaluation.metrics.grouping import group_slice
 from pamela.evaluation.metrics.image_slices import COLUMN, FIRST_SLICES, LEVEL
 from pamela.evaluation.metrics.schema import INTERVAL, MODEL, POPULATION, SHOTS, SLICE
 from pamela.params import EvaluateParams
@@ -103,7 +103,7 @@ def _slice(
 ) -> Iterator[tuple[str, Rows, Rows]]:
     """Yield (column, rows of `GROUPS`, rows of `GAPS`) of one slice."""
     names = rows[MODEL].unique(maintain_order=True).to_list()
-    j = slice_judgments(rows, names)
+    j = group_slice(rows, names)
     ids = rows[s.USER].unique().sort().to_frame()  # a user's code is the place of the id
     known = ids.join(people, on=s.USER, how="left", maintain_order="left")
     values = {
@@ -111,14 +111,14 @@ def _slice(
         m.PAIRWISE_ACCURACY: m.pairwise_accuracy(j, params.margins[:1], params.min_pairs)[:, 0],
     }
     for column in (c for c in people.columns if c not in s.USERS_KEYS):
-        told = known[column].cast(pl.String)
+        labels = known[column].cast(pl.String)
         for metric, by_user in values.items():
             valid = ~np.isnan(by_user[:, 0])
-            levels = _large_enough(told.filter(pl.Series(valid)))
+            levels = _large_enough(labels.filter(pl.Series(valid)))
             if len(levels) < 2:
                 continue
-            inside = valid & told.is_in(levels).fill_null(False).to_numpy()
-            kept = told.filter(pl.Series(inside))
+            inside = valid & labels.is_in(levels).fill_null(False).to_numpy()
+            kept = labels.filter(pl.Series(inside))
             code = kept.replace_strict(levels, np.arange(len(levels))).to_numpy()
             seed = [params.seed, zlib.crc32(f"{stream}/{column}/{metric}".encode())]
             found = [
@@ -148,8 +148,8 @@ def _slice(
             yield column, group_rows, gap_rows
 
 
-def _large_enough(told: pl.Series) -> list[str]:
-    count = told.drop_nulls().value_counts().rename({told.name: LEVEL})
+def _large_enough(labels: pl.Series) -> list[str]:
+    count = labels.drop_nulls().value_counts().rename({labels.name: LEVEL})
     return count.filter(pl.col("count") >= MIN_GROUP_USERS)[LEVEL].sort().to_list()
 
 

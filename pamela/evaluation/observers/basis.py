@@ -65,17 +65,17 @@ def true_basis(items: Items, truth: pl.DataFrame) -> Basis:
     return Basis(np.column_stack([np.ones(len(items)), design]), known, np.zeros((d, d)))
 
 
-def reconstructed_basis(items: Items, truth: Basis, taught: Bools) -> Basis:
+def reconstructed_basis(items: Items, truth: Basis, in_train: Bools) -> Basis:
     """Return the best linear reconstruction of the basis from features and metadata.
 
     Parameters
     ----------
     truth : the true basis of the same pictures.
-    taught : (n,), the pictures that ratings are learned from: the reconstruction is fitted on
+    in_train : (n,), the pictures that ratings are learned from: the reconstruction is fitted on
         them alone, each one's own values are reconstructed from the others (leave-one-out), so
         that they are as uncertain as those of a new picture.
     """
-    inputs = _inputs(items, truth.known & taught)
+    inputs = _inputs(items, truth.known & in_train)
     values, missed = truth.values.copy(), np.zeros_like(truth.values)
     masks = _visible(items.frame)
     for mask in np.unique(masks, axis=0):
@@ -83,21 +83,21 @@ def reconstructed_basis(items: Items, truth: Basis, taught: Bools) -> Basis:
             continue
         columns = np.flatnonzero((masks == mask).all(axis=1))
         rows = np.flatnonzero(mask & truth.known)
-        learned = taught[rows]
+        learned = in_train[rows]
         target = truth.values[np.ix_(rows, columns + 1)]
         found = _ridge(inputs[rows], target, learned)
         values[np.ix_(rows, columns + 1)] = found
         missed[np.ix_(rows, columns + 1)] = target - found
-    inside = missed[truth.known & taught]
+    inside = missed[truth.known & in_train]
     return Basis(values, truth.known, inside.T @ inside / max(len(inside), 1))
 
 
-def _inputs(items: Items, taught: Bools) -> Floats:
-    """Return features, scaled by their spread over the taught pictures, and metadata (n, p)."""
+def _inputs(items: Items, in_train: Bools) -> Floats:
+    """Return features, scaled by their spread over the training pictures, and metadata (n, p)."""
     features = np.column_stack([items.image, items.prompt]).astype(np.float64)
-    spread = features[taught].std(axis=0) if taught.any() else np.ones(features.shape[1])
+    spread = features[in_train].std(axis=0) if in_train.any() else np.ones(features.shape[1])
     keep = spread > 1e-9
-    scaled = (features[:, keep] - features[taught][:, keep].mean(axis=0)) / spread[keep]
+    scaled = (features[:, keep] - features[in_train][:, keep].mean(axis=0)) / spread[keep]
     frame = items.frame.select(
         cell=pl.concat_str(s.TYPE, s.GROUP, separator="/", ignore_nulls=True),
         style=pl.col(s.STYLE).fill_null(""),
@@ -133,19 +133,19 @@ def _visible_in(group: str, style: str | None) -> list[bool]:
     return out
 
 
-def _ridge(x: Floats, y: Floats, taught: Bools) -> Floats:
-    """Return predictions of y (n, k) from x (n, p), fitted on the taught rows.
+def _ridge(x: Floats, y: Floats, in_train: Bools) -> Floats:
+    """Return predictions of y (n, k) from x (n, p), fitted on the training rows.
 
-    The penalty of each column is the one with the least leave-one-out error; taught rows are
+    The penalty of each column is the one with the least leave-one-out error; training rows are
     predicted by their leave-one-out fits.
     """
     out = np.empty_like(y)
-    if taught.sum() < LEAST_PICTURES:
-        out[:] = y[taught].mean(axis=0) if taught.any() else 0.0
+    if in_train.sum() < LEAST_PICTURES:
+        out[:] = y[in_train].mean(axis=0) if in_train.any() else 0.0
         return out
-    centre_x, centre_y = x[taught].mean(axis=0), y[taught].mean(axis=0)
-    a, b = x - centre_x, y[taught] - centre_y
-    inside = a[taught]
+    centre_x, centre_y = x[in_train].mean(axis=0), y[in_train].mean(axis=0)
+    a, b = x - centre_x, y[in_train] - centre_y
+    inside = a[in_train]
     eigenvalues, vectors = eigh(inside.T @ inside)
     turned, right = inside @ vectors, vectors.T @ (inside.T @ b)
     errors, choices = [], []
@@ -158,6 +158,6 @@ def _ridge(x: Floats, y: Floats, taught: Bools) -> Floats:
     best = np.argmin(errors, axis=0)
     weights = np.stack([choices[k][0][:, j] for j, k in enumerate(best)], axis=1)
     left_out = np.stack([choices[k][1][:, j] for j, k in enumerate(best)], axis=1)
-    out[~taught] = a[~taught] @ weights + centre_y
-    out[taught] = y[taught] - left_out
+    out[~in_train] = a[~in_train] @ weights + centre_y
+    out[in_train] = y[in_train] - left_out
     return out

@@ -19,7 +19,7 @@ from pamela.core.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)
-class Rows:
+class RatedRows:
     """n ratings: a person and a picture each.
 
     Attributes
@@ -71,7 +71,7 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Person:
+class PersonPosterior:
     """The posterior of one person's own deviation, given what all share.
 
     Attributes
@@ -87,7 +87,7 @@ class Person:
     kept: Floats
 
 
-def infer_shared(rows: Rows, prior_variance: Floats, deviations: Deviations) -> Shared:
+def infer_shared(rows: RatedRows, prior_variance: Floats, deviations: Deviations) -> Shared:
     """Infer what all share, everybody's own deviation integrated out.
 
     Parameters
@@ -106,7 +106,9 @@ def infer_shared(rows: Rows, prior_variance: Floats, deviations: Deviations) -> 
     return Shared(covariance @ right, covariance)
 
 
-def infer_person(z: Floats, y: Floats, mean: Floats, shared: Shared, prior: Deviations) -> Person:
+def infer_person(
+    z: Floats, y: Floats, mean: Floats, shared: Shared, prior: Deviations
+) -> PersonPosterior:
     """Infer one person's deviation from their ratings `y` (n,) of pictures `z` (n, d).
 
     Parameters
@@ -115,16 +117,16 @@ def infer_person(z: Floats, y: Floats, mean: Floats, shared: Shared, prior: Devi
     """
     identity = np.eye(len(mean))
     if len(y) == 0:
-        return Person(mean, prior.covariance, identity)
+        return PersonPosterior(mean, prior.covariance, identity)
     gram = z.T @ z / prior.noise
     solved = np.linalg.solve(identity + prior.covariance @ gram, prior.covariance)
     covariance = solved.astype(np.float64, copy=False)
     surprise = z.T @ (y - z @ (shared.mean + mean)) / prior.noise
-    return Person(mean + covariance @ surprise, covariance, identity - covariance @ gram)
+    return PersonPosterior(mean + covariance @ surprise, covariance, identity - covariance @ gram)
 
 
 def predict(
-    asked: Rows, shown: Rows, shared: Shared, prior: Deviations, *, personal: bool
+    asked: RatedRows, shown: RatedRows, shared: Shared, prior: Deviations, *, personal: bool
 ) -> tuple[Floats, Floats]:
     """Predict ratings (less the middle) and their standard deviations, (n,) each.
 
@@ -136,7 +138,7 @@ def predict(
     """
     mean, variance = np.zeros(len(asked.user)), np.zeros(len(asked.user))
     d = len(shared.mean)
-    nobody = Person(np.zeros(d), prior.covariance, np.eye(d))
+    nobody = PersonPosterior(np.zeros(d), prior.covariance, np.eye(d))
     known = {user: (z, y) for user, z, y in shown.by_user()} if personal else {}
     for user, rows in rows_by_user(asked.user):
         person = nobody

@@ -25,7 +25,7 @@ from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.evaluation.observers.basis import Basis, reconstructed_basis, true_basis
 from pamela.evaluation.observers.bayesian_linear import (
     Deviations,
-    Rows,
+    RatedRows,
     Shared,
     infer_shared,
     predict,
@@ -70,7 +70,7 @@ class Observer:
         return self.personal
 
     @classmethod
-    def taught(cls, fold: Fold, basis: Basis, prior: pr.TastePrior) -> Observer:
+    def fit(cls, fold: Fold, basis: Basis, prior: pr.TastePrior) -> Observer:
         """Infer the shared taste from the fold's training ratings."""
         train = fold[s.TRAIN]
         trained = train.take(basis.known[train.item])
@@ -127,12 +127,12 @@ def create_observers(fold: Fold, truth: pl.DataFrame, prior: pr.TastePrior) -> d
     truth : ``data/truth/images.parquet``.
     """
     basis = true_basis(fold.items, truth)
-    taught = np.isin(np.arange(len(fold.items)), fold[s.TRAIN].item)
-    ideal = Observer.taught(fold, basis, prior)
+    in_train = np.isin(np.arange(len(fold.items)), fold[s.TRAIN].item)
+    ideal = Observer.fit(fold, basis, prior)
     return {
         IDEAL_POPULATION: replace(ideal, personal=False),
-        FEATURE_OBSERVER: Observer.taught(
-            fold, reconstructed_basis(fold.items, basis, taught), prior
+        FEATURE_OBSERVER: Observer.fit(
+            fold, reconstructed_basis(fold.items, basis, in_train), prior
         ),
         IDEAL_OBSERVER: ideal,
     }
@@ -159,5 +159,7 @@ def deviations_of(people: People, prior: pr.TastePrior, shared: Shared, basis: B
     return Deviations(mean, covariance, pr.noise_variance() + missed)
 
 
-def _rows(pairs: Pairs, basis: Basis) -> Rows:
-    return Rows(pairs.user, basis.values[pairs.item], pairs.rating.astype(np.float64) - pr.MIDDLE)
+def _rows(pairs: Pairs, basis: Basis) -> RatedRows:
+    return RatedRows(
+        pairs.user, basis.values[pairs.item], pairs.rating.astype(np.float64) - pr.MIDDLE
+    )

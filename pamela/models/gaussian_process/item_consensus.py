@@ -36,14 +36,14 @@ class Consensus:
     keys : uint64 array (m,).
     mean, variance : float32 arrays (m,), the consensus and how far it may be off.
     score : float32 array (m,), the population's held-out score.
-    doubt : variance of a picture's true mean about that score.
+    item_variance : variance of the item effect, a picture's true mean about that score.
     """
 
     keys: npt.NDArray[np.uint64]
     mean: Floats32
     variance: Floats32
     score: Floats32
-    doubt: float
+    item_variance: float
 
     @classmethod
     def fit(cls, population: Population, fold: Fold, train: Pairs, *, seed: int) -> Self:
@@ -55,8 +55,8 @@ class Consensus:
         noise = means.noise / means.count
         # How far held-out scores are off, beyond what the few ratings of a picture leave open:
         squared = (means.mean - score) ** 2 - noise
-        doubt = max(float(np.average(squared, weights=1.0 / noise)), SMALLEST)
-        trust = doubt / (doubt + noise)
+        item_variance = max(float(np.average(squared, weights=1.0 / noise)), SMALLEST)
+        trust = item_variance / (item_variance + noise)
         keys = _keys(items)
         order = np.argsort(keys)
         return cls(
@@ -64,7 +64,7 @@ class Consensus:
             (score + trust * (means.mean - score)).astype(np.float32)[order],
             (trust * noise).astype(np.float32)[order],
             score.astype(np.float32)[order],
-            doubt,
+            item_variance,
         )
 
     def of_known(self, items: Items) -> tuple[Floats, Floats]:
@@ -102,7 +102,7 @@ class Consensus:
             "consensus.mean": self.mean,
             "consensus.variance": self.variance,
             "consensus.score": self.score,
-            "consensus.doubt": np.array([self.doubt]),
+            "consensus.doubt": np.array([self.item_variance]),
         }
 
     @classmethod

@@ -22,7 +22,14 @@ import numpy.typing as npt
 from pamela.core import schema as s
 from pamela.core.arrays import Floats, Floats32, Ints
 from pamela.core.dataset import Items
-from pamela.models.preprocessing import ABSENT, Codes, Components, datasets_without, sanitise, unit
+from pamela.models.preprocessing import (
+    ABSENT,
+    Codes,
+    Components,
+    datasets_without,
+    sanitise,
+    unit_rows,
+)
 
 METADATA_KEYS: tuple[tuple[str, ...], ...] = (
     (s.TYPE,),
@@ -122,7 +129,7 @@ class Kernels:
             if block.kind == "equal":
                 values.append(self.codes[block.size].encode(items.frame))
             elif block.kind == "angle":
-                values.append(unit(sanitise(parts[block.source][1])))
+                values.append(unit_rows(sanitise(parts[block.source][1])))
             else:
                 size = block.size or scores[block.source].shape[1]
                 values.append(scores[block.source][:, :size])

@@ -30,7 +30,13 @@ from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, silent
 from pamela.models.biases import PictureMeans, picture_means
-from pamela.models.dataset_weights import CV, Asked, Weights, candidates, choose_weights
+from pamela.models.dataset_weights import (
+    CV,
+    Weights,
+    WeightSetting,
+    candidate_weights,
+    choose_weights,
+)
 from pamela.models.fit_cache import FitMemory, fold_key
 from pamela.models.gaussian_process.kernels import Inputs, Kernels, as_float32
 from pamela.models.gaussian_process.marginal_likelihood import Evidence
@@ -40,7 +46,7 @@ from pamela.models.gaussian_process.selection import (
     Targets,
     blocks,
     history_of,
-    sample,
+    sample_rows,
     try_components,
     weigh,
 )
@@ -109,7 +115,7 @@ class Population(RewardModel):
     def __init__(
         self,
         cv_folds: int,
-        dataset_weights: Asked = CV,
+        dataset_weights: WeightSetting = CV,
         *,
         metadata: bool = ALL_INPUTS.metadata,
     ) -> None:
@@ -171,12 +177,12 @@ class Population(RewardModel):
             metadata=self.metadata,
         )
         best = max(tried, key=lambda one: one.correlation)
-        offered = candidates(self.dataset_weights, datasets, train)
+        offered = candidate_weights(self.dataset_weights, datasets, train)
         weights, said = choose_weights(offered, best.score_weights)
         progress(0.6, "weigh kernels")
         offers = blocks(data.items, best.sizes, metadata=self.metadata)
         kernels = Kernels.fit(data.items, offers, max(best.sizes))
-        rows = sample(data.code, MAX_EVIDENCE_ROWS, rng)
+        rows = sample_rows(data.code, MAX_EVIDENCE_ROWS, rng)
         evidence = weigh(kernels, data.take(rows), start=best.evidence, iterations=25)
         progress(0.8, "fit")
         self._solve(kernels, data, evidence, weights, rng)
@@ -216,7 +222,7 @@ class Population(RewardModel):
     ) -> None:
         """Condition on all training pictures through the landmarks."""
         items, target = data.items, data.mean
-        rows = sample(data.code, MAX_LANDMARKS * min(len(weights.datasets), 2), rng)
+        rows = sample_rows(data.code, MAX_LANDMARKS * min(len(weights.datasets), 2), rng)
         landmark_items = _stored(items.take(rows))
         landmarks = kernels.inputs(landmark_items)
         weight = weights.weight[data.code] / (data.noise + evidence.nugget)

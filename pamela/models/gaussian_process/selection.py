@@ -105,7 +105,7 @@ def try_components(
     choices : numbers of components.
     metadata : whether kernels may compare type, group and style.
     """
-    rows = sample(whole.code, MAX_CHOICE_ROWS, rng)
+    rows = sample_rows(whole.code, MAX_CHOICE_ROWS, rng)
     data = whole.take(rows)
     names, group = np.unique(prompt_groups(data.items), return_inverse=True)
     part = (rng.permutation(len(names)) % cv_folds)[group]
@@ -188,7 +188,7 @@ def _held_out(total: Floats, target: Floats, noise: Floats, part: Ints) -> Float
     return out
 
 
-def sample(code: Ints, most: int, rng: np.random.Generator) -> Ints:
+def sample_rows(code: Ints, most: int, rng: np.random.Generator) -> Ints:
     """Return at most `most` rows, sorted; several datasets get as equal parts as they can fill.
 
     Parameters

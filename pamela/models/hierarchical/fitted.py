@@ -22,7 +22,7 @@ POPULATION = "population."  # before the names of its arrays
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedHierarchical:
     """All that prediction needs.
 
     Attributes

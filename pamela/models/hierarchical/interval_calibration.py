@@ -1,8 +1,8 @@
 """How far a model's own standard deviation is off, learned from held-out ratings.
 
 Intervals are too narrow where a model is wrong about somebody's taste: more for people it hardly
-knows than for those it knows well. How well it knows a person is told by how much of the prior's
-variance their ratings have left (1: nothing known).
+knows than for those it knows well. How well it knows a person is measured by how much of the
+prior's variance their ratings have left (1: nothing known).
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ class Widening:
     factor: tuple[float, ...]
 
     @classmethod
-    def fit(cls, judged: Sequence[tuple[float, npt.NDArray[Any]]]) -> Self:
+    def fit(cls, errors: Sequence[tuple[float, npt.NDArray[Any]]]) -> Self:
         """Fit to groups of held-out ratings.
 
         Parameters
         ----------
-        judged : per group the share of the prior's variance left, and z values (n,): error over
+        errors : per group the share of the prior's variance left, and z values (n,): error over
             predictive standard deviation.
         """
         groups: dict[float, list[Floats]] = {}
-        for left, z in judged:
+        for left, z in errors:
             groups.setdefault(round(left, 6), []).append(np.abs(z))
-        told = {left: np.concatenate(groups[left]) for left in sorted(groups)}
+        grouped = {left: np.concatenate(groups[left]) for left in sorted(groups)}
         factors = {
             left: float(np.clip(np.quantile(z, QUANTILE) / NORMAL_QUANTILE, LEAST, MOST))
-            for left, z in told.items()
+            for left, z in grouped.items()
             if len(z) >= FEWEST
         }
         if not factors:

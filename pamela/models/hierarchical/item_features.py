@@ -19,7 +19,7 @@ from pamela.core import schema as s
 from pamela.core.arrays import Floats, Floats32
 from pamela.core.dataset import Items
 from pamela.models.hierarchical.learned_features import LearnedTaste
-from pamela.models.preprocessing import Codes, Components, datasets_without, sanitise, unit
+from pamela.models.preprocessing import Codes, Components, datasets_without, sanitise, unit_rows
 
 METADATA_KEYS: tuple[tuple[str, ...], ...] = ((s.TYPE, s.GROUP), (s.STYLE,))
 MAX_LANDMARKS = 512
@@ -69,7 +69,7 @@ class KernelComponents:
     @classmethod
     def fit(cls, features: Floats32, count: int) -> Self:
         """Fit on training pictures (n, d)."""
-        rows = unit(sanitise(features)).astype(np.float32)
+        rows = unit_rows(sanitise(features)).astype(np.float32)
         every = np.unique(np.linspace(0, len(rows) - 1, MAX_LANDMARKS).astype(np.int64))
         landmarks = rows[every] if len(rows) else rows
         distance = _squared_distances(landmarks, landmarks)
@@ -98,7 +98,7 @@ class KernelComponents:
         if not len(self):
             return out  # distances to the landmarks would be for nothing
         for begin in range(0, len(features), CHUNK):
-            rows = unit(sanitise(features[begin : begin + CHUNK]))
+            rows = unit_rows(sanitise(features[begin : begin + CHUNK]))
             near = np.exp(-_squared_distances(rows, self.landmarks) / (2 * self.width))
             out[begin : begin + CHUNK] = near @ self.basis.astype(np.float64) - self.offset
         return out
@@ -169,7 +169,7 @@ class TasteFeatures:
         found = self.learned.transform(columns[:, FIXED:])
         return np.concatenate([columns[:, :FIXED], np.clip(found, *COLUMN_RANGE)], axis=1)
 
-    def taught(self, columns: Floats, learned: LearnedTaste) -> tuple[Self, Floats]:
+    def with_learned(self, columns: Floats, learned: LearnedTaste) -> tuple[Self, Floats]:
         """Return this with a network, and what it makes of `columns` (n, k) that had none."""
         found = replace(self, learned=learned)
         return found, found._learn(columns)

@@ -34,7 +34,7 @@ NOISE = 0.65  # of one rating, residuals having variance one; columns' own scale
 LEVEL = 0.5  # the column of how high a person rates on the whole; prior variance of weights is one
 
 
-class Regime(NamedTuple):
+class MetaLearningConfig(NamedTuple):
     """How freely a network may learn: dropout on its input and within, and how fast."""
 
     input_dropout: float
@@ -43,8 +43,8 @@ class Regime(NamedTuple):
 
 
 REGIMES = {
-    "firm": Regime(0.7, 0.7, 5e-4),  # which directions tell people apart; a few hundred are few
-    "free": Regime(0.0, 0.5, 1e-3),  # tastes for what no direction holds
+    "firm": MetaLearningConfig(0.7, 0.7, 5e-4),  # which directions tell people apart
+    "free": MetaLearningConfig(0.0, 0.5, 1e-3),  # tastes for what no direction holds
 }
 Episode = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -52,7 +52,7 @@ Episode = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 class TasteNetwork(nn.Module):
     """A linear map beside one hidden layer; columns in (n, d), columns out (n, k)."""
 
-    def __init__(self, size: int, columns: int, regime: Regime) -> None:
+    def __init__(self, size: int, columns: int, regime: MetaLearningConfig) -> None:
         super().__init__()
         self.linear = nn.Linear(size, columns, bias=False)
         self.first = nn.Linear(size, HIDDEN)
@@ -163,7 +163,7 @@ def learn_taste(
     residual: Floats,
     *,
     count: int,
-    regime: Regime,
+    regime: MetaLearningConfig,
     seed: int,
     device: str,
 ) -> LearnedTaste | None:

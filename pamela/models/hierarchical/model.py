@@ -28,18 +28,18 @@ from pamela.models.base import Prediction, Progress, RewardModel, on_scale, sile
 from pamela.models.blas_threads import small_matrices, small_numpy_matrices
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
-from pamela.models.hierarchical.fitted import Fitted, along
+from pamela.models.hierarchical.fitted import FittedHierarchical, along
 from pamela.models.hierarchical.interval_calibration import Widening
 from pamela.models.hierarchical.picture_columns import PictureColumns
-from pamela.models.hierarchical.selection import TasteSearch, choose, judge_seen
-from pamela.models.hierarchical.training_rows import Fitting, Teaching
+from pamela.models.hierarchical.selection import TasteSearch, choose_sizes, errors_of_seen
+from pamela.models.hierarchical.training_rows import Fitting, TrainingConfig
 from pamela.models.hierarchical.user_covariates import PeopleColumns
 from pamela.models.preprocessing import UserIndex, canonical
 from pamela.models.random_effects import (
     USERS_AT_ONCE,
     Posterior,
     Prior,
-    Statistics,
+    SufficientStatistics,
     fit_prior,
     posterior,
     posterior_of_one,
@@ -82,7 +82,7 @@ class Hierarchical(RewardModel):
         self.search = TasteSearch()
         self.chosen: dict[str, Any] = {}
         self._population = population
-        self._fitted: Fitted | None = None
+        self._fitted: FittedHierarchical | None = None
 
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
@@ -100,13 +100,15 @@ class Hierarchical(RewardModel):
         consensus = Consensus.fit(self._population, fold, train, seed=seed)
         people = PeopleColumns.fit(fold.people, train, demographics=self.inputs.demographics)
         data = Fitting.make(fold, train, consensus, people)
-        choice = choose(data, self.cv_folds, seed, late, self.inputs, self.search, self.device)
+        choice = choose_sizes(
+            data, self.cv_folds, seed, late, self.inputs, self.search, self.device
+        )
         late(0.9, "fit the prior")
         features, columns = data.features(choice.sizes)
         learners = data.sample(PRIOR_USERS, seed)
         if choice.sizes.learned:
-            teaching = Teaching(seed, self.device)
-            features, columns = data.learn(features, columns, learners, teaching)
+            config = TrainingConfig(seed, self.device)
+            features, columns = data.learn(features, columns, learners, config)
         prior, course = fit_prior(
             data.collect(columns, learners),
             data.described[learners],
@@ -114,11 +116,11 @@ class Hierarchical(RewardModel):
             rank=choice.rank,
             iterations=ITERATIONS,
         )
-        judged = [*choice.judged]
+        errors = [*choice.errors]
         if self.inputs.user and not choice.sizes.learned:
-            judged.append(judge_seen(data, columns, prior, seed))
+            errors.append(errors_of_seen(data, columns, prior, seed))
         axes = np.linalg.eigh(prior.covariance)[1]
-        self._fitted = Fitted(
+        self._fitted = FittedHierarchical(
             self._population,
             consensus,
             features,
@@ -127,7 +129,7 @@ class Hierarchical(RewardModel):
             prior,
             *_condition_all(data, columns, prior, axes),
             axes,
-            Widening.fit(judged),
+            Widening.fit(errors),
         )
         self.chosen = {
             "taste": choice.sizes.name,
@@ -142,7 +144,7 @@ class Hierarchical(RewardModel):
         return pl.DataFrame({"step": np.arange(len(course)), "noise_variance": course})
 
     @property
-    def _ready(self) -> Fitted:
+    def _ready(self) -> FittedHierarchical:
         if self._fitted is None:
             raise PamelaError("model hierarchical: not fitted; fit or load it first")
         return self._fitted
@@ -199,7 +201,7 @@ class Hierarchical(RewardModel):
         prior, people = self._ready.prior, len(described)
         if people == 1 and len(rows) < rows.shape[1]:
             return posterior_of_one(prior, described, rows, y)
-        return posterior(prior, described, Statistics.collect(user, rows, y, people))
+        return posterior(prior, described, SufficientStatistics.collect(user, rows, y, people))
 
     def predict(
         self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
@@ -211,12 +213,12 @@ class Hierarchical(RewardModel):
         fitted = self._ready
         weights, spread = self.weights_of(people, items, context)
         used, row = np.unique(pairs.item, return_inverse=True)
-        base, doubt, columns = self.columns(items.take(used))
+        base, item_variance, columns = self.columns(items.take(used))
         turned = (columns @ fitted.axes) ** 2
         mean = base[row] + np.einsum("ij,ij->i", columns[row], weights[pairs.user])
         personal = np.einsum("ij,ij->i", turned[row], spread[pairs.user])
         left = spread.sum(axis=1)[pairs.user]
-        return self._predicted(mean, doubt[row] + personal, left)
+        return self._predicted(mean, item_variance[row] + personal, left)
 
     def opinion(
         self, columns: tuple[Floats, Floats, Floats], weights: Floats, spread: Floats
@@ -228,9 +230,11 @@ class Hierarchical(RewardModel):
         columns : of the pictures (n,), as `columns` returns them.
         weights, spread : arrays (k,), the person's row of `weights_of`.
         """
-        base, doubt, taste = columns
+        base, item_variance, taste = columns
         personal = (taste @ self._ready.axes) ** 2 @ spread
-        return self._predicted(base + taste @ weights, doubt + personal, float(spread.sum()))
+        return self._predicted(
+            base + taste @ weights, item_variance + personal, float(spread.sum())
+        )
 
     def _predicted(self, mean: Floats, variance: Floats, spread: Floats | float) -> Prediction:
         """Return ratings of expectation `mean` (n,), which is off by `variance` (n,).
@@ -272,7 +276,7 @@ class Hierarchical(RewardModel):
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Rebuild from `state`."""
-        fitted = Fitted.from_state(config, arrays)
+        fitted = FittedHierarchical.from_state(config, arrays)
         model = cls(config["cv_folds"], fitted.population, InputParams(**config["inputs"]))
         model.chosen, model._fitted = config["chosen"], fitted
         return model

@@ -22,7 +22,7 @@ from pamela.models.base import Progress, on_scale
 from pamela.models.biases import within_user_correlation
 from pamela.models.blas_threads import small_matrices
 from pamela.models.hierarchical.item_features import Sizes
-from pamela.models.hierarchical.training_rows import Fitting, Teaching
+from pamela.models.hierarchical.training_rows import Fitting, TrainingConfig
 from pamela.models.preprocessing import prompt_groups
 from pamela.models.random_effects import (
     Posterior,
@@ -54,9 +54,9 @@ CV_ITERATIONS = 12
 CV_USERS = 400  # users of the cross-validation at most
 CV_LEARNED_USERS = 2000  # the same, where learned columns are judged
 CV_SHOTS = 20
-JUDGING_FOLDS = 8  # of prompts, to judge the intervals of training users
+CALIBRATION_FOLDS = 8  # of prompts, to judge the intervals of training users
 LEARNED_JUDGED = 2  # of these folds, where every fold takes a network
-Judged = tuple[float, Floats]
+StandardisedErrors = tuple[float, Floats]
 
 
 @dataclass(frozen=True)
@@ -86,15 +86,16 @@ class Choice:
 
     Attributes
     ----------
-    judged : strangers with 20 ratings and with none: the share of the prior's variance left, and z
-        values (error over predictive standard deviation). Where columns are learned also training
-        users, first: only in a fold are there pictures of which the columns learned nothing.
+    errors : cold-start users with 20 ratings and with none: the share of the prior's variance left,
+        and z values (error over predictive standard deviation). Where columns are learned also
+        training users, first: only in a fold are there pictures of which the columns learned
+        nothing.
     scores : ``{configuration: cross-validated correlation}``.
     """
 
     sizes: Sizes
     rank: int
-    judged: list[Judged]
+    errors: list[StandardisedErrors]
     scores: dict[str, float]
 
 
@@ -105,11 +106,11 @@ class _Outcome:
     Attributes
     ----------
     correlations : array (folds, 2), for seen and for adapted users.
-    judged : as in `Choice`, training users first.
+    errors : as in `Choice`, training users first.
     """
 
     correlations: Floats
-    judged: list[Judged]
+    errors: list[StandardisedErrors]
 
     @property
     def score(self) -> float:
@@ -124,11 +125,11 @@ class _Division:
     row_part: Ints
     folds: int
     draw: Floats
-    teaching: Teaching
+    config: TrainingConfig
 
 
 @small_matrices
-def choose(
+def choose_sizes(
     data: Fitting,
     folds: int,
     seed: int,
@@ -139,8 +140,8 @@ def choose(
 ) -> Choice:
     """Choose sizes first, then the number of common factors, then whether columns are learned."""
     offered = [replace(one, metadata=one.metadata and inputs.metadata) for one in search.sizes]
-    whole, teaching = data, Teaching(seed, device)
-    data, division = _divide(data, folds, teaching, CV_USERS)
+    whole, config = data, TrainingConfig(seed, device)
+    data, division = _divide(data, folds, config, CV_USERS)
     tried: dict[tuple[Sizes, int], _Outcome] = {}
     steps = len(offered) + len(search.ranks) - 1
 
@@ -155,20 +156,20 @@ def choose(
     rank = max(search.ranks, key=lambda one: outcome(sizes, one).score)
     taken, scores = tried[sizes, rank], _scores(tried)
     if search.learned and inputs.user and _suffices(whole):
-        data, division = _divide(whole, folds, teaching, CV_LEARNED_USERS)
+        data, division = _divide(whole, folds, config, CV_LEARNED_USERS)
         found: dict[tuple[Sizes, int], _Outcome] = {}
         for one in (sizes, *search.learned):
             progress(0.8 + 0.03 * len(found), f"taste {one.name}")
             fair = replace(one, metadata=one.metadata and inputs.metadata)
             found[fair, rank] = _validate(data, division, fair, rank, inputs)
-        sizes = _smallest_good([(one, judged) for (one, _), judged in found.items()])
+        sizes = _smallest_good([(one, errors) for (one, _), errors in found.items()])
         people = f" ({len(data.users)} people)"  # another experiment than the one above
         scores |= {name + people: score for name, score in _scores(found).items()}
         taken = found[sizes, rank]
         if sizes.learned:  # a network learns much from a few more people and pictures
-            data, division = _divide(whole, JUDGING_FOLDS, teaching, CV_LEARNED_USERS)
+            data, division = _divide(whole, CALIBRATION_FOLDS, config, CV_LEARNED_USERS)
             taken = _validate(data, division, sizes, rank, inputs, numbers=LEARNED_JUDGED)
-    return Choice(sizes, rank, taken.judged[0 if sizes.learned else 1 :], scores)
+    return Choice(sizes, rank, taken.errors[0 if sizes.learned else 1 :], scores)
 
 
 def _suffices(data: Fitting) -> bool:
@@ -192,15 +193,17 @@ def _smallest_good(tried: list[tuple[Sizes, _Outcome]]) -> Sizes:
     return best[0]
 
 
-def _divide(data: Fitting, folds: int, teaching: Teaching, most: int) -> tuple[Fitting, _Division]:
+def _divide(
+    data: Fitting, folds: int, config: TrainingConfig, most: int
+) -> tuple[Fitting, _Division]:
     """Return the rows of those who take part, `most` at most, and their folds."""
-    rng = np.random.default_rng([teaching.seed, 17])
+    rng = np.random.default_rng([config.seed, 17])
     names, group = np.unique(prompt_groups(data.items), return_inverse=True)
     item_part = (rng.permutation(len(names)) % folds)[group]
     users = np.sort(rng.permutation(len(data.users))[:most])
     data, user_part = data.of_users(users), rng.permutation(len(users)) % folds
     draw = rng.random(len(data.rating))
-    return data, _Division(user_part, item_part[data.item], folds, draw, teaching)
+    return data, _Division(user_part, item_part[data.item], folds, draw, config)
 
 
 def _validate(
@@ -215,16 +218,16 @@ def _validate(
     """Fit on all folds but one and judge on that one; `numbers`: only so many of them."""
     plain, fixed = data.features(sizes)
     correlations = []
-    judged: list[list[Judged]] = [[], [], []]
+    errors: list[list[StandardisedErrors]] = [[], [], []]
     for number in range(division.folds if numbers is None else numbers):
         inside = division.row_part != number
         apart = division.user_part == number
-        learners, strangers = np.flatnonzero(~apart), np.flatnonzero(apart)
+        learners, cold_start_users = np.flatnonzero(~apart), np.flatnonzero(apart)
         if not len(learners) or inside.all() or not inside.any():
             continue
         features, columns = plain, fixed
         if sizes.learned:
-            features, columns = data.learn(plain, fixed, learners, division.teaching, inside)
+            features, columns = data.learn(plain, fixed, learners, division.config, inside)
         statistics = data.collect(columns, learners, inside)
         prior, _ = fit_prior(
             statistics,
@@ -236,50 +239,50 @@ def _validate(
         few = inside & _first_rows(data, division, inside)
         row = []
         for place, (some, rows) in enumerate(
-            ((learners, inside), (strangers, few), (strangers, np.zeros_like(inside)))
+            ((learners, inside), (cold_start_users, few), (cold_start_users, np.zeros_like(inside)))
         ):
             if not len(some):
                 continue
-            told = rows & inputs.user  # without the user nobody's ratings say who they are
+            shown = rows & inputs.user  # without the user nobody's ratings say who they are
             whole = some is learners and inputs.user
-            known = statistics if whole else data.collect(columns, some, told)
+            known = statistics if whole else data.collect(columns, some, shown)
             found = posterior(prior, data.described[some], known)
-            test, mean, doubt = _held_out(data, columns, ~inside, some, found)
+            test, mean, item_variance = _held_out(data, columns, ~inside, some, found)
             if not len(test):
                 continue
             pairs = Pairs(data.user[test], data.item[test], data.rating[test].astype(np.float32))
             row.append(within_user_correlation(pairs, mean))
-            z = (data.rating[test] - on_scale(mean)) / np.sqrt(doubt + prior.noise)
-            judged[place].append((found.left(prior), z))
+            z = (data.rating[test] - on_scale(mean)) / np.sqrt(item_variance + prior.noise)
+            errors[place].append((found.left(prior), z))
         if row:
             correlations.append([row[0], row[min(1, len(row) - 1)]])
     if not correlations:
         return _Outcome(np.zeros((1, 2)), [])
-    return _Outcome(np.array(correlations), [_together(one) for one in judged if one])
+    return _Outcome(np.array(correlations), [_together(one) for one in errors if one])
 
 
-def _together(judged: list[Judged]) -> Judged:
-    left = float(np.mean([one for one, _ in judged]))
-    return left, np.concatenate([z for _, z in judged])
+def _together(errors: list[StandardisedErrors]) -> StandardisedErrors:
+    left = float(np.mean([one for one, _ in errors]))
+    return left, np.concatenate([z for _, z in errors])
 
 
 @small_matrices
-def judge_seen(data: Fitting, columns: Floats, prior: Prior, seed: int) -> Judged:
+def errors_of_seen(data: Fitting, columns: Floats, prior: Prior, seed: int) -> StandardisedErrors:
     """Return what is left and z values of training users on prompts that their posterior lacks.
 
     The prior is that of the whole fit: in the cross-validation above it is learned from fewer
     people and prompts, and errs more than it will.
     """
-    whole, division = _divide(data, JUDGING_FOLDS, Teaching(seed, "cpu"), CV_USERS)
-    users, judged = np.arange(len(whole.users)), []
-    for number in range(JUDGING_FOLDS):
+    whole, division = _divide(data, CALIBRATION_FOLDS, TrainingConfig(seed, "cpu"), CV_USERS)
+    users, errors = np.arange(len(whole.users)), []
+    for number in range(CALIBRATION_FOLDS):
         inside = division.row_part != number
         known = whole.collect(columns, users, inside)
         found = posterior(prior, whole.described, known)
-        test, mean, doubt = _held_out(whole, columns, ~inside, users, found)
-        z = (whole.rating[test] - on_scale(mean)) / np.sqrt(doubt + prior.noise)
-        judged.append((found.left(prior), z))
-    return _together(judged)
+        test, mean, item_variance = _held_out(whole, columns, ~inside, users, found)
+        z = (whole.rating[test] - on_scale(mean)) / np.sqrt(item_variance + prior.noise)
+        errors.append((found.left(prior), z))
+    return _together(errors)
 
 
 def _held_out(
@@ -295,7 +298,7 @@ def _held_out(
     test = np.flatnonzero(outside & (place[data.user] >= 0))
     item = data.item[test]
     own, spread = predict_rows(found, place[data.user[test]], columns[item])
-    return test, data.score[item] + own, data.doubt + spread
+    return test, data.score[item] + own, data.item_variance + spread
 
 
 def _first_rows(data: Fitting, division: _Division, inside: Bools) -> Bools:

@@ -12,11 +12,11 @@ from pamela.core.dataset import Fold, Items, Pairs
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.hierarchical.item_features import FIXED, Sizes, TasteFeatures
 from pamela.models.hierarchical.user_covariates import PeopleColumns
-from pamela.models.random_effects import Statistics
+from pamela.models.random_effects import SufficientStatistics
 
 
 @dataclass(frozen=True)
-class Teaching:
+class TrainingConfig:
     """How a network learns columns: its seed, and ``auto``, ``cpu`` or ``gpu``."""
 
     seed: int
@@ -34,7 +34,7 @@ class Fitting:
     user, item : int64 arrays (rows,), places in `users` and `items`.
     rating, residual : arrays (rows,), the rating, and the rating less the picture's consensus.
     score : array (m,), the population's held-out score of each picture.
-    doubt : variance of a picture's true mean about its score.
+    item_variance : variance of the item effect, a picture's true mean about its score.
     described : array (n, q), what is known of each person.
     """
 
@@ -45,7 +45,7 @@ class Fitting:
     rating: Floats
     residual: Floats
     score: Floats
-    doubt: float
+    item_variance: float
     described: Floats
 
     @classmethod
@@ -58,7 +58,7 @@ class Fitting:
         rating = train.rating.astype(np.float64)
         return cls(
             items, users, user, item, rating, rating - mean[item], score,
-            consensus.doubt,            people.transform(fold.people)[users],
+            consensus.item_variance,            people.transform(fold.people)[users],
         )  # fmt: skip
 
     def features(self, sizes: Sizes) -> tuple[TasteFeatures, Floats]:
@@ -71,7 +71,7 @@ class Fitting:
         features: TasteFeatures,
         columns: Floats,
         users: Ints,
-        teaching: Teaching,
+        config: TrainingConfig,
         keep: Bools | None = None,
     ) -> tuple[TasteFeatures, Floats]:
         """Return `features` with what a network learns, and its columns (m, k).
@@ -97,17 +97,19 @@ class Fitting:
             self.residual[rows],
             count=features.sizes.learned,
             regime=REGIMES[features.sizes.regime],
-            seed=teaching.seed,
-            device=teaching.device,
+            seed=config.seed,
+            device=config.device,
         )
-        return (features, columns) if learned is None else features.taught(columns, learned)
+        return (features, columns) if learned is None else features.with_learned(columns, learned)
 
     def sample(self, most: int, seed: int) -> Ints:
         """Return at most `most` places in `users`, sorted."""
         order = np.random.default_rng([seed, 29]).permutation(len(self.users))
         return np.sort(order[:most])
 
-    def collect(self, columns: Floats, users: Ints, keep: Bools | None = None) -> Statistics:
+    def collect(
+        self, columns: Floats, users: Ints, keep: Bools | None = None
+    ) -> SufficientStatistics:
         """Return the statistics of some users' rows.
 
         Parameters
@@ -119,7 +121,9 @@ class Fitting:
         rows, place = self._rows_of(users)
         if keep is not None:
             rows, place = rows[keep[rows]], place[keep[rows]]
-        return Statistics.collect(place, columns[self.item[rows]], self.residual[rows], len(users))
+        return SufficientStatistics.collect(
+            place, columns[self.item[rows]], self.residual[rows], len(users)
+        )
 
     def _rows_of(self, users: Ints) -> tuple[Ints, Ints]:
         """Return the rows of some users, and for each the place in `users`; both sorted."""

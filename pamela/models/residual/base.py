@@ -32,8 +32,8 @@ from pamela.models.blas_threads import small_matrices
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.preprocessing import UserIndex, canonical
-from pamela.models.random_effects import Statistics
-from pamela.models.residual.tuning import Rows, tune
+from pamela.models.random_effects import SufficientStatistics
+from pamela.models.residual.tuning import ResidualRows, tune
 from pamela.models.residual.user_weights import RidgePeople
 from pamela.params import TrainParams
 
@@ -41,7 +41,7 @@ SHARE_OF_POPULATION, SHARE_OF_CHOICE = 0.5, 0.8  # of the fitting time, for the 
 
 
 @dataclass(frozen=True)
-class Learned:
+class LearnedResiduals:
     """What a subclass's cross-validation and fit leave.
 
     Attributes
@@ -84,8 +84,13 @@ class ResidualModel(RewardModel):
 
     @abstractmethod
     def _learn(
-        self, rows: Rows, some: Rows, folds: list[Bools], consensus: Consensus, progress: Progress
-    ) -> Learned:
+        self,
+        rows: ResidualRows,
+        some: ResidualRows,
+        folds: list[Bools],
+        consensus: Consensus,
+        progress: Progress,
+    ) -> LearnedResiduals:
         """Choose a configuration on the `folds` over `some` people; learn columns from `rows`."""
 
     @abstractmethod
@@ -109,7 +114,7 @@ class ResidualModel(RewardModel):
         self._population.fit(fold, seed=seed, progress=early)
         train = canonical(fold[s.TRAIN])
         consensus = Consensus.fit(self._population, fold, train, seed=seed)
-        rows = Rows.make(fold, train, consensus)
+        rows = ResidualRows.make(fold, train, consensus)
         some = rows.sample(seed)
         folds = some.prompt_folds(self.cv_folds, seed)
         learned = small_matrices(self._learn)(rows, some, folds, consensus, late)
@@ -172,7 +177,7 @@ class ResidualModel(RewardModel):
         base, _, _ = consensus.of(some, self._population)
         residual = shown.rating.astype(np.float64) - base[row]
         columns = self._columns(some, consensus)[row]
-        statistics = Statistics.collect(user, columns, residual, len(new))
+        statistics = SufficientStatistics.collect(user, columns, residual, len(new))
         counts[new] = statistics.count
         mean[new], variance[new] = known.ridges(statistics)
         return mean, variance, counts
@@ -188,11 +193,11 @@ class ResidualModel(RewardModel):
         weights, variances, counts = self._adapted(people, items, context)
         used, row = np.unique(pairs.item, return_inverse=True)
         some = items.take(used)
-        base, doubt, _ = consensus.of(some, self._population)
+        base, item_variance, _ = consensus.of(some, self._population)
         columns = self._columns(some, consensus)
         mean = base[row] + np.einsum("ij,ij->i", columns[row], weights[pairs.user])
         personal = np.einsum("ij,ij->i", columns[row] ** 2, variances[pairs.user])
-        std = np.sqrt(doubt[row] + personal + known.noise)
+        std = np.sqrt(item_variance[row] + personal + known.noise)
         std *= known.widening(counts[pairs.user], some.frame[s.DATASET].to_numpy()[row])
         return Prediction(on_scale(mean), std.astype(np.float32))
 

@@ -20,7 +20,7 @@ SMALLEST = 1e-6  # floor of a block's length
 
 
 @dataclass(frozen=True)
-class Design:
+class ItemDesign:
     """One column of ones, then image and prompt components.
 
     Components keep their relative sizes; each block is divided by its root mean squared length

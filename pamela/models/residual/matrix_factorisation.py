@@ -21,11 +21,11 @@ from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
 from pamela.models.base import Progress
 from pamela.models.gaussian_process.item_consensus import Consensus
-from pamela.models.random_effects import Statistics, posterior
+from pamela.models.random_effects import SufficientStatistics, posterior
 from pamela.models.residual.als import Cells, factorise, leading_directions
-from pamela.models.residual.base import Learned, ResidualModel
-from pamela.models.residual.item_features import Design
-from pamela.models.residual.tuning import Rows, judge, mean_score
+from pamela.models.residual.base import LearnedResiduals, ResidualModel
+from pamela.models.residual.item_features import ItemDesign
+from pamela.models.residual.tuning import ResidualRows, mean_score, predict_held_out
 
 COMPONENTS = 48  # of each kind of feature, that factors regress on
 RANKS: tuple[int, ...] = (1, 2, 4, 8, 16)
@@ -38,14 +38,19 @@ class MatrixFactorisation(ResidualModel):
     """Population plus low-rank taste."""
 
     name: ClassVar[str] = "mf"
-    _design: Design | None = None
+    _design: ItemDesign | None = None
     _projection: Floats | None = None
     _factors: Floats | None = None  # of training pictures, in the order of the consensus
 
     def _learn(
-        self, rows: Rows, some: Rows, folds: list[Bools], consensus: Consensus, progress: Progress
-    ) -> Learned:
-        design = Design.fit(rows.items, COMPONENTS)
+        self,
+        rows: ResidualRows,
+        some: ResidualRows,
+        folds: list[Bools],
+        consensus: Consensus,
+        progress: Progress,
+    ) -> LearnedResiduals:
+        design = ItemDesign.fit(rows.items, COMPONENTS)
         features = design.transform(rows.items)[:, 1:]
         tried: dict[tuple[int, float], tuple[float, list[Floats]]] = {}
         steps = len(RANKS) + len(LEARNING) - 1
@@ -56,7 +61,7 @@ class MatrixFactorisation(ResidualModel):
                 progress(len(tried) / steps, f"rank {rank}, strength {strength:g}")
                 columns = [_learned(some, features, rank, strength, one)[1] for one in folds]
                 found = [
-                    judge(some, own, some.prior(strength, own.shape[1]), inside, ~inside)
+                    predict_held_out(some, own, some.prior(strength, own.shape[1]), inside, ~inside)
                     for own, inside in zip(columns, folds, strict=True)
                 ]
                 tried[key] = (mean_score(found), columns)
@@ -70,7 +75,7 @@ class MatrixFactorisation(ResidualModel):
         self._design, self._projection = design, projection
         self._factors = np.zeros((len(consensus.keys), projection.shape[1]))
         self._factors[consensus.place_of(rows.items)] = columns[:, 1:]
-        return Learned(
+        return LearnedResiduals(
             columns,
             tried[rank, strength][1],
             {"rank": projection.shape[1], "strength": strength},
@@ -96,12 +101,12 @@ class MatrixFactorisation(ResidualModel):
         }
 
     def _load_columns(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        self._design = Design.from_arrays(arrays)
+        self._design = ItemDesign.from_arrays(arrays)
         self._projection, self._factors = arrays["projection"], arrays["factors"]
 
 
 def _learned(
-    rows: Rows, features: Floats, rank: int, strength: float, inside: Bools
+    rows: ResidualRows, features: Floats, rank: int, strength: float, inside: Bools
 ) -> tuple[Floats, Floats]:
     """Return the projection (d, r) and the columns (m, 1 + r) learned from the rows `inside`."""
     user, item, y = rows.user[inside], rows.item[inside], rows.residual[inside]
@@ -110,7 +115,7 @@ def _learned(
     ridge = posterior(
         rows.prior(START_STRENGTH, wide.shape[1]),
         np.ones((rows.users, 1)),
-        Statistics.collect(user, wide[item], y, rows.users),
+        SufficientStatistics.collect(user, wide[item], y, rows.users),
     )
     start = leading_directions(ridge.mean[:, 1:], rank)
     cells = Cells.make(user, item, y, (rows.users, len(features)))

@@ -17,9 +17,9 @@ from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
 from pamela.models.base import Progress
 from pamela.models.gaussian_process.item_consensus import Consensus
-from pamela.models.residual.base import Learned, ResidualModel
-from pamela.models.residual.item_features import Design
-from pamela.models.residual.tuning import STRENGTHS, Rows, judge, mean_score
+from pamela.models.residual.base import LearnedResiduals, ResidualModel
+from pamela.models.residual.item_features import ItemDesign
+from pamela.models.residual.tuning import STRENGTHS, ResidualRows, mean_score, predict_held_out
 
 COMPONENTS: tuple[int, ...] = (8, 16, 32, 64)  # of each kind of feature
 
@@ -28,24 +28,31 @@ class ResidualRidge(ResidualModel):
     """Population plus a ridge regression per person."""
 
     name: ClassVar[str] = "residual_ridge"
-    _design: Design | None = None
+    _design: ItemDesign | None = None
 
     def _learn(
-        self, rows: Rows, some: Rows, folds: list[Bools], consensus: Consensus, progress: Progress
-    ) -> Learned:
+        self,
+        rows: ResidualRows,
+        some: ResidualRows,
+        folds: list[Bools],
+        consensus: Consensus,
+        progress: Progress,
+    ) -> LearnedResiduals:
         scores: dict[tuple[int, float], float] = {}
         for number, components in enumerate(COMPONENTS):
             progress(number / len(COMPONENTS), f"{components} components")
-            columns = Design.fit(rows.items, components).transform(rows.items)
+            columns = ItemDesign.fit(rows.items, components).transform(rows.items)
             for strength in STRENGTHS:
                 prior = some.prior(strength, columns.shape[1])
-                found = [judge(some, columns, prior, inside, ~inside) for inside in folds]
+                found = [
+                    predict_held_out(some, columns, prior, inside, ~inside) for inside in folds
+                ]
                 scores[components, strength] = mean_score(found)
         # the fewer components and the stronger penalty where two are alike
         components = max(scores, key=lambda key: (scores[key], -key[0], key[1]))[0]
-        self._design = Design.fit(rows.items, components)
+        self._design = ItemDesign.fit(rows.items, components)
         columns = self._design.transform(rows.items)
-        return Learned(
+        return LearnedResiduals(
             columns,
             [columns] * len(folds),  # components are of pictures, not of ratings
             {"components": components},
@@ -61,4 +68,4 @@ class ResidualRidge(ResidualModel):
         return self._design.arrays() if self._design is not None else {}
 
     def _load_columns(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        self._design = Design.from_arrays(arrays)
+        self._design = ItemDesign.from_arrays(arrays)

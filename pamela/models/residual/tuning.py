@@ -22,7 +22,7 @@ from pamela.models.blas_threads import small_matrices
 from pamela.models.dataset_weights import mean_correlation
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.preprocessing import Datasets, prompt_groups
-from pamela.models.random_effects import Prior, Statistics, posterior
+from pamela.models.random_effects import Prior, SufficientStatistics, posterior
 
 CV_USERS = 400  # people of the cross-validation at most
 COUNTS: tuple[int, ...] = (5, 20, 80)  # ratings for which the strength is tuned, beside all
@@ -55,7 +55,7 @@ def ridge_prior(level: float, noise: float, strength: float, columns: int) -> Pr
 
 
 @dataclass(frozen=True)
-class Rows:
+class ResidualRows:
     """Training rows, sorted by user, with what all raters think of a picture taken off.
 
     Attributes
@@ -66,7 +66,7 @@ class Rows:
     user, item : int64 arrays (rows,), 0..users-1 and 0..m-1.
     rating, residual : arrays (rows,), the rating, and it less the picture's consensus.
     score : array (m,), the population's held-out score of each picture.
-    doubt : variance of a picture's true mean about its score.
+    item_variance : variance of the item effect, a picture's true mean about its score.
     level, noise : variance of people's levels, and of one residual about its person's level.
     """
 
@@ -78,7 +78,7 @@ class Rows:
     rating: Floats
     residual: Floats
     score: Floats
-    doubt: float
+    item_variance: float
     level: float
     noise: float
 
@@ -97,7 +97,7 @@ class Rows:
         datasets = Datasets.of(items, Pairs(user, item, train.rating))
         return cls(
             items, datasets, len(people), user, item, rating, residual, score,
-            consensus.doubt, level, noise,
+            consensus.item_variance, level, noise,
         )  # fmt: skip
 
     @property
@@ -105,17 +105,18 @@ class Rows:
         """Number of rows of each person."""
         return np.bincount(self.user, minlength=self.users)
 
-    def of_users(self, users: Ints) -> Rows:
+    def of_users(self, users: Ints) -> ResidualRows:
         """Return the rows of these users (sorted), who are numbered anew."""
         place = np.full(self.users, -1, np.int64)
         place[users] = np.arange(len(users))
         keep = np.flatnonzero(place[self.user] >= 0)
-        return Rows(
+        return ResidualRows(
             self.items, self.datasets, len(users), place[self.user[keep]], self.item[keep],
-            self.rating[keep], self.residual[keep], self.score, self.doubt, self.level, self.noise,
+            self.rating[keep], self.residual[keep], self.score, self.item_variance, self.level,
+            self.noise,
         )  # fmt: skip
 
-    def sample(self, seed: int) -> Rows:
+    def sample(self, seed: int) -> ResidualRows:
         """Return the rows of at most `CV_USERS` random people."""
         order = np.random.default_rng([seed, 43]).permutation(self.users)
         return self.of_users(np.sort(order[:CV_USERS]))
@@ -144,7 +145,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Judged:
+class CvResult:
     """How well one configuration predicts held-out prompts.
 
     Attributes
@@ -159,14 +160,16 @@ class Judged:
     dataset: Ints
 
 
-def judge(rows: Rows, columns: Floats, prior: Prior, shown: Bools, asked: Bools) -> Judged:
+def predict_held_out(
+    rows: ResidualRows, columns: Floats, prior: Prior, shown: Bools, asked: Bools
+) -> CvResult:
     """Condition every person on the rows `shown` and predict those `asked`.
 
     Parameters
     ----------
     columns : array (m, k) of the training pictures.
     """
-    statistics = Statistics.collect(
+    statistics = SufficientStatistics.collect(
         rows.user[shown], columns[rows.item[shown]], rows.residual[shown], rows.users
     )
     found = posterior(prior, np.ones((rows.users, 1)), statistics)
@@ -175,9 +178,9 @@ def judge(rows: Rows, columns: Floats, prior: Prior, shown: Bools, asked: Bools)
     mean = rows.score[item] + np.einsum("ij,ij->i", seen, found.mean[user])
     personal = np.einsum("ij,ij->i", seen**2, diagonals(found.covariance)[user])
     pairs = Pairs(user, item, rating.astype(np.float32))
-    return Judged(
+    return CvResult(
         mean_correlation(pairs, mean, rows.datasets),
-        (rating - on_scale(mean)) / np.sqrt(rows.doubt + prior.noise + personal),
+        (rating - on_scale(mean)) / np.sqrt(rows.item_variance + prior.noise + personal),
         rows.datasets.code[item],
     )
 
@@ -187,9 +190,9 @@ def diagonals(covariance: Floats) -> Floats:
     return np.einsum("nii->ni", covariance)
 
 
-def mean_score(judged: Sequence[Judged]) -> float:
+def mean_score(results: Sequence[CvResult]) -> float:
     """Return the mean correlation over folds."""
-    return float(np.mean([one.correlation for one in judged])) if judged else 0.0
+    return float(np.mean([one.correlation for one in results])) if results else 0.0
 
 
 @dataclass(frozen=True)
@@ -208,33 +211,37 @@ class Tuned:
 
 
 @small_matrices
-def tune(rows: Rows, folds: list[Bools], columns: list[Floats], seed: int) -> tuple[Tuned, ...]:
+def tune(
+    rows: ResidualRows, folds: list[Bools], columns: list[Floats], seed: int
+) -> tuple[Tuned, ...]:
     """Choose the strength for every number of ratings, 0 and all among them.
 
     Parameters
     ----------
-    folds : which rows are inside, as of `Rows.prompt_folds`.
+    folds : which rows are inside, as of `ResidualRows.prompt_folds`.
     columns : per fold, array (m, k), learned without the rows held out.
     """
     if not folds:
         return (Tuned(0, STRENGTHS[-1], {}),)
     most = int(np.median(np.concatenate([np.bincount(rows.user[inside]) for inside in folds])))
 
-    def judged(count: int | None, strength: float) -> list[Judged]:
+    def results(count: int | None, strength: float) -> list[CvResult]:
         found = []
         for inside, own in zip(folds, columns, strict=True):
             shown = inside if count is None else rows.first(count, inside, seed)
-            found.append(judge(rows, own, rows.prior(strength, own.shape[1]), shown, ~inside))
+            found.append(
+                predict_held_out(rows, own, rows.prior(strength, own.shape[1]), shown, ~inside)
+            )
         return found
 
     tuned: list[Tuned] = []
     for count in (*(c for c in COUNTS if 2 * c <= most), None):
-        tried = {strength: judged(count, strength) for strength in STRENGTHS}
+        tried = {strength: results(count, strength) for strength in STRENGTHS}
         best = max(tried, key=lambda one: (mean_score(tried[one]), one))
         wide = _widenings(tried[best], rows.datasets)
         tuned.append(Tuned(max(most, 1) if count is None else count, best, wide))
     usual = tuned[-1].strength
-    nobody = Tuned(0, usual, _widenings(judged(0, usual), rows.datasets))
+    nobody = Tuned(0, usual, _widenings(results(0, usual), rows.datasets))
     return (nobody, *tuned)
 
 
@@ -250,10 +257,10 @@ def nearest(tuned: Sequence[Tuned], counts: Ints) -> Ints:
     return np.where(counts > 0, 1 + away.argmin(axis=1), 0)
 
 
-def _widenings(judged: list[Judged], datasets: Datasets) -> dict[str, float]:
+def _widenings(results: list[CvResult], datasets: Datasets) -> dict[str, float]:
     """Return each dataset's factor on the deviation such that 90 % intervals hold 90 %."""
-    z = np.abs(np.concatenate([one.z for one in judged]))
-    code = np.concatenate([one.dataset for one in judged])
+    z = np.abs(np.concatenate([one.z for one in results]))
+    code = np.concatenate([one.dataset for one in results])
     return {
         name: float(np.clip(np.quantile(z[code == k], QUANTILE) / NORMAL_QUANTILE, *WIDENING))
         for k, name in enumerate(datasets.names)

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from pamela.core.arrays import Floats, Floats32, Ints
 from pamela.models.preprocessing import UserIndex
-from pamela.models.random_effects import USERS_AT_ONCE, Prior, Statistics, posterior
-from pamela.models.residual.tuning import Rows, Tuned, diagonals, nearest, ridge_prior
+from pamela.models.random_effects import USERS_AT_ONCE, Prior, SufficientStatistics, posterior
+from pamela.models.residual.tuning import ResidualRows, Tuned, diagonals, nearest, ridge_prior
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ class RidgePeople:
     variances: Floats32
 
     @classmethod
-    def fit(cls, rows: Rows, columns: Floats, users: UserIndex, tuned: tuple[Tuned, ...]) -> Self:
+    def fit(
+        cls, rows: ResidualRows, columns: Floats, users: UserIndex, tuned: tuple[Tuned, ...]
+    ) -> Self:
         """Condition every training person on all of their rows, some people at a time.
 
         Parameters
@@ -49,7 +51,7 @@ class RidgePeople:
         for begin in range(0, rows.users, USERS_AT_ONCE):
             span = np.arange(begin, min(begin + USERS_AT_ONCE, rows.users))
             some = rows.of_users(span)
-            statistics = Statistics.collect(
+            statistics = SufficientStatistics.collect(
                 some.user, columns[some.item], some.residual, some.users
             )
             weights[span], variances[span] = people.ridges(statistics)
@@ -60,7 +62,7 @@ class RidgePeople:
         columns = self.weights.shape[1]
         return ridge_prior(self.level, self.noise, self.tuned[place].strength, columns)
 
-    def ridges(self, statistics: Statistics) -> tuple[Floats, Floats]:
+    def ridges(self, statistics: SufficientStatistics) -> tuple[Floats, Floats]:
         """Return weights (n, k) and variances (n, k) given rows, each with their own strength."""
         mean, variance = np.zeros(statistics.moment.shape), np.zeros(statistics.moment.shape)
         group = nearest(self.tuned, statistics.count)

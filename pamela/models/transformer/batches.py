@@ -29,7 +29,7 @@ def device_count(device: str, devices: int | str) -> int:
 
 
 @dataclass(frozen=True)
-class Tables:
+class FeatureTables:
     """What the network sees of pictures and people, looked up by row.
 
     Attributes
@@ -46,13 +46,13 @@ class Tables:
     user: Tensor
     demographics: Tensor
 
-    def to(self, device: torch.device) -> Tables:
+    def to(self, device: torch.device) -> FeatureTables:
         """Return the tables on `device`."""
-        return Tables(*(getattr(self, field.name).to(device) for field in fields(self)))
+        return FeatureTables(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 @dataclass(frozen=True)
-class Regime:
+class OptimiserConfig:
     """How to train: AdamW with warm-up and cosine decay over `epochs`."""
 
     epochs: int

@@ -25,35 +25,37 @@ from pamela.core.files import read_json, write_json
 from pamela.models.lightning_callbacks import Listener
 from pamela.models.transformer import trainer
 from pamela.models.transformer.batches import Shard
-from pamela.models.transformer.trainer import Job, Trained
+from pamela.models.transformer.trainer import Trained, TrainingJob
 
 POLL_S = 0.1  # between two looks at the processes
 WEIGHTS, CURVE = "best.safetensors", "curve.json"
 ADDRESS = "127.0.0.1"
 
 
-def train_network(job: Job, *, devices: int = 1, listener: Listener | None = None) -> pl.DataFrame:
+def train_network(
+    job: TrainingJob, *, devices: int = 1, on_epoch_end: Listener | None = None
+) -> pl.DataFrame:
     """Train the network of `job` in place and leave it at its best epoch.
 
     Parameters
     ----------
     devices : with several, each gets a process and a part of every batch.
-    listener : told (epoch, validation correlation) after every epoch.
+    on_epoch_end : called with (epoch, validation correlation) after every epoch.
 
     Returns
     -------
     DataFrame with ``step`` (epoch), ``train_loss``, ``val_loss``, ``val_correlation``.
     """
     if devices > 1:
-        trained = _train_on_several(job, devices, listener)
+        trained = _train_on_several(job, devices, on_epoch_end)
     else:
-        trained = trainer.run(job, listener)
+        trained = trainer.train_in_process(job, on_epoch_end)
     job.network.load_state_dict(trained.weights)
     job.network.cpu().eval()
     return pl.DataFrame(trained.curve)
 
 
-def _train_on_several(job: Job, devices: int, listener: Listener | None) -> Trained:
+def _train_on_several(job: TrainingJob, devices: int, on_epoch_end: Listener | None) -> Trained:
     """Train `job` in `devices` processes and return what process 0 found best.
 
     Raises
@@ -66,17 +68,17 @@ def _train_on_several(job: Job, devices: int, listener: Listener | None) -> Trai
 
     # by value: sharing tensors would need as much /dev/shm
     payload = pickle.dumps(job)
-    told: Any = multiprocessing.get_context("spawn").SimpleQueue()
+    epochs: Any = multiprocessing.get_context("spawn").SimpleQueue()
 
     def listen() -> None:
-        while not told.empty():
-            epoch, correlation = told.get()
-            if listener is not None:
-                listener(epoch, correlation)
+        while not epochs.empty():
+            epoch, correlation = epochs.get()
+            if on_epoch_end is not None:
+                on_epoch_end(epoch, correlation)
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        arguments = (payload, devices, find_free_network_port(), folder, told)
+        arguments = (payload, devices, find_free_network_port(), folder, epochs)
         started = multiprocessing.start_processes(
             _work, arguments, nprocs=devices, join=False, start_method="spawn"
         )
@@ -99,7 +101,7 @@ def _train_on_several(job: Job, devices: int, listener: Listener | None) -> Trai
         return Trained(load_file(folder / WEIGHTS), read_json(folder / CURVE))
 
 
-def _work(rank: int, payload: bytes, world: int, port: int, folder: Path, told: Any) -> None:
+def _work(rank: int, payload: bytes, world: int, port: int, folder: Path, epochs: Any) -> None:
     """Train as process `rank` of `world`."""
     os.environ.update(
         MASTER_ADDR=ADDRESS,
@@ -114,15 +116,17 @@ def _work(rank: int, payload: bytes, world: int, port: int, folder: Path, told: 
     from lightning.pytorch.strategies import DDPStrategy
     from safetensors.torch import save_file
 
-    job: Job = pickle.loads(payload)
+    job: TrainingJob = pickle.loads(payload)
     gpu = job.device != "cpu" and torch.cuda.is_available()
     strategy = DDPStrategy(
         cluster_environment=LightningEnvironment(),
         process_group_backend="nccl" if gpu else "gloo",
     )
     first = rank == 0
-    listener = (lambda *news: told.put(news)) if first else None
-    trained = trainer.run(job, listener, shard=Shard(rank, world), strategy=strategy)
+    on_epoch_end = (lambda *news: epochs.put(news)) if first else None
+    trained = trainer.train_in_process(
+        job, on_epoch_end, shard=Shard(rank, world), strategy=strategy
+    )
     if first:
         save_file(trained.weights, folder / WEIGHTS)
         write_json(folder / CURVE, trained.curve)

@@ -15,13 +15,13 @@ from pamela.core import schema as s
 from pamela.core.arrays import Floats32
 from pamela.core.dataset import Items, Pairs, People
 from pamela.models.preprocessing import UNKNOWN, Codes, Components, UserIndex, datasets_without
-from pamela.models.transformer.batches import Tables
+from pamela.models.transformer.batches import FeatureTables
 from pamela.models.transformer.network import Size
 from pamela.params import InputParams
 
 
 @dataclass(frozen=True)
-class Encoding:
+class InputEncoding:
     """What was fitted on training pictures and users; the same for every later one."""
 
     image: Components
@@ -59,9 +59,9 @@ class Encoding:
             tuple(len(codes) for codes in self.metadata),
         )
 
-    def tables(self, items: Items, people: People) -> Tables:
+    def tables(self, items: Items, people: People) -> FeatureTables:
         """Return the inputs of these pictures and people; code 0 is the unknown."""
-        return Tables(
+        return FeatureTables(
             _scaled(self.image, items.image),
             _scaled(self.prompt, items.prompt),
             _columns(self.metadata, items.frame),

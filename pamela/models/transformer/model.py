@@ -9,7 +9,7 @@ The model has no adaptation: a `context` is ignored, and an unseen user is predi
 demographics. Training rows are put in an order of their own first, so that the order in which they
 come changes nothing.
 
-Several datasets share one network, which is told the dataset as metadata. Each one's ratings are
+Several datasets share one network, which has the dataset as metadata. Each one's ratings are
 standardised by its own mean and spread, its rows weigh in the squared error as
 `pamela.models.dataset_weights` says (chosen on the first configuration, before the sizes), and a
 column that a dataset does not have adds nothing.
@@ -32,17 +32,17 @@ from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, silent, span
-from pamela.models.dataset_weights import FoldScores, Weights, candidates, choose_weights
+from pamela.models.dataset_weights import FoldScores, Weights, candidate_weights, choose_weights
 from pamela.models.preprocessing import UNKNOWN, Datasets, UserIndex, canonical, prompt_groups
 from pamela.models.transformer.batches import EVAL_BATCH, device_count
-from pamela.models.transformer.inputs import Encoding
+from pamela.models.transformer.inputs import InputEncoding
 from pamela.models.transformer.network import PreferenceTransformer, Shape, Size
 from pamela.models.transformer.selection import (
     FIRST_EPOCHS,
     FIRST_ROWS,
-    Search,
-    Trial,
-    choose,
+    Configuration,
+    SearchConfig,
+    choose_configuration,
     cross_validation,
     hold_out_prompts,
 )
@@ -82,14 +82,18 @@ class Paper(RewardModel):
     switches: ClassVar[frozenset[str]] = frozenset(InputParams.model_fields)
 
     def __init__(
-        self, search: Search, device: str, inputs: InputParams = ALL_INPUTS, devices: int | str = 1
+        self,
+        search: SearchConfig,
+        device: str,
+        inputs: InputParams = ALL_INPUTS,
+        devices: int | str = 1,
     ) -> None:
         self.search, self.device, self.inputs = search, device, inputs
         self.devices = devices
         self.personal = inputs.user or inputs.demographics
         self.uses_demographics = inputs.demographics
         self.chosen: dict[str, Any] = {}
-        self._encoding: Encoding | None = None
+        self._encoding: InputEncoding | None = None
         self._network: PreferenceTransformer | None = None
         self._shape: Shape | None = None
         self._standard = Standard(0.0, 1.0)
@@ -102,7 +106,7 @@ class Paper(RewardModel):
     def from_params(cls, params: TrainParams) -> Self:
         """Build from ``train`` params."""
         return cls(
-            Search(
+            SearchConfig(
                 folds=params.cv_folds,
                 trials=params.cv_trials,
                 max_epochs=params.max_epochs,
@@ -115,11 +119,11 @@ class Paper(RewardModel):
             params.devices,
         )
 
-    def settled(self, params: TrainParams) -> Paper:
+    def with_chosen_hyperparameters(self, params: TrainParams) -> Paper:
         """Return an unfitted model with the configuration that this one chose."""
         fresh = Paper.from_params(params)
-        names = (field.name for field in fields(Trial))
-        trial = Trial(**{name: self.chosen[name] for name in names})
+        names = (field.name for field in fields(Configuration))
+        trial = Configuration(**{name: self.chosen[name] for name in names})
         fresh.search = replace(fresh.search, given=(trial,))
         return fresh
 
@@ -139,13 +143,14 @@ class Paper(RewardModel):
 
         late = span(progress, SHARE_OF_SEARCH, 1.0)
 
-        def told(epoch: int, correlation: float) -> None:
+        def on_epoch_end(epoch: int, correlation: float) -> None:
             share = min(epoch / self.search.epochs(trial), 1.0)
             late(share, f"epoch {epoch}, validation {correlation:.3f}")
 
         history, module = self._train(
             fold, train, validation, trial, self.search.epochs(trial), seed,
-            listener=told, workdir=workdir, devices=device_count(self.device, self.devices),
+            on_epoch_end=on_epoch_end, workdir=workdir,
+            devices=device_count(self.device, self.devices),
         )  # fmt: skip
         self._network, self._shape = module, trial.shape
         self.chosen = {**asdict(trial), "cv_correlation": scores, **said}
@@ -159,7 +164,7 @@ class Paper(RewardModel):
         """Choose the datasets' weights on the first configuration, at the first rung's size."""
         if len(datasets) < 2:
             return None, {}
-        offered = candidates(self.search.dataset_weights, datasets, train)
+        offered = candidate_weights(self.search.dataset_weights, datasets, train)
         kept = workdir / "weights.json" if workdir is not None else None
         if kept is not None and kept.is_file():
             saved = read_json(kept)
@@ -186,17 +191,17 @@ class Paper(RewardModel):
 
     def _choose(
         self, fold: Fold, train: Pairs, seed: int, progress: Progress, workdir: Path | None
-    ) -> tuple[Trial, dict[str, float]]:
+    ) -> tuple[Configuration, dict[str, float]]:
         """Return the chosen trial and the scores, from `workdir` if they were found before."""
         kept = workdir / "selection.json" if workdir is not None else None
         if kept is not None and kept.is_file():
             saved = read_json(kept)
-            return Trial(**saved["trial"]), saved["scores"]
+            return Configuration(**saved["trial"]), saved["scores"]
 
-        def run(trial: Trial, inner: Pairs, outer: Pairs, epochs: int) -> float:
+        def run(trial: Configuration, inner: Pairs, outer: Pairs, epochs: int) -> float:
             return _best(self._train(fold, inner, outer, trial, epochs, seed)[0])
 
-        trial, scores = choose(
+        trial, scores = choose_configuration(
             self.search,
             train,
             prompt_groups(fold.items),
@@ -214,22 +219,24 @@ class Paper(RewardModel):
         fold: Fold,
         train: Pairs,
         validation: Pairs,
-        trial: Trial,
+        trial: Configuration,
         epochs: int,
         seed: int,
         *,
-        listener: Any = None,
+        on_epoch_end: Any = None,
         workdir: Path | None = None,
         devices: int = 1,
     ) -> tuple[pl.DataFrame, PreferenceTransformer]:
-        self._encoding = Encoding.fit(fold.items, fold.people, train, trial.components, self.inputs)
+        self._encoding = InputEncoding.fit(
+            fold.items, fold.people, train, trial.components, self.inputs
+        )
         # Lightning: not where one only predicts
         from pamela.models.transformer.ddp import train_network
-        from pamela.models.transformer.trainer import Job
+        from pamela.models.transformer.trainer import TrainingJob
 
         torch.manual_seed(seed)
         network = PreferenceTransformer(self._encoding.size, trial.shape)
-        job = Job(
+        job = TrainingJob(
             network,
             self._encoding.tables(fold.items, fold.people),
             self._standard.apply(fold.items, train),
@@ -241,7 +248,7 @@ class Paper(RewardModel):
             self._datasets,
             self._weights.of_rows(train) if self._weights is not None else None,
         )
-        return train_network(job, devices=devices, listener=listener), network
+        return train_network(job, devices=devices, on_epoch_end=on_epoch_end), network
 
     def _measure_std(self, fold: Fold, validation: Pairs) -> None:
         """Take the predictive deviation from validation residuals, seen and unseen users apart."""
@@ -321,12 +328,12 @@ class Paper(RewardModel):
     def from_state(cls, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Rebuild from `state`; scoring runs on the CPU."""
         inputs = InputParams(**config["inputs"]) if "inputs" in config else ALL_INPUTS
-        model = cls(Search.from_json(config["search"]), "cpu", inputs)
+        model = cls(SearchConfig.from_json(config["search"]), "cpu", inputs)
         model.chosen, model._std = config["chosen"], config["std"]
         model._stds = config.get("stds", {})
         model._standard = Standard.from_json(config)
         model._shape = Shape(**config["shape"])
-        model._encoding = Encoding.from_saved(config["encoding"], arrays)
+        model._encoding = InputEncoding.from_saved(config["encoding"], arrays)
         model._network = PreferenceTransformer(Size.from_json(config["size"]), model._shape)
         prefix = "network."
         model._network.load_state_dict(

@@ -16,9 +16,9 @@ import numpy as np
 from pamela.core.arrays import Bools, Ints
 from pamela.core.dataset import Pairs
 from pamela.models.base import Progress, silent
-from pamela.models.dataset_weights import CV, Asked, FoldScores, clearly_better
+from pamela.models.dataset_weights import CV, FoldScores, WeightSetting, clearly_better
 from pamela.models.preprocessing import Datasets
-from pamela.models.transformer.batches import Regime
+from pamela.models.transformer.batches import OptimiserConfig
 from pamela.models.transformer.network import Shape
 
 UNKNOWN_USER = 0.2  # share of training rows whose user is masked
@@ -31,7 +31,7 @@ HELD_OUT_SHARE = 0.1  # of prompts, where a release has no validation part
 
 
 @dataclass(frozen=True)
-class Trial:
+class Configuration:
     """One configuration."""
 
     components: int
@@ -50,17 +50,17 @@ class Trial:
 
 # Tried in this order: what did well on small and on large sets of pictures, each far from the rest.
 DESIGNED = (
-    Trial(64, 32, 1, 0.3, 2e-3, 0.1, 4),
-    Trial(128, 32, 1, 0.3, 1e-3, 0.1, 4),
-    Trial(256, 32, 1, 0.2, 2e-3, 0.1, 12),  # a person takes longer to learn than a picture
-    Trial(32, 16, 1, 0.1, 2e-3, 0.1, 4),
-    Trial(64, 32, 2, 0.1, 1e-3, 0.01, 6),
-    Trial(128, 32, 1, 0.2, 2e-3, 0.1, 12),
+    Configuration(64, 32, 1, 0.3, 2e-3, 0.1, 4),
+    Configuration(128, 32, 1, 0.3, 1e-3, 0.1, 4),
+    Configuration(256, 32, 1, 0.2, 2e-3, 0.1, 12),  # a person takes longer to learn than a picture
+    Configuration(32, 16, 1, 0.1, 2e-3, 0.1, 4),
+    Configuration(64, 32, 2, 0.1, 1e-3, 0.01, 6),
+    Configuration(128, 32, 1, 0.2, 2e-3, 0.1, 12),
 )
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchConfig:
     """How much is tried, and how a network is trained (``train`` params).
 
     Attributes
@@ -74,22 +74,22 @@ class Search:
     max_epochs: int
     patience: int
     batch_size: int
-    given: tuple[Trial, ...] = ()
-    dataset_weights: Asked = CV
+    given: tuple[Configuration, ...] = ()
+    dataset_weights: WeightSetting = CV
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """Rebuild from what JSON keeps of `asdict`."""
-        given = tuple(Trial(**trial) for trial in saved["given"])
+        given = tuple(Configuration(**trial) for trial in saved["given"])
         return cls(**{**saved, "given": given})
 
-    def epochs(self, trial: Trial) -> int:
+    def epochs(self, trial: Configuration) -> int:
         """Return the epochs over which the learning rate of `trial` decays."""
         return min(trial.epochs, self.max_epochs)
 
-    def regime(self, trial: Trial, epochs: int) -> Regime:
+    def regime(self, trial: Configuration, epochs: int) -> OptimiserConfig:
         """Return how to train `trial`."""
-        return Regime(
+        return OptimiserConfig(
             epochs=min(epochs, self.max_epochs),
             batch_size=self.batch_size,
             learning_rate=trial.learning_rate,
@@ -98,12 +98,12 @@ class Search:
             patience=self.patience,
         )
 
-    def candidates(self, rng: np.random.Generator) -> list[Trial]:
+    def candidates(self, rng: np.random.Generator) -> list[Configuration]:
         """Return the given trials, else the designed ones and, beyond them, random ones."""
         if self.given:
             return list(self.given)
         drawn = [
-            Trial(
+            Configuration(
                 int(rng.choice([32, 64, 128, 256])),
                 int(rng.choice([16, 32, 64])),
                 int(rng.choice([1, 2])),
@@ -117,11 +117,12 @@ class Search:
         return [*DESIGNED, *drawn][: self.trials]
 
 
-Run = Callable[[Trial, Pairs, Pairs, int], float]  # trial, inner rows, outer rows, epochs -> score
+# trial, inner rows, outer rows, epochs -> score
+Run = Callable[[Configuration, Pairs, Pairs, int], float]
 
 
-def choose(
-    search: Search,
+def choose_configuration(
+    search: SearchConfig,
     train: Pairs,
     group: Ints,
     run: Run,
@@ -129,7 +130,7 @@ def choose(
     seed: int,
     progress: Progress = silent,
     datasets: Datasets | None = None,
-) -> tuple[Trial, dict[str, float]]:
+) -> tuple[Configuration, dict[str, float]]:
     """Return the best trial and the score of every trial in the last rung that it reached.
 
     Parameters

@@ -31,7 +31,13 @@ from pamela.models.lightning_callbacks import (
     quiet_lightning,
 )
 from pamela.models.preprocessing import Datasets
-from pamela.models.transformer.batches import EVAL_BATCH, Regime, Shard, SlicedBatches, Tables
+from pamela.models.transformer.batches import (
+    EVAL_BATCH,
+    FeatureTables,
+    OptimiserConfig,
+    Shard,
+    SlicedBatches,
+)
 from pamela.models.transformer.network import PreferenceTransformer
 
 CHECKPOINT = "last"
@@ -50,8 +56,8 @@ class RatingModule(L.LightningModule):
     def __init__(
         self,
         network: PreferenceTransformer,
-        tables: Tables,
-        regime: Regime,
+        tables: FeatureTables,
+        regime: OptimiserConfig,
         validation: Pairs,
         steps: int,
         seed: int,
@@ -161,7 +167,7 @@ class RatingModule(L.LightningModule):
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """One training run.
 
     Attributes
@@ -174,10 +180,10 @@ class Job:
     """
 
     network: PreferenceTransformer
-    tables: Tables
+    tables: FeatureTables
     train: Pairs
     validation: Pairs
-    regime: Regime
+    regime: OptimiserConfig
     seed: int
     device: str
     workdir: Path | None = None
@@ -193,9 +199,9 @@ class Trained:
     curve: list[dict[str, float]]
 
 
-def run(
-    job: Job,
-    listener: Listener | None = None,
+def train_in_process(
+    job: TrainingJob,
+    on_epoch_end: Listener | None = None,
     *,
     shard: Shard | None = None,
     strategy: Strategy | None = None,
@@ -224,8 +230,8 @@ def run(
             "val_correlation", mode="max", patience=regime.patience, min_delta=LEAST_GAIN
         ),
     ]
-    if listener is not None:
-        callbacks.append(Report(listener))
+    if on_epoch_end is not None:
+        callbacks.append(Report(on_epoch_end))
     workdir = job.workdir
     if workdir is not None:
         latest = ModelCheckpoint(workdir, CHECKPOINT, save_top_k=1, enable_version_counter=False)

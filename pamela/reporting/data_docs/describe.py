@@ -14,8 +14,8 @@ from pamela.params import ValidateParams
 from pamela.reporting.data_docs.agreement import Agreement, agreement
 from pamela.reporting.data_docs.raters import SPEEDER, STRAIGHT, flag_raters
 from pamela.reporting.data_docs.statistics import (
+    DatasetStatistics,
     Demographic,
-    Statistics,
     collect,
     dataset_meta,
     demographics,
@@ -45,7 +45,7 @@ class DatasetDocs:
     checked: dict[str, Any]
     meta: dict[str, Any]
     examples: dict[tuple[str, str], list[dict[str, Any]]]
-    statistics: Statistics
+    statistics: DatasetStatistics
     agreement: Agreement
     raters: pl.DataFrame
     demographics: list[Demographic]

@@ -18,7 +18,7 @@ SHOWN: Final = 25  # flagged raters in the table; all are in reports/validation.
 def flag_sentences(docs: DatasetDocs, params: ValidateParams, flags: dict[str, Any]) -> list[str]:
     """Return how many raters are flagged, by which rule, and what could not be judged."""
     straight, quick = flags["straight_liners"]["n"], flags["speeders"]["n"]
-    told = [
+    lines = [
         f"{straight:,} of {flags['judged']:,} users with at least {params.flag_min_ratings} "
         f"ratings are straight-liners: one value in at least {params.straight_line_share:.0%} of "
         f"the ratings, or {params.flag_min_ratings} times in a row"
@@ -29,18 +29,18 @@ def flag_sentences(docs: DatasetDocs, params: ValidateParams, flags: dict[str, A
         )
     ]
     if flags["judged_by_time"]:
-        told.append(
+        lines.append(
             f"{quick:,} of {flags['judged_by_time']:,} users whose times tell it are speeders: "
             f"a median of less than {params.speeder_seconds:g} s from one rating to the next."
         )
     elif docs.statistics.timed:
-        told.append(
-            "Speed cannot be judged: the times are days without a time of day, are all the same "
+        lines.append(
+            "Speed cannot be computed: the times are days without a time of day, are all the same "
             "for a user, or are known of too few ratings."
         )
     else:
-        told.append("Speed cannot be judged: the dataset has no times.")
-    return [*told, "Flagged raters stay in the data; leave them out at the source if you want to."]
+        lines.append("Speed cannot be computed: the dataset has no times.")
+    return [*lines, "Flagged raters stay in the data; leave them out at the source if you want to."]
 
 
 def flagged_table(docs: DatasetDocs) -> Table | None:

@@ -38,7 +38,7 @@ def write_data_docs(project: Project, params: ValidateParams) -> None:
         sections.append(_section(project, docs, params, checked["flags"]))
     context = {
         "passed": report["passed"],
-        "verdict": words.verdict(report),
+        "verdict": words.validation_sentence(report),
         "datasets": sections,
         "thresholds": params,
     }

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from pamela.core.arrays import Floats, Ints
 from pamela.reporting.data_docs.raters import SPEEDER, STRAIGHT
-from pamela.reporting.data_docs.statistics import Distribution, Statistics
+from pamela.reporting.data_docs.statistics import DatasetStatistics, Distribution
 from pamela.reporting.presentation.plot_style import BLUE, GREEN, MUTED, ORANGE, RED, STYLE
 
 BINS = 30
@@ -22,7 +22,7 @@ TICKS = 12  # more steps than this get a label here and there
 HALF, THIRD = (4.7, 3.5), (3.15, 3.0)  # inches: two or three beside each other
 
 
-def draw_counts(statistics: Statistics) -> list[bytes]:
+def draw_counts(statistics: DatasetStatistics) -> list[bytes]:
     """Draw the ratings' distribution, ratings per user and ratings per image; return three PNGs."""
     drawn = []
     with mpl.rc_context(STYLE):

@@ -48,7 +48,7 @@ class Distribution:
 
 
 @dataclass(frozen=True)
-class Statistics:
+class DatasetStatistics:
     """One dataset's ratings that broke no rule.
 
     Attributes
@@ -91,7 +91,7 @@ def kept_ratings(project: Project, name: str) -> pl.LazyFrame:
 
 def collect(
     ratings: pl.LazyFrame, scale: Sequence[float], *, rows_at_once: int = ROWS_AT_ONCE
-) -> Statistics:
+) -> DatasetStatistics:
     """Count and add up `ratings` (columns as in `schema.RATINGS_SCHEMA`).
 
     Parameters
@@ -113,7 +113,7 @@ def collect(
     per_cell = pl.concat(cells).group_by(CELL).agg(pl.col("n").sum()).sort(CELL)
     firsts = [t["first"] for t in totals if t["first"] is not None]
     lasts = [t["last"] for t in totals if t["last"] is not None]
-    return Statistics(
+    return DatasetStatistics(
         scale=(low, high),
         rows=sum(t["rows"] for t in totals),
         timed=sum(t["timed"] for t in totals),

@@ -25,7 +25,7 @@ RATERS_CAPTION: Final = (
 )
 
 
-def verdict(report: dict[str, Any]) -> str:
+def validation_sentence(report: dict[str, Any]) -> str:
     """Return whether the data passed, in a sentence."""
     bound = report["max_quarantined_share"]
     worst = [
@@ -257,8 +257,8 @@ def agreement_sentences(found: Agreement) -> list[str]:
     """Return what the ICC means for a personal model."""
     if found.single.value is None:
         return [
-            "Agreement cannot be told: it takes two images, one of them rated twice, and ratings "
-            "that differ."
+            "Agreement cannot be computed: it takes two images, one of them rated twice, and "
+            "ratings that differ."
         ]
     shared = max(found.single.value, 0.0)
     others = ", ".join(f"{icc:.2f} on {name}" for name, icc in SINGLE_RATING_ICC.items())

@@ -9,7 +9,13 @@ import polars as pl
 
 from pamela.evaluation.ablation import FULL, VARIANT, VARIANTS, variant_name
 from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS
-from pamela.reporting.presentation.plot_style import MUTED, STYLE, legend_below, look, panels
+from pamela.reporting.presentation.plot_style import (
+    MUTED,
+    STYLE,
+    legend_below,
+    panels,
+    series_style,
+)
 
 STEP = 0.22  # vertical distance between models of one variant
 
@@ -35,7 +41,7 @@ def draw_differences(rows: pl.DataFrame) -> bytes:
                 mine = {row[VARIANT]: row for row in here.filter(pl.col(MODEL) == model).to_dicts()}
                 offset = STEP * ((len(models) - 1) / 2 - order)
                 drawn = [(y + offset, mine[v]) for y, v in enumerate(variants) if v in mine]
-                style = look(model)
+                style = series_style(model)
                 axis.plot(
                     [row["difference"] for _, row in drawn], [y for y, _ in drawn],
                     linestyle="", marker=style.marker, color=style.color, label=model,

@@ -18,7 +18,7 @@ from pamela.core import schema as s
 from pamela.core.arrays import Floats
 from pamela.evaluation.metrics.schema import SEEN, UNSEEN
 from pamela.evaluation.swapped_users import SWAP_SHOTS
-from pamela.reporting.presentation.plot_style import BLUE, MUTED, legend_below, look, panels
+from pamela.reporting.presentation.plot_style import BLUE, MUTED, legend_below, panels, series_style
 
 CURVE = np.linspace(0.1, 0.95, 18)  # nominal coverages of the calibration curve
 NOMINAL = np.array([0.50, 0.60, 0.70, 0.80, 0.90, 0.95, 0.99])  # of the reliability figure
@@ -36,7 +36,7 @@ def calibration(predictions: pl.DataFrame, models: list[str]) -> Figure:
         mine = rows.filter(model=model)
         if not mine.height:
             continue
-        style = look(model)
+        style = series_style(model)
         kind = {"color": style.color, "linestyle": style.line, "label": model}
         bins = reliability(mine)
         left.plot(bins["mean"], bins["rating"], marker=style.marker, **kind)
@@ -75,7 +75,8 @@ def rating_histograms(ratings: pl.DataFrame, scale: tuple[float, float]) -> Figu
     axes[0].hist(ratings[s.RATING], bins=edges, weights=weight, color=BLUE, rwidth=0.9)
     mean = float(ratings[s.RATING].to_numpy().mean())
     axes[0].set(title=f"{ratings.height:,} ratings, mean {mean:.2f}", ylabel="share of ratings")
-    colors = [look(n).color for n in ("paper", "hierarchical", "population", "feature_observer",
+    colors = [series_style(n).color
+              for n in ("paper", "hierarchical", "population", "feature_observer",
                                       "residual_ridge", "mf")]  # fmt: skip
     for name, color in zip(types, colors, strict=False):
         mine = ratings.filter(pl.col(s.TYPE) == name)[s.RATING]
@@ -118,7 +119,7 @@ def training_curves(history: pl.DataFrame, model: str) -> Figure | None:
         groups.setdefault(_quantity(column), []).append(column)
     groups = dict(list(groups.items())[:3])
     figure, axes = panels(len(groups), height=3.7)
-    color = {True: look("hierarchical").color, False: look("paper").color}
+    color = {True: series_style("hierarchical").color, False: series_style("paper").color}
     for axis, (title, columns) in zip(axes, groups.items(), strict=True):
         for column in columns:
             held = column.startswith("val")
@@ -167,7 +168,7 @@ def reliability_figure(predictions: pl.DataFrame, models: list[str]) -> Figure |
             )
             if not mine.height:
                 continue
-            style = look(model)
+            style = series_style(model)
             name = f"{model}, {population}" + (f" after {shots}" if shots else "")
             line = LINES[population]
             kind: dict[str, Any] = {"color": style.color, "linestyle": line, "label": name}

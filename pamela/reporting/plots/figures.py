@@ -42,9 +42,9 @@ from pamela.reporting.presentation.plot_style import (
     MUTED,
     STYLE,
     legend_below,
-    look,
     panels,
     save,
+    series_style,
 )
 
 REFERENCES = (BASELINE, FEATURE_OBSERVER, IDEAL_OBSERVER)  # beside the curves over shots
@@ -77,11 +77,11 @@ def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
         yield f"{dataset}_margins", margin_curves(rows, models)
         yield f"{dataset}_gap", seen_unseen_gap(rows, models)
         champion = results.params.train.champion
-        told = [*personal_models(results, dataset), champion, *REFERENCES]
-        told = [m for m in dict.fromkeys(told) if m in models]
-        if told and rows["shots"].n_unique() > 2:
+        shown = [*personal_models(results, dataset), champion, *REFERENCES]
+        shown = [m for m in dict.fromkeys(shown) if m in models]
+        if shown and rows["shots"].n_unique() > 2:
             gains = results.differences.filter(dataset=dataset)
-            yield f"{dataset}_shots", shots_curve(rows, gains, told, champion)
+            yield f"{dataset}_shots", shots_curve(rows, gains, shown, champion)
         predictions = results.predictions.filter(dataset=dataset)
         if predictions.height:
             yield f"{dataset}_calibration", calibration(predictions, models)
@@ -122,7 +122,7 @@ def _curve(axis: Axes, rows: pl.DataFrame, x: str, *, band: bool = True) -> None
     if not rows.height:
         return
     name = rows["model"][0]
-    style = look(name)
+    style = series_style(name)
     axis.plot(
         rows[x], rows["value"],
         color=style.color, linestyle=style.line, marker=style.marker, label=name,
@@ -141,12 +141,13 @@ def rank_correlation(evaluation: pl.DataFrame, models: list[str]) -> Figure:
     for axis, population in zip(axes, POPULATIONS, strict=True):
         here = {r["model"]: r for r in rows.filter(population=population).to_dicts()}
         for y, model in enumerate(bars):
-            _bar(axis, y, here.get(model), look(model).color)
+            _bar(axis, y, here.get(model), series_style(model).color)
         for model in CEILINGS:
             value = here.get(model, {}).get("value")
             if value is not None:
                 axis.axvline(
-                    value, color=look(model).color, linestyle=look(model).line, linewidth=1.4,
+                    value, color=series_style(model).color, linestyle=series_style(model).line,
+                    linewidth=1.4,
                     label=model,
                 )  # fmt: skip
         axis.set_yticks(range(len(bars)), bars)
@@ -202,7 +203,7 @@ def shots_curve(
         labels = [f"{k}\n({n})" for k, n in zip(shots, users, strict=True)]
         axis.set_xticks(range(len(shots)), labels)
     axes[0].set(title="Unseen users", ylabel="SROCC, mean over users")
-    axes[1].axhline(0.0, color=look(BASELINE).color, linewidth=1.4)
+    axes[1].axhline(0.0, color=series_style(BASELINE).color, linewidth=1.4)
     axes[1].set(title=f"The same users: gain on {BASELINE}", ylabel="SROCC")
     legend_below(figure, axes[0], columns=4)
     return figure
@@ -218,7 +219,7 @@ def seen_unseen_gap(evaluation: pl.DataFrame, models: list[str]) -> Figure:
         rows = headline_rows(evaluation, metric, margin=margin).drop_nulls("value")
         for y, model in enumerate(names):
             ends = {r["population"]: r["value"] for r in rows.filter(model=model).to_dicts()}
-            color = look(model).color
+            color = series_style(model).color
             axis.plot(list(ends.values()), [y] * len(ends), color=color, linewidth=2.4, alpha=0.5)
             for population, fill in ((SEEN, color), (UNSEEN, "white")):
                 if population in ends:

@@ -58,7 +58,7 @@ class Section:
     folded: list[Table] = field(default_factory=list)  # shown when opened
 
 
-def number(row: dict[str, Any] | None, form: str = ".3f") -> Cell:
+def number_cell(row: dict[str, Any] | None, form: str = ".3f") -> Cell:
     """Return a value with its interval under it, or a dash."""
     if row is None or row.get("value") is None:
         return Cell(DASH)

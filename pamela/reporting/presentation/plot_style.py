@@ -20,7 +20,7 @@ BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY = "#CC79A7", "#56B4E9"
 
 
-class Look(NamedTuple):
+class SeriesStyle(NamedTuple):
     """How one series is drawn."""
 
     color: str
@@ -28,23 +28,27 @@ class Look(NamedTuple):
     marker: str
 
 
-LOOKS: dict[str, Look] = {
-    "paper": Look(BLUE, "-", "o"),
-    "hierarchical": Look(RED, "-", "D"),
-    "population": Look(GREEN, "-", "s"),
-    "residual_ridge": Look(PURPLE, "-", "^"),
-    "mf": Look(SKY, "-", "v"),
-    "group_mean": Look("#6b7583", (0, (5, 2)), "P"),
-    "user_mean": Look("#98a1ad", (0, (3, 2)), "X"),
-    "global_mean": Look("#b9c0c9", (0, (1, 1.5)), "."),
-    "population_user_mean": Look("#4f9e86", (0, (4, 2)), "s"),
-    "population_shuffled": Look("#8fb8a8", (0, (3, 2)), "s"),
-    "noise_ceiling": Look("#111111", (0, (2, 2)), ""),
-    "ideal_observer": Look("#111111", (0, (6, 2)), ""),
-    "ideal_population": Look("#555555", (0, (6, 2, 1, 2)), ""),
-    "feature_observer": Look(ORANGE, (0, (6, 2)), ""),
+LOOKS: dict[str, SeriesStyle] = {
+    "paper": SeriesStyle(BLUE, "-", "o"),
+    "hierarchical": SeriesStyle(RED, "-", "D"),
+    "population": SeriesStyle(GREEN, "-", "s"),
+    "residual_ridge": SeriesStyle(PURPLE, "-", "^"),
+    "mf": SeriesStyle(SKY, "-", "v"),
+    "group_mean": SeriesStyle("#6b7583", (0, (5, 2)), "P"),
+    "user_mean": SeriesStyle("#98a1ad", (0, (3, 2)), "X"),
+    "global_mean": SeriesStyle("#b9c0c9", (0, (1, 1.5)), "."),
+    "population_user_mean": SeriesStyle("#4f9e86", (0, (4, 2)), "s"),
+    "population_shuffled": SeriesStyle("#8fb8a8", (0, (3, 2)), "s"),
+    "noise_ceiling": SeriesStyle("#111111", (0, (2, 2)), ""),
+    "ideal_observer": SeriesStyle("#111111", (0, (6, 2)), ""),
+    "ideal_population": SeriesStyle("#555555", (0, (6, 2, 1, 2)), ""),
+    "feature_observer": SeriesStyle(ORANGE, (0, (6, 2)), ""),
 }
-_SPARE = (Look("#8c510a", "-", "h"), Look("#01665e", "-", "p"), Look("#762a83", "-", "*"))
+_SPARE = (
+    SeriesStyle("#8c510a", "-", "h"),
+    SeriesStyle("#01665e", "-", "p"),
+    SeriesStyle("#762a83", "-", "*"),
+)
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same pixels everywhere
@@ -79,7 +83,7 @@ STYLE: Any = {
 }
 
 
-def look(name: str) -> Look:
+def series_style(name: str) -> SeriesStyle:
     """Return how series `name` is drawn; an unknown name always gets the same spare look."""
     return LOOKS.get(name) or _SPARE[sum(name.encode()) % len(_SPARE)]
 

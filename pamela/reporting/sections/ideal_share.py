@@ -1,4 +1,4 @@
-"""The report's section on shares of the ideal: how much of what could be gained is gained."""
+"""The report's section on the normalised gain over an oracle."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def shares_section(results: Results, dataset: str) -> Section | None:
     """Return the models' shares of what the observers gain; None where no truth is known."""
     margins = results.params.evaluate.margins
     names = {
-        SHARE_OF_IDEAL_ACCURACY: "accuracy, of the ideal",
-        SHARE_OF_FEATURES_ACCURACY: "accuracy, of what features allow",
-        OF_IDEAL + SROCC: "SROCC, of the ideal",
-        OF_FEATURES + SROCC: "SROCC, of what features allow",
+        SHARE_OF_IDEAL_ACCURACY: "accuracy, over the ideal observer",
+        SHARE_OF_FEATURES_ACCURACY: "accuracy, over the feature observer",
+        OF_IDEAL + SROCC: "SROCC, over the ideal observer",
+        OF_FEATURES + SROCC: "SROCC, over the feature observer",
         ratio_name(margins): f"accuracy at margin {max(margins):g}, ratio",
-        SHARE_OF_IDEAL_CONFLICT: "conflict pairs, of the ideal",
+        SHARE_OF_IDEAL_CONFLICT: "conflict pairs, over the ideal observer",
     }
     rows = results.evaluation.filter(pl.col("metric").is_in(list(names)), dataset=dataset)
     found = rows_by_key(rows)
     models = [*personal_models(results, dataset), FEATURE_OBSERVER]
-    told = rows.drop_nulls("ci_low").select(POPULATION, SHOTS).unique()
+    determined = rows.drop_nulls("ci_low").select(POPULATION, SHOTS).unique()
     columns: list[tuple[str, int | None]] = [
         (SEEN, None),
-        *((UNSEEN, k) for k in told[SHOTS].drop_nulls().sort()),
+        *((UNSEEN, k) for k in determined[SHOTS].drop_nulls().sort()),
     ]
     champion = results.params.train.champion
     table: list[list[Cell]] = []
     strong: set[int] = set()
     for metric, name in names.items():
-        told_name = name
+        label = name
         for model in models:
             cells = [sure(found.get((model, metric, *where)), ".2f") for where in columns]
             itself = model == FEATURE_OBSERVER and metric.startswith(OF_FEATURES)
@@ -54,25 +54,25 @@ def shares_section(results: Results, dataset: str) -> Section | None:
                 continue
             if model == champion:
                 strong.add(len(table))
-            table.append([Cell(model), Cell(told_name), *cells])
-            told_name = ""  # once per measure
+            table.append([Cell(model), Cell(label), *cells])
+            label = ""  # once per measure
     if not table:
         return None
     return Section(
-        "How much of what could be gained is gained",
+        "Normalised gain over an oracle",
         _text(found, champion),
         Table(
-            title="Shares of the ideal",
-            columns=["model", "share", *map(users_name, columns)],
+            title="Normalised gain over an oracle",
+            columns=["model", "normalised gain", *map(users_name, columns)],
             rows=table,
             caption=(
                 f"(model - {BASELINE}) / (observer - ideal_population), the observer being "
-                "ideal_observer (the ideal) or feature_observer (what the features allow), given "
+                "ideal_observer or feature_observer (what the features allow), given "
                 "the same ratings; accuracy at margin "
                 f"{margins[0]:g}. Conflict pairs: what the share of right orders has above one "
-                "half, over the ideal's. Ratio: the model's accuracy over the ideal's. Intervals "
-                "resample users. A dash: what the observer itself gains is not told apart from "
-                "nothing, so that a share means nothing."
+                "half, over the ideal observer's. Ratio: the model's accuracy over the ideal "
+                "observer's. Intervals resample users. A dash: the gain of the observer itself "
+                "does not differ from zero, so that the quotient means nothing."
             ),
             strong=strong,
         ),
@@ -85,14 +85,14 @@ def _text(found: dict[tuple[Any, ...], dict[str, Any]], champion: str) -> str:
         for metric in (SHARE_OF_IDEAL_ACCURACY, SHARE_OF_FEATURES_ACCURACY)
     )
     if not ideal or ideal["ci_low"] is None:
-        return "Shares of what observers who know the simulated world gain by telling people apart."
+        return "Gain over population, divided by that of observers who know the simulated world."
     text = (
         f"For seen users {champion} gains {ideal['value']:.0%} ({ideal['ci_low']:.0%} to "
-        f"{ideal['ci_high']:.0%}) of the accuracy that telling people apart could gain"
+        f"{ideal['ci_high']:.0%}) of the accuracy that the ideal observer gains"
     )
     if features and features["ci_low"] is not None:
         text += (
             f", and {features['value']:.0%} ({features['ci_low']:.0%} to "
-            f"{features['ci_high']:.0%}) of what an observer limited to linear features could"
+            f"{features['ci_high']:.0%}) of what an observer limited to linear features gains"
         )
     return text + "."

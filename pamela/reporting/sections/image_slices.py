@@ -12,7 +12,7 @@ from pamela.evaluation.metrics.image_slices import COLUMN, FIRST_SLICES, LEVEL, 
 from pamela.evaluation.metrics.schema import POPULATION, SEEN, SHOTS
 from pamela.evaluation.observers import IDEAL_OBSERVER
 from pamela.evaluation.results import Results, headline_rows, personal_models
-from pamela.reporting.presentation.html import Cell, Picture, Section, Table, number
+from pamela.reporting.presentation.html import Cell, Picture, Section, Table, number_cell
 from pamela.reporting.sections.personalisation import rows_by_key, users_name
 
 FEWEST_PAIRS: Final = 30  # a share of fewer says nothing
@@ -50,7 +50,7 @@ def _levels_table(results: Results, dataset: str, rows: pl.DataFrame, column: st
                 continue
             first = not table or all(row[0].text != level for row in table)
             table.append([Cell(level if first else ""), Cell(users_name(where)),
-                          Cell(f"{pairs:,}"), *map(number, cells)])  # fmt: skip
+                          Cell(f"{pairs:,}"), *map(number_cell, cells)])  # fmt: skip
     return Table(
         title=f"By {column}",
         columns=[column, "users", "pairs", *shown],
@@ -73,15 +73,15 @@ def _slices_text(results: Results, rows: pl.DataFrame) -> str:
     )
     if not both.height:
         return "Accuracy within each kind of picture."
-    told = []
+    lines = []
     for (column,), mine in both.group_by(COLUMN, maintain_order=True):
         above = mine.filter(pl.col("value") > pl.col("other")).height
         low = mine.sort("value").row(0, named=True)
-        told.append(
+        lines.append(
             f"in {above} of {mine.height} {'kinds' if mine.height != 1 else 'kind'} of {column} "
             f"(lowest: {low[LEVEL]}, {low['value']:.3f})"
         )
-    return f"For seen users {champion} orders pairs better than {BASELINE} {'; '.join(told)}."
+    return f"For seen users {champion} orders pairs better than {BASELINE} {'; '.join(lines)}."
 
 
 def reliability_section(results: Results, dataset: str, picture: Picture | None) -> Section | None:

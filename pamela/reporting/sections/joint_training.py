@@ -8,7 +8,7 @@ from pamela.core import schema as s
 from pamela.core.files import read_json
 from pamela.evaluation.joint_training import RECORD
 from pamela.evaluation.results import Results
-from pamela.reporting.tables import Cell, Table, number, sign
+from pamela.reporting.tables import Cell, Table, number_cell, sign
 
 
 def joint_table(results: Results) -> Table | None:
@@ -36,13 +36,13 @@ def joint_table(results: Results) -> Table | None:
 
 
 def _row(row: dict[str, Any]) -> list[Cell]:
-    gain = number(row["difference"], "+.3f")
+    gain = number_cell(row["difference"], "+.3f")
     mark = f" {sign(row['difference'])}" if row["difference"]["value"] is not None else ""
     return [
         Cell(row["dataset"]),
         Cell(row["model"]),
         Cell(row["population"]),
-        *(number({"value": row[side]}) for side in ("alone", "joint")),
+        *(number_cell({"value": row[side]}) for side in ("alone", "joint")),
         Cell(gain.text + mark, gain.small),
         Cell(row["verdict"]),
     ]
@@ -50,14 +50,14 @@ def _row(row: dict[str, Any]) -> list[Cell]:
 
 def weights_sentence(results: Results) -> str:
     """Say what one rating of each dataset counted in fold 0, per model that weighs them."""
-    told = []
+    lines = []
     for model in results.params.train.models:
         path = results.project.models / model / "fold_0" / "fit.json"
         weights = read_json(path)["chosen"].get("dataset_weights") if path.is_file() else None
         if weights:
             each = ", ".join(f"{name} {value:.2f}" for name, value in weights.items())
-            told.append(f"{model}: {each}")
-    return f"One rating counted, in fold 0: {'; '.join(told)}." if told else ""
+            lines.append(f"{model}: {each}")
+    return f"One rating counted, in fold 0: {'; '.join(lines)}." if lines else ""
 
 
 def held_out_note(results: Results) -> str:

@@ -28,7 +28,7 @@ from pamela.explain.result import Explanation, ends, preferred, sentences, telli
 from pamela.features.factory import same_encoder
 from pamela.models import create_model
 from pamela.reporting.plots.explanation import files_of, profile_figure, thumbnails
-from pamela.reporting.presentation.html import Cell, Picture, Table, inline, number
+from pamela.reporting.presentation.html import Cell, Picture, Table, inline, number_cell
 from pamela.reporting.presentation.plot_style import STYLE
 from pamela.training.bundle import load_bundle
 from pamela.training.train import BUNDLE
@@ -172,8 +172,8 @@ def _looks(concepts: pl.DataFrame) -> Table:
         [
             Cell(row["words"]),
             Cell(row["against"] or f"other {row['theme']}"),
-            number(_value(row, "effect", "ci_low", "ci_high"), "+.2f"),
-            number(_value(row, "alone", "alone_low", "alone_high"), "+.2f"),
+            number_cell(_value(row, "effect", "ci_low", "ci_high"), "+.2f"),
+            number_cell(_value(row, "alone", "alone_low", "alone_high"), "+.2f"),
         ]
         for row in preferred(concepts).iter_rows(named=True)
     ]
@@ -191,7 +191,7 @@ def _both_ways(title: str, frame: pl.DataFrame, label: str, counted: bool) -> Ta
         [
             Cell(row[label]),
             *([Cell(f"{row['pictures']:,}")] if counted else []),
-            number(_value(row, "effect", "ci_low", "ci_high"), "+.2f"),
+            number_cell(_value(row, "effect", "ci_low", "ci_high"), "+.2f"),
         ]
         for row in frame.iter_rows(named=True)
     ]

@@ -23,11 +23,11 @@ from pamela.evaluation.metrics.personalisation import (
 from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
 from pamela.evaluation.results import Results, personal_models
 from pamela.evaluation.swapped_users import SWAP_SHOTS, SWAPS
-from pamela.reporting.presentation.html import DASH, Cell, Section, Table, number
+from pamela.reporting.presentation.html import DASH, Cell, Section, Table, number_cell
 from pamela.reporting.tables import sign
 
 Where = tuple[str, int | None]  # population, shots
-SLICES_TOLD: tuple[Where, ...] = ((SEEN, None), (UNSEEN, SWAP_SHOTS))
+SLICES_SHOWN: tuple[Where, ...] = ((SEEN, None), (UNSEEN, SWAP_SHOTS))
 
 
 def people_sections(results: Results, dataset: str) -> list[Section]:
@@ -57,32 +57,32 @@ def _numbers(results: Results, dataset: str) -> dict[tuple[Any, ...], dict[str, 
 
 # --- user swap ------------------------------------------------------------------------------------
 def swap_section(results: Results, dataset: str) -> Section | None:
-    """Return what is lost when each user is scored with another's taste."""
+    """Return what is lost when each user is scored with another user's parameters."""
     found = _numbers(results, dataset)
     models = personal_models(results, dataset, observers=True)
     rows: list[list[Cell]] = []
     strong: set[int] = set()
     for model in models:
-        told = [w for w in SLICES_TOLD if _has(found, (model, SWAP_LOSS + SROCC, *w))]
-        for where in told:
+        shown = [w for w in SLICES_SHOWN if _has(found, (model, SWAP_LOSS + SROCC, *w))]
+        for where in shown:
             if model == results.params.train.champion:
                 strong.add(len(rows))
-            cells = [Cell(model if where == told[0] else ""), Cell(users_name(where))]
+            cells = [Cell(model if where == shown[0] else ""), Cell(users_name(where))]
             for metric in (SROCC, PAIRWISE_ACCURACY):
                 cells += [
-                    number(found.get((model, metric, *where))),
-                    number(found.get((model, SWAPPED + metric, *where))),
+                    number_cell(found.get((model, metric, *where))),
+                    number_cell(found.get((model, SWAPPED + metric, *where))),
                     signed(found.get((model, SWAP_LOSS + metric, *where))),
                 ]
             rows.append(cells)
     if not rows:
         return None
     champion = found.get((results.params.train.champion, SWAP_LOSS + SROCC, SEEN, None))
-    text = "Each user is scored with another user's taste: what is lost is personal."
+    text = "Each user is scored with another user's parameters: what is lost is personal."
     if champion and champion["value"] is not None:
         own = found[results.params.train.champion, SROCC, SEEN, None]["value"]
         text = (
-            f"Scored with another user's taste, {results.params.train.champion} falls from "
+            f"Scored with another user's parameters, {results.params.train.champion} falls from "
             f"{own:.3f} to {own - champion['value']:.3f} SROCC for seen users: "
             f"{champion['value']:.3f} ({_range(champion)}) is personal."
         )
@@ -92,14 +92,15 @@ def swap_section(results: Results, dataset: str) -> Section | None:
         Table(
             title="User swap",
             columns=[
-                "model", "users", "SROCC", "with another's taste", "lost", "accuracy, margin 0",
-                "with another's taste", "lost",
+                "model", "users", "SROCC", "with another user's parameters", "lost",
+                "accuracy, margin 0",
+                "with another user's parameters", "lost",
             ],
             rows=rows,
             caption=(
                 f"Mean over users and {SWAPS} seeded derangements of the dataset's users: each "
                 "user's pictures are scored with another user's ratings and demographics. Paired "
-                "95 % intervals below. ▲ something is lost, · nothing that can be told. The "
+                "95 % intervals below. ▲ something is lost, · no significant loss. The "
                 "observers know the simulated world: their loss is what there is to lose."
             ),
             strong=strong,
@@ -123,12 +124,14 @@ def parts_section(results: Results, dataset: str) -> Section | None:
     rows: list[list[Cell]] = []
     strong: set[int] = set()
     for model, baseline in pairs:
-        told = [w for w in SLICES_TOLD if _has(gaps, (model, SROCC + PERSONAL_PART, *w, baseline))]
-        for where in told:
+        shown = [
+            w for w in SLICES_SHOWN if _has(gaps, (model, SROCC + PERSONAL_PART, *w, baseline))
+        ]
+        for where in shown:
             if (model, baseline) == (champion, BASELINE):
                 strong.add(len(rows))
             cells = [
-                Cell(model if where == told[0] else ""),
+                Cell(model if where == shown[0] else ""),
                 Cell(f"minus {baseline}", users_name(where)),
             ]
             for metric in (SROCC, PAIRWISE_ACCURACY):
@@ -148,8 +151,9 @@ def parts_section(results: Results, dataset: str) -> Section | None:
                      "personal"],
             rows=rows,
             caption=(
-                "Generic: the model asked as a stranger of whom nothing is known (everybody's "
-                "taste averaged), minus the baseline asked the same way. Personal: the rest, what "
+                "Generic: the model applied to a cold-start user without ratings or demographics "
+                "(everybody's taste averaged), minus the baseline applied the same way. Personal: "
+                "the rest, what "
                 "knowing the person adds. The two add up. Paired bootstrap over users; ▲ the "
                 "interval lies above zero, ▼ below, · it holds zero."
             ),
@@ -188,7 +192,7 @@ def seen_gain_section(results: Results, dataset: str) -> Section | None:
         for model in models
     ]
     champion = results.params.train.champion
-    told = [
+    shown = [
         f"{row['value']:.0%} after {k} of their ratings ({_range(row, '.0%')})"
         for k in (SWAP_SHOTS, max(shots))
         if k in shots and (row := found.get((champion, SHARE_OF_SEEN_GAIN, UNSEEN, k)))
@@ -196,9 +200,9 @@ def seen_gain_section(results: Results, dataset: str) -> Section | None:
     ]  # fmt: skip
     text = (
         f"Of the SROCC that {champion} gains over {BASELINE} for seen users, unseen users get "
-        f"{'; '.join(told)}."
-        if told
-        else "No share can be told: the seen users' gain is not told apart from none."
+        f"{'; '.join(shown)}."
+        if shown
+        else "No share is shown: the seen users' gain does not differ significantly from zero."
     )
     return Section(
         "What a few ratings are worth",
@@ -209,8 +213,8 @@ def seen_gain_section(results: Results, dataset: str) -> Section | None:
             rows=table,
             caption=(
                 "Gain in SROCC over population of unseen users shown k ratings, divided by that of "
-                "seen users. Intervals resample both groups. A dash: the seen users' gain, or its "
-                "share, cannot be told."
+                "seen users. Intervals resample both groups. A dash: the seen users' gain does not "
+                "differ significantly from zero."
             ),
             strong={i for i, m in enumerate(models) if m == champion},
         ),
@@ -220,13 +224,13 @@ def seen_gain_section(results: Results, dataset: str) -> Section | None:
 # --- cells ----------------------------------------------------------------------------------------
 def signed(row: dict[str, Any] | None) -> Cell:
     """Return a difference with its sign and what its interval says."""
-    cell = number(row, "+.3f")
+    cell = number_cell(row, "+.3f")
     return Cell(f"{cell.text} {sign(row)}", cell.small) if row and cell.text != DASH else cell
 
 
 def sure(row: dict[str, Any] | None, form: str) -> Cell:
     """Return a share with its interval, or a dash where the whole it is a share of is unsure."""
-    return number(row, form) if row and row["ci_low"] is not None else Cell(DASH)
+    return number_cell(row, form) if row and row["ci_low"] is not None else Cell(DASH)
 
 
 def _has(found: dict[tuple[Any, ...], dict[str, Any]], key: tuple[Any, ...]) -> bool:

@@ -9,7 +9,7 @@ from pamela.evaluation.metrics.image_slices import COLUMN, LEVEL
 from pamela.evaluation.metrics.schema import MODEL, POPULATION, SHOTS
 from pamela.evaluation.metrics.subgroup_gaps import MIN_GROUP_USERS
 from pamela.evaluation.results import Results
-from pamela.reporting.presentation.html import DASH, Cell, Section, Table, number
+from pamela.reporting.presentation.html import DASH, Cell, Section, Table, number_cell
 from pamela.reporting.sections.personalisation import rows_by_key, users_name
 
 SIGNIFICANT: Final = 0.05
@@ -41,22 +41,22 @@ def gaps_section(results: Results, dataset: str) -> Section | None:
                 Cell(users_name((population, shots))),
                 Cell(model),
                 Cell(srocc["best"], f"{srocc['worst']} is the worst of {srocc['n_groups']}"),
-                number(srocc),
+                number_cell(srocc),
                 Cell(f"{srocc['by_chance']:.3f}", f"95 % below {srocc['by_chance_95']:.3f}"),
                 _told(srocc),
-                number(accuracy),
+                number_cell(accuracy),
                 _told(accuracy),
             ]
         )
     mine = gaps.filter(model=champion, metric=SROCC)
-    beyond = [gap for gap in mine.to_dicts() if verdict(gap) == BEYOND]
+    beyond = [gap for gap in mine.to_dicts() if gap_sentence(gap) == BEYOND]
     named = "; ".join(
         f"{g[COLUMN].replace('_', ' ')}, {users_name((g[POPULATION], g[SHOTS]))}" for g in beyond
     )
     text = (
         f"{champion}: {len(beyond)} of {mine.height} SROCC gaps between demographic groups have an "
         "interval above what chance alone gives"
-        + (f" ({named})." if beyond else ": no group is served worse, as far as can be told.")
+        + (f" ({named})." if beyond else ": no group is served significantly worse.")
     )
     return Section(
         "Accuracy by demographic group",
@@ -78,7 +78,7 @@ def gaps_section(results: Results, dataset: str) -> Section | None:
     )  # fmt: skip
 
 
-def verdict(gap: dict[str, Any]) -> str:
+def gap_sentence(gap: dict[str, Any]) -> str:
     """Say whether a gap is larger than what chance alone gives: by its p and by its interval."""
     if gap["p_value"] >= SIGNIFICANT:
         return "chance gives as much"
@@ -87,7 +87,7 @@ def verdict(gap: dict[str, Any]) -> str:
 
 
 def _told(gap: dict[str, Any] | None) -> Cell:
-    return Cell(verdict(gap), f"p = {gap['p_value']:.2g}") if gap else Cell(DASH)
+    return Cell(gap_sentence(gap), f"p = {gap['p_value']:.2g}") if gap else Cell(DASH)
 
 
 def _groups_table(results: Results, dataset: str) -> Table:
@@ -105,7 +105,7 @@ def _groups_table(results: Results, dataset: str) -> Table:
         n = next((c["n_users"] for c in cells if c), 0)
         name = f"{column.replace('_', ' ')}: {level}"
         rows.append([Cell(name), Cell(users_name((population, shots))), Cell(str(n)),
-                     *map(number, cells)])  # fmt: skip
+                     *map(number_cell, cells)])  # fmt: skip
     return Table(
         title="Every group",
         columns=["group", "users", "n",

@@ -15,7 +15,7 @@ from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER, IDEAL_
 from pamela.evaluation.results import POPULATIONS, Results, headline_rows
 from pamela.reporting import paper_figures
 from pamela.reporting import synthetic_calibration as cal
-from pamela.reporting.tables import Cell, Table, number
+from pamela.reporting.tables import Cell, Table, number_cell
 from pamela.synthetic.design import PART_ROWS
 
 PAPER = "paper"
@@ -125,18 +125,18 @@ def ideal_table(results: Results, dataset: str) -> Table | None:
     }
     slices = _slices(found)
     observers = [
-        [Cell(name), *(number(found.get((name, SROCC, *where))) for where in slices)]
+        [Cell(name), *(number_cell(found.get((name, SROCC, *where))) for where in slices)]
         for name in (IDEAL_OBSERVER, FEATURE_OBSERVER, IDEAL_POPULATION)
     ]
     lost = [[Cell("lost by the encoder"), *(
-        number(_turned(gaps.get((FEATURE_OBSERVER, IDEAL_OBSERVER, *where))), "+.3f")
+        number_cell(_turned(gaps.get((FEATURE_OBSERVER, IDEAL_OBSERVER, *where))), "+.3f")
         for where in slices
     )]]  # fmt: skip
     names = [name for name in trained(results.models(dataset)) if name not in LEVELS]
     for name in names:
         if any((name, FEATURE_OBSERVER, *where) in gaps for where in slices):
             lost.append([Cell(f"lost by {name}"), *(
-                number(_turned(gaps.get((name, FEATURE_OBSERVER, *where))), "+.3f")
+                number_cell(_turned(gaps.get((name, FEATURE_OBSERVER, *where))), "+.3f")
                 for where in slices
             )])  # fmt: skip
     return Table(

@@ -1,7 +1,7 @@
 """New people of a world, as many as one likes, and what they say of given pictures.
 
-A release has a few dozen unseen people; how well a model meets strangers is measured better on
-thousands. They are drawn from the same prior as everybody, and are in no part of the release.
+A release has a few dozen unseen people; how well a model meets cold-start users is measured better
+on thousands. They are drawn from the same prior as everybody, and are in no part of the release.
 """
 
 from __future__ import annotations

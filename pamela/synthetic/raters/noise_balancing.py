@@ -25,7 +25,7 @@ DRAWS: Final = 256  # of the unseen people's noise, to choose from
 
 
 @dataclass(frozen=True)
-class Asked:
+class PairsToRate:
     """n pairs (person, picture) that are to be rated.
 
     Attributes
@@ -48,16 +48,18 @@ class Asked:
     queried: Bools
     scenes: list[Spec]
 
-    def take(self, rows: Bools) -> Asked:
+    def take(self, rows: Bools) -> PairsToRate:
         """Return the pairs of a mask."""
         scenes = [scene for scene, keep in zip(self.scenes, rows.tolist(), strict=True) if keep]
-        return Asked(
+        return PairsToRate(
             self.raters.filter(rows), self.user[rows], self.opinion[rows], self.usual[rows],
             self.shared[rows], self.queried[rows], scenes,
         )  # fmt: skip
 
 
-def rate_release(asked: Asked, part: npt.NDArray[np.object_], rng: np.random.Generator) -> Ints:
+def rate_release(
+    pairs: PairsToRate, part: npt.NDArray[np.object_], rng: np.random.Generator
+) -> Ints:
     """Return the ratings (n,) of a release.
 
     Parameters
@@ -66,20 +68,20 @@ def rate_release(asked: Asked, part: npt.NDArray[np.object_], rng: np.random.Gen
     """
     noise = rng.normal(size=len(part))
     trained = part == s.TRAIN
-    noise[trained] = without_luck(asked.take(trained), noise[trained])
-    rating = rate(asked.raters, asked.opinion, noise)
+    noise[trained] = without_luck(pairs.take(trained), noise[trained])
+    rating = rate(pairs.raters, pairs.opinion, noise)
     known = part == s.TEST_SEEN
     if not known.any():
         return rating
-    usual = agreement(asked.take(known), rating[known][None])[0]
+    usual = mean_correlations(pairs.take(known), rating[known][None])[0]
     for name in (s.VAL_UNSEEN, s.TEST_UNSEEN):
         rows = part == name
         if rows.any():
-            rating[rows] = _typical(asked.take(rows), usual, rng)
+            rating[rows] = _typical(pairs.take(rows), usual, rng)
     return rating
 
 
-def without_luck(asked: Asked, noise: Floats) -> Floats:
+def without_luck(pairs: PairsToRate, noise: Floats) -> Floats:
     """Return noise such that luck sums to zero over the ratings of a group or style.
 
     Luck is of noise and of who happened to rate what: without this a style of six hundred ratings
@@ -90,14 +92,14 @@ def without_luck(asked: Asked, noise: Floats) -> Floats:
     noise : (n,), in each rater's own standard deviations.
     """
     bias, stretch, spread = (
-        asked.raters.get_column(name).to_numpy() for name in ("bias", "stretch", "noise_std")
+        pairs.raters.get_column(name).to_numpy() for name in ("bias", "stretch", "noise_std")
     )
-    said = MIDDLE + stretch * (asked.opinion - MIDDLE) + bias + spread * noise
-    luck = said - asked.usual
+    said = MIDDLE + stretch * (pairs.opinion - MIDDLE) + bias + spread * noise
+    luck = said - pairs.usual
     left = luck.copy()
     keys = (
-        [f"{scene.type}/{scene.group}" for scene in asked.scenes],
-        [str(scene.style) for scene in asked.scenes],
+        [f"{scene.type}/{scene.group}" for scene in pairs.scenes],
+        [str(scene.style) for scene in pairs.scenes],
     )
     codes = [np.unique(key, return_inverse=True)[1] for key in keys]
     for _ in range(ROUNDS):
@@ -106,32 +108,32 @@ def without_luck(asked: Asked, noise: Floats) -> Floats:
     return noise + (left - luck) / spread
 
 
-def _typical(asked: Asked, wanted: Floats, rng: np.random.Generator) -> Ints:
-    """Return the ratings, of many draws, whose `agreement` is nearest to `wanted`.
+def _typical(pairs: PairsToRate, wanted: Floats, rng: np.random.Generator) -> Ints:
+    """Return the ratings, of many draws, whose `mean_correlations` is nearest to `wanted`.
 
     Over all rows and, where there are any, over those that the evaluation asks about by default:
     25 a person, whose mean agreement would stray by .03.
     """
-    draws = rng.normal(size=(DRAWS, len(asked.user)))
-    ratings = np.stack([rate(asked.raters, asked.opinion, noise) for noise in draws])
-    distance = ((agreement(asked, ratings) - wanted) ** 2).sum(axis=1)
-    if asked.queried.any():
-        some = agreement(asked.take(asked.queried), ratings[:, asked.queried])
+    draws = rng.normal(size=(DRAWS, len(pairs.user)))
+    ratings = np.stack([rate(pairs.raters, pairs.opinion, noise) for noise in draws])
+    distance = ((mean_correlations(pairs, ratings) - wanted) ** 2).sum(axis=1)
+    if pairs.queried.any():
+        some = mean_correlations(pairs.take(pairs.queried), ratings[:, pairs.queried])
         distance += ((some - wanted) ** 2).sum(axis=1)
     best: Ints = ratings[int(np.nanargmin(distance))]
     return best
 
 
-def agreement(asked: Asked, ratings: Ints) -> Floats:
+def mean_correlations(pairs: PairsToRate, ratings: Ints) -> Floats:
     """Return mean within-person correlations with the shared and with the own opinion, (k, 2).
 
     Parameters
     ----------
     ratings : (k, n), k sets of ratings of the same pairs.
     """
-    user = np.unique(asked.user, return_inverse=True)[1]
+    user = np.unique(pairs.user, return_inverse=True)[1]
     return np.array(
-        [[_within(user, known, row) for known in (asked.shared, asked.opinion)] for row in ratings]
+        [[_within(user, known, row) for known in (pairs.shared, pairs.opinion)] for row in ratings]
     )
 
 

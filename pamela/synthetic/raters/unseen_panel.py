@@ -1,9 +1,9 @@
 """The unseen people: chosen so that they are as predictable as the training people.
 
-A few dozen people test what a model does for strangers. Drawn at random, their mean correlation
-with anything strays by several hundredths: the difference between seen and unseen users would be
-luck. So many panels are drawn and the one most like the training people is taken, by what is true
-of the people and by no rating.
+A few dozen people test what a model does for cold-start users. Drawn at random, their mean
+correlation with anything strays by several hundredths: the difference between seen and unseen users
+would be luck. So many panels are drawn and the one most like the training people is taken, by what
+is true of the people and by no rating.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def reference_scenes(rng: Rng, count: int = SCENES) -> list[Spec]:
 
 
 def predictability(people: pl.DataFrame, scenes: list[Spec], shared: Floats) -> Floats:
-    """Return how well each person's ratings can be told (n, 2), in expectation over their noise.
+    """Return how predictable each person's ratings are (n, 2), in expectation over their noise.
 
     Parameters
     ----------

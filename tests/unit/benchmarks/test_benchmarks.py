@@ -1,4 +1,4 @@
-"""What the benchmarks measure with: simulated ratings, strangers, clocks; not the figures."""
+"""What the benchmarks measure with: simulated ratings and users, clocks; not the figures."""
 
 from __future__ import annotations
 
@@ -46,23 +46,25 @@ def test_simulated_people_differ_beyond_noise() -> None:
     assert own.var() > growth.NOISE**2 + 1 / 12 + 0.2
 
 
-# --- strangers ------------------------------------------------------------------------------------
+# --- cold-start users -----------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def made() -> Made:
     return make(**MIDDLING)
 
 
 @pytest.fixture(scope="module")
-def strangers(made: Made, tmp_path_factory: pytest.TempPathFactory):
+def cold_start_users(made: Made, tmp_path_factory: pytest.TempPathFactory):
     project = Project(tmp_path_factory.mktemp("world"))
     made.world.save(project.truth)
     made.images.write_parquet(project.truth / "images.parquet")
     fold = fold_of(made)
-    return newcomers.draw_strangers(project, fold, 30), fold, project
+    return newcomers.draw_cold_start_users(project, fold, 30), fold, project
 
 
-def test_strangers_rate_training_pictures_and_are_asked_about_others(strangers) -> None:
-    drawn, fold, _ = strangers
+def test_cold_start_users_rate_training_pictures_and_are_asked_about_others(
+    cold_start_users,
+) -> None:
+    drawn, fold, _ = cold_start_users
     trained = np.unique(fold[s.TRAIN].item)
     assert np.isin(drawn.context.item, trained).all()
     assert not np.isin(drawn.query.item, trained).any()
@@ -71,8 +73,8 @@ def test_strangers_rate_training_pictures_and_are_asked_about_others(strangers) 
     assert not set(drawn.people.keys) & set(fold.people.keys)
 
 
-def test_shots_are_nested_and_none_are_none(strangers) -> None:
-    drawn, _, _ = strangers
+def test_shots_are_nested_and_none_are_none(cold_start_users) -> None:
+    drawn, _, _ = cold_start_users
     assert drawn.shown(0) is None
     few, many = drawn.shown(5), drawn.shown(20)
     assert len(few) == 5 * 30
@@ -93,8 +95,8 @@ class Knowing:
         return Prediction((sign * pairs.rating).astype(np.float32), np.ones(len(pairs), np.float32))
 
 
-def test_accuracy_is_of_each_person_and_the_share_of_the_gains(strangers) -> None:
-    drawn, fold, _ = strangers
+def test_accuracy_is_of_each_person_and_the_share_of_the_gains(cold_start_users) -> None:
+    drawn, fold, _ = cold_start_users
     models = {
         newcomers.MODEL: Knowing(20),
         newcomers.POPULATION: Knowing(10),
@@ -117,7 +119,7 @@ def test_accuracy_is_of_each_person_and_the_share_of_the_gains(strangers) -> Non
 
 def test_no_world_is_said_in_one_line(made: Made, tmp_path: Path) -> None:
     with pytest.raises(PamelaError, match="no embedded world"):
-        newcomers.draw_strangers(Project(tmp_path), fold_of(made), 3)
+        newcomers.draw_cold_start_users(Project(tmp_path), fold_of(made), 3)
 
 
 # --- times ----------------------------------------------------------------------------------------

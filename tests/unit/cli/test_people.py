@@ -23,7 +23,7 @@ from pamela.features.embed import Features, write_features
 from pamela.features.factory import get_encoder
 from pamela.models import create_model
 from pamela.params import load_params
-from pamela.serving.types import Known, Score
+from pamela.serving.types import CatalogImage, Score
 from pamela.training.bundle import write_bundle
 from tests.helpers.encoder_kit import write_open_clip
 from tests.helpers.small_model import NEW
@@ -64,7 +64,11 @@ def test_a_saved_person_scores_as_the_api_does(small_project):
     assert learned["std"] < learned["std_before"]
     reward = pamela.load("models/bundle")
     me = reward.adapt(
-        ratings=[("barn.png", "a red barn", 5), ("lake.png", 1), (Known("synthetic", "i03"), 4)],
+        ratings=[
+            ("barn.png", "a red barn", 5),
+            ("lake.png", 1),
+            (CatalogImage("synthetic", "i03"), 4),
+        ],
         demographics={"gender": "female"},
     )
     expected = [x.rating for x in reward.score(user=me, images=list(NEW))]
@@ -213,7 +217,11 @@ def test_a_saved_person_outlives_the_encoder(small_project, tmp_path):
     retrain(small_project, write_open_clip(tmp_path / "clip"))
     reward = pamela.load("models/bundle")
     anew = reward.adapt(
-        ratings=[("barn.png", "a red barn", 5), ("lake.png", 1), (Known("synthetic", "i03"), 4)]
+        ratings=[
+            ("barn.png", "a red barn", 5),
+            ("lake.png", 1),
+            (CatalogImage("synthetic", "i03"), 4),
+        ]
     )
     expected = [x.rating for x in reward.score(user=anew, images=list(NEW))]
     assert ratings_of("anna") == pytest.approx(expected, abs=1e-4)
@@ -297,7 +305,7 @@ def test_tables_fit_narrow_terminals_and_hide_no_path(small_project):
     path = "a/very/long/path/" + "of/many/folders/" * 8 + "picture.png"
     score = Score(3.456, 0.789, 71.2, "adapted", "hierarchical-12345678")
     reward = pamela.load("models/bundle")
-    learned = cli_people.Learned(
+    learned = cli_people.AdaptationSummary(
         "anna", "synthetic", "adapted", 20, 18, 3.4, 3.1, 0.9, 1.0, "v", "data/people/anna.json"
     )
     for show in (

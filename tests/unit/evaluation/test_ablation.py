@@ -16,8 +16,17 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, read_parquet, write_json
 from pamela.core.paths import Project
 from pamela.evaluation import ablation, ablation_metrics
-from pamela.evaluation.ablation import ABLATION, FULL, NONE, SEED, VARIANT, VARIANTS, Done, Job
-from pamela.evaluation.ablation_metrics import contrasts, headline, measure
+from pamela.evaluation.ablation import (
+    ABLATION,
+    FULL,
+    NONE,
+    SEED,
+    VARIANT,
+    VARIANTS,
+    AblationJob,
+    Done,
+)
+from pamela.evaluation.ablation_metrics import ablation_headline, compute_metrics, contrasts
 from pamela.evaluation.metrics.schema import PREDICTIONS, SEEN, UNSEEN
 from pamela.evaluation.predictions import predict_model
 from pamela.evaluation.results import Results
@@ -25,7 +34,12 @@ from pamela.models import create_model
 from pamela.models.transformer.model import Paper
 from pamela.models.transformer.selection import DESIGNED
 from pamela.params import InputParams, Params, load_params
-from pamela.reporting.ablation_page import section, sentences, srocc_table, write_report
+from pamela.reporting.ablation_page import (
+    ablation_sentences,
+    section,
+    srocc_table,
+    write_ablation_page,
+)
 from pamela.reporting.ablation_runs import ablation_specs
 from pamela.reporting.report import context
 from tests.conftest import ROOT, merge
@@ -64,9 +78,9 @@ def test_the_variants_are_all_each_one_left_out_and_none():
 def test_a_plan_holds_every_model_variant_and_fold(tmp_path):
     project = Project(tmp_path)
     write_json(project.splits / "splits.json", {"folds": 2, "datasets": {}})
-    jobs = ablation.plan(project, small(models={"paper": 2, "hierarchical": 1}))
+    jobs = ablation.plan_ablation(project, small(models={"paper": 2, "hierarchical": 1}))
     assert len(jobs) == len(set(jobs)) == 2 * 2 * len(VARIANTS)
-    assert jobs[0] == Job("paper", FULL, 0)
+    assert jobs[0] == AblationJob("paper", FULL, 0)
 
 
 @pytest.mark.parametrize(
@@ -78,13 +92,13 @@ def test_a_plan_holds_every_model_variant_and_fold(tmp_path):
 )
 def test_a_model_that_cannot_be_switched_is_named(tmp_path, model, says):
     with pytest.raises(PamelaError, match=re.escape(says)):
-        ablation.plan(Project(tmp_path), small(models={model: 1}))
+        ablation.plan_ablation(Project(tmp_path), small(models={model: 1}))
 
 
 @pytest.fixture(scope="module")
 def job_done() -> Done:
     params = small()
-    return ablation.run_on(FOLD, FOLD, params, Job("paper", "no_user", 0), quiet=True)
+    return ablation.run_on(FOLD, FOLD, params, AblationJob("paper", "no_user", 0), quiet=True)
 
 
 def test_a_job_asks_the_evaluations_queries_of_its_variant(job_done):
@@ -113,9 +127,9 @@ def test_a_settled_model_has_one_configuration_left_to_choose_from():
     params = small().train.model_copy(update={"cv_trials": 4, "inputs": VARIANTS["no_user"]})
     model = Paper.from_params(params)
     model.chosen = {**DESIGNED[2].to_json(), "cv_correlation": {"2": 0.4}}
-    settled = model.settled(params)
-    assert settled.search.candidates(np.random.default_rng(0)) == [DESIGNED[2]]
-    assert settled.inputs == VARIANTS["no_user"]
+    fresh = model.with_chosen_hyperparameters(params)
+    assert fresh.search.candidates(np.random.default_rng(0)) == [DESIGNED[2]]
+    assert fresh.inputs == VARIANTS["no_user"]
     assert len(model.search.candidates(np.random.default_rng(0))) == 4
 
 
@@ -186,7 +200,7 @@ IMAGES = pl.DataFrame(
 
 @pytest.fixture(scope="module")
 def table() -> pl.DataFrame:
-    return measure(made_up_predictions(), IMAGES, small(shots=[0, 20]))
+    return compute_metrics(made_up_predictions(), IMAGES, small(shots=[0, 20]))
 
 
 def row_of(table: pl.DataFrame, variant: str, metric: str = "srocc", population: str = SEEN):
@@ -232,13 +246,13 @@ def test_intervals_tell_a_planted_loss_from_none(table):
 def test_differences_are_paired_over_users():
     """Users who differ much from each other, and a variant that costs each of them the same."""
     predictions = made_up_predictions(seeds=1)
-    table = measure(predictions, IMAGES, small(shots=[0]))
+    table = compute_metrics(predictions, IMAGES, small(shots=[0]))
     value, gap = row_of(table, "no_metadata"), row_of(table, "no_metadata")
     copy = predictions.filter(pl.col(VARIANT) == FULL).with_columns(
         pl.lit("no_metadata").alias(VARIANT)
     )
     both = pl.concat([predictions.filter(pl.col(VARIANT) == FULL), copy])
-    gap = row_of(measure(both, IMAGES, small(shots=[0])), "no_metadata")
+    gap = row_of(compute_metrics(both, IMAGES, small(shots=[0])), "no_metadata")
     assert value["ci_high"] - value["ci_low"] > 0.01
     assert gap["difference_ci_low"] == gap["difference_ci_high"] == 0
     assert gap["seed_sd"] is None
@@ -254,18 +268,18 @@ def test_a_slice_without_anybody_keeps_its_rows(table):
 def test_the_table_has_its_schema_and_the_order_of_rows_matters_not(table):
     assert table.schema == ABLATION
     shuffled = made_up_predictions().sample(fraction=1.0, shuffle=True, seed=1)
-    again = measure(shuffled, IMAGES, small(shots=[0, 20]))
+    again = compute_metrics(shuffled, IMAGES, small(shots=[0, 20]))
     assert again.sort(*ABLATION.names()[:8]).equals(table.sort(*ABLATION.names()[:8]))
 
 
 def test_headline_numbers_are_flat_and_name_model_variant_and_users(table):
-    figures = headline(table)
+    figures = ablation_headline(table)
     assert figures["paper_full_seen_srocc"] == row_of(table, FULL)["value"]
     lost = row_of(table, "no_user", population=UNSEEN)["difference"]
     assert figures["paper_no_user_minus_full_unseen_0_srocc"] == lost
     assert len(figures) == 2 * len(SKILL)  # nobody at 20 shots
     two = pl.concat([table, table.with_columns(pl.lit("other").alias(s.DATASET))])
-    assert {name.split("_")[0] for name in headline(two)} == {"synthetic", "other"}
+    assert {name.split("_")[0] for name in ablation_headline(two)} == {"synthetic", "other"}
 
 
 # --- page, report and runs ------------------------------------------------------------------------
@@ -276,8 +290,8 @@ def shown(tmp_path, table) -> Project:
     """A project in which the ablation has run."""
     project = make_project(tmp_path, steered=False)
     params = small(shots=[0, 20])
-    done = [Done(Job("paper", v, 0), pl.DataFrame(), {"width": 8}, 1.0) for v in SKILL]
-    ablation_metrics.write_results(project, params, done, table)
+    done = [Done(AblationJob("paper", v, 0), pl.DataFrame(), {"width": 8}, 1.0) for v in SKILL]
+    ablation_metrics.write_ablation_results(project, params, done, table)
     return project
 
 
@@ -291,14 +305,14 @@ def test_the_record_says_what_made_it(shown):
 
 
 def test_the_page_is_self_contained_and_shows_every_variant(shown, table):
-    write_report(shown, "Some title")
+    write_ablation_page(shown, "Some title")
     html = (shown.reports / "ablation.html").read_text()
     assert "Some title" in html
     for words in ("all three", "without user", "without metadata", "none of them", "0.451"):
         assert words in html
     assert f"{row_of(table, 'no_user')['difference']:+.3f}" in html
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)[^"']+""", html)
-    write_report(shown, "Some title")
+    write_ablation_page(shown, "Some title")
     assert (shown.reports / "ablation.html").read_text() == html
 
 
@@ -313,12 +327,14 @@ def test_the_published_figure_stands_beside_the_papers_full_model_alone(table):
 
 
 def test_sentences_name_what_excludes_zero_and_nothing_else(table):
-    told = " ".join(sentences(table))
+    told = " ".join(ablation_sentences(table))
     assert "without user" in told
     assert "none of them" in told
     assert "without metadata" not in told
     same = table.filter(pl.col(VARIANT).is_in([FULL, "no_metadata"]))
-    assert sentences(same) == ["paper: no variant can be told from the full model."]
+    assert ablation_sentences(same) == [
+        "paper: no variant differs significantly from the full model."
+    ]
 
 
 def test_the_report_shows_it_where_it_was_run_and_names_a_stale_one(shown):
@@ -339,7 +355,7 @@ def test_the_report_shows_it_where_it_was_run_and_names_a_stale_one(shown):
 
 
 def test_every_variant_is_a_run_below_the_datasets_own(shown, table):
-    write_report(shown, "title")
+    write_ablation_page(shown, "title")
     parent, *children = ablation_specs(shown, params_of(shown))
     assert parent.name == "ablation · synthetic"
     assert {path.name for path, _ in parent.artifacts} == {"ablation.html", "ablation.parquet"}

@@ -23,7 +23,7 @@ from pamela.evaluation.results import Results
 from pamela.models.base import RewardModel
 from pamela.models.preprocessing import Datasets
 from pamela.models.transformer.model import Paper
-from pamela.models.transformer.selection import Search, Trial
+from pamela.models.transformer.selection import Configuration, SearchConfig
 from pamela.params import TrainParams, load_params
 from pamela.registry import gate
 from pamela.reporting.sections.joint_training import held_out_note, joint_table
@@ -38,12 +38,12 @@ SMALL = {FEW: Size(12, 24, 20, 8, 5), MANY: Size(20, 60, 24, 30, 101)}
 PAIR = make_pair(1, related=True, sizes=SMALL)
 TRAIN = PAIR[s.TRAIN]
 BOTH = Datasets.of(PAIR.items, TRAIN)
-TRIAL = Trial(12, 16, 1, 0.0, 5e-3, 0.01, 6)
+TRIAL = Configuration(12, 16, 1, 0.0, 5e-3, 0.01, 6)
 
 
 def paper(**changes: object) -> Paper:
     base = {"folds": 2, "trials": 1, "max_epochs": 6, "patience": 6, "batch_size": 32}
-    return Paper(Search(**{**base, "given": (TRIAL,), **changes}), "cpu")  # type: ignore[arg-type]
+    return Paper(SearchConfig(**{**base, "given": (TRIAL,), **changes}), "cpu")  # type: ignore[arg-type]
 
 
 # --- scales ---------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ def test_a_gain_for_many_pays_for_no_loss_of_few() -> None:
     few = (PAIR.items.frame[s.DATASET] == FEW).to_numpy()
     fair = bundle(truth + noise)
     better_on_many = bundle(np.where(few, -truth, truth))
-    found = gate.compare(fair, better_on_many, PAIR, draws=200, seed=0)
+    found = gate.compare_on_holdout(fair, better_on_many, PAIR, draws=200, seed=0)
     by = found.by_dataset
     assert by[MANY].difference.value > 0 > by[FEW].difference.value
     assert by[FEW].users + by[MANY].users == found.users
@@ -162,10 +162,10 @@ def test_a_gain_for_many_pays_for_no_loss_of_few() -> None:
     assert not allowed
     assert f"{FEW}: challenger" in why
     assert "in each dataset" in why
-    up = gate.compare(better_on_many, bundle(truth), PAIR, draws=200, seed=0)
+    up = gate.compare_on_holdout(better_on_many, bundle(truth), PAIR, draws=200, seed=0)
     assert gate.decide(up, 0.005)[0]
     one = joint_training.only(PAIR, MANY)
-    assert gate.compare(fair, better_on_many, one, draws=200, seed=0).by_dataset == {}
+    assert gate.compare_on_holdout(fair, better_on_many, one, draws=200, seed=0).by_dataset == {}
 
 
 def test_a_dataset_without_two_different_ratings_is_named_and_does_not_block() -> None:
@@ -176,7 +176,7 @@ def test_a_dataset_without_two_different_ratings_is_named_and_does_not_block() -
     fold = Fold(0, PAIR.items, PAIR.people, flat)
     score = np.arange(len(PAIR.items), dtype=float)
     allowed, why = gate.decide(
-        gate.compare(bundle(score), bundle(score), fold, draws=100, seed=0), 0
+        gate.compare_on_holdout(bundle(score), bundle(score), fold, draws=100, seed=0), 0
     )
     assert allowed
     assert f"{FEW}: nothing to compare on" in why
@@ -184,9 +184,9 @@ def test_a_dataset_without_two_different_ratings_is_named_and_does_not_block() -
 
 def test_a_demographic_of_another_dataset_is_unknown_here() -> None:
     lookup = UserLookup(bundle(np.zeros(len(PAIR.items))))
-    assert lookup.stranger(FEW, {"gender": "f"}).frame["gender"].to_list() == ["f"]
+    assert lookup.cold_start_user(FEW, {"gender": "f"}).frame["gender"].to_list() == ["f"]
     with pytest.raises(PamelaError, match=r"'gender' in dataset many: known are none"):
-        lookup.stranger(MANY, {"gender": "f"})
+        lookup.cold_start_user(MANY, {"gender": "f"})
     with pytest.raises(PamelaError, match=r"several datasets: say few/1-0 or many/1-0"):
         lookup.find("1-0")
 
@@ -194,14 +194,14 @@ def test_a_demographic_of_another_dataset_is_unknown_here() -> None:
 def test_the_comparison_finds_what_was_planted_and_asks_nobody_twice() -> None:
     again = Fold(1, PAIR.items, PAIR.people, PAIR.parts)  # a fold that `many` does not have
     params = params_for_bench()
-    found = joint_training.compare(
+    found = joint_training.compare_alone_and_joint(
         [PAIR, again], {FEW: 2, MANY: 1}, params, ["group_mean"], draws=100, seed=0, quiet=True
     )
     assert {(g.dataset, g.population) for g in found} == {
         (d, p) for d in (FEW, MANY) for p in joint_training.POPULATIONS
     }
     with pytest.raises(PamelaError, match="at least two datasets"):
-        joint_training.compare(
+        joint_training.compare_alone_and_joint(
             [PAIR], {FEW: 1}, params, ["group_mean"], draws=100, seed=0, quiet=True
         )
 
@@ -212,11 +212,14 @@ def params_for_bench() -> TrainParams:
 
 @pytest.mark.parametrize(
     ("low", "high", "says"),
-    [(0.01, 0.2, "helps"), (-0.2, -0.01, "hurts"), (-0.1, 0.1, "no difference can be told")],
+    [(0.01, 0.2, "helps"), (-0.2, -0.01, "hurts"), (-0.1, 0.1, "no significant difference")],
 )
 def test_the_verdict_is_in_words_and_may_be_negative(low: float, high: float, says: str) -> None:
-    assert joint_training.verdict(Estimate((low + high) / 2, low, high, 9)) == says
-    assert joint_training.verdict(Estimate(0.0, None, None, 0)) == "no difference can be told"
+    assert joint_training.describe_difference(Estimate((low + high) / 2, low, high, 9)) == says
+    assert (
+        joint_training.describe_difference(Estimate(0.0, None, None, 0))
+        == "no significant difference"
+    )
 
 
 def test_the_benchmark_fails_where_its_promises_are_broken() -> None:

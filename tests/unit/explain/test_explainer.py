@@ -33,8 +33,8 @@ def dark(small):
 
 
 def test_true_tastes_are_named(small):
-    lens = small.reward.explainer.lens("synthetic")
-    images = lens.items.frame.select(s.IMAGE).join(
+    properties = small.reward.explainer.image_properties("synthetic")
+    images = properties.items.frame.select(s.IMAGE).join(
         small.made.images, on=s.IMAGE, how="left", maintain_order="left"
     )
     truth = true_effects(small.made.world, images, small.raters)

@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge
 
 from pamela.core.errors import PamelaError
 from pamela.explain.concepts import GENERAL, concept_scores, concepts_for, read_concepts
-from pamela.explain.effects import Effects, Resamples, Together, _penalty, shrunken, slopes
+from pamela.explain.effects import Effects, JointRidge, Resamples, _penalty, shrunken, slopes
 from pamela.explain.personal_part import Axes, PersonalPart, PredictedParts, parts_of
 from pamela.explain.words import collect_words, words_of
 from pamela.features.factory import get_encoder
@@ -97,7 +97,7 @@ def test_together_tells_a_cause_from_its_companion():
     part = part_of(cause + 0.1 * rng.normal(size=N))
     drawn = resamples()
     alone = slopes(x, part, drawn)
-    both, share = Together.prepare(x, drawn).fit(part, drawn)
+    both, share = JointRidge.prepare(x, drawn).fit(part, drawn)
     assert alone.value[1] > 0.5
     assert abs(both.value[1]) < 0.05
     assert both.value[0] == pytest.approx(cause.std(), rel=0.05)
@@ -112,7 +112,7 @@ def test_ridge_and_its_penalty_agree_with_scikit_learn():
     y -= y.mean()
     penalty, share = _penalty(z, y)
     drawn = Resamples.draw([str(i) for i in range(80)], 0)
-    found, _ = Together.prepare(x, drawn).fit(part_of(y), drawn)
+    found, _ = JointRidge.prepare(x, drawn).fit(part_of(y), drawn)
     np.testing.assert_allclose(found.value, Ridge(alpha=penalty).fit(z, y).coef_, rtol=1e-8)
     left_out = 0.0
     for i in range(80):
@@ -159,7 +159,7 @@ def test_draws_along_axes_have_the_variances_kept_and_the_posteriors_correlation
     assert independent.mean() > 1.5 * exact.mean()  # what the correlations are for
 
 
-def test_the_personal_part_is_the_person_less_a_stranger():
+def test_the_personal_part_is_the_person_less_a_cold_start_user():
     world = make_world(own=1.0)
     params = load_params(ROOT / "params.yaml").train.model_copy(update={"cv_folds": 2})
     fold = world.fold

@@ -22,16 +22,16 @@ from pamela.models.biases import fit_effects, picture_means
 from pamela.models.dataset_weights import (
     EQUAL,
     Weights,
-    candidates,
+    candidate_weights,
     choose_weights,
     mean_correlation,
 )
 from pamela.models.gaussian_process.kernels import Block, Kernels
 from pamela.models.gaussian_process.model import Population
-from pamela.models.gaussian_process.selection import sample
+from pamela.models.gaussian_process.selection import sample_rows
 from pamela.models.preprocessing import ABSENT, UNKNOWN, Codes, Datasets, datasets_without
 from pamela.models.transformer.model import Paper
-from pamela.models.transformer.selection import Search, Trial, cross_validation
+from pamela.models.transformer.selection import Configuration, SearchConfig, cross_validation
 from pamela.models.transformer.target_scaling import Standard
 from pamela.params import load_params
 from tests.conftest import ROOT
@@ -41,7 +41,7 @@ SMALL = {FEW: Size(12, 24, 20, 8, 5), MANY: Size(20, 60, 24, 30, 101)}
 PAIR = make_pair(1, related=True, sizes=SMALL)
 TRAIN = PAIR[s.TRAIN]
 BOTH = Datasets.of(PAIR.items, TRAIN)
-TRIAL = Trial(12, 16, 1, 0.0, 5e-3, 0.01, 6)
+TRIAL = Configuration(12, 16, 1, 0.0, 5e-3, 0.01, 6)
 
 
 class Stop(Exception):
@@ -50,7 +50,7 @@ class Stop(Exception):
 
 def paper(**changes: object) -> Paper:
     base = {"folds": 2, "trials": 1, "max_epochs": 6, "patience": 6, "batch_size": 32}
-    return Paper(Search(**{**base, "given": (TRIAL,), **changes}), "cpu")  # type: ignore[arg-type]
+    return Paper(SearchConfig(**{**base, "given": (TRIAL,), **changes}), "cpu")  # type: ignore[arg-type]
 
 
 def srocc_like(model: RewardModel, fold: Fold, dataset: str) -> float:
@@ -86,27 +86,27 @@ def test_rows_weigh_one_on_average_and_a_part_keeps_the_shares(
 
 
 def test_candidates_run_from_rows_alike_to_datasets_alike() -> None:
-    tried = candidates("cv", BOTH, TRAIN)
+    tried = candidate_weights("cv", BOTH, TRAIN)
     assert next(iter(tried)) == EQUAL
     np.testing.assert_allclose(tried[EQUAL].weight, 1)
     np.testing.assert_allclose(tried["rows^-1"].share, 0.5)
-    given_ = candidates({FEW: 3.0, MANY: 1.0}, BOTH, TRAIN)
+    given_ = candidate_weights({FEW: 3.0, MANY: 1.0}, BOTH, TRAIN)
     (only,) = given_.values()
     assert only.weight[0] / only.weight[1] == pytest.approx(3)
     with pytest.raises(PamelaError, match=r"dataset_weights: no weight for dataset many"):
-        candidates({FEW: 3.0}, BOTH, TRAIN)
+        candidate_weights({FEW: 3.0}, BOTH, TRAIN)
 
 
 def test_one_dataset_has_nothing_to_choose_and_no_weights() -> None:
     alone = joint_training.only(PAIR, MANY)
-    tried = candidates("cv", Datasets.of(alone.items, alone[s.TRAIN]), alone[s.TRAIN])
+    tried = candidate_weights("cv", Datasets.of(alone.items, alone[s.TRAIN]), alone[s.TRAIN])
     assert len(tried) == 1
     _, said = choose_weights(tried, lambda _: pytest.fail("scored"))
     assert said == {}
 
 
 def test_other_weights_give_way_only_to_a_clear_gain() -> None:
-    tried = candidates("cv", BOTH, TRAIN)
+    tried = candidate_weights("cv", BOTH, TRAIN)
     names = list(tried)
 
     def pick(gains: dict[str, list[float]]) -> str:
@@ -229,7 +229,7 @@ def test_each_datasets_own_kernels_end_at_the_dataset() -> None:
 @settings(max_examples=30, deadline=None)
 def test_a_sample_of_pictures_is_as_even_as_the_datasets_allow(most: int, seed: int) -> None:
     code = np.repeat([0, 1], [10, 60])
-    rows = sample(code, most, np.random.default_rng(seed))
+    rows = sample_rows(code, most, np.random.default_rng(seed))
     counts = np.bincount(code[rows], minlength=2)
     assert len(rows) == len(set(rows.tolist())) == min(most, 70)
     assert counts[0] == min(10, most // 2)
@@ -293,11 +293,11 @@ def test_the_weights_are_kept_when_a_fit_is_interrupted(tmp_path: Path) -> None:
     with pytest.raises(Stop):
         paper().fit(PAIR, seed=0, progress=interrupt, workdir=tmp_path)
     kept = read_json(tmp_path / "weights.json")
-    other = next(name for name in candidates("cv", BOTH, TRAIN) if name != kept["rule"])
+    other = next(name for name in candidate_weights("cv", BOTH, TRAIN) if name != kept["rule"])
     write_json(tmp_path / "weights.json", {**kept, "rule": other})
     model = paper()
     (tmp_path / "last.ckpt").unlink(missing_ok=True)
     model.fit(PAIR, seed=0, workdir=tmp_path)
     assert model._weights is not None
-    expected = candidates("cv", BOTH, TRAIN)[other]
+    expected = candidate_weights("cv", BOTH, TRAIN)[other]
     np.testing.assert_array_equal(model._weights.weight, expected.weight)

@@ -18,20 +18,22 @@ from pamela.models.base import RewardModel, load_model
 from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.model import Hierarchical
 from pamela.models.transformer.model import Paper
-from pamela.models.transformer.selection import Search, Trial
+from pamela.models.transformer.selection import Configuration, SearchConfig
 from pamela.params import InputParams
 from tests.helpers.planted import make_world
 
 WORLD = make_world(seed=4, own=0.9, train_items=70, test_items=30, noise=0.3)
 FOLD = WORLD.fold
-TRIAL = Trial(12, 16, 1, 0.0, 1e-2, 0.01, 12)
+TRIAL = Configuration(12, 16, 1, 0.0, 1e-2, 0.01, 12)
 SEEN = np.unique(FOLD[s.TRAIN].user)
-STRANGERS = np.unique(FOLD[s.TEST_UNSEEN].user)
+COLD_START_USERS = np.unique(FOLD[s.TEST_UNSEEN].user)
 TEST_ITEMS = np.unique(FOLD[s.TEST_SEEN].item)
 
 
 def _paper(inputs: InputParams) -> RewardModel:
-    search = Search(folds=2, trials=1, max_epochs=12, patience=12, batch_size=64, given=(TRIAL,))
+    search = SearchConfig(
+        folds=2, trials=1, max_epochs=12, patience=12, batch_size=64, given=(TRIAL,)
+    )
     return Paper(search, "cpu", inputs)
 
 
@@ -92,7 +94,7 @@ def other_metadata() -> Items:
     return replace(FOLD.items, frame=frame.with_columns(**moved))
 
 
-def context_of_strangers() -> Pairs:
+def context_of_cold_start_users() -> Pairs:
     return FOLD[s.CONTEXT_UNSEEN]
 
 
@@ -123,13 +125,13 @@ def test_without_user_the_planted_taste_of_odd_people_is_lost(name: str) -> None
 
 
 def test_without_user_shots_teach_nothing() -> None:
-    shown = context_of_strangers()
+    shown = context_of_cold_start_users()
     for variant, adapts in ((FULL, True), ("no_user", False), (NONE, False)):
         model = fitted("hierarchical", variant)
         assert model.adapts == adapts
-        plain, told = (matrix(model, STRANGERS, context=c) for c in (None, shown))
+        plain, told = (matrix(model, COLD_START_USERS, context=c) for c in (None, shown))
         assert np.array_equal(plain, told) != adapts
-    gain = [fit_to_truth(fitted("hierarchical", FULL), STRANGERS, c) for c in (None, shown)]
+    gain = [fit_to_truth(fitted("hierarchical", FULL), COLD_START_USERS, c) for c in (None, shown)]
     assert gain[1] > gain[0] + 0.1
 
 
@@ -148,16 +150,18 @@ def test_without_demographics_what_people_say_changes_nothing(name: str) -> None
     turned = other_people()
     for variant, inputs in VARIANTS.items():
         model = fitted(name, variant)
-        before, after = (matrix(model, STRANGERS, people=p) for p in (FOLD.people, turned))
+        before, after = (matrix(model, COLD_START_USERS, people=p) for p in (FOLD.people, turned))
         assert np.array_equal(before, after) != inputs.demographics, variant
         assert model.uses_demographics == inputs.demographics
 
 
 @SWITCHED
-def test_without_demographics_strangers_are_alike_and_the_planted_gain_is_lost(name: str) -> None:
+def test_without_demographics_cold_start_users_are_alike_and_the_planted_gain_is_lost(
+    name: str,
+) -> None:
     full, without = fitted(name, FULL), fitted(name, "no_demographics")
-    assert np.ptp(matrix(without, STRANGERS), axis=0).max() < 1e-5
-    assert fit_to_truth(full, STRANGERS) > fit_to_truth(without, STRANGERS) + 0.05
+    assert np.ptp(matrix(without, COLD_START_USERS), axis=0).max() < 1e-5
+    assert fit_to_truth(full, COLD_START_USERS) > fit_to_truth(without, COLD_START_USERS) + 0.05
 
 
 # --- metadata -------------------------------------------------------------------------------------
@@ -201,7 +205,7 @@ def test_population_honours_the_metadata_switch() -> None:
 @SWITCHED
 def test_without_anything_everybody_is_one(name: str) -> None:
     model = fitted(name, NONE)
-    assert np.ptp(matrix(model, np.concatenate([SEEN, STRANGERS])), axis=0).max() < 1e-5
+    assert np.ptp(matrix(model, np.concatenate([SEEN, COLD_START_USERS])), axis=0).max() < 1e-5
     assert not model.personal
 
 
@@ -213,8 +217,8 @@ def test_a_saved_variant_scores_the_same_and_keeps_its_switches(
     model = fitted(name, variant)
     model.save(tmp_path)
     again = load_model(tmp_path)
-    everybody = np.concatenate([SEEN, STRANGERS])
-    context = context_of_strangers()
+    everybody = np.concatenate([SEEN, COLD_START_USERS])
+    context = context_of_cold_start_users()
     assert np.array_equal(
         matrix(again, everybody, context=context), matrix(model, everybody, context=context)
     )

@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal
 
 from pamela.models.random_effects import (
     Prior,
-    Statistics,
+    SufficientStatistics,
     fit_prior,
     posterior,
     posterior_of_one,
@@ -34,8 +34,8 @@ class Rows:
     weights: np.ndarray
 
     @property
-    def statistics(self) -> Statistics:
-        return Statistics.collect(self.user, self.features, self.y, len(self.described))
+    def statistics(self) -> SufficientStatistics:
+        return SufficientStatistics.collect(self.user, self.features, self.y, len(self.described))
 
     def of(self, user: int) -> tuple[np.ndarray, np.ndarray]:
         mine = self.user == user
@@ -118,7 +118,7 @@ def test_posterior_is_gaussian_conditioning_over_all_rows_at_once(
 def test_without_rows_the_posterior_is_the_prior() -> None:
     prior = random_prior(2, 3, np.random.default_rng(0))
     described = np.array([[1.0, -2.0]])
-    nothing = Statistics.collect(np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0), 1)
+    nothing = SufficientStatistics.collect(np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0), 1)
     found = posterior(prior, described, nothing)
     np.testing.assert_allclose(found.mean, described @ prior.regression)
     np.testing.assert_allclose(found.covariance[0], prior.covariance)
@@ -130,7 +130,7 @@ def test_more_ratings_never_leave_more_doubt(seed: int, extra: int) -> None:
     rng = np.random.default_rng(seed)
     prior = random_prior(1, 3, rng)
     rows = plant(prior, np.array([4 + extra]), rng)
-    few = Statistics.collect(rows.user[:4], rows.features[:4], rows.y[:4], 1)
+    few = SufficientStatistics.collect(rows.user[:4], rows.features[:4], rows.y[:4], 1)
     before = posterior(prior, rows.described, few).covariance[0]
     after = posterior(prior, rows.described, rows.statistics).covariance[0]
     assert np.linalg.eigvalsh(before - after).min() > -1e-9
@@ -285,14 +285,14 @@ def test_predictive_intervals_hold_what_they_say(shots: int) -> None:
     people = plant(truth, np.full(1500, shots + 8), rng)
     place = np.tile(np.arange(shots + 8), 1500)
     shown, asked = place < shots, place >= shots
-    statistics = Statistics.collect(
+    statistics = SufficientStatistics.collect(
         people.user[shown], people.features[shown], people.y[shown], 1500
     )
     found = posterior(prior, people.described, statistics)
     features, user = people.features[asked], people.user[asked]
     mean = np.einsum("ij,ij->i", features, found.mean[user])
-    doubt = np.einsum("ij,ijk,ik->i", features, found.covariance[user], features)
-    z = (people.y[asked] - mean) / np.sqrt(doubt + prior.noise)
+    item_variance = np.einsum("ij,ijk,ik->i", features, found.covariance[user], features)
+    z = (people.y[asked] - mean) / np.sqrt(item_variance + prior.noise)
     assert 0.88 < np.mean(np.abs(z) <= NORMAL_90) < 0.92
     assert np.mean(z**2) == pytest.approx(1.0, abs=0.06)
 
@@ -300,7 +300,7 @@ def test_predictive_intervals_hold_what_they_say(shots: int) -> None:
 def test_equal_ratings_leave_a_prior_that_can_be_used() -> None:
     rng = np.random.default_rng(7)
     user = np.repeat(np.arange(6), 4)
-    flat = Statistics.collect(user, rng.normal(size=(24, 3)), np.zeros(24), 6)
+    flat = SufficientStatistics.collect(user, rng.normal(size=(24, 3)), np.zeros(24), 6)
     prior, course = fit_prior(flat, np.ones((6, 1)), np.full(3, 0.5), rank=2, iterations=20)
     assert prior.noise > 0
     assert np.linalg.eigvalsh(prior.covariance).min() > 0

@@ -113,7 +113,7 @@ def bundle(fold: Fold, model: RewardModel, version: str = "linear-0") -> Bundle:
 
 
 def compare(champion: Bundle, challenger: Bundle, fold: Fold) -> gate.Comparison:
-    return gate.compare(champion, challenger, fold, draws=200, seed=0)
+    return gate.compare_on_holdout(champion, challenger, fold, draws=200, seed=0)
 
 
 def test_scores_are_the_user_means_of_spearman_on_the_hold_out(fold: Fold) -> None:

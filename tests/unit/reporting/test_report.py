@@ -137,7 +137,7 @@ def test_a_difference_is_told_by_its_interval(results, low, high, wanted):
     write_parquet(path, changed)
     cells = differences_table(load(results.project), "synthetic").rows[0][1:]
     assert all(cell.text.endswith(wanted) for cell in cells)
-    words = {"▲": "a gain", "▼": "a loss", "·": "not told apart"}[wanted]
+    words = {"▲": "a gain", "▼": "a loss", "·": "not distinguishable"}[wanted]
     assert words in " ".join(headline_sentences(load(results.project)))
 
 
@@ -246,7 +246,7 @@ def test_the_table_of_the_ideal_says_what_was_lost_where(results):
     assert seen["lost by paper"].text == "+0.110"
     table = shares_section(again, "synthetic").table
     mine = next(row for row in table.rows if row[0].text == "paper")
-    assert (mine[1].text, mine[2].text) == ("SROCC, of the ideal", "0.50")
+    assert (mine[1].text, mine[2].text) == ("SROCC, over the ideal observer", "0.50")
     assert not any("feature_observer" in row[0].small for row in differences_table(
         again, "synthetic").rows)  # fmt: skip
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from pamela.core import schema as s
 from pamela.core.dataset import Pairs
 from pamela.core.errors import PamelaError
-from pamela.serving.active_learning import choose
+from pamela.serving.active_learning import choose_greedily
 from pamela.serving.active_learning import given as conditioned
 from pamela.serving.api import Reward, load_bundle
-from pamela.serving.types import Known
+from pamela.serving.types import CatalogImage
 from tests.helpers.small_model import NEW, PICTURES, USERS
 
 
@@ -52,7 +52,7 @@ def slow_design(columns, target, covariance, noise, count):
 def test_the_greedy_design_is_the_direct_one(seed, n, k, noise):
     columns, covariance = world(seed, n, k)
     count = min(3, n)
-    design = choose(columns, columns, covariance, noise, count)
+    design = choose_greedily(columns, columns, covariance, noise, count)
     assert design.picks.tolist() == slow_design(columns, columns, covariance, noise, count)
     assert design.before**2 == pytest.approx(pair_variance(columns, covariance))
     for m in range(count):
@@ -73,7 +73,7 @@ def test_conditioning_is_the_posterior_covariance(seed, rows, noise):
 
 def test_of_equal_pictures_the_first_is_taken_and_none_twice():
     columns = np.repeat([[1.0, 0.0], [0.0, 1.0]], 3, axis=0)
-    design = choose(columns, columns, np.eye(2), 1.0, 10)
+    design = choose_greedily(columns, columns, np.eye(2), 1.0, 10)
     assert design.picks[:2].tolist() == [0, 3]
     assert sorted(design.picks) == list(range(6))
 
@@ -83,9 +83,9 @@ def test_a_level_that_all_pictures_share_is_not_worth_a_rating():
     rng = np.random.default_rng(0)
     columns = np.column_stack([np.ones(30), rng.normal(size=30)])
     sure_of_order = np.diag([100.0, 1e-12])
-    design = choose(columns, columns, sure_of_order, 1.0, 3)
+    design = choose_greedily(columns, columns, sure_of_order, 1.0, 3)
     assert design.before == pytest.approx(0.0, abs=1e-5)
-    learning = choose(columns, columns, np.diag([1e-12, 1.0]), 1.0, 1)
+    learning = choose_greedily(columns, columns, np.diag([1e-12, 1.0]), 1.0, 1)
     assert abs(columns[learning.picks[0], 1]) == np.abs(columns[:, 1]).max()
 
 
@@ -115,7 +115,7 @@ def test_a_seen_users_uncertainty_is_that_of_the_posterior(reward):
     """The pair variance before any suggestion, worked out from the training rows directly."""
     model = reward.bundle.model
     learned, _ = reward.bundle.rated_by("synthetic/p000")
-    columns = reward.viewers.catalogue("synthetic").columns[2]
+    columns = reward.user_contexts.catalogue("synthetic").columns[2]
     rows = model.columns(reward.bundle.items.take(learned))[2]
     covariance = after(model.prior.covariance, model.prior.noise, rows)
     found = reward.suggest(user="p000", n=1)[0]
@@ -135,8 +135,8 @@ def test_a_person_is_not_asked_again_and_knows_more_with_every_rating(reward):
 
 def test_the_suggested_ratings_narrow_what_the_model_says(reward):
     """`left` is about the posterior that `adapt` really makes, not one of its own."""
-    model, items = reward.bundle.model, reward.viewers.catalogue("synthetic").items
-    someone = reward.viewers.users.stranger("synthetic", {})
+    model, items = reward.bundle.model, reward.user_contexts.catalogue("synthetic").items
+    someone = reward.user_contexts.users.cold_start_user("synthetic", {})
     columns = model.columns(items)[2]
     ones = np.ones(len(items))
 
@@ -154,7 +154,8 @@ def test_the_suggested_ratings_narrow_what_the_model_says(reward):
     ids = sorted(items.frame[s.IMAGE])
     rng = np.random.default_rng(1)
     random = [
-        spread([Known("synthetic", i) for i in rng.choice(ids, 6, replace=False)]) for _ in range(8)
+        spread([CatalogImage("synthetic", i) for i in rng.choice(ids, 6, replace=False)])
+        for _ in range(8)
     ]
     assert spread(suggested) < min(random)
 

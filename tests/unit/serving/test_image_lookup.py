@@ -11,7 +11,7 @@ from PIL import Image
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.serving.api import Reward, load_bundle
-from pamela.serving.types import Known, Recorded
+from pamela.serving.types import CatalogImage, Recorded
 from tests.helpers.encoder_kit import picture
 from tests.helpers.small_model import NEW
 
@@ -61,7 +61,7 @@ def test_a_picture_is_the_same_as_path_content_array_and_image(reward, fresh):
 
 def test_a_known_picture_is_the_same_by_content_and_by_id(reward, small_template):
     file = small_template.root / reward.bundle.items.frame[s.FILE][3]
-    forms = [file, file.read_bytes(), Known("synthetic", "i03")]
+    forms = [file, file.read_bytes(), CatalogImage("synthetic", "i03")]
     found = reward.pictures.items(forms, None)
     assert found.frame[s.IMAGE].to_list() == ["i03"] * 3
     assert found.frame[s.PROMPT].to_list() == ["a portrait number 3"] * 3
@@ -79,7 +79,7 @@ def test_another_prompt_is_encoded_and_each_text_once(reward, monkeypatch):
         return real(prompts)
 
     monkeypatch.setattr(encoder, "encode_prompts", count)
-    known = [Known("synthetic", f"i{n:02d}") for n in range(5)]
+    known = [CatalogImage("synthetic", f"i{n:02d}") for n in range(5)]
     said = ["a boat", "a barn", "a boat", None, "a street number 4"]
     found = reward.pictures.items(known, said)
     assert asked == [["a boat", "a barn", "a street number 4"]]
@@ -101,7 +101,9 @@ def test_a_fault_in_the_middle_of_a_batch_is_named_with_its_place(reward, fresh,
 
 def test_an_unknown_id_is_named(reward):
     with pytest.raises(PamelaError, match=r"image 2 \(synthetic/i99\): no picture 'i99'"):
-        reward.score(user="p001", images=[Known("synthetic", "i01"), Known("synthetic", "i99")])
+        reward.score(
+            user="p001", images=[CatalogImage("synthetic", "i01"), CatalogImage("synthetic", "i99")]
+        )
 
 
 def test_a_recorded_picture_is_found_by_content_then_by_id(reward, small_template):

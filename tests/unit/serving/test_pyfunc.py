@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 import pamela
 from pamela.registry.mlflow_model import GREY_PNG
 from pamela.registry.versions import resolve
-from pamela.serving.types import Known, Score
+from pamela.serving.types import CatalogImage, Score
 from tests.conftest import command_env
 
 PROMPT = "a red barn at dusk"
@@ -77,7 +77,7 @@ def test_rows_are_answered_in_order_as_the_api_does(served):
         for user, prompt, image in (
             ("synthetic/p001", PROMPT, "barn.png"),
             ("synthetic/p002", PROMPT, "barn.png"),
-            ("synthetic/p001", None, Known("synthetic", "i03")),
+            ("synthetic/p001", None, CatalogImage("synthetic", "i03")),
             ("synthetic/p002", PROMPT, "barn.png"),
             (None, PROMPT, "lake.png"),
         )
@@ -97,7 +97,7 @@ def test_a_row_may_bring_its_person(served):
     row = {"ratings": ratings, "demographics": {"gender": "female"}}
     answer = ask(served, row | {"image": "barn.png"}, {"image": "barn.png"})
     me = reward.adapt(
-        ratings=[("lake.png", PROMPT, 1), (Known("synthetic", "i03"), 4.5)],
+        ratings=[("lake.png", PROMPT, 1), (CatalogImage("synthetic", "i03"), 4.5)],
         demographics={"gender": "female"},
     )
     assert answer["rating"][0] == pytest.approx(

@@ -15,7 +15,7 @@ from pamela.core.dataset import Pairs
 from pamela.models.preprocessing import FEW, Codes
 from pamela.serving import user_context
 from pamela.serving.api import Reward, load_bundle
-from pamela.serving.types import Known
+from pamela.serving.types import CatalogImage
 
 
 @pytest.fixture
@@ -26,7 +26,9 @@ def reward(small_template):
 def rated(reward, count: int = 8):
     rng = np.random.default_rng(0)
     return reward.adapt(
-        ratings=[(Known("synthetic", f"i{n:02d}"), int(rng.integers(1, 6))) for n in range(count)],
+        ratings=[
+            (CatalogImage("synthetic", f"i{n:02d}"), int(rng.integers(1, 6))) for n in range(count)
+        ],
         demographics={"gender": "male"},
     )
 
@@ -36,11 +38,14 @@ def test_the_kept_posterior_predicts_what_the_model_does(reward):
     n, k = len(items), len(me.ratings)
     asked = Pairs(np.zeros(n, np.int64), np.arange(n), np.zeros(n, np.float32))
     shown = Pairs(np.zeros(k, np.int64), np.arange(k), np.array(me.ratings, np.float32))
-    person = reward.viewers.users.stranger("synthetic", {"gender": "male"})
-    for viewer, context in ((reward.viewers.adapted(me), shown), (reward.viewer("p003"), None)):
-        people = person if context is not None else viewer.person
+    person = reward.user_contexts.users.cold_start_user("synthetic", {"gender": "male"})
+    for known, context in (
+        (reward.user_contexts.adapted(me), shown),
+        (reward.user_context("p003"), None),
+    ):
+        people = person if context is not None else known.person
         direct = model.predict(items, people, asked, context)
-        kept = reward.viewers.predict(viewer, items)
+        kept = reward.user_contexts.predict(known, items)
         np.testing.assert_allclose(kept.mean, direct.mean, rtol=1e-6)
         np.testing.assert_allclose(kept.std, direct.std, rtol=1e-6)
 
@@ -48,7 +53,8 @@ def test_the_kept_posterior_predicts_what_the_model_does(reward):
 def test_the_percentile_is_the_share_of_training_pictures_liked_less(reward):
     me = rated(reward)
     everything = [
-        Known("synthetic", i) for i in reward.viewers.catalogue("synthetic").items.frame[s.IMAGE]
+        CatalogImage("synthetic", i)
+        for i in reward.user_contexts.catalogue("synthetic").items.frame[s.IMAGE]
     ]
     scores = reward.score(user=me, images=everything)
     ratings = np.array([score.rating for score in scores])
@@ -69,7 +75,7 @@ def test_an_adapted_user_is_worked_out_once(reward, monkeypatch):
 
         monkeypatch.setattr(model, name, counted)
     me = rated(reward)
-    image = [Known("synthetic", "i20")]
+    image = [CatalogImage("synthetic", "i20")]
     first = reward.score(user=me, images=image)
     worked = calls["weights_of"]
     before = calls["columns"]
@@ -81,7 +87,7 @@ def test_an_adapted_user_is_worked_out_once(reward, monkeypatch):
 
 def test_what_is_kept_goes_with_the_user(reward):
     me = rated(reward)
-    gone = weakref.ref(reward.viewers.adapted(me))
+    gone = weakref.ref(reward.user_contexts.adapted(me))
     del me
     gc.collect()
     assert gone() is None
@@ -89,11 +95,11 @@ def test_what_is_kept_goes_with_the_user(reward):
 
 def test_at_most_so_many_people_are_kept(reward, monkeypatch):
     monkeypatch.setattr(user_context, "MOST_KEPT", 3)
-    image = [Known("synthetic", "i20")]
+    image = [CatalogImage("synthetic", "i20")]
     first = reward.score(user="p000", images=image)
     for number in range(6):
         reward.score(user=f"p{number:03d}", images=image)
-    assert len(reward.viewers._named) == 3
+    assert len(reward.user_contexts._named) == 3
     assert reward.score(user="p000", images=image) == first
 
 

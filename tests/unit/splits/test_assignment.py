@@ -19,9 +19,9 @@ from pamela.splits import assignment
 from pamela.splits.split import (
     Split,
     counts,
-    dataset_names,
     describe,
     split_dataset,
+    validated_datasets,
     write_splits,
 )
 from tests.helpers.folders import all_rows, split_rows_of
@@ -333,7 +333,7 @@ def test_the_files_and_their_hashes(project: Project) -> None:
             rows = ratings.filter(fold=int(fold), part=part)
             assert entry["rows"] == rows.height
             assert entry["users"] == rows["user_id"].n_unique()
-    assert dataset_names(project) == ["d"]
+    assert validated_datasets(project) == ["d"]
     assert "d: 5 folds" in counts(record)
 
     changed = full(40, 30)

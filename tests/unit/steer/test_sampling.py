@@ -10,8 +10,8 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import write_parquet
 from pamela.core.paths import Project
 from pamela.params import load_params
-from pamela.steer.sampling import cast
-from pamela.steer.steer import choose_sittings
+from pamela.steer.sampling import sample_cases
+from pamela.steer.steer import choose_cases
 from tests.helpers.folders import write_split
 from tests.paths import ROOT
 
@@ -39,44 +39,44 @@ def _tables(n_users=6, n_images=12):
 def test_users_are_known_and_get_test_prompts_of_their_own_type_and_a_partner():
     ratings, images = _tables()
     known = [f"u{u}" for u in range(5)]
-    sittings = cast(ratings, images, known, users=4, prompts=1, seed=0)
-    assert len(sittings) == 4
+    cases = sample_cases(ratings, images, known, users=4, prompts=1, seed=0)
+    assert len(cases) == 4
     kinds = dict(images.select(s.PROMPT_ID, s.TYPE).iter_rows())
     test = {"p4", "p5"}
-    for sitting in sittings:
-        assert sitting.user in known
-        assert sitting.other in known
-        assert sitting.other != sitting.user
-        assert int(sitting.other[1:]) % 2 == int(sitting.user[1:]) % 2
-        assert sitting.start.prompt_id in test
-        own = ["Art", "Photorealism"][int(sitting.user[1:]) % 2]
-        assert kinds[sitting.start.prompt_id] == own
+    for case in cases:
+        assert case.user in known
+        assert case.other in known
+        assert case.other != case.user
+        assert int(case.other[1:]) % 2 == int(case.user[1:]) % 2
+        assert case.start.prompt_id in test
+        own = ["Art", "Photorealism"][int(case.user[1:]) % 2]
+        assert kinds[case.start.prompt_id] == own
     by_prompt = {}
-    for sitting in sittings:
-        by_prompt.setdefault(sitting.start.prompt_id, set()).add(sitting.start.seed)
+    for case in cases:
+        by_prompt.setdefault(case.start.prompt_id, set()).add(case.start.seed)
     assert all(len(seeds) == 1 for seeds in by_prompt.values())
 
 
 def test_the_draw_follows_the_seed_and_not_the_order_of_the_rows():
     ratings, images = _tables(n_users=20, n_images=48)
     known = [f"u{u}" for u in range(20)]
-    first = cast(ratings, images, known, users=6, prompts=2, seed=1)
-    again = cast(ratings.reverse(), images, known[::-1], users=6, prompts=2, seed=1)
+    first = sample_cases(ratings, images, known, users=6, prompts=2, seed=1)
+    again = sample_cases(ratings.reverse(), images, known[::-1], users=6, prompts=2, seed=1)
     assert first == again
-    assert first != cast(ratings, images, known, users=6, prompts=2, seed=2)
+    assert first != sample_cases(ratings, images, known, users=6, prompts=2, seed=2)
 
 
 def test_groups_have_prompts_of_their_own_while_there_are_enough():
     ratings, images = _tables(n_users=20, n_images=96)
     known = [f"u{u}" for u in range(20)]
-    sittings = cast(ratings, images, known, users=8, prompts=2, seed=0)
+    cases = sample_cases(ratings, images, known, users=8, prompts=2, seed=0)
     users_of = {}
-    for x in sittings:
+    for x in cases:
         users_of.setdefault(x.start.prompt_id, set()).add(x.user)
-        assert x.user in {y.other for y in sittings if y.start == x.start}
+        assert x.user in {y.other for y in cases if y.start == x.start}
     assert len(users_of) == 8
     assert all(len(users) == 2 for users in users_of.values())
-    few = cast(ratings, images, known, users=8, prompts=40, seed=0)
+    few = sample_cases(ratings, images, known, users=8, prompts=40, seed=0)
     assert len(few) == 8 * 8  # 16 test prompts, half of each type
 
 
@@ -93,21 +93,21 @@ def test_pictures_without_prompt_ids_are_prompts_of_their_own(tmp_path):
     )
     write_parquet(project.validated / "images.parquet", nameless)
     params = load_params(ROOT / "params.yaml")
-    sittings = choose_sittings(project, params, [f"u{u}" for u in range(6)])
-    assert {x.start.prompt_id for x in sittings} == {"i8", "i9", "i10", "i11"}
+    cases = choose_cases(project, params, [f"u{u}" for u in range(6)])
+    assert {x.start.prompt_id for x in cases} == {"i8", "i9", "i10", "i11"}
 
 
 def test_an_odd_number_leaves_nobody_without_a_partner():
     ratings, images = _tables(n_users=20, n_images=48)
     known = [f"u{u}" for u in range(20)]
     for users in (2, 3, 5, 40):
-        sittings = cast(ratings, images, known, users=users, prompts=1, seed=0)
-        assert len({x.user for x in sittings}) == min(users, 20)
-        assert all(x.other != x.user for x in sittings)
-        assert {x.other for x in sittings} == {x.user for x in sittings}
+        cases = sample_cases(ratings, images, known, users=users, prompts=1, seed=0)
+        assert len({x.user for x in cases}) == min(users, 20)
+        assert all(x.other != x.user for x in cases)
+        assert {x.other for x in cases} == {x.user for x in cases}
 
 
 def test_nobody_to_steer_for_is_an_error_that_says_so():
     ratings, images = _tables()
     with pytest.raises(PamelaError, match="no two users known to the champion"):
-        cast(ratings, images, ["u0", "u1"], users=4, prompts=1, seed=0)
+        sample_cases(ratings, images, ["u0", "u1"], users=4, prompts=1, seed=0)

@@ -13,14 +13,20 @@ from pamela.core.paths import Project
 from pamela.models.base import Prediction, RewardModel
 from pamela.params import SteerParams, load_params
 from pamela.steer import results, search
-from pamela.steer.contact_sheet import write_sheet
+from pamela.steer.contact_sheet import write_steering_sheet
 from pamela.steer.generators import Candidate, EmbeddedGenerator
 from pamela.steer.judges import FIRST, SECOND, TIE, SimulatedJudge
 from pamela.steer.results import ARMS, CHAMPION, NONE, OTHER, POPULATION, SELF
-from pamela.steer.rewards import Encoding, ModelReward
+from pamela.steer.rewards import ModelReward, RenderFeatures
 from pamela.steer.rewriters import Trial, VocabularyRewriter
-from pamela.steer.sampling import Sitting
-from pamela.steer.steer import Search, judge_arms, skip_reason, write_results, write_skipped
+from pamela.steer.sampling import EvaluationCase
+from pamela.steer.steer import (
+    SteeringResult,
+    judge_arms,
+    skip_reason,
+    write_skipped,
+    write_steering_results,
+)
 from pamela.synthetic.prompts import parse_prompt, sample_spec, write_prompt
 from pamela.synthetic.raters.world import World
 from tests.paths import ROOT
@@ -61,7 +67,7 @@ def world():
 
 
 @pytest.fixture(scope="module")
-def sittings(world):
+def cases(world):
     """Four pairs of users, each with four prompts of their own."""
     users = world.users[s.USER].to_list()[:8]
     rng = np.random.default_rng(5)
@@ -69,14 +75,14 @@ def sittings(world):
     for i in range(16):
         start = Candidate(f"p{i}", write_prompt(sample_spec(rng), rng), int(rng.integers(2**31)))
         one, other = users[2 * (i // 4) : 2 * (i // 4) + 2]
-        found += [Sitting(one, other, start), Sitting(other, one, start)]
+        found += [EvaluationCase(one, other, start), EvaluationCase(other, one, start)]
     return found
 
 
-def _search(sittings, champion, population, *, rounds=3, variants=10, generator=None):
-    lanes = results.plan_lanes(sittings)
-    trials = search.run_lanes(
-        lanes,
+def _search(cases, champion, population, *, rounds=3, variants=10, generator=None):
+    searches = results.plan_searches(cases)
+    trials = search.run_searches(
+        searches,
         generator=generator or Blank(),
         rewriter=VocabularyRewriter(),
         rewards={CHAMPION: champion, POPULATION: population},
@@ -85,12 +91,12 @@ def _search(sittings, champion, population, *, rounds=3, variants=10, generator=
         ),
         advance=lambda n: None,
     )
-    return Search(results.assign(sittings, lanes), trials)
+    return SteeringResult(results.assign(cases, searches), trials)
 
 
 def _metrics(table):
     judgments = table.filter(pl.col("kind") == "judgment")
-    return results.summarise(judgments, bootstrap=200, rng=np.random.default_rng(0))
+    return results.steering_metrics(judgments, bootstrap=200, rng=np.random.default_rng(0))
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +105,10 @@ def judge(world):
 
 
 @pytest.fixture(scope="module")
-def planted(sittings, judge):
+def planted(cases, judge):
     """The search under the truth itself, and its table."""
-    users = sorted({x.user for x in sittings})
-    found = _search(sittings, Planted(judge, users), Planted(judge, users))
+    users = sorted({x.user for x in cases})
+    found = _search(cases, Planted(judge, users), Planted(judge, users))
     return found, judge_arms(found, judge, seed=0)
 
 
@@ -121,38 +127,38 @@ def test_the_truth_as_a_reward_beats_every_other_arm(planted):
     assert curve[-1] > curve[0] + 0.1
 
 
-def test_a_reward_against_the_truth_loses_to_the_original(sittings, judge):
-    users = sorted({x.user for x in sittings})
+def test_a_reward_against_the_truth_loses_to_the_original(cases, judge):
+    users = sorted({x.user for x in cases})
     contrary = Planted(judge, users, sign=-1.0)
-    found = _search(sittings, contrary, contrary, rounds=1)
+    found = _search(cases, contrary, contrary, rounds=1)
     metrics = _metrics(judge_arms(found, judge, seed=0))
     assert metrics["win_self_none_ci_high"] < 0.5
     assert metrics["elo_none"] == max(metrics[f"elo_{arm}"] for arm in ARMS)
 
 
-def test_a_reward_that_ignores_the_user_cannot_tell_self_from_other(sittings, judge):
-    users = sorted({x.user for x in sittings})
+def test_a_reward_that_ignores_the_user_cannot_tell_self_from_other(cases, judge):
+    users = sorted({x.user for x in cases})
     same = Planted(judge, users, personal=False)
-    found = _search(sittings, same, same, rounds=1)
+    found = _search(cases, same, same, rounds=1)
     metrics = _metrics(judge_arms(found, judge, seed=0))
     for opponent in (OTHER, POPULATION):
         key = f"win_self_{opponent}"
         assert metrics[key] == metrics[f"{key}_ci_low"] == metrics[f"{key}_ci_high"] == 0.5
 
 
-def test_the_table_holds_every_render_and_every_judgment(planted, sittings):
+def test_the_table_holds_every_render_and_every_judgment(planted, cases):
     _, table = planted
     assert table.schema == results.STEERING_SCHEMA
     renders = table.filter(pl.col("kind") == "render")
-    assert renders.height == len(sittings) * (1 + 3 * (1 + 3 * 10))
+    assert renders.height == len(cases) * (1 + 3 * (1 + 3 * 10))
     untouched = renders.filter(pl.col("arm") == NONE)
     assert untouched["reward"].null_count() == untouched.height
     assert renders["truth"].null_count() == 0
     assert renders.filter(pl.col("arm") != NONE)["reward"].null_count() == 0
     judgments = table.filter(pl.col("kind") == "judgment")
-    assert judgments.height == len(sittings) * 6 * 2
+    assert judgments.height == len(cases) * 6 * 2
     per_pair = judgments.group_by(s.USER, s.PROMPT_ID, "arm", "opponent").agg("order")
-    assert per_pair.height == len(sittings) * 6
+    assert per_pair.height == len(cases) * 6
     assert all(sorted(orders) == [1, 2] for orders in per_pair["order"].to_list())
     fair = (
         (pl.col("winner") == pl.col("arm"))
@@ -162,9 +168,9 @@ def test_the_table_holds_every_render_and_every_judgment(planted, sittings):
     assert judgments.filter(~fair).is_empty()
 
 
-def test_the_arm_other_is_somebody_elses_self(planted, sittings):
+def test_the_arm_other_is_somebody_elses_self(planted, cases):
     _, table = planted
-    one = sittings[0]
+    one = cases[0]
 
     def prompts(user, arm):
         mine = (pl.col(s.USER) == user) & (pl.col(s.PROMPT_ID) == one.start.prompt_id)
@@ -197,10 +203,8 @@ def test_winners_follow_the_recorded_truth(planted):
     assert rows.select(right.mean()).item() > 0.6
 
 
-def test_a_picture_is_drawn_once_per_batch_and_the_batches_do_not_matter(
-    sittings, judge, monkeypatch
-):
-    few = sittings[:6]
+def test_a_picture_is_drawn_once_per_batch_and_the_batches_do_not_matter(cases, judge, monkeypatch):
+    few = cases[:6]
     users = sorted({x.user for x in few})
     reward, blank = Planted(judge, users), Blank()
     found = _search(few, reward, reward, generator=blank)
@@ -215,8 +219,8 @@ def test_a_picture_is_drawn_once_per_batch_and_the_batches_do_not_matter(
 
 def test_all_rewards_see_the_same_first_variants(planted):
     found, _ = planted
-    lanes = found.assignment.join(found.trials.filter(pl.col("round") == 1), on="lane")
-    prompts = lanes.group_by(s.PROMPT_ID, "variant").agg(pl.col("prompt").n_unique())
+    searches = found.assignment.join(found.trials.filter(pl.col("round") == 1), on="search")
+    prompts = searches.group_by(s.PROMPT_ID, "variant").agg(pl.col("prompt").n_unique())
     assert prompts["prompt"].max() == 1
 
 
@@ -252,12 +256,12 @@ def test_moves_stay_near_the_best_prompt_so_far():
         assert len(changed) == 1
 
 
-def test_both_presentation_orders_cancel_a_position_bias(world, sittings):
+def test_both_presentation_orders_cancel_a_position_bias(world, cases):
     """Two different pictures, everybody's verdict in both orders, under a strong bias."""
     judge = SimulatedJudge(world, position_bias=1.0)
-    a = [x.start for x in sittings] * 40
+    a = [x.start for x in cases] * 40
     b = [Candidate(c.prompt_id, c.prompt, c.seed + 1) for c in a]
-    users = [x.user for x in sittings] * 40
+    users = [x.user for x in cases] * 40
     rng = np.random.default_rng(0)
     ab, ba = judge.compare(users, a, b, rng), judge.compare(users, b, a, rng)
     assert (ab == FIRST).mean() - (ab == SECOND).mean() > 0.2
@@ -268,8 +272,8 @@ def test_both_presentation_orders_cancel_a_position_bias(world, sittings):
     assert both.mean() == pytest.approx(unbiased.mean(), abs=0.1)
 
 
-def test_the_same_picture_twice_is_a_tie_and_small_differences_may_be(world, sittings, judge):
-    users, starts = [x.user for x in sittings], [x.start for x in sittings]
+def test_the_same_picture_twice_is_a_tie_and_small_differences_may_be(world, cases, judge):
+    users, starts = [x.user for x in cases], [x.start for x in cases]
     rng = np.random.default_rng(0)
     assert (judge.compare(users, starts, starts, rng) == TIE).all()
     blind = SimulatedJudge(world, just_noticeable=100.0)
@@ -277,13 +281,13 @@ def test_the_same_picture_twice_is_a_tie_and_small_differences_may_be(world, sit
     assert (blind.compare(users, starts, others, rng) == TIE).all()
 
 
-def test_a_reward_that_is_not_a_number_stops_the_search(sittings):
+def test_a_reward_that_is_not_a_number_stops_the_search(cases):
     class Broken:
         def score(self, users, candidates, images):
             return np.full(len(users), np.nan)
 
     with pytest.raises(PamelaError, match="not a number"):
-        _search(sittings[:2], Broken(), Broken(), rounds=1)
+        _search(cases[:2], Broken(), Broken(), rounds=1)
 
 
 class Brightness(RewardModel):
@@ -325,9 +329,9 @@ class MeanColour:
         return np.zeros((len(prompts), 1), np.float32)
 
 
-def test_a_model_scores_drawn_pictures_for_the_right_user_each_encoded_once(sittings):
+def test_a_model_scores_drawn_pictures_for_the_right_user_each_encoded_once(cases):
     people = People(pl.DataFrame({s.DATASET: ["synthetic"] * 2, s.USER: ["a", "b"]}))
-    starts = list(dict.fromkeys(x.start for x in sittings))
+    starts = list(dict.fromkeys(x.start for x in cases))
     images = EmbeddedGenerator(SIZE, 1).generate(
         [c.prompt for c in starts], [c.seed for c in starts]
     )
@@ -336,7 +340,7 @@ def test_a_model_scores_drawn_pictures_for_the_right_user_each_encoded_once(sitt
         {s.PROMPT_ID: [c.prompt_id for c in starts], s.TYPE: "Art", s.GROUP: "g", s.STYLE: None}
     )
     encoder = MeanColour()
-    reward = ModelReward(Brightness(), people, prompts, Encoding(encoder), "synthetic")
+    reward = ModelReward(Brightness(), people, prompts, RenderFeatures(encoder), "synthetic")
     n = len(starts)
     scores = reward.score(["a"] * n + ["b"] * n, starts * 2, images * 2)
     assert scores[:n] == pytest.approx([image.mean() for image in images], rel=1e-5)
@@ -349,12 +353,12 @@ def test_a_model_scores_drawn_pictures_for_the_right_user_each_encoded_once(sitt
         reward.score([None], starts[:1], images[:1])
 
 
-def test_results_and_sheet_are_written_and_the_same_again(planted, judge, sittings, tmp_path):
+def test_results_and_sheet_are_written_and_the_same_again(planted, judge, cases, tmp_path):
     found, table = planted
     project, params = Project(tmp_path), load_params(ROOT / "params.yaml")
-    one = write_results(project, params, table)
+    one = write_steering_results(project, params, table)
     written = (tmp_path / "reports/steering.parquet").read_bytes()
-    assert write_results(project, params, table) == one
+    assert write_steering_results(project, params, table) == one
     assert (tmp_path / "reports/steering.parquet").read_bytes() == written
     names = [f"win_self_{a}" for a in (NONE, POPULATION, OTHER)] + [f"elo_{a}" for a in ARMS]
     assert set(one) == {n + e for n in names for e in ("", "_ci_low", "_ci_high")} | {"n_judgments"}
@@ -362,7 +366,7 @@ def test_results_and_sheet_are_written_and_the_same_again(planted, judge, sittin
         assert one[f"{name}_ci_low"] <= one[name] <= one[f"{name}_ci_high"]
     path = tmp_path / "reports/steering/sheet.png"
     chosen = results.chosen_rows(found.assignment, found.trials)
-    write_sheet(chosen, EmbeddedGenerator(SIZE, 1), judge, path)
+    write_steering_sheet(chosen, EmbeddedGenerator(SIZE, 1), judge, path)
     sizes = [len(list(path.parent.iterdir())), path.stat().st_size]
     assert sizes[0] == 1
     assert sizes[1] > 50_000

@@ -112,7 +112,7 @@ def test_the_stage_writes_every_model_of_every_fold(
 def test_the_same_inputs_give_the_same_bytes(project: Project) -> None:
     def contents() -> dict[str, bytes]:
         for name in ("group_mean", "population", "paper"):
-            train.fit(project, params(), name, 0)
+            train.fit_fold(project, params(), name, 0)
         files = sorted(p for p in project.models.rglob("*") if p.is_file())
         return {str(p): p.read_bytes() for p in files}
 
@@ -123,7 +123,7 @@ def test_an_interrupted_fit_leaves_nothing_half_written_and_resumes(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = params(max_epochs=4, cv_trials=1)
-    train.fit(project, asked, "paper", 0)
+    train.fit_fold(project, asked, "paper", 0)
     expected = load_model(project.models / "paper" / "fold_0").state()[1]
     train.shutil.rmtree(project.models)
     real = Paper.fit
@@ -137,11 +137,11 @@ def test_an_interrupted_fit_leaves_nothing_half_written_and_resumes(
 
     monkeypatch.setattr(Paper, "fit", cut)
     with pytest.raises(Stop):
-        train.fit(project, asked, "paper", 0)
+        train.fit_fold(project, asked, "paper", 0)
     assert not (project.models / "paper" / "fold_0").exists()
     assert len(list(project.checkpoints.glob("paper-fold_0-*"))) == 1
     monkeypatch.setattr(Paper, "fit", real)
-    train.fit(project, asked, "paper", 0)
+    train.fit_fold(project, asked, "paper", 0)
     found = load_model(project.models / "paper" / "fold_0").state()[1]
     for key, value in expected.items():
         np.testing.assert_array_equal(value, found[key])
@@ -171,20 +171,20 @@ def test_models_and_folds_no_longer_named_go(project: Project) -> None:
 
 def test_unknown_model_and_absent_gpu_are_named(project: Project) -> None:
     with pytest.raises(PamelaError, match="unknown model 'papre'"):
-        train.plan(project, params(models=["papre", "population"]))
+        train.plan_fits(project, params(models=["papre", "population"]))
     if not torch.cuda.is_available():
         with pytest.raises(PamelaError, match=r"train\.device is gpu"):
-            train.plan(project, params(device="gpu"))
+            train.plan_fits(project, params(device="gpu"))
 
 
 def test_a_fold_without_training_rows_is_an_error(project: Project) -> None:
     write_split(project, split_rows_of(project).filter(pl.col(s.PART) != s.TRAIN))
     with pytest.raises(PamelaError, match="fold 0 has no rows in part train"):
-        train.fit(project, params(), "global_mean", 0)
+        train.fit_fold(project, params(), "global_mean", 0)
 
 
 def test_fit_json_says_what_was_chosen(project: Project) -> None:
-    train.fit(project, params(), "paper", 0)
+    train.fit_fold(project, params(), "paper", 0)
     chosen = json.loads((project.models / "paper" / "fold_0" / "fit.json").read_text())["chosen"]
     assert set(chosen["cv_correlation"]) == {"0", "1"}
     assert chosen["components"] in {32, 64, 128, 256}

@@ -104,7 +104,7 @@ def test_batch_without_done_is_left_untouched(project: Project, params: Params) 
     before = sorted(p.name for p in folder.iterdir())
     assert inbox.take(project, params) == {}
     assert sorted(p.name for p in folder.iterdir()) == before
-    assert [b.label for b in inbox.look(project, ["faces"]).waiting] == ["faces/b1"]
+    assert [b.label for b in inbox.scan_inbox(project, ["faces"]).waiting] == ["faces/b1"]
     assert inbox.accepted(project) == []
 
 
@@ -112,7 +112,7 @@ def test_unknown_dataset_is_left_and_said(project: Project, params: Params) -> N
     folder = finish(write_batch(project.inbox / "other" / "b1", good_rows()))
     assert inbox.take(project, params) == {}
     assert folder.is_dir()
-    assert [b.label for b in inbox.look(project, ["faces"]).foreign] == ["other/b1"]
+    assert [b.label for b in inbox.scan_inbox(project, ["faces"]).foreign] == ["other/b1"]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_faulty_batch_is_refused_and_nothing_else_happens(
     assert refused["faces/bad"] in (bad / inbox.REFUSED).read_text()
     assert [b.label for b in inbox.accepted(project)] == ["faces/good"]
     assert inbox.take(project, params) == {}  # a refused batch is not tried again ...
-    assert [b.label for b in inbox.look(project, ["faces"]).refused] == ["faces/bad"]
+    assert [b.label for b in inbox.scan_inbox(project, ["faces"]).refused] == ["faces/bad"]
 
 
 def test_mended_batch_is_taken_up_again(project: Project, params: Params) -> None:

@@ -39,7 +39,7 @@ def run(project: Project, max_share: float = ALL) -> dict[str, validate.TableRes
     suites, decoded = validate.load_suites(project), validate.decode_pictures(project)
     results = {n: validate.check_dataset(project, n, decoded, suites) for n in names}
     validate.write_quarantine(project, results)
-    validate.write_report(project, results, max_share)
+    validate.write_validation_report(project, results, max_share)
     validate.write_validated(project, results, max_share)
     return results
 

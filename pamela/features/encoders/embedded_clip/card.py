@@ -53,7 +53,7 @@ class Figures:
     pictures: int
 
 
-def measure(trained: EmbeddedEncoder, untrained: EmbeddedEncoder, pool: Pool) -> Figures:
+def probe_encoders(trained: EmbeddedEncoder, untrained: EmbeddedEncoder, pool: Pool) -> Figures:
     """Probe both encoders and colour statistics on a pool of prompts not used in training."""
     image = trained.encode_images(list(pool.pictures))
     prompts = pool.captions[:, 0].tolist()
@@ -102,7 +102,7 @@ def words(encoder: EmbeddedEncoder, image: Floats32, pool: Pool) -> dict[str, fl
     return found
 
 
-def table(probes: Mapping[str, Mapping[str, float]]) -> str:
+def probe_table(probes: Mapping[str, Mapping[str, float]]) -> str:
     """Return the probe figures as a Markdown table, a row per figure."""
     kinds = list(probes)
     rows = [
@@ -143,7 +143,7 @@ Linear probes on {figures.pictures} freshly rendered pictures of prompts that tr
 `+ prompt`. Untrained: the same network before training, its BatchNorm statistics measured. Colour
 statistics: mean, deviation and percentiles per channel, saturation and value, a 4 x 4 thumbnail.
 
-{table(figures.probes)}
+{probe_table(figures.probes)}
 
 Retrieval recall@1 in batches of 64 unseen prompts, image to text {figures.recall[0]:.2f}, text to
 image {figures.recall[1]:.2f} (untrained {figures.recall_untrained[0]:.2f} and
@@ -155,11 +155,11 @@ Zero-shot, no probe: similarity to "a very bright picture" less that to "a very 
 sentences without a subject. Area under the curve between pictures whose attribute is above {CLEAR}
 and below -{CLEAR} (chance .50); for lighting the accuracy among {len(LIGHTINGS)}.
 
-{word_table(figures)}
+{zero_shot_table(figures)}
 """
 
 
-def word_table(figures: Figures) -> str:
+def zero_shot_table(figures: Figures) -> str:
     """Return the zero-shot figures as a Markdown table."""
     rows = ["| words | trained | untrained |", "|---|---:|---:|"]
     rows += [

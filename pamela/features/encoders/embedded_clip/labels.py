@@ -1,4 +1,4 @@
-"""What the embedded encoder is taught to name: attributes and classes, in a fixed order.
+"""What the embedded encoder is trained to name: attributes and classes, in a fixed order.
 
 Part of its image features are its answers: one column per attribute (-1 to 1 before scaling) and
 one logit per class of `KINDS`.

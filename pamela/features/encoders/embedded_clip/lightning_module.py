@@ -48,7 +48,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Batch:
+class CaptionBatch:
     """One batch on the CPU: uint8 pictures, ids of one caption each, labels."""
 
     pictures: Tensor
@@ -57,7 +57,7 @@ class Batch:
     classes: Tensor
 
 
-class PoolBatches(IterableDataset[Batch]):
+class PoolBatches(IterableDataset[CaptionBatch]):
     """Endless shuffled batches of a pool, gathered from memory."""
 
     def __init__(self, pool: Pool, tokenizer: WordTokenizer, recipe: Recipe) -> None:
@@ -69,7 +69,7 @@ class PoolBatches(IterableDataset[Batch]):
         self.classes = torch.from_numpy(np.stack(coded, 1))
         self.recipe = recipe
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[CaptionBatch]:
         rng = torch.Generator().manual_seed(self.recipe.seed)
         size = self.recipe.batch_size
         while True:
@@ -78,7 +78,7 @@ class PoolBatches(IterableDataset[Batch]):
                 if len(rows) < size:
                     continue
                 caption = torch.randint(self.ids.shape[1], (size,), generator=rng)
-                yield Batch(
+                yield CaptionBatch(
                     _augmented(self.pictures[rows], rng),
                     self.ids[rows, caption],
                     self.attributes[rows],
@@ -134,15 +134,15 @@ class ClipTraining(L.LightningModule):
         self._start = time.monotonic()
 
     def transfer_batch_to_device(
-        self, batch: Batch, device: torch.device, dataloader_idx: int
-    ) -> Batch:
+        self, batch: CaptionBatch, device: torch.device, dataloader_idx: int
+    ) -> CaptionBatch:
         """Move a batch (Lightning does not know the class)."""
         moved = [
             getattr(batch, name).to(device) for name in ("pictures", "ids", "attributes", "classes")
         ]
-        return Batch(*moved)
+        return CaptionBatch(*moved)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: CaptionBatch, batch_idx: int) -> Tensor:
         """Return the weighted sum of the CLIP loss and the auxiliary losses."""
         pixels = normalise_pixels(batch.pictures, self.mean, self.std)
         # Convolutions gain from bfloat16 where the processor has it; attention loses.
@@ -159,13 +159,13 @@ class ClipTraining(L.LightningModule):
         image_logits["subject"] = self.image_subject(features)
         classes = _cross_entropy([image_logits[kind] for kind in labels.KINDS], batch.classes)
         said = masked_mse(self.text_attributes(text), batch.attributes)
-        told = _cross_entropy([head(text) for head in self.text_classes], batch.classes)
+        text_loss = _cross_entropy([head(text) for head in self.text_classes], batch.classes)
         self.log_dict({"clip": clip, "attributes": attributes, "classes": classes}, prog_bar=True)
         weights = self.recipe
         total: Tensor = (
             clip
             + weights.attribute_weight * (attributes + TEXT_SHARE * said)
-            + weights.class_weight * (classes + TEXT_SHARE * told)
+            + weights.class_weight * (classes + TEXT_SHARE * text_loss)
         )
         return total
 

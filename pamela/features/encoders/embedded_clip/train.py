@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 
 from pamela.core.files import atomic_path, write_json
 from pamela.features.encoders.clip import CONFIG_FILE
-from pamela.features.encoders.embedded_clip.card import Figures, card, measure, table
+from pamela.features.encoders.embedded_clip.card import Figures, card, probe_encoders, probe_table
 from pamela.features.encoders.embedded_clip.encoder import (
     FOLDER,
     VOCABULARY_FILE,
@@ -145,7 +145,8 @@ class Checkpoints(Callback):
             print(f"step {step}, {time.monotonic() - self.start:.0f} s: {losses}", flush=True)
 
 
-def fit(model: Any, pool: Pool, tokenizer: WordTokenizer, config: dict[str, Any], recipe: Recipe,
+def fit_clip(model: Any, pool: Pool, tokenizer: WordTokenizer, config: dict[str, Any],
+             recipe: Recipe,
         checkpoint: Path) -> int:  # fmt: skip
     """Train `model` in place; return the number of pairs that it saw."""
     batches = PoolBatches(pool, tokenizer, recipe)
@@ -183,7 +184,7 @@ def untrained_encoder(folder: Path, pool: Pool, seed: int = 0) -> EmbeddedEncode
     return wrap(model, folder, "auto", 64, 2)
 
 
-def run(recipe: Recipe, folder: Path, kept_pool: Path | None, workers: int) -> Figures:
+def train_encoder(recipe: Recipe, folder: Path, kept_pool: Path | None, workers: int) -> Figures:
     """Draw, train, write, probe; return the figures."""
     L.seed_everything(recipe.seed, verbose=False)
     pool = training_pool(recipe, kept_pool, workers)
@@ -195,14 +196,14 @@ def run(recipe: Recipe, folder: Path, kept_pool: Path | None, workers: int) -> F
         write_json(scratch / CONFIG_FILE, config)
         tokenizer.save(scratch / VOCABULARY_FILE)
         model = new_model(scratch, recipe.seed)
-        seen = fit(model, pool, tokenizer, config, recipe, scratch / WEIGHTS_FILE)
+        seen = fit_clip(model, pool, tokenizer, config, recipe, scratch / WEIGHTS_FILE)
         write_weights(model, scratch / WEIGHTS_FILE)
         for file in (CONFIG_FILE, VOCABULARY_FILE, WEIGHTS_FILE):
             with atomic_path(folder / file) as target:
                 target.write_bytes((scratch / file).read_bytes())
     trained = time.monotonic()
     encoder = embedded_encoder("auto", 64, workers, folder)
-    figures = measure(
+    figures = probe_encoders(
         encoder, untrained_encoder(folder, pool, recipe.seed), probing_pool(pool, workers=workers)
     )
     size = {
@@ -254,8 +255,8 @@ def main(
         attribute_weight=attribute_weight,
         class_weight=class_weight,
     )
-    figures = run(recipe, folder, kept_pool, workers)
-    print(table(figures.probes))
+    figures = train_encoder(recipe, folder, kept_pool, workers)
+    print(probe_table(figures.probes))
     print(f"recall@1 of 64: image to text {figures.recall[0]:.2f}, back {figures.recall[1]:.2f}")
 
 

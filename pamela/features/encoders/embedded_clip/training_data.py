@@ -109,7 +109,7 @@ def _draw_chunk(job: tuple[int, int, int, int]) -> Pool:
         scene = scene_of(prompt, scene_seed)
         pictures[i] = as_file(render(prompt, scene_seed, PICTURE_SIDE), side, rng)
         scenes.append(scene)
-        others = [describe(scene, rng) for _ in range(CAPTIONS - 2)]
+        others = [write_caption(scene, rng) for _ in range(CAPTIONS - 2)]
         captions.append([prompt, *others, describe_looks(scene, rng)])
     attributes = [[scene.attributes.get(name, np.nan) for name in ATTRIBUTES] for scene in scenes]
     return Pool(
@@ -132,7 +132,7 @@ def as_file(
     return to_square(Image.open(stream).convert("RGB"), side)
 
 
-def describe(scene: Spec, rng: np.random.Generator) -> str:
+def write_caption(scene: Spec, rng: np.random.Generator) -> str:
     """Write a prompt for what was drawn, with some of the attributes that can be seen in it."""
     mentioned = {
         name: value for name, value in scene.attributes.items() if rng.random() < MENTION_CHANCE

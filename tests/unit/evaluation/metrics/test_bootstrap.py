@@ -17,7 +17,7 @@ from pamela.evaluation.metrics.bootstrap import (
     ratio_estimates,
 )
 from pamela.evaluation.metrics.conflicts import find_conflicts, resample
-from pamela.evaluation.metrics.grouping import judgments
+from pamela.evaluation.metrics.grouping import group_predictions
 
 MARGINS = [0.0, 2.0]
 
@@ -85,13 +85,15 @@ def test_conflict_intervals_equal_resampling_the_users():
     rating = rng.integers(1, 6, 96).astype(float)
     guess = rating + rng.normal(0, 2, 96)
     draws = make_draws(12, 40, 0)
-    c = find_conflicts(judgments(user, image, rating, guess))
+    c = find_conflicts(group_predictions(user, image, rating, guess))
     fast = np.einsum("bu,uv,bv->b", draws.users, c.side[0].toarray(), draws.users)
     for weights, got in list(zip(draws.users, fast, strict=True))[:5]:
         # the copies of a user are users of their own, and in no conflict with each other
         chosen = np.repeat(np.arange(12), weights.astype(int))
         rows = np.concatenate([np.flatnonzero(user == u) for u in chosen])
-        copies = judgments(np.repeat(np.arange(12), 8), image[rows], rating[rows], guess[rows])
+        copies = group_predictions(
+            np.repeat(np.arange(12), 8), image[rows], rating[rows], guess[rows]
+        )
         assert find_conflicts(copies).side[0].sum() == got
     side, both = (
         function_estimates(*resample(c, one, draws), c.n_users) for one in (c.side, c.both)
@@ -121,15 +123,15 @@ def test_influence_is_the_derivative_in_a_rows_weight(name):
     fold = np.arange(n) % 2
     rating = rng.integers(1, 6, n).astype(float)
     guess = np.round(rating + rng.normal(0, 2, n))
-    plain = judgments(np.zeros(n), np.arange(n), rating, guess, np.ones(n), fold=fold)
+    plain = group_predictions(np.zeros(n), np.arange(n), rating, guess, np.ones(n), fold=fold)
     slopes = influence(plain)[:, 0]
     place = {image: k for k, image in enumerate(plain.image)}
 
     def weighted(extra: int) -> float:
         # every row `copies` times, row 3 `extra` times more: its weight is 1 + extra / copies
         rows = np.repeat(np.arange(n), copies + extra * (np.arange(n) == 3))
-        j = judgments(np.zeros(len(rows)), rows, rating[rows], guess[rows], np.ones(len(rows)),
-                      fold=fold[rows])  # fmt: skip
+        ones = np.ones(len(rows))
+        j = group_predictions(0 * ones, rows, rating[rows], guess[rows], ones, fold=fold[rows])
         return float(value(j)[0, 0])
 
     slope = (weighted(1) - weighted(-1)) * copies / 2
@@ -151,7 +153,7 @@ def test_two_way_intervals_cover_new_users_and_new_prompts():
     for trial in range(trials):
         scale = np.abs(rng.normal(0, 1, prompts))  # error of each prompt, shared by all users
         error = scale[row_prompt] * np.sign(rng.normal(size=users * prompts))
-        j = judgments(row_user, row_prompt, 3 + 0 * error, 3 + error)
+        j = group_predictions(row_user, row_prompt, 3 + 0 * error, 3 + error)
         draws = make_draws(users, 200, trial, n_prompts=prompts)
         squared = (j.mean - j.rating[:, None]) ** 2
         values = squared.reshape(users, prompts, 1).mean(axis=1)

@@ -12,14 +12,14 @@ from scipy.stats import pearsonr, spearmanr
 
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.conflicts import find_conflicts
-from pamela.evaluation.metrics.grouping import image_judgments, judgments, pair_blocks
+from pamela.evaluation.metrics.grouping import group_by_image, group_predictions, pair_blocks
 
 MARGINS = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
 
 
 def one_user(rating, prediction, std=None):
     n = len(rating)
-    return judgments(np.zeros(n), np.arange(n), rating, prediction, std)
+    return group_predictions(np.zeros(n), np.arange(n), rating, prediction, std)
 
 
 @st.composite
@@ -39,7 +39,9 @@ def rated(draw, max_users: int = 4, max_rows: int = 9):
 
 def build(data, prediction=None):
     user, fold, image, rating, own = data
-    return judgments(user, image, rating, own if prediction is None else prediction, fold=fold)
+    return group_predictions(
+        user, image, rating, own if prediction is None else prediction, fold=fold
+    )
 
 
 def slow_accuracy(data, margin, min_pairs):
@@ -106,7 +108,7 @@ def test_accuracy_by_hand():
 
 
 def test_users_with_too_few_pairs_are_left_out():
-    j = judgments([0, 0, 1, 1, 1, 1], range(6), [1, 2, 1, 2, 3, 4], [1, 2, 1, 2, 3, 4])
+    j = group_predictions([0, 0, 1, 1, 1, 1], range(6), [1, 2, 1, 2, 3, 4], [1, 2, 1, 2, 3, 4])
     accuracy = m.pairwise_accuracy(j, [0.0, 2.0], min_pairs=5)[:, :, 0]
     assert np.isnan(accuracy[0]).all()
     assert accuracy[1, 0] == 1.0
@@ -123,7 +125,9 @@ def test_a_difference_of_the_margin_counts_despite_float_noise():
 
 
 def test_constant_prediction_counts_zero_and_constant_ratings_are_left_out():
-    j = judgments([0, 0, 0, 1, 1, 1], range(6), [1, 2, 3, 4, 4, 4], [3.3, 3.3, 3.3, 1, 2, 3])
+    j = group_predictions(
+        [0, 0, 0, 1, 1, 1], range(6), [1, 2, 3, 4, 4, 4], [3.3, 3.3, 3.3, 1, 2, 3]
+    )
     for value in (m.srocc(j)[:, 0], m.plcc(j)[:, 0]):
         assert value[0] == 0.0
         assert np.isnan(value[1])
@@ -145,7 +149,7 @@ def test_coverage_of_a_calibrated_prediction_is_90_percent():
 
 def test_pairs_are_never_formed_across_folds():
     # perfect inside each fold; the second fit's scale is shifted far below the first's
-    j = judgments(
+    j = group_predictions(
         [0] * 8, range(8), [1, 2, 3, 4, 2, 3, 4, 5], [10, 20, 30, 40, 1, 2, 3, 4],
         fold=[0] * 4 + [1] * 4,
     )  # fmt: skip
@@ -155,8 +159,8 @@ def test_pairs_are_never_formed_across_folds():
 
 
 def test_image_means_by_hand():
-    j = judgments(["a", "b", "a", "b"], ["x", "x", "y", "y"], [1, 3, 4, 5], [1, 2, 5, 3])
-    images = image_judgments(j)
+    j = group_predictions(["a", "b", "a", "b"], ["x", "x", "y", "y"], [1, 3, 4, 5], [1, 2, 5, 3])
+    images = group_by_image(j)
     np.testing.assert_allclose(images.rating, [2.0, 4.5])
     np.testing.assert_allclose(images.mean[:, 0], [1.5, 4.0])
 
@@ -217,7 +221,9 @@ def test_the_order_of_rows_and_of_models_does_not_matter(data, random):
     rows = list(range(len(data[0])))
     random.shuffle(rows)
     shuffled = tuple(column[rows] for column in data)
-    both = judgments(data[0], data[2], data[3], np.stack([-data[4], data[4]], axis=1), fold=data[1])
+    both = group_predictions(
+        data[0], data[2], data[3], np.stack([-data[4], data[4]], axis=1), fold=data[1]
+    )
     expected = m.pairwise_accuracy(build(data), MARGINS, 1)[:, :, 0]
     np.testing.assert_allclose(m.pairwise_accuracy(build(shuffled), MARGINS, 1)[:, :, 0], expected)
     np.testing.assert_allclose(m.pairwise_accuracy(both, MARGINS, 1)[:, :, 1], expected)
@@ -258,7 +264,7 @@ def test_conflicts_by_hand():
     # a and b order (x, y) oppositely; only a's order is predicted rightly, then both
     user, image, rating = ["a", "a", "b", "b"], ["x", "y", "x", "y"], [1, 5, 4, 2]
     predictions = np.array([[1, 1], [2, 2], [1, 2], [2, 1]], float)
-    c = find_conflicts(judgments(user, image, rating, predictions))
+    c = find_conflicts(group_predictions(user, image, rating, predictions))
     assert c.n_pairs == 1
     assert [float(x.sum()) / c.count.sum() for x in c.side] == [0.5, 1.0]
     assert [float(x.sum()) / c.count.sum() for x in c.both] == [0.0, 1.0]
@@ -268,7 +274,7 @@ def test_image_pairs_are_sampled_beyond_the_limit(monkeypatch):
     rng = np.random.default_rng(0)
     user, image = np.repeat(np.arange(30), 40), np.tile(np.arange(40), 30)
     rating = rng.integers(1, 6, len(user)).astype(float)
-    j = judgments(user, image, rating, rating + rng.normal(0, 2, len(user)))
+    j = group_predictions(user, image, rating, rating + rng.normal(0, 2, len(user)))
     whole = find_conflicts(j)
     monkeypatch.setattr("pamela.evaluation.metrics.conflicts.MAX_ORDERS", 8000)
     part = find_conflicts(j)

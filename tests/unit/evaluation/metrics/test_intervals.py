@@ -12,7 +12,7 @@ from pamela.core import schema as s
 from pamela.core.dataset import Pairs
 from pamela.evaluation.metrics.bootstrap import Draws, make_draws, quotient_estimates
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
-from pamela.evaluation.metrics.grouping import judgments
+from pamela.evaluation.metrics.grouping import group_predictions
 from pamela.evaluation.metrics.image_slices import SLICES, picture_slices
 from pamela.evaluation.metrics.normalised_gain import (
     Ideal,
@@ -36,14 +36,14 @@ from pamela.evaluation.population_user_mean import PopulationUserMean
 from pamela.models.gaussian_process.model import Population
 from pamela.params import load_params
 from pamela.reporting.plots.diagnostics import NOMINAL, error_by_deviation, observed_coverage
-from pamela.reporting.presentation.plot_style import look
+from pamela.reporting.presentation.plot_style import series_style
 from tests.helpers.planted import make_world
 from tests.paths import ROOT
 
 EVALUATE = load_params(ROOT / "params.yaml").evaluate.model_copy(update={"bootstrap": 200})
 
 
-# --- shares of the ideal --------------------------------------------------------------------------
+# --- normalised gain over the ideal observer ------------------------------------------------------
 def test_a_share_is_the_gain_over_what_there_is_to_gain() -> None:
     rng = np.random.default_rng(0)
     base = rng.uniform(0.2, 0.4, 60)
@@ -111,13 +111,13 @@ def test_relative_rmse_is_the_quotient_of_pooled_errors_less_one() -> None:
     rating = rng.normal(3, 1, n)
     error = rng.normal(0, 1, n)
     mean = np.stack([rating + error, rating + 0.9 * error], axis=1)
-    j = judgments(user, image, rating, mean)
+    j = group_predictions(user, image, rating, mean)
     users = make_draws(j.n_users, 200, 0)
     (exact,) = relative_rmse(j, users, [(1, 0)])
     assert exact.value == pytest.approx(-0.1, abs=1e-5)
     assert exact.ci_low == pytest.approx(-0.1, abs=1e-5)  # the same in every resample
     noisy = np.stack([rating + error, rating + rng.normal(0, 0.9, n)], axis=1)
-    j = judgments(user, image, rating, noisy)
+    j = group_predictions(user, image, rating, noisy)
     (by_users,) = relative_rmse(j, users, [(1, 0)])
     wanted = np.sqrt(((noisy[:, 1] - rating) ** 2).mean() / (error**2).mean()) - 1
     assert by_users.value == pytest.approx(wanted, abs=1e-5)
@@ -137,7 +137,7 @@ def test_the_comparator_takes_off_the_level_of_a_persons_ratings_and_keeps_the_o
     fold = world.fold
     model = Population(3)
     model.fit(fold, seed=0)
-    comparator = PopulationUserMean.taught(model, fold)
+    comparator = PopulationUserMean.fit(model, fold)
     test = fold[s.TEST_SEEN]
     plain = model.predict(fold.items, fold.people, test)
     level = comparator.predict(fold.items, fold.people, test)
@@ -151,7 +151,7 @@ def test_the_comparator_takes_off_the_level_of_a_persons_ratings_and_keeps_the_o
         order = np.argsort(plain.mean[mine], kind="stable")
         assert (np.diff(level.mean[mine][order]) >= -1e-6).all()
     assert np.mean((level.mean - test.rating) ** 2 / level.std**2) == pytest.approx(1, abs=0.3)
-    # strangers: nothing without ratings, their level after some
+    # cold-start users: nothing without ratings, their level after some
     new = fold[s.TEST_UNSEEN]
     bare = comparator.predict(fold.items, fold.people, new)
     base = model.predict(fold.items, fold.people, new)
@@ -353,4 +353,4 @@ def test_calibrated_deviations_lie_on_the_diagonal_and_too_small_ones_do_not() -
     bins = error_by_deviation(sure)
     np.testing.assert_allclose(bins["rmse"], 2 * bins["std"], rtol=0.08)
     assert error_by_deviation(rows.with_columns(std=pl.lit(1.0))).height == 1
-    assert look("population_user_mean") != look("population")
+    assert series_style("population_user_mean") != series_style("population")

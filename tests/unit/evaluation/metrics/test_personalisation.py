@@ -51,13 +51,13 @@ def make_fold(alone: bool = False) -> Fold:
         return Pairs(user, item, rating.astype(np.float32))
 
     seen = range(SEEN_USERS)
-    strangers = range(SEEN_USERS, USERS)
+    cold_start_users = range(SEEN_USERS, USERS)
     tested = range(40)
     parts = {
         s.TRAIN: pairs(seen, range(40, IMAGES)),
         s.TEST_SEEN: Pairs.concat(pairs(seen, tested), pairs(range(USERS, n), tested)),
-        s.TEST_UNSEEN: pairs(strangers, tested),
-        s.CONTEXT_UNSEEN: pairs(strangers, range(40, 65)),
+        s.TEST_UNSEEN: pairs(cold_start_users, tested),
+        s.CONTEXT_UNSEEN: pairs(cold_start_users, range(40, 65)),
     }
     dataset = ["here"] * USERS + ["there"] * alone
     items = pl.DataFrame(
@@ -78,7 +78,7 @@ TASTE = SHARED + np.random.default_rng(1).normal(size=(USERS, DIM)) * [0.0, 1.0,
 
 
 class Knows:
-    """Knows every user's taste by their id, the shared one of strangers."""
+    """Knows every user's taste by their id, the shared one of cold-start users."""
 
     adapts = True
     personal = True
@@ -133,7 +133,7 @@ def test_a_swap_depends_on_ids_and_seed_but_not_on_the_order_of_people(fold):
     np.testing.assert_array_equal(USERS - 1 - swap_users(turned, user, [0, 1])[::-1], first)
 
 
-def test_strangers_have_no_identity_but_their_dataset(fold):
+def test_cold_start_users_have_no_identity_but_their_dataset(fold):
     blank = without_identity(fold.people).frame
     assert blank[s.USER].to_list() == [s.POPULATION_ID] * USERS
     assert blank["gender"].null_count() == USERS

@@ -20,7 +20,7 @@ from pamela.evaluation.metrics import schema as col
 from pamela.evaluation.metrics.definitions import mean_srocc
 from pamela.evaluation.metrics.normalised_gain import SHARE_OF_IDEAL
 from pamela.evaluation.observers.basis import reconstructed_basis, true_basis
-from pamela.evaluation.observers.bayesian_linear import Deviations, Rows, infer_shared, predict
+from pamela.evaluation.observers.bayesian_linear import Deviations, RatedRows, infer_shared, predict
 from pamela.params import EvaluateParams
 from pamela.synthetic.raters import utility
 from pamela.synthetic.raters.new_users import CONTEXT, QUERY, draw_newcomers
@@ -66,7 +66,7 @@ def problem(rng: np.random.Generator, users: int = 4, d: int = 3):
     prior = Deviations(rng.normal(size=(users, d)), root @ root.T / d + 0.1 * np.eye(d), 0.7)
     user = np.repeat(np.arange(users), [3, 7, 1, 9][:users])
     basis = rng.normal(size=(len(user), d))
-    return prior, Rows(user, basis, rng.normal(size=len(user))), rng.random(d) + 0.2
+    return prior, RatedRows(user, basis, rng.normal(size=len(user))), rng.random(d) + 0.2
 
 
 def test_inference_is_that_of_the_joint_normal_distribution() -> None:
@@ -75,10 +75,10 @@ def test_inference_is_that_of_the_joint_normal_distribution() -> None:
     prior, rows, variance = problem(rng)
     users, d = prior.mean.shape
     shared = infer_shared(rows, variance, prior)
-    asked = Rows(np.array([0, 1, 2, 3, 3]), rng.normal(size=(5, d)), np.zeros(5))
+    asked = RatedRows(np.array([0, 1, 2, 3, 3]), rng.normal(size=(5, d)), np.zeros(5))
     mean, std = predict(asked, rows, shared, prior, personal=True)
 
-    def wide(r: Rows) -> np.ndarray:  # coefficients: shared, then everybody's deviation
+    def wide(r: RatedRows) -> np.ndarray:  # coefficients: shared, then everybody's deviation
         out = np.zeros((len(r.user), d * (users + 1)))
         for i, user in enumerate(r.user):
             out[i, :d] = r.basis[i]
@@ -98,8 +98,8 @@ def test_inference_is_that_of_the_joint_normal_distribution() -> None:
 def test_without_ratings_a_person_is_what_the_prior_says() -> None:
     prior, rows, variance = problem(np.random.default_rng(1))
     shared = infer_shared(rows, variance, prior)
-    asked = Rows(np.array([2]), np.eye(3)[:1], np.zeros(1))
-    nothing = Rows(np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0))
+    asked = RatedRows(np.array([2]), np.eye(3)[:1], np.zeros(1))
+    nothing = RatedRows(np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0))
     mean, _ = predict(asked, nothing, shared, prior, personal=True)
     assert mean[0] == pytest.approx(shared.mean[0] + prior.mean[2, 0])
     everybody, _ = predict(asked, rows, shared, prior, personal=False)
@@ -124,20 +124,20 @@ def test_the_reconstruction_is_taught_by_training_pictures_alone(
     made: Made, noisy: np.ndarray
 ) -> None:
     fold = fold_of(made, noisy)
-    taught = np.isin(np.arange(len(fold.items)), fold[s.TRAIN].item)
+    in_train = np.isin(np.arange(len(fold.items)), fold[s.TRAIN].item)
     truth = true_basis(fold.items, made.images)
-    found = reconstructed_basis(fold.items, truth, taught)
+    found = reconstructed_basis(fold.items, truth, in_train)
     wrong = truth.values.copy()
-    wrong[~taught] = 77.0
+    wrong[~in_train] = 77.0
     visible = [
         i + 1 for i, name in enumerate(utility.COLUMNS) if ":" not in name or "light" in name
     ]
-    again = reconstructed_basis(fold.items, replace(truth, values=wrong), taught)
+    again = reconstructed_basis(fold.items, replace(truth, values=wrong), in_train)
     kind = made.images[s.TYPE].to_numpy()
     for column in visible[:11]:
         shown = truth.values[:, column] != 0
         np.testing.assert_allclose(found.values[shown, column], again.values[shown, column])
-        test = shown & ~taught
+        test = shown & ~in_train
         r = np.corrcoef(found.values[test, column], truth.values[test, column])[0, 1]
         assert 0.6 < r < 0.98  # of signal .3 to .5 under noise of .5
     metadata = [i for i in range(1, truth.values.shape[1]) if i not in visible]
@@ -149,12 +149,12 @@ def test_noise_teaches_nothing_and_is_known_to_teach_nothing(made: Made) -> None
     """With half as many noise features as pictures an in-sample fit would look good."""
     rng = np.random.default_rng(3)
     fold = fold_of(made, rng.normal(size=(len(made.items), 400)))
-    taught = np.isin(np.arange(len(fold.items)), fold[s.TRAIN].item)
+    in_train = np.isin(np.arange(len(fold.items)), fold[s.TRAIN].item)
     truth = true_basis(fold.items, made.images)
-    found = reconstructed_basis(fold.items, truth, taught)
+    found = reconstructed_basis(fold.items, truth, in_train)
     warmth = utility.COLUMNS.index("warmth") + 1
-    assert found.residual[warmth, warmth] > 0.85 * truth.values[taught, warmth].var()
-    assert np.corrcoef(found.values[taught, warmth], truth.values[taught, warmth])[0, 1] < 0.2
+    assert found.residual[warmth, warmth] > 0.85 * truth.values[in_train, warmth].var()
+    assert np.corrcoef(found.values[in_train, warmth], truth.values[in_train, warmth])[0, 1] < 0.2
 
 
 # --- what they say --------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def test_pictures_that_are_not_the_worlds_teach_nothing(made: Made, noisy: np.nd
         assert not np.isin(one.trained.item, strange).any()
 
 
-# --- strangers ------------------------------------------------------------------------------------
+# --- cold-start users -----------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def newcomers(made: Made):
     return draw_newcomers(
@@ -255,7 +255,7 @@ def pairs_of(made: Made, people: pl.DataFrame, rows: pl.DataFrame) -> Pairs:
     )
 
 
-def test_strangers_become_known_by_their_ratings(made, asked, newcomers) -> None:
+def test_cold_start_users_become_known_by_their_ratings(made, asked, newcomers) -> None:
     people = People(newcomers.people.with_columns(pl.lit("synthetic").alias(s.DATASET)))
     rows = newcomers.ratings
     query = pairs_of(made, people.frame, rows.filter(part=QUERY))
@@ -301,7 +301,7 @@ def test_newcomers_are_the_same_again_and_too_few_pictures_are_named(made, newco
         draw_newcomers(made.world, 3, **size, query_size=900, seed=5)
 
 
-# --- shares of the ideal --------------------------------------------------------------------------
+# --- normalised gain over the ideal observer ------------------------------------------------------
 def test_the_share_of_the_ideal_is_what_its_definition_says(predicted, made) -> None:
     """`population` and `paper` are played by mixtures of the observers."""
     keys = [s.DATASET, col.POPULATION, col.SHOTS, s.USER, s.IMAGE]

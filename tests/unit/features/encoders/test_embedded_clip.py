@@ -129,12 +129,12 @@ def test_the_learning_rate_follows_pairs_or_time_whichever_ends_first() -> None:
 @pytest.mark.slow
 def test_the_shipped_weights_hold_what_the_card_says() -> None:
     """Drawn anew from another seed: the card's figures, within the luck of fewer pictures."""
-    from pamela.features.encoders.embedded_clip.card import MEAN_R2, measure
+    from pamela.features.encoders.embedded_clip.card import MEAN_R2, probe_encoders
     from pamela.features.encoders.embedded_clip.train import SIDE, untrained_encoder
     from pamela.features.encoders.embedded_clip.training_data import render_pool
 
     pool = render_pool(3000, SIDE, seed=271_828)  # a seed of neither the training nor the card
-    figures = measure(embedded_encoder("auto", 64, 2), untrained_encoder(FOLDER, pool), pool)
+    figures = probe_encoders(embedded_encoder("auto", 64, 2), untrained_encoder(FOLDER, pool), pool)
     told = card_figures((FOLDER / "CARD.md").read_text(encoding="utf-8"))
     for name, value in figures.probes["trained"].items():
         assert value == pytest.approx(told[name], abs=0.07), name
@@ -179,7 +179,7 @@ def test_any_text_becomes_one_padded_row(text: str, context: int) -> None:
     assert max(ids) < tokenizer.vocab_size
 
 
-def test_words_have_their_own_ids_and_strangers_share_one(tmp_path: Path) -> None:
+def test_words_have_their_own_ids_and_cold_start_users_share_one(tmp_path: Path) -> None:
     tokenizer = WordTokenizer(WORDS, 8)
     assert tokenizer.encode("A red HOUSE") == [START, 3, 5, 4, tokenizer.end]
     assert tokenizer.encode("quark gluon")[1:-1] == [UNKNOWN, UNKNOWN]
@@ -209,7 +209,7 @@ def test_probes_find_what_is_linear_and_nothing_in_noise() -> None:
     assert class_accuracy(features, rng.permutation(labels), 400) < 0.65
 
 
-def test_recall_is_one_for_equals_and_chance_for_strangers() -> None:
+def test_recall_is_one_for_equals_and_chance_for_cold_start_users() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 640, 32)).astype(np.float32)
     assert recall_at_1(a, a) == (1.0, 1.0)

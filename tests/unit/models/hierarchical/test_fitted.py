@@ -14,7 +14,7 @@ from pamela.models.hierarchical.training_rows import Fitting
 from pamela.models.random_effects import (
     Posterior,
     Prior,
-    Statistics,
+    SufficientStatistics,
     _inverses,
     posterior,
     posterior_of_one,
@@ -57,7 +57,7 @@ def test_the_posterior_in_the_space_of_the_rows_is_the_same(seed: int, n: int, k
     prior, rows, y = random_prior(rng, k), rng.normal(size=(n, k)), rng.normal(size=n)
     described = np.array([[1.0, 0.5]])
     quick = posterior_of_one(prior, described, rows, y)
-    statistics = Statistics.collect(np.zeros(n, np.int64), rows, y, 1)
+    statistics = SufficientStatistics.collect(np.zeros(n, np.int64), rows, y, 1)
     plain = posterior(prior, described, statistics)
     np.testing.assert_allclose(quick.mean, plain.mean, atol=1e-8)
     np.testing.assert_allclose(quick.covariance, plain.covariance, atol=1e-8)
@@ -101,7 +101,7 @@ def fitting(counts: list[int], rng: np.random.Generator) -> Fitting:
         rating=rng.normal(size=rows),
         residual=rng.normal(size=rows),
         score=rng.normal(size=pictures),
-        doubt=0.1,
+        item_variance=0.1,
         described=rng.normal(size=(len(counts), 2)),
     )
 

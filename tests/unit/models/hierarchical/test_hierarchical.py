@@ -276,7 +276,7 @@ def test_doubt_grows_for_pictures_unlike_any_seen() -> None:
     assert np.mean(far > usual) > 0.95
 
 
-def test_demographics_move_a_stranger_and_one_switch_turns_that_off() -> None:
+def test_demographics_move_a_cold_start_user_and_one_switch_turns_that_off() -> None:
     items = np.unique(FOLD[s.TEST_SEEN].item)
     two = People(
         pl.DataFrame(

@@ -23,7 +23,7 @@ from pamela.models.hierarchical.meta_learning import (
     learn_taste,
 )
 from pamela.models.hierarchical.model import Hierarchical
-from pamela.models.random_effects import Prior, Statistics, posterior
+from pamela.models.random_effects import Prior, SufficientStatistics, posterior
 from tests.helpers.planted import make_world
 
 FIRM = meta_learning.REGIMES["firm"]
@@ -59,7 +59,7 @@ def test_taught_features_replace_all_but_level_and_consensus_and_can_be_saved() 
     plain = TasteFeatures.fit(items, score, Sizes(6, 4, 0, True, learned=3, regime="firm"))
     before = plain.transform(items, score)
     learned = _in_numpy(network(before.shape[1] - 2)).scaled(before[:, 2:])
-    features, columns = plain.taught(before, learned)
+    features, columns = plain.with_learned(before, learned)
     np.testing.assert_array_equal(columns[:, :2], before[:, :2])
     np.testing.assert_array_equal(features.transform(items, score), columns)
     assert features.names == ["level", "consensus", "learned 0", "learned 1", "learned 2"]
@@ -135,7 +135,7 @@ def test_the_loss_is_the_error_of_the_closed_form_posterior() -> None:
     for person in range(len(shown)):
         known, unknown = is_given[person] == 1, is_asked[person] == 1
         rows = found[shown[person][known]]
-        told = Statistics.collect(np.zeros(len(rows), int), rows, given[person][known], 1)
+        told = SufficientStatistics.collect(np.zeros(len(rows), int), rows, given[person][known], 1)
         weights = posterior(prior, np.ones((1, 1)), told).mean[0]
         errors.append((target[person] - found[asked[person]] @ weights)[unknown] ** 2)
     assert float(module.training_step(episode, 0).detach()) == pytest.approx(

@@ -19,10 +19,10 @@ from pamela.models.preprocessing import canonical
 from pamela.models.residual import als
 from pamela.models.residual.als import SHRINK, Cells, Factors, factorise, leading_directions
 from pamela.models.residual.base import ResidualModel
-from pamela.models.residual.item_features import Design
+from pamela.models.residual.item_features import ItemDesign
 from pamela.models.residual.matrix_factorisation import MatrixFactorisation
 from pamela.models.residual.ridge import ResidualRidge
-from pamela.models.residual.tuning import STRENGTHS, Rows, Tuned, nearest, tune
+from pamela.models.residual.tuning import STRENGTHS, ResidualRows, Tuned, nearest, tune
 from tests.helpers.planted import make_world
 
 FOLD = make_world(
@@ -39,12 +39,12 @@ def fitted(name: str) -> ResidualModel:
 
 
 @cache
-def rows_of(own: float) -> Rows:
+def rows_of(own: float) -> ResidualRows:
     fold = make_world(seed=4, own=own, seen=40).fold
     population = Population(cv_folds=2)
     population.fit(fold, seed=0)
     train = canonical(fold[s.TRAIN])
-    return Rows.make(fold, train, Consensus.fit(population, fold, train, seed=0))
+    return ResidualRows.make(fold, train, Consensus.fit(population, fold, train, seed=0))
 
 
 # --- the ridge ------------------------------------------------------------------------------------
@@ -111,12 +111,12 @@ def test_intervals_cover_nine_in_ten_at_any_number_of_ratings(name: str) -> None
 
 
 def test_columns_are_of_one_size_and_bounded() -> None:
-    design = Design.fit(FOLD.items, 6)
+    design = ItemDesign.fit(FOLD.items, 6)
     columns = design.transform(FOLD.items)
     assert columns.shape == (len(FOLD.items), len(design)) == (len(FOLD.items), 1 + 6 + 5)
     for block in (columns[:, 1:7], columns[:, 7:]):
         assert np.mean(np.sum(block**2, axis=1)) == pytest.approx(1, rel=1e-3)
-    again = Design.from_arrays(design.arrays())
+    again = ItemDesign.from_arrays(design.arrays())
     np.testing.assert_array_equal(again.transform(FOLD.items), columns)
     huge = Items(FOLD.items.frame, 1e30 * FOLD.items.image, FOLD.items.prompt)
     assert np.isfinite(design.transform(huge)).all()
@@ -129,7 +129,7 @@ def test_strength_follows_the_planted_taste() -> None:
     chosen = []
     for own in (0.0, 0.9):
         rows = rows_of(own)
-        columns = Design.fit(rows.items, 8).transform(rows.items)
+        columns = ItemDesign.fit(rows.items, 8).transform(rows.items)
         folds = rows.prompt_folds(3, 0)
         chosen.append(tune(rows, folds, [columns] * len(folds), 0))
     nothing, much = chosen

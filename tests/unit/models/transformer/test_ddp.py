@@ -16,7 +16,13 @@ from pamela.core.dataset import Pairs
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.models.transformer import ddp, trainer
-from pamela.models.transformer.batches import Regime, Shard, SlicedBatches, Tables, device_count
+from pamela.models.transformer.batches import (
+    FeatureTables,
+    OptimiserConfig,
+    Shard,
+    SlicedBatches,
+    device_count,
+)
 from pamela.models.transformer.ddp import train_network
 from pamela.models.transformer.network import PreferenceTransformer, Shape, Size
 from pamela.training import train
@@ -26,10 +32,10 @@ FOLD = make_world(seed=6, own=0.6, seen=16, train_items=40, test_items=10).fold
 BATCH = 50
 
 
-def fresh() -> tuple[PreferenceTransformer, Tables]:
+def fresh() -> tuple[PreferenceTransformer, FeatureTables]:
     torch.manual_seed(0)
     network = PreferenceTransformer(Size(4, 2, len(FOLD.people), (), (1,)), Shape(8, 1, 2, 0.0))
-    tables = Tables(
+    tables = FeatureTables(
         torch.from_numpy(FOLD.items.image[:, :4].copy()),
         torch.from_numpy(FOLD.items.prompt[:, :2].copy()),
         torch.ones(len(FOLD.items), 1, dtype=torch.int64),
@@ -41,8 +47,8 @@ def fresh() -> tuple[PreferenceTransformer, Tables]:
 
 def fit(devices: int, **options: Any) -> tuple[PreferenceTransformer, Any]:
     network, tables = fresh()
-    regime = Regime(3, BATCH, 5e-3, 0.01, options.pop("unknown_user", 0.0), 3)
-    job = trainer.Job(
+    regime = OptimiserConfig(3, BATCH, 5e-3, 0.01, options.pop("unknown_user", 0.0), 3)
+    job = trainer.TrainingJob(
         network, tables, options.pop("train", FOLD[s.TRAIN]), FOLD[s.VAL_SEEN], regime,
         seed=4, device="cpu", workdir=options.pop("workdir", None),
     )  # fmt: skip
@@ -107,23 +113,23 @@ def test_more_gpus_than_there_are_is_an_error(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(PamelaError, match=r"train\.devices is 3 but there are 2 GPUs"):
-        train.plan(Project(Path()), params(device="auto", devices=3))
+        train.plan_fits(Project(Path()), params(device="auto", devices=3))
 
 
 # --- two processes --------------------------------------------------------------------------------
 
 
-def _watched(rank: int, payload: bytes, world: int, port: int, folder: Path, told: Any) -> None:
+def _watched(rank: int, payload: bytes, world: int, port: int, folder: Path, epochs: Any) -> None:
     """Work as usual, and leave in ``folder/..`` what this process saw and ended with."""
     seen: list[np.ndarray] = []
-    step, run = trainer.RatingModule.training_step, trainer.run
+    step, run = trainer.RatingModule.training_step, trainer.train_in_process
 
     def watched_step(self: trainer.RatingModule, batch: Any, number: int) -> Any:
         user, item, _, weight = batch
         seen.append(torch.stack([user, item])[:, weight > 0].numpy())
         return step(self, batch, number)
 
-    def watched_run(job: trainer.Job, *arguments: Any, **options: Any) -> trainer.Trained:
+    def watched_run(job: trainer.TrainingJob, *arguments: Any, **options: Any) -> trainer.Trained:
         trained = run(job, *arguments, **options)
         last = {f"last.{key}": value.numpy() for key, value in job.network.state_dict().items()}
         best = {f"best.{key}": value.numpy() for key, value in trained.weights.items()}
@@ -132,8 +138,8 @@ def _watched(rank: int, payload: bytes, world: int, port: int, folder: Path, tol
         return trained
 
     trainer.RatingModule.training_step = watched_step  # type: ignore[method-assign]
-    trainer.run = watched_run
-    ddp._work(rank, payload, world, port, folder, told)
+    trainer.train_in_process = watched_run
+    ddp._work(rank, payload, world, port, folder, epochs)
 
 
 def _without_key_bias(name: str, value: torch.Tensor) -> torch.Tensor:
@@ -154,7 +160,7 @@ def test_two_processes_train_like_one(tmp_path: Path, monkeypatch: pytest.Monkey
     alone, expected = fit(1, train=odd)
     news: list[tuple[int, float]] = []
     together, history = fit(
-        2, train=odd, listener=lambda *one: news.append(one), workdir=tmp_path / "work"
+        2, train=odd, on_epoch_end=lambda *one: news.append(one), workdir=tmp_path / "work"
     )
     for key, value in alone.state_dict().items():
         torch.testing.assert_close(

@@ -18,11 +18,11 @@ from pamela.core import schema as s
 from pamela.core.dataset import Pairs
 from pamela.models.preprocessing import canonical
 from pamela.models.transformer import trainer
-from pamela.models.transformer.batches import Regime, Tables
+from pamela.models.transformer.batches import FeatureTables, OptimiserConfig
 from pamela.models.transformer.ddp import train_network
-from pamela.models.transformer.inputs import Encoding
+from pamela.models.transformer.inputs import InputEncoding
 from pamela.models.transformer.network import PreferenceTransformer, Shape, Size
-from pamela.models.transformer.trainer import Job, RatingModule
+from pamela.models.transformer.trainer import RatingModule, TrainingJob
 from pamela.params import ALL_INPUTS
 from tests.helpers.planted import make_world
 
@@ -41,14 +41,14 @@ def small_module(datasets: int) -> RatingModule:
     with torch.no_grad():  # the readout and several paths begin at zero: their slopes are to count
         for parameter in network.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    tables = Tables(
+    tables = FeatureTables(
         torch.randn(6, 3, dtype=torch.float64),
         torch.randn(6, 2, dtype=torch.float64),
         torch.tensor([[k % (datasets + 1), k % 3] for k in range(6)]),
         torch.arange(5),
         torch.tensor([[-1], [0], [1], [2], [1]]),
     )
-    regime = Regime(1, 8, 1e-3, 0.0, 0.0, 1)
+    regime = OptimiserConfig(1, 8, 1e-3, 0.0, 0.0, 1)
     return RatingModule(network, tables, regime, Pairs.empty(), 1, 0)
 
 
@@ -104,7 +104,7 @@ def curve(change: dict[str, Any] | None = None) -> list[float]:
     given = {"seed": 5, "batch_size": 64, "learning_rate": 5e-3, "unknown_user": 0.2, "row": 0}
     given |= change or {}
     train = canonical(FOLD[s.TRAIN])
-    encoding = Encoding.fit(FOLD.items, FOLD.people, train, 6, ALL_INPUTS)
+    encoding = InputEncoding.fit(FOLD.items, FOLD.people, train, 6, ALL_INPUTS)
     torch.manual_seed(5)
     network = PreferenceTransformer(encoding.size, Shape(16, 1, 2, 0.0))
     rating = ((train.rating - train.rating.mean()) / train.rating.std()).astype(np.float32)
@@ -119,12 +119,12 @@ def curve(change: dict[str, Any] | None = None) -> list[float]:
         losses.append(float(loss.detach()))
         return loss
 
-    regime = Regime(
+    regime = OptimiserConfig(
         epochs, int(given["batch_size"]), given["learning_rate"], 0.01, given["unknown_user"], 99
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer.RatingModule, "training_step", watched)
-        job = Job(
+        job = TrainingJob(
             network, encoding.tables(FOLD.items, FOLD.people), train, FOLD[s.VAL_SEEN], regime,
             seed=int(given["seed"]), device="cpu",
         )  # fmt: skip

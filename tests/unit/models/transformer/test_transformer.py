@@ -17,30 +17,30 @@ from pamela.core.dataset import Pairs
 from pamela.models.biases import within_user_correlation
 from pamela.models.lightning_callbacks import KeepBest
 from pamela.models.preprocessing import prompt_groups
-from pamela.models.transformer.batches import Regime, SlicedBatches, Tables
+from pamela.models.transformer.batches import FeatureTables, OptimiserConfig, SlicedBatches
 from pamela.models.transformer.ddp import train_network
 from pamela.models.transformer.model import Paper
 from pamela.models.transformer.network import PreferenceTransformer, Shape, Size
 from pamela.models.transformer.selection import (
     DESIGNED,
-    Search,
-    Trial,
-    choose,
+    Configuration,
+    SearchConfig,
+    choose_configuration,
     clearly_better,
     cross_validation,
     hold_out_prompts,
 )
-from pamela.models.transformer.trainer import Job
+from pamela.models.transformer.trainer import TrainingJob
 from tests.helpers.planted import make_world, with_part
 
 WORLD = make_world(seed=2, own=0.6, train_items=60, test_items=20)
 FOLD = WORLD.fold
-SMALL = Trial(8, 8, 1, 0.1, 5e-3, 0.01, 6)
+SMALL = Configuration(8, 8, 1, 0.1, 5e-3, 0.01, 6)
 
 
-def search(**changes: object) -> Search:
+def search(**changes: object) -> SearchConfig:
     base = {"folds": 2, "trials": 1, "max_epochs": 6, "patience": 6, "batch_size": 128}
-    return Search(**{**base, "given": (SMALL,), **changes})  # type: ignore[arg-type]
+    return SearchConfig(**{**base, "given": (SMALL,), **changes})  # type: ignore[arg-type]
 
 
 class Stop(Exception):
@@ -88,7 +88,7 @@ def test_an_interrupted_fit_resumes_to_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_the_selection_is_kept_when_the_fit_is_interrupted(tmp_path: Path) -> None:
-    two = search(given=(SMALL, Trial(4, 8, 1, 0.0, 1e-3, 0.01, 2)))
+    two = search(given=(SMALL, Configuration(4, 8, 1, 0.0, 1e-3, 0.01, 2)))
 
     def interrupt(_share: float, what: str) -> None:
         if what.startswith("epoch"):
@@ -105,7 +105,7 @@ def test_the_selection_is_kept_when_the_fit_is_interrupted(tmp_path: Path) -> No
 
 def test_the_best_epoch_is_restored_and_patience_ends_training() -> None:
     """A learning rate that destroys the network: the best epoch is not the last."""
-    wild = Paper(search(given=(Trial(8, 8, 1, 0.0, 0.5, 0.0, 6),), patience=1), "cpu")
+    wild = Paper(search(given=(Configuration(8, 8, 1, 0.0, 0.5, 0.0, 6),), patience=1), "cpu")
     history = wild.fit(FOLD, seed=0)
     assert history.height < 6
     found = wild.predict(FOLD.items, FOLD.people, FOLD[s.VAL_SEEN]).mean
@@ -126,9 +126,11 @@ def test_without_a_validation_part_prompts_of_train_are_held_out() -> None:
     assert not np.intersect1d(group[inner.item], group[held.item]).size
 
 
-def test_demographics_speak_for_a_stranger() -> None:
+def test_demographics_speak_for_a_cold_start_user() -> None:
     world = make_world(seed=4, own=1.0, seen=40, train_items=90)
-    model = Paper(search(given=(Trial(12, 16, 1, 0.0, 1e-2, 0.01, 12),), max_epochs=12), "cpu")
+    model = Paper(
+        search(given=(Configuration(12, 16, 1, 0.0, 1e-2, 0.01, 12),), max_epochs=12), "cpu"
+    )
     model.fit(world.fold, seed=0)
     items = np.unique(world.fold[s.TEST_UNSEEN].item)
     unseen = np.unique(world.fold[s.TEST_UNSEEN].user)
@@ -191,15 +193,17 @@ def test_unknown_user_token_learns_from_masked_rows() -> None:
         torch.manual_seed(0)
         network = PreferenceTransformer(Size(2, 0, 30, (), (1,)), Shape(8, 1, 4, 0.0))
         before = network.user.weight[0].detach().clone()
-        tables = Tables(
+        tables = FeatureTables(
             torch.from_numpy(FOLD.items.image[:, :2].copy()),
             torch.zeros(len(FOLD.items), 0),
             torch.ones(len(FOLD.items), 1, dtype=torch.int64),
             torch.arange(1, len(FOLD.people) + 1).clamp(max=30),
             torch.zeros(len(FOLD.people), 0, dtype=torch.int64),
         )
-        regime = Regime(2, 128, 1e-2, 0.0, share, 2)
-        train_network(Job(network, tables, train, FOLD[s.VAL_SEEN], regime, seed=0, device="cpu"))
+        regime = OptimiserConfig(2, 128, 1e-2, 0.0, share, 2)
+        train_network(
+            TrainingJob(network, tables, train, FOLD[s.VAL_SEEN], regime, seed=0, device="cpu")
+        )
         moved.append(float((network.user.weight[0].detach() - before).abs().max()))
     assert moved[0] == 0.0
     assert moved[1] > 1e-3
@@ -217,15 +221,17 @@ def test_keep_best_survives_a_checkpoint() -> None:
 
 
 def test_successive_halving_finds_the_planted_best() -> None:
-    calls: list[Trial] = []
+    calls: list[Configuration] = []
     best = DESIGNED[3]
 
-    def run(trial: Trial, inner: Pairs, outer: Pairs, epochs: int) -> float:
+    def run(trial: Configuration, inner: Pairs, outer: Pairs, epochs: int) -> float:
         calls.append(trial)
         return {DESIGNED[1]: 0.5, best: 0.4}.get(trial, 0.1) + (trial == best) * 0.05 * epochs
 
-    wide = Search(folds=3, trials=6, max_epochs=30, patience=4, batch_size=512)
-    trial, scores = choose(wide, FOLD[s.TRAIN], prompt_groups(FOLD.items), run, seed=0)
+    wide = SearchConfig(folds=3, trials=6, max_epochs=30, patience=4, batch_size=512)
+    trial, scores = choose_configuration(
+        wide, FOLD[s.TRAIN], prompt_groups(FOLD.items), run, seed=0
+    )
     assert trial == best
     assert len(scores) == 6
     assert len(calls) == 3 * (6 + 2)  # all once, the two best again
@@ -240,11 +246,11 @@ def test_the_first_configuration_gives_way_only_to_what_folds_agree_on() -> None
 
 @pytest.mark.parametrize("trials", [1, 3, 9])
 def test_as_many_candidates_as_asked_for_and_always_the_same(trials: int) -> None:
-    wide = Search(folds=2, trials=trials, max_epochs=9, patience=2, batch_size=64)
+    wide = SearchConfig(folds=2, trials=trials, max_epochs=9, patience=2, batch_size=64)
     drawn = [wide.candidates(np.random.default_rng(5)) for _ in range(2)]
     assert drawn[0] == drawn[1]
     assert len(set(drawn[0])) == trials
-    assert Search.from_json(json.loads(json.dumps(asdict(search())))) == search()
+    assert SearchConfig.from_json(json.loads(json.dumps(asdict(search())))) == search()
 
 
 @given(folds=st.integers(2, 4), rows=st.integers(50, 3000), seed=st.integers(0, 99))

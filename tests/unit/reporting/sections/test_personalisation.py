@@ -16,7 +16,7 @@ from pamela.reporting.sections.personalisation import (
     seen_gain_section,
     swap_section,
 )
-from pamela.reporting.sections.subgroups import gaps_section, verdict
+from pamela.reporting.sections.subgroups import gap_sentence, gaps_section
 from tests.helpers.made_up import make_project, params_of
 
 
@@ -70,7 +70,7 @@ def test_a_share_without_an_interval_is_a_dash(results) -> None:
 )
 def test_a_gap_is_told_by_its_p_and_its_interval(results, p, low, wanted) -> None:
     gap = {"p_value": p, "ci_low": low, "by_chance": 0.02}
-    assert verdict(gap).startswith(wanted)
+    assert gap_sentence(gap).startswith(wanted)
     changed = change(results, "gaps", p_value=pl.lit(p), ci_low=pl.lit(low))
     section = gaps_section(changed, "synthetic")
     count = int(wanted == "beyond chance")
@@ -103,7 +103,7 @@ def test_the_page_has_every_section_and_the_figure_of_the_deviations(results) ->
         "Accuracy by demographic group",
         "By kind of picture",
         "Are the predictive deviations right?",
-    ]  # no shares of the ideal: these made-up numbers have none
+    ]  # no normalised gain over the ideal observer: these made-up numbers have none
     assert dataset["parts"][-1].picture is not None
     assert "holds 88.0%" in dataset["parts"][-1].text
 

@@ -84,7 +84,7 @@ def within_user(rated: pl.DataFrame, column: str) -> float:
     return float(scores.get_column("r").mean())  # type: ignore[arg-type]
 
 
-def test_strangers_are_as_predictable_as_those_one_knows(full: Made) -> None:
+def test_cold_start_users_are_as_predictable_as_those_one_knows(full: Made) -> None:
     """Else what knowing a person is worth would be hidden by the luck of a few dozen people."""
     shared = full.world.shared_utility([item.scene for item in full.items])
     rated = full.rated.with_columns(
@@ -172,11 +172,11 @@ def test_a_world_is_the_same_in_every_process_and_thread_count(tmp_path: Path) -
 
 
 # --- balance ------------------------------------------------------------------------------------
-def asked_of(made: Made, part: str) -> tuple[noise_balancing.Asked, pl.DataFrame]:
+def asked_of(made: Made, part: str) -> tuple[noise_balancing.PairsToRate, pl.DataFrame]:
     rows = made.rated.filter(pl.col(s.PART) == part)
     scenes = [made.items[i].scene for i in rows.get_column("item")]
     users = rows.get_column(s.USER)
-    return noise_balancing.Asked(
+    return noise_balancing.PairsToRate(
         made.world.rows_of(users.to_list()),
         users.rank("dense").cast(pl.Int64).to_numpy(),
         rows.get_column("utility").to_numpy(),
@@ -209,7 +209,7 @@ def test_without_luck_every_group_and_style_is_said_to_be_as_good_as_published()
 
 def test_agreement_is_the_mean_correlation_within_people() -> None:
     asked, rows = asked_of(make(**MIDDLING), s.TEST_SEEN)
-    found = noise_balancing.agreement(asked, rows.get_column(s.RATING).to_numpy()[None])[0]
+    found = noise_balancing.mean_correlations(asked, rows.get_column(s.RATING).to_numpy()[None])[0]
     frame = rows.with_columns(pl.Series("shared", asked.shared))
     for value, column in zip(found, ("shared", "utility"), strict=True):
         each = frame.group_by(s.USER).agg(pl.corr(column, s.RATING)).get_column(column)
