@@ -181,8 +181,8 @@ def write_validated(
     Raises
     ------
     PamelaError
-        If a dataset's share of quarantined ratings exceeds `max_share`, or none is left; an
-        earlier ``data/validated`` is removed then.
+        If a dataset's share of quarantined ratings exceeds `max_share`, none is left, or a table's
+        rows are not all kept or quarantined; an earlier ``data/validated`` is removed then.
     """
     shutil.rmtree(project.validated, ignore_errors=True)
     for name in _too_faulty(results, max_share):
@@ -199,6 +199,21 @@ def write_validated(
         for name, tables in results.items():
             for source, rows in zip(_sources(project, name), tables["ratings"].kept, strict=True):
                 sink_parquet(folder / "ratings.parquet" / source.name, rows)
+        _reject_lost_rows(folder, results)
+
+
+def _reject_lost_rows(folder: Path, results: Mapping[str, TableResults]) -> None:
+    """Raise unless rows in = rows kept (as written) + rows quarantined, for every table."""
+    for table in TABLES:
+        written = pl.scan_parquet(folder / f"{table}.parquet").group_by(s.DATASET).len()
+        kept = dict(written.collect(engine="streaming").iter_rows())
+        for name, tables in results.items():
+            result = tables[table]
+            if kept.get(name, 0) != result.rows_kept:
+                raise PamelaError(
+                    f"{name} {table}: {result.rows_in:,} rows in are not {kept.get(name, 0):,} "
+                    f"kept + {result.quarantined.height:,} quarantined; run `dvc repro` again"
+                )
 
 
 def _where(project: Project, name: str) -> str:

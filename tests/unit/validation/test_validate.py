@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,23 @@ def test_rows_in_are_rows_kept_and_rows_quarantined(
     faulty = [row for row, cell in enumerate(cells, 1) if cell not in ("1", "5", "3.5")]
     assert result.quarantined["source_row"].to_list() == faulty
     assert result.rows_in == len(cells) + 1
+
+
+@pytest.mark.parametrize(("table", "rows_in"), [("ratings", 24), ("users", 4), ("images", 6)])
+def test_a_lost_row_stops_before_anything_is_passed_on(
+    project: Project, table: str, rows_in: int
+) -> None:
+    results = run(project)
+    whole = results["d"][table]
+    short = tuple(rows.head(rows_in - 1) for rows in whole.kept)
+    results["d"][table] = replace(whole, kept=short)
+    with pytest.raises(PamelaError) as error:
+        validate.write_validated(project, results, ALL)
+    assert str(error.value) == (
+        f"d {table}: {rows_in} rows in are not {rows_in - 1} kept + 0 quarantined; "
+        "run `dvc repro` again"
+    )
+    assert not project.validated.exists()
 
 
 def test_each_dataset_is_held_to_its_own_scale(tmp_path: Path) -> None:
