@@ -19,14 +19,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.arrays import Ints
 from pamela.core.errors import PamelaError
-from pamela.core.files import (
-    ROW_GROUP,
-    atomic_folder,
-    read_parquet,
-    sink_parquet,
-    write_json,
-    write_parquet,
-)
+from pamela.core.files import atomic_folder, read_parquet, sink_parquet, write_json, write_parquet
 from pamela.core.hashing import Hashes, hash_ids, mix
 from pamela.core.paths import Project
 from pamela.core.split_rows import KEPT, PART_TYPE, part_column
@@ -143,19 +136,14 @@ def _place(ratings: pl.LazyFrame, sides: Sides) -> Split:
             )
         ]
     )
-    user_hash, image_hash = hash_ids(users, seed=0), hash_ids(images, seed=0)
-    checksums = np.zeros((sides.folds, len(NUMBER), 2), np.uint64)
-    for start in range(0, rows.height, ROW_GROUP):  # in pieces: the marks are wider than the rows
-        piece = slice(start, start + ROW_GROUP)
-        marks = _marks(rows[piece], user_hash[user[piece]], image_hash[image[piece]])
-        checksums += np.stack([_sums(marks, part[piece]) for part in parts])
+    marks = _marks(rows, hash_ids(users, seed=0)[user], hash_ids(images, seed=0)[image])
     return Split(
         sides,
         ratings,
         parts,
         np.stack([_count(user, part, len(users)) for part in parts]),
         np.stack([_count(image, part, len(images)) for part in parts]),
-        checksums,
+        np.stack([_sums(marks, part) for part in parts]),
     )
 
 

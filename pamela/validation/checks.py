@@ -249,12 +249,9 @@ def _check_repeats(
     )
     marked = pl.concat([candidates, duplicates.mark_repeats(candidates)], how="horizontal")
     new = marked.filter(pl.col(duplicates.SOURCE) >= len(accepted))
-    run = SuiteRun(rules.repeats, {})
-    found = run.add(new)
-    return Outcome(
-        found.with_columns(new.get_column(ROW).gather(found.get_column(ROW))),
-        run.finish().expectations,
-    )
+    found = run_suite(rules.repeats, new, {})
+    rows = new.get_column(ROW).gather(found.failures.get_column(ROW))
+    return Outcome(found.failures.with_columns(rows), found.expectations)
 
 
 def _divide(sources: Sequence[pl.LazyFrame], rows_in: int, outcome: Outcome) -> TableResult:

@@ -159,15 +159,13 @@ class SuiteRun:
         self._failed = [0] * len(self._rows.expectations)
         self.height = 0
 
-    def add(self, chunk: pl.DataFrame) -> pl.DataFrame:
-        """Check the next rows; return their failures (_row, rule), in the order of the suite."""
+    def add(self, chunk: pl.DataFrame) -> None:
+        """Check the next rows."""
         outcome = run_suite(self._rows, chunk, self._parameters)
         for position, record in enumerate(outcome.expectations):
             self._failed[position] += record["failed"]
-        failures = outcome.failures.with_columns(pl.col(ROW) + self.height)
+        self._failures.append(outcome.failures.with_columns(pl.col(ROW) + self.height))
         self.height += chunk.height
-        self._failures.append(failures)
-        return failures
 
     def finish(self) -> Outcome:
         """Return what the suite said of all rows."""

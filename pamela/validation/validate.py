@@ -205,14 +205,14 @@ def write_validated(
 def _reject_lost_rows(folder: Path, results: Mapping[str, TableResults]) -> None:
     """Raise unless rows in = rows kept (as written) + rows quarantined, for every table."""
     for table in TABLES:
-        written = pl.scan_parquet(folder / f"{table}.parquet").group_by(s.DATASET).len()
-        kept = dict(written.collect(engine="streaming").iter_rows())
+        rows = pl.scan_parquet(folder / f"{table}.parquet").group_by(s.DATASET).len()
+        written = dict(rows.collect(engine="streaming").iter_rows())
         for name, tables in results.items():
-            result = tables[table]
-            if kept.get(name, 0) != result.rows_kept:
+            result, kept = tables[table], written.get(name, 0)
+            if result.rows_kept != kept:
                 raise PamelaError(
-                    f"{name} {table}: {result.rows_in:,} rows in are not {kept.get(name, 0):,} "
-                    f"kept + {result.quarantined.height:,} quarantined; run `dvc repro` again"
+                    f"{name} {table}: {result.rows_in:,} rows in are not {kept:,} kept + "
+                    f"{result.quarantined.height:,} quarantined; run `dvc repro` again"
                 )
 
 

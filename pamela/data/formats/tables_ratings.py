@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import polars as pl
 
@@ -15,9 +15,7 @@ from pamela.data.formats.files import shown
 
 REQUIRED: Final = (s.USER, s.IMAGE, s.RATING)
 OPTIONAL: Final = (s.RATED_AT, s.POSITION, s.SPLIT)
-# Tried in this order on the cells that the ones before could not read.
-TIME_FORMATS: Final = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
-ZONED_FORMAT: Final = "%Y-%m-%d %H:%M:%S%.f%#z"
+TIME_FORMATS: Final = ("%F %T%.f", "%F %H:%M", "%F", "%F %T%.f%#z")
 WANTED: Final = {
     s.SPLIT: f"one of {', '.join(s.RELEASE_PARTS)}",
     s.POSITION: "a whole number",
@@ -74,8 +72,10 @@ def _marked(frame: pl.LazyFrame, name: str, path: Path, root: Path) -> pl.LazyFr
         frame = base.whole_floats_as_integers(frame, [s.USER, s.IMAGE])
     schema = frame.collect_schema()
     values = {c: value for c, value in _values(schema).items() if c in schema}
-    # in two steps, so that what a cell reads as is worked out once
+    # in steps, so that what a cell reads as is worked out once
     read = frame.with_columns(value.alias(READ + c) for c, value in values.items())
+    if read.collect_schema().get(READ + s.RATED_AT) == pl.String:
+        read = _parse_times(read)
     canonical = read.with_columns(
         pl.lit(name).alias(s.DATASET),
         s.identifier(s.USER),
@@ -102,27 +102,33 @@ def _values(schema: pl.Schema) -> dict[str, pl.Expr]:
 
 
 def _time(dtype: pl.DataType) -> pl.Expr:
-    """Return ``rated_at`` as a time; a zoned one becomes UTC, one without a zone stays as it is."""
+    """Return ``rated_at`` as a time, or as text for `_parse_times`.
+
+    A zoned time becomes UTC, one without a zone stays as it is.
+    """
     column = pl.col(s.RATED_AT)
     if isinstance(dtype, pl.Datetime):
-        utc = column.dt.convert_time_zone("UTC") if dtype.time_zone else column
+        utc = column.dt.convert_time_zone("UTC")
         return utc.dt.replace_time_zone(None).dt.cast_time_unit("us")
     if dtype == pl.Date:
         return column.cast(pl.Datetime("us"))
-    plain = base.text(s.RATED_AT).str.strip_chars().str.replace("T", " ", literal=True)
-    found = _parsed(plain, ZONED_FORMAT)
-    for form in reversed(TIME_FORMATS):  # mostly the first reads all cells, the rest never run
-        first = _parsed(plain, form)
-        found = pl.when(first.is_not_null() | plain.is_null()).then(first).otherwise(found)
-    return found
+    return base.text(s.RATED_AT).str.strip_chars()
 
 
-def _parsed(cells: pl.Expr, form: str) -> pl.Expr:
-    if form != ZONED_FORMAT:
-        return cells.str.to_datetime(form, time_unit="us", strict=False)
-    zoned = cells.str.replace(r"[zZ]$", "+00:00")
-    times = zoned.str.to_datetime(form, time_unit="us", strict=False)
-    return times.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+def _parse_times(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Turn rated_at, read as text, into times: a format sees what the ones before could not read.
+
+    Step by step: in a single expression every format would read all cells.
+    """
+    column = READ + s.RATED_AT
+    text = pl.col(column).str.replace("T", " ", literal=True)
+    frame = frame.with_columns(pl.lit(None, pl.Datetime("us")).alias(column), _text=text)
+    for form in TIME_FORMATS:
+        left = pl.when(pl.col(column).is_null()).then(pl.col("_text"))
+        times = left.str.to_datetime(form, time_unit="us", strict=False)
+        utc = times.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+        frame = frame.with_columns(pl.coalesce(column, utc))
+    return frame
 
 
 # --- the pass over the file -------------------------------------------------------------------
@@ -139,13 +145,10 @@ def _read_through(marked: pl.LazyFrame, path: Path, root: Path) -> pl.DataFrame:
     faults = [(int(row), mark) for row, mark in unreadable if isinstance(row, int)]
     if faults:
         row, mark = min(faults, key=lambda fault: fault[0])
-        _reject_cell(row, mark.removeprefix(UNREADABLE), path, root)
+        column = mark.removeprefix(UNREADABLE)
+        cells = files.scan_table(path, root).filter(pl.col(s.SOURCE_ROW) == row).select(column)
+        raise PamelaError(
+            f"{shown(path, root)} row {row}: {column} {cells.collect().item()!r} is not "
+            f"{WANTED[column]}; correct the cell"
+        )
     return counted
-
-
-def _reject_cell(row: int, column: str, path: Path, root: Path) -> NoReturn:
-    cells = files.scan_table(path, root).filter(pl.col(s.SOURCE_ROW) == row).select(column)
-    raise PamelaError(
-        f"{shown(path, root)} row {row}: {column} {cells.collect().item()!r} is not "
-        f"{WANTED[column]}; correct the cell"
-    )
