@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pamela.core.files import write_json
 from pamela.core.paths import Project
+from pamela.evaluation.metrics.bootstrap import Estimate
+from pamela.params import load_params
 from pamela.registry import promotion
+from pamela.registry.gate import Comparison
+from tests.paths import ROOT
 
 BATCHES = st.dictionaries(st.sampled_from(["d/a", "d/b", "e/a", "e/c"]), st.sampled_from("123"))
 
@@ -29,3 +35,34 @@ def test_nothing_was_judged_before_the_first_decision(tmp_path: Path) -> None:
     assert promotion.judged(project) == {}
     write_json(promotion.record_file(project), {promotion.JUDGED: {"d/a": "1"}})
     assert promotion.judged(project) == {"d/a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "outcome", "moved"), [(True, "promoted", ["2"]), (False, "kept", [])]
+)
+def test_the_alias_moves_if_the_gate_allows_it(
+    allowed: bool, outcome: str, moved: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a registry that is made up; how a real alias moves is in test_versions.py."""
+    found = Comparison(0.4, 0.5, Estimate(0.1, 0.05, 0.15, 9), {}, 90, 9)
+    bundle = SimpleNamespace(model=SimpleNamespace(name="paper"))
+    champions: list[str] = []
+    answers = {
+        "load_bundle": bundle,
+        "load_fold": None,
+        "registration.register_if_empty": None,
+        "registration.register_challenger": "2",
+        "versions.champion": SimpleNamespace(version="1"),
+        "versions.resolve": Path("registered"),
+        "gate.compare_on_holdout": found,
+        "gate.decide": (allowed, "so it says"),
+    }
+    for name, answer in answers.items():
+        monkeypatch.setattr(f"{promotion.__name__}.{name}", lambda *_, _it=answer, **__: _it)
+    monkeypatch.setattr(promotion, "model_hash", lambda folder: f"hash of {folder}")
+    monkeypatch.setattr(
+        promotion.registration, "set_champion", lambda *args, **_: champions.append(args[2])
+    )
+    decision = promotion._decide(Project(Path()), load_params(ROOT / "params.yaml"))
+    assert (decision.outcome, champions) == (outcome, moved)
+    assert decision.line.endswith(": so it says")

@@ -94,6 +94,14 @@ def test_scores_are_on_the_datasets_scale_in_the_order_given(reward, pictures):
     assert scores[0].percentile > 50 > scores[1].percentile
 
 
+def test_a_standard_deviation_is_on_the_datasets_scale(reward, pictures):
+    bundle, n = reward.bundle, len(pictures)
+    pairs = Pairs(np.zeros(n, int), np.arange(n), np.zeros(n, np.float32))
+    internal = bundle.model.predict(bundle.items, bundle.people, pairs).std  # on 1..5
+    found = [score.std for score in reward.score(user="wide/ann", images=pictures)]
+    np.testing.assert_allclose(found, 25 * internal, rtol=1e-6)
+
+
 def test_any_batch_gives_the_same_numbers(reward, pictures):
     together = reward.score(user="bob", images=pictures)
     assert together == [reward.score(user="bob", images=[p])[0] for p in pictures]

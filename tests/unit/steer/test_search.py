@@ -281,6 +281,18 @@ def test_the_same_picture_twice_is_a_tie_and_small_differences_may_be(world, cas
     assert (blind.compare(users, starts, others, rng) == TIE).all()
 
 
+def test_of_equal_rewards_the_earliest_is_kept():
+    rows = [
+        (0, 0, 0, "start", 1, 0.1),
+        (0, 2, 0, "later round", 1, 0.7),
+        (0, 1, 1, "later variant", 1, 0.7),
+        (0, 1, 0, "earliest", 1, 0.7),
+        (1, 0, 0, "alone", 1, 0.2),
+    ]
+    trials = pl.DataFrame(rows, search.TRIALS_SCHEMA, orient="row")
+    assert search.best_trials(trials)[s.PROMPT].to_list() == ["earliest", "alone"]
+
+
 def test_a_reward_that_is_not_a_number_stops_the_search(cases):
     class Broken:
         def score(self, users, candidates, images):

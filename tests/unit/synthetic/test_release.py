@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.core.files import folder_sha256
 from pamela.reporting import synthetic_calibration
-from pamela.synthetic import design
+from pamela.synthetic import design, release
 from pamela.synthetic import vocabulary as v
 from pamela.synthetic.raters.world import World
 from pamela.synthetic.release import build_release
@@ -127,6 +128,20 @@ def test_a_second_call_does_nothing_and_other_params_build_again(
     assert folder_sha256(tmp_path / "t") == folder_sha256(truth)
     build_release(params(seed=4), tmp_path / "a", tmp_path / "t")
     assert folder_sha256(tmp_path / "a") != folder_sha256(folder)
+
+
+def test_other_code_in_any_file_builds_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = shutil.copytree(Path(release.__file__).parent, tmp_path / "synthetic")
+    monkeypatch.setattr(release, "__file__", str(package / "release.py"))
+    code = [release._manifest(params())["code"]]
+    files = sorted(package.rglob("*.py"))
+    assert package / "rendering" / "render.py" in files
+    for path in files:
+        path.write_text(path.read_text() + "# changed\n")
+        code.append(release._manifest(params())["code"])
+    assert len(set(code)) == 1 + len(files)
 
 
 @pytest.mark.slow

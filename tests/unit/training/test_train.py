@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from pamela.models.base import RewardModel, load_model
 from pamela.models.transformer.model import Paper
 from pamela.params import ALL_INPUTS, TrainParams
 from pamela.training import train
+from pamela.training.bundle import load_bundle, write_bundle
 from tests.helpers.folders import split_rows_of, write_split
 from tests.helpers.planted import DATASET, make_world
 from tests.helpers.stages import run_stage
@@ -109,6 +111,15 @@ def test_the_stage_writes_every_model_of_every_fold(
     assert not list(project.checkpoints.glob("*"))
 
 
+def test_a_bundle_says_who_and_what_was_trained_on(project: Project) -> None:
+    train.fit_fold(project, params(), "global_mean", 0)
+    write_bundle(project, "global_mean", project.models / "bundle")
+    bundle, pairs = load_bundle(project.models / "bundle"), load_fold(project, 0)[s.TRAIN]
+    assert np.flatnonzero(bundle.in_train_people).tolist() == np.unique(pairs.user).tolist()
+    assert np.flatnonzero(bundle.in_train_items).tolist() == np.unique(pairs.item).tolist()
+    assert not bundle.in_train_people.all()
+
+
 def test_the_same_inputs_give_the_same_bytes(project: Project) -> None:
     def contents() -> dict[str, bytes]:
         for name in ("group_mean", "population", "paper"):
@@ -151,13 +162,18 @@ def test_an_interrupted_fit_leaves_nothing_half_written_and_resumes(
 def test_checkpoints_of_other_data_or_params_are_not_taken(project: Project) -> None:
     fold = load_fold(project, 0)
     backwards = fold.items.take(np.arange(len(fold.items))[::-1].copy())
+    pairs = fold[s.TRAIN]
+    rating = pairs.rating.copy()
+    rating[0] += 0.5
+    other = {**fold.parts, s.TRAIN: replace(pairs, rating=rating)}
     folders = {
         train.work_folder(project, params(), "paper", fold),
         train.work_folder(project, params(max_epochs=3), "paper", fold),
         train.work_folder(project, params(), "paper", fold.with_items(backwards)),
+        train.work_folder(project, params(), "paper", replace(fold, parts=other)),
         train.work_folder(project, params(), "population", fold),
     }  # fmt: skip
-    assert len(folders) == 4
+    assert len(folders) == 5
 
 
 def test_models_and_folds_no_longer_named_go(project: Project) -> None:

@@ -277,6 +277,20 @@ def test_people_s_factors_are_where_the_objective_is_flat() -> None:
     assert abs(at(found.level + step, found.p) - at(found.level - step, found.p)) / (2 * h) < 1e-5
 
 
+def test_a_person_s_level_moves_no_factor() -> None:
+    """Where levels cost nothing, a constant added to a person's ratings is their level's alone."""
+    cells, features, _, _ = planted_cells()
+    start = np.random.default_rng(1).normal(size=(6, 2))
+    shift = np.linspace(-3, 3, 40)
+    raised = Cells(cells.count, (cells.total + cells.count * shift[:, None]).tocsr())
+    plain, found = (
+        factorise(one, features, start, level=1e-9, strength=5.0) for one in (cells, raised)
+    )
+    np.testing.assert_allclose(found.level, plain.level + shift, atol=1e-6)
+    np.testing.assert_allclose(found.p, plain.p, atol=1e-6)
+    np.testing.assert_allclose(found.q, plain.q, atol=1e-6)
+
+
 def test_the_planted_low_rank_is_recovered_for_pictures_nobody_rated() -> None:
     cells, features, p, projection = planted_cells()
     start = leading_directions(np.random.default_rng(2).normal(size=(40, 6)), 2)
