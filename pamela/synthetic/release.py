@@ -70,7 +70,11 @@ def _manifest(params: ReleaseParams) -> dict[str, Any]:
     """Return what decides every byte: the params and the code of this package."""
     code = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
-        code.update(path.name.encode() + b"\0" + bytes.fromhex(file_sha256(path)))
+        code.update(
+            path.relative_to(Path(__file__).parent).as_posix().encode()
+            + b"\0"
+            + bytes.fromhex(file_sha256(path))
+        )
     sizes = {key: getattr(params, key) for key in (*_KEYS, "image_size")}
     return {**sizes, "code": code.hexdigest(), "opencv": cv2.__version__, "numpy": np.__version__}
 
