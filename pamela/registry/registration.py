@@ -175,8 +175,8 @@ def _headline(project: Project, params: Params, meta: dict[str, Any]) -> dict[st
     first = next((d for d in results.datasets if d in meta["datasets"]), None)
     rows = results.evaluation.filter(dataset=first, model=meta["model"])
     numbers = {}
-    for metric, margin in ((SROCC, None), (PAIRWISE_ACCURACY, 0.0)):
-        for row in headline_rows(rows, metric, margin=margin).drop_nulls("value").to_dicts():
+    for metric in (SROCC, PAIRWISE_ACCURACY):
+        for row in headline_rows(rows, metric, margin=0.0).drop_nulls("value").to_dicts():
             key = f"{row['population']}_{metric}"
             numbers[key] = (f"{row['value']:.3f}", with_interval(row))
     return numbers
