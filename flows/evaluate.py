@@ -16,35 +16,11 @@ from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.observers import predictions as rows
 from pamela.params import Params
 
-
-@step("predict fold")
-def predict_fold(project: Project, params: Params, number: int) -> pl.DataFrame:
-    """Ask every model of a fold about its test rows."""
-    return predictions.predict_fold(project, params, number)
-
-
-@step("shuffled control")
-def shuffled_control(project: Project, params: Params) -> pl.DataFrame:
-    """Fit and ask the population model on the permuted image features."""
-    return predictions.predict_control(project, params)
-
-
-@step("noise ceiling")
-def noise_ceiling(project: Project, predicted: pl.DataFrame) -> pl.DataFrame:
-    """Add the world's noise-free opinion where it is known."""
-    return predictions.with_noise_ceiling(project, predicted)
-
-
-@step("swap users")
-def swap_users(project: Project, params: Params, number: int) -> pl.DataFrame:
-    """Ask every personal model of a fold as a cold-start user and as other users."""
-    return swapped_users.predict_variants(project, params, number)
-
-
-@step("ideal observers")
-def ideal_observers(project: Project, params: Params) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Ask the observers that know the world's pictures and priors, also as other users."""
-    return rows.predict_observers(project, params)
+predict_fold = step("predict fold")(predictions.predict_fold)
+shuffled_control = step("shuffled control")(predictions.predict_control)
+noise_ceiling = step("noise ceiling")(predictions.with_noise_ceiling)
+swap_users = step("swap users")(swapped_users.predict_variants)
+ideal_observers = step("ideal observers")(rows.predict_observers)
 
 
 @step("compute metrics")

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import polars as pl
-
 from flows.runtime import here, main, stage, step
 from pamela.core.paths import Project
 from pamela.data import ingest
 from pamela.data.ingest import Dataset
-from pamela.params import Params
 
-
-@step("prepare world")
-def prepare_world(project: Project, params: Params) -> None:
-    """Build the embedded dataset if it is named."""
-    ingest.prepare_world(project, params)
+prepare_world = step("prepare world")(ingest.prepare_world)
+hash_pictures = step("hash pictures")(ingest.hash_pictures)
+write_tables = step("write tables")(ingest.write_tables)
 
 
 @step("read dataset")
@@ -23,18 +18,6 @@ def read_dataset(project: Project, name: str) -> Dataset:
     dataset = ingest.read_dataset(project, name)
     print(dataset.counts)
     return dataset
-
-
-@step("hash pictures")
-def hash_pictures(project: Project, datasets: list[Dataset]) -> pl.DataFrame:
-    """Hash every picture's content."""
-    return ingest.hash_pictures(project, datasets)
-
-
-@step("write tables")
-def write_tables(project: Project, datasets: list[Dataset], hashes: pl.DataFrame) -> None:
-    """Write the canonical tables."""
-    ingest.write_tables(project, datasets, hashes)
 
 
 @stage("ingest")

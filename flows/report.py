@@ -17,6 +17,9 @@ from pamela.reporting.plots.figures import write_plots
 from pamela.reporting.report import write_report
 from pamela.reporting.sections.people import PeoplePart, people_part
 
+explain = step("explain people")(people_part)
+register = step("register")(registration.register_if_empty)
+
 
 @step("draw the plots")
 def draw(results: Results, project: Project) -> int:
@@ -30,12 +33,6 @@ def card(results: Results, project: Project) -> None:
     write_model_card(results, project.root / "MODEL_CARD.md")
 
 
-@step("explain people")
-def explain(results: Results) -> PeoplePart | None:
-    """Return the part on single people; none where the champion knows none."""
-    return people_part(results)
-
-
 @step("write the page")
 def page(results: Results, project: Project, people: PeoplePart | None) -> None:
     """Write ``reports/index.html``."""
@@ -46,12 +43,6 @@ def page(results: Results, project: Project, people: PeoplePart | None) -> None:
 def publish(project: Project, params: Params) -> int:
     """Find or create the runs and return how many are new."""
     return sum(run.created for run in tracking.publish(project, params, all_specs(project, params)))
-
-
-@step("register")
-def register(project: Project, params: Params) -> str | None:
-    """Register the champion when the registry is empty."""
-    return registration.register_if_empty(project, params)
 
 
 @stage("report")

@@ -44,10 +44,8 @@ DEPLOYMENT = "new-ratings"
 # --- the steps --------------------------------------------------------------------------------
 
 
-@step("take batches")
-def take_batches(project: Project, params: Params) -> dict[str, str]:
-    """Accept what is complete and sound; refuse the rest and return ``{batch: why}``."""
-    return inbox.take(project, params)
+take_batches = step("take batches")(inbox.take)
+run_gate = step("gate")(promotion.decide_and_promote)
 
 
 @step("track batches")
@@ -76,14 +74,6 @@ def run_pipeline(project: Project, reason: str) -> list[str]:
             f"{error}; the champion is unmoved and the batches stay in data/batches: mend the "
             "cause and run `pamela retrain --once` again, it goes on from there"
         ) from None
-
-
-@step("gate")
-def run_gate(
-    project: Project, params: Params, batches: dict[str, str], reason: str
-) -> promotion.Decision:
-    """Score champion and challenger now and move the alias, or not."""
-    return promotion.decide_and_promote(project, params, batches, reason=reason)
 
 
 @step("commit")
@@ -115,7 +105,7 @@ def retrain() -> str:
         else:
             reason = "retrain: " + describe(promotion.news(batches, promotion.judged(project)))
             run_pipeline(project, reason)
-            line = run_gate(project, params, batches, reason).line
+            line = run_gate(project, params, batches, reason=reason).line
             if params.retrain.commit:
                 commit(project, line)
     print(line, flush=True)

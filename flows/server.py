@@ -1,9 +1,10 @@
-"""One Prefect server for a whole run: on a free loopback port, on the project's own database."""
+"""Servers on free loopback ports: one Prefect server for a whole run, on the project's database."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from flows.environment import environment
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 
-SERVER_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 120.0
 
 
 def free_port() -> int:
@@ -37,6 +38,53 @@ def _answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
+def running(
+    name: str, arguments: list[str], url: str, log: Path, project: Project, env: dict[str, str]
+) -> Iterator[None]:
+    """Run a server while the block lasts; the block begins once ``url/health`` answers.
+
+    Parameters
+    ----------
+    name : what a message calls it.
+    arguments : of this Python: ``-m``, the module and its own.
+    log : file that holds what the server says.
+    """
+    project.prefect_home.mkdir(exist_ok=True)
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=project.root,
+            env=env,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_up(name, process, url, log)
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)  # its own session: its workers end with it
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait_until_up(name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not _answers(url):
+        if process.poll() is not None:
+            raise PamelaError(f"the {name} server ended at once: see {log}")
+        if time.monotonic() > deadline:
+            raise PamelaError(
+                f"the {name} server did not answer in {START_TIMEOUT_S:.0f} s: see {log}"
+            )
+        time.sleep(0.2)
+
+
+@contextlib.contextmanager
 def server(project: Project) -> Iterator[str]:
     """Start the project's Prefect server, yield its API URL, stop it.
 
@@ -48,37 +96,8 @@ def server(project: Project) -> Iterator[str]:
         return
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"
-    project.prefect_home.mkdir(exist_ok=True)
+    command = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     log = project.prefect_home / "server.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1",
-             "--port", str(port)],
-            cwd=project.root,
-            env=environment(project, PREFECT_API_URL=url),
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )  # fmt: skip
-    try:
-        _wait_until_up(process, url, log)
+    env = environment(project, PREFECT_API_URL=url)
+    with running("Prefect", command, url, log, project, env):
         yield url
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + SERVER_TIMEOUT_S
-    while not _answers(url):
-        if process.poll() is not None:
-            raise PamelaError(f"the Prefect server ended at once: see {log}")
-        if time.monotonic() > deadline:
-            raise PamelaError(
-                f"the Prefect server did not answer in {SERVER_TIMEOUT_S:.0f} s: see {log}"
-            )
-        time.sleep(0.2)

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from flows.runtime import here, main, stage, step
 from pamela.core.paths import Project
-from pamela.params import Params
 from pamela.splits import split
 from pamela.splits.split import Split
 
-
-@step("split dataset")
-def split_dataset(project: Project, name: str, params: Params) -> Split:
-    """Put every user, image and rating of one dataset on its side."""
-    return split.split_dataset(project, name, params.split)
+split_dataset = step("split dataset")(split.split_dataset)
 
 
 @step("write splits")
@@ -25,7 +20,8 @@ def write_splits(project: Project, splits: list[Split]) -> None:
 def flow() -> None:
     """Split every dataset."""
     project, params = here()
-    splits = [split_dataset(project, name, params) for name in split.validated_datasets(project)]
+    names = split.validated_datasets(project)
+    splits = [split_dataset(project, name, params.split) for name in names]
     write_splits(project, splits)
 
 

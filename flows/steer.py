@@ -5,57 +5,16 @@ Run in the project root: ``python -m flows.steer`` (``dvc repro`` does).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import polars as pl
-
 from flows.runtime import here, main, stage, step
 from pamela.core.paths import Project
-from pamela.params import Params
 from pamela.steer import steer as work
-from pamela.steer.judges import SimulatedJudge
-from pamela.steer.rewards import RewardFunction
-from pamela.steer.sampling import EvaluationCase
 
-
-@step("load the rewards")
-def load_rewards(project: Project, params: Params) -> tuple[dict[str, RewardFunction], list[str]]:
-    """Load the champion and the population model."""
-    return work.load_rewards(project, params)
-
-
-@step("choose users and prompts")
-def choose(project: Project, params: Params, known: Sequence[str]) -> list[EvaluationCase]:
-    """Draw the users and test prompts."""
-    return work.choose_cases(project, params, known)
-
-
-@step("steer")
-def search(
-    params: Params, cases: Sequence[EvaluationCase], rewards: Mapping[str, RewardFunction]
-) -> work.SteeringResult:
-    """Rewrite, draw and score, round by round."""
-    return work.search(params, cases, rewards)
-
-
-@step("judge")
-def judge_arms(found: work.SteeringResult, judge: SimulatedJudge, params: Params) -> pl.DataFrame:
-    """Let the world's users compare the arms."""
-    return work.judge_arms(found, judge, params.steer.seed)
-
-
-@step("rank the arms")
-def rank(project: Project, params: Params, table: pl.DataFrame) -> dict[str, float]:
-    """Fit win shares and Elo; write table and metrics."""
-    return work.write_steering_results(project, params, table)
-
-
-@step("draw the contact sheet")
-def sheet(
-    project: Project, params: Params, found: work.SteeringResult, judge: SimulatedJudge
-) -> None:
-    """Draw what the arms chose."""
-    work.write_contact_sheet(project, params, found, judge)
+load_rewards = step("load the rewards")(work.load_rewards)
+choose = step("choose users and prompts")(work.choose_cases)
+search = step("steer")(work.search)
+judge_arms = step("judge")(work.judge_arms)
+rank = step("rank the arms")(work.write_steering_results)
+draw_sheet = step("draw the contact sheet")(work.write_contact_sheet)
 
 
 @step("write what is skipped")
@@ -77,9 +36,9 @@ def steer() -> None:
     cases = choose(project, params, known)
     found = search(params, cases, rewards)
     judge = work.load_judge(project)
-    table = judge_arms(found, judge, params)
+    table = judge_arms(found, judge, params.steer.seed)
     print(work.outcome_line(rank(project, params, table)))
-    sheet(project, params, found, judge)
+    draw_sheet(project, params, found, judge)
 
 
 if __name__ == "__main__":

@@ -9,22 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from types import FrameType
 
 from flows.environment import QUIET, environment
-from flows.server import free_port, server
+from flows.server import free_port, running, server
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.params import load_params, tracking_uri
 from pamela.registry import publish, sqlite_reader
 
-START_TIMEOUT_S = 120.0
 MLFLOW_ENV = {
     "MLFLOW_DISABLE_AGENT_HINT": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # no workers for judges and scorers
@@ -41,58 +36,23 @@ def mlflow_ui(project: Project) -> Iterator[str]:
     if uri.startswith(("http://", "https://")):
         yield uri
         return
-    url = f"http://127.0.0.1:{(port := free_port())}"
-    project.prefect_home.mkdir(exist_ok=True)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        "--backend-store-uri", uri,
+        "--default-artifact-root", (project.mlartifacts / "runs").as_uri(),
+    ]  # fmt: skip
     log = project.prefect_home / "mlflow.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-             "--workers", "1", "--backend-store-uri", uri,
-             "--default-artifact-root", (project.mlartifacts / "runs").as_uri()],
-            cwd=project.root,
-            env=environment(project, **MLFLOW_ENV),
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )  # fmt: skip
-    try:
-        _wait_until_up(process, url, str(log))
+    with running("MLflow", command, url, log, project, environment(project, **MLFLOW_ENV)):
         yield url
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)  # its own session: the workers end with it
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: str) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while not _answers(f"{url}/health"):
-        if process.poll() is not None:
-            raise PamelaError(f"the MLflow server ended at once: see {log}")
-        if time.monotonic() > deadline:
-            raise PamelaError(
-                f"the MLflow server did not answer in {START_TIMEOUT_S:.0f} s: see {log}"
-            )
-        time.sleep(0.2)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as reply:
-            return bool(reply.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def _runs_page(project: Project) -> str:
     """Return the path of the runs table with the columns that matter; empty before a first run."""
     params = load_params(project.params_file)
     uri = tracking_uri(params, project.root)
-    number = sqlite_reader.read_experiment_id(uri, params.report.experiment)
+    number = sqlite_reader.known_experiment(uri, params.report.experiment, "experiment_id")
     if number is None:
         return ""
     view = f"workflowType=machine_learning&viewStateShareKey={publish.VIEW}"

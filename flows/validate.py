@@ -8,23 +8,15 @@ import polars as pl
 
 from flows.runtime import here, main, stage, step
 from pamela.core.paths import Project
-from pamela.params import Params
 from pamela.reporting.data_docs.page import write_data_docs
 from pamela.validation import validate
 from pamela.validation.checks import TableResults
 from pamela.validation.expectations import Suite
 
-
-@step("load expectations")
-def load_expectations(project: Project) -> dict[str, Suite]:
-    """Read the suites."""
-    return validate.load_suites(project)
-
-
-@step("decode pictures")
-def decode_pictures(project: Project) -> pl.DataFrame:
-    """Decode every picture once."""
-    return validate.decode_pictures(project)
+load_expectations = step("load expectations")(validate.load_suites)
+decode_pictures = step("decode pictures")(validate.decode_pictures)
+document = step("write data docs")(write_data_docs)
+write_validated = step("write validated")(validate.write_validated)
 
 
 @step("check dataset")
@@ -48,18 +40,6 @@ def write_quarantine(project: Project, results: dict[str, TableResults], max_sha
     validate.write_validation_report(project, results, max_share)
 
 
-@step("write data docs")
-def document(project: Project, params: Params) -> None:
-    """Write ``reports/data.html`` and flag raters, whatever the result."""
-    write_data_docs(project, params.validate_)
-
-
-@step("write validated")
-def write_validated(project: Project, results: dict[str, TableResults], max_share: float) -> None:
-    """Pass the rest on, unless too much is faulty."""
-    validate.write_validated(project, results, max_share)
-
-
 @stage("validate")
 def flow() -> None:
     """Check every dataset; quarantine faulty rows; pass the rest on."""
@@ -71,7 +51,7 @@ def flow() -> None:
     latest = params.validate_.latest_rated_at
     results = {name: check_dataset(project, name, decoded, suites, latest) for name in names}
     write_quarantine(project, results, max_share)
-    document(project, params)
+    document(project, params.validate_)  # whatever the result
     write_validated(project, results, max_share)
 
 

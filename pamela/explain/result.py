@@ -7,46 +7,22 @@ from typing import Any, Final
 
 import polars as pl
 
+EFFECT: Final = {"effect": pl.Float64(), "ci_low": pl.Float64(), "ci_high": pl.Float64()}
 CONCEPTS_SCHEMA: Final = pl.Schema(
     {
         "theme": pl.String(),
         "low": pl.String(),
         "high": pl.String(),
-        "effect": pl.Float64(),
-        "ci_low": pl.Float64(),
-        "ci_high": pl.Float64(),
+        **EFFECT,
         "alone": pl.Float64(),
         "alone_low": pl.Float64(),
         "alone_high": pl.Float64(),
     }
 )
+WORDS_SCHEMA: Final = pl.Schema({"word": pl.String(), "pictures": pl.Int64(), **EFFECT})
+PROMPTS_SCHEMA: Final = pl.Schema({"prompt": pl.String(), "pictures": pl.Int64(), **EFFECT})
 LEVELS_SCHEMA: Final = pl.Schema(
-    {
-        "column": pl.String(),
-        "level": pl.String(),
-        "pictures": pl.Int64(),
-        "effect": pl.Float64(),
-        "ci_low": pl.Float64(),
-        "ci_high": pl.Float64(),
-    }
-)
-WORDS_SCHEMA: Final = pl.Schema(
-    {
-        "word": pl.String(),
-        "pictures": pl.Int64(),
-        "effect": pl.Float64(),
-        "ci_low": pl.Float64(),
-        "ci_high": pl.Float64(),
-    }
-)
-PROMPTS_SCHEMA: Final = pl.Schema(
-    {
-        "prompt": pl.String(),
-        "pictures": pl.Int64(),
-        "effect": pl.Float64(),
-        "ci_low": pl.Float64(),
-        "ci_high": pl.Float64(),
-    }
+    {"column": pl.String(), "level": pl.String(), "pictures": pl.Int64(), **EFFECT}
 )
 PICTURES_SCHEMA: Final = pl.Schema(
     {

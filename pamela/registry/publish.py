@@ -92,7 +92,7 @@ def is_published(project: Project, params: Params, specs: Sequence[RunSpec]) -> 
     ``False`` also stands for "cannot tell".
     """
     uri, name = tracking_uri(params, project.root), params.report.experiment
-    if _moved(project, params, sqlite_reader.experiment_location(uri, name)):
+    if _moved(project, params, sqlite_reader.known_experiment(uri, name, "artifact_location")):
         return False
     known = {run.tags.get(HASH): run for run in sqlite_reader.known_runs(uri, name) or []}
     for spec in specs:

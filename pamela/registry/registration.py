@@ -24,7 +24,8 @@ from pamela.registry.mlflow_model import DESCRIPTION_FILE, write_mlflow_files
 from pamela.registry.publish import client_of, experiment_id, find_run
 from pamela.registry.run_metrics import with_interval
 from pamela.registry.runs import evaluation_hash
-from pamela.registry.versions import CHAMPION, NAME, PATH, choose, list_versions
+from pamela.registry.sqlite_reader import PATH
+from pamela.registry.versions import CHAMPION, NAME, choose, list_versions
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -133,7 +134,8 @@ def _register(project: Project, params: Params, bundle: Path) -> str:
     numbers = _headline(project, params, meta)
     tags = _tags(project, meta) | {k: v for k, (v, _) in numbers.items()}
     tags |= {BUNDLE_HASH: digest, PATH: project.relative(kept)}
-    _ensure_model(client)
+    if not client.search_registered_models(f"name = '{NAME}'"):
+        client.create_registered_model(NAME, description=DESCRIPTION)
     made = client.create_model_version(
         NAME,
         source,
@@ -142,11 +144,6 @@ def _register(project: Project, params: Params, bundle: Path) -> str:
         description=_describe(meta, numbers),
     )
     return str(made.version)
-
-
-def _ensure_model(client: MlflowClient) -> None:
-    if not client.search_registered_models(f"name = '{NAME}'"):
-        client.create_registered_model(NAME, description=DESCRIPTION)
 
 
 def _run_of(client: MlflowClient, project: Project, params: Params, meta: dict[str, Any]) -> Any:
@@ -178,8 +175,8 @@ def _headline(project: Project, params: Params, meta: dict[str, Any]) -> dict[st
     first = next((d for d in results.datasets if d in meta["datasets"]), None)
     rows = results.evaluation.filter(dataset=first, model=meta["model"])
     numbers = {}
-    for metric, margin in ((SROCC, None), (PAIRWISE_ACCURACY, 0.0)):
-        for row in headline_rows(rows, metric, margin=margin).drop_nulls("value").to_dicts():
+    for metric in (SROCC, PAIRWISE_ACCURACY):
+        for row in headline_rows(rows, metric, margin=0.0).drop_nulls("value").to_dicts():
             key = f"{row['population']}_{metric}"
             numbers[key] = (f"{row['value']:.3f}", with_interval(row))
     return numbers

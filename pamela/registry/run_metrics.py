@@ -29,16 +29,17 @@ def headline_metrics(rows: pl.DataFrame) -> Iterator[tuple[str, float, int]]:
                 yield from _point(f"intervals/{row['population']}_{metric}_{end}", row[end])
 
 
+def gain_rows(results: Results, dataset: str, model: str) -> pl.DataFrame:
+    """Return the paired SROCC differences to `population`: seen users, unseen ones at 0 shots."""
+    return results.differences.filter(
+        pl.col("shots").is_null() | (pl.col("shots") == 0),
+        dataset=dataset, model=model, baseline="population", metric=SROCC,
+    )  # fmt: skip
+
+
 def gain_metrics(results: Results, dataset: str, model: str) -> Iterator[tuple[str, float, int]]:
     """Yield the paired SROCC difference to `population`, where it was computed."""
-    rows = results.differences.filter(
-        (pl.col("dataset") == dataset)
-        & (pl.col("model") == model)
-        & (pl.col("baseline") == "population")
-        & (pl.col("metric") == SROCC)
-        & (pl.col("shots").is_null() | (pl.col("shots") == 0))
-    )
-    for row in rows.to_dicts():
+    for row in gain_rows(results, dataset, model).to_dicts():
         name = f"{row['population']}_gain_over_population"
         yield from _point(name, row["value"])
         for end in ("ci_low", "ci_high"):
@@ -83,11 +84,16 @@ def with_interval(row: Mapping[str, Any] | None, digits: int = 3) -> str:
     return f"{text} [{row['ci_low']:.{digits}f}, {row['ci_high']:.{digits}f}]"
 
 
-def elo_sentence(steering: Mapping[str, float]) -> str:
-    """Return ``self 1041, population 1009, ...``, best first."""
-    elo = {
+def elo_by_arm(steering: Mapping[str, float]) -> dict[str, float]:
+    """Return ``{arm: Elo}`` of the flat metrics of steering."""
+    return {
         key.removeprefix("elo_"): value
         for key, value in steering.items()
         if key.startswith("elo_") and not key.endswith(("_ci_low", "_ci_high"))
     }
+
+
+def elo_sentence(steering: Mapping[str, float]) -> str:
+    """Return ``self 1041, population 1009, ...``, best first."""
+    elo = elo_by_arm(steering)
     return ", ".join(f"{arm} {elo[arm]:.0f}" for arm in sorted(elo, key=lambda a: -elo[a]))

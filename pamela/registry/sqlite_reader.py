@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlparse
 
 SQLITE = "sqlite:///"
+PATH = "path"  # the tag that holds a version's folder
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,25 @@ class KnownRun:
 
 
 @dataclass(frozen=True)
-class KnownVersion:
+class Version:
     """A registered model version.
 
     Attributes
     ----------
     version : its number, as text.
-    source : where MLflow says its files are.
     aliases : the names that point at it.
+    source : where MLflow says its files are.
     """
 
     version: str
+    aliases: tuple[str, ...]
+    tags: dict[str, str]
     source: str
-    tags: dict[str, str] = field(default_factory=dict)
-    aliases: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str | None:
+        """Its folder relative to the project root, or None (kept elsewhere)."""
+        return self.tags.get(PATH)
 
 
 def database_file(uri: str) -> Path | None:
@@ -56,29 +62,11 @@ def local_path(uri: str) -> Path | None:
     return Path(uri) if not parsed.scheme else None
 
 
-@contextlib.contextmanager
-def _reading(uri: str) -> Iterator[sqlite3.Connection | None]:
-    path = database_file(uri)
-    if path is None or not path.is_file():
-        yield None
-        return
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-def experiment_location(uri: str, experiment: str) -> str | None:
-    """Return where the artifacts of an active experiment go."""
-    query = "SELECT artifact_location FROM experiments WHERE name = ? AND lifecycle_stage='active'"
-    rows = _rows(uri, query, experiment)
-    return str(rows[0][0]) if rows else None
-
-
-def read_experiment_id(uri: str, experiment: str) -> str | None:
-    """Return the id of an active experiment."""
-    query = "SELECT experiment_id FROM experiments WHERE name = ? AND lifecycle_stage='active'"
+def known_experiment(
+    uri: str, experiment: str, column: Literal["experiment_id", "artifact_location"]
+) -> str | None:
+    """Return the id of an active experiment, or where its artifacts go."""
+    query = f"SELECT {column} FROM experiments WHERE name = ? AND lifecycle_stage='active'"
     rows = _rows(uri, query, experiment)
     return str(rows[0][0]) if rows else None
 
@@ -102,7 +90,7 @@ def known_runs(uri: str, experiment: str) -> list[KnownRun] | None:
     return list(runs.values())
 
 
-def known_versions(uri: str, name: str) -> list[KnownVersion] | None:
+def known_versions(uri: str, name: str) -> list[Version] | None:
     """Return the versions of a registered model, oldest first."""
     versions = _rows(
         uri,
@@ -115,20 +103,23 @@ def known_versions(uri: str, name: str) -> list[KnownVersion] | None:
     if versions is None or tags is None or aliases is None:
         return None
     return [
-        KnownVersion(
+        Version(
             str(number),
-            str(source),
-            {key: value for v, key, value in tags if v == number},
             tuple(sorted(alias for v, alias in aliases if v == number)),
+            {key: value for v, key, value in tags if v == number},
+            str(source),
         )
         for number, source in versions
     ]
 
 
 def _rows(uri: str, query: str, *values: str) -> list[tuple[str, ...]] | None:
-    with _reading(uri) as connection:
-        if connection is None:
-            return None
+    path = database_file(uri)
+    if path is None or not path.is_file():
+        return None
+    with contextlib.closing(
+        sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
+    ) as connection:
         try:
             return connection.execute(query, values).fetchall()
         except sqlite3.Error:

@@ -7,7 +7,6 @@ beyond the database's own reader is imported unless a version is kept elsewhere.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,42 +14,21 @@ from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.params import Params, load_params, tracking_uri
 from pamela.registry import sqlite_reader
+from pamela.registry.sqlite_reader import Version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 NAME = "pamela"
 CHAMPION = "champion"
-PATH = "path"  # the tag that holds a version's folder
 URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[^/@]+))")
-
-
-@dataclass(frozen=True)
-class Version:
-    """One registered version.
-
-    Attributes
-    ----------
-    path : its folder relative to the project root, or None (kept elsewhere).
-    source : where MLflow says its files are.
-    """
-
-    version: str
-    aliases: tuple[str, ...]
-    tags: dict[str, str]
-    source: str
-
-    @property
-    def path(self) -> str | None:
-        """The folder relative to the project root."""
-        return self.tags.get(PATH)
 
 
 def list_versions(project: Project, params: Params, name: str = NAME) -> list[Version]:
     """Return the registered versions, oldest first; none when there is no such model."""
     known = sqlite_reader.known_versions(tracking_uri(params, project.root), name)
     if known is not None:
-        return [Version(v.version, v.aliases, v.tags, v.source) for v in known]
+        return known
     database = sqlite_reader.database_file(tracking_uri(params, project.root))
     if database is not None and not database.exists():
         return []  # asking MLflow would create it

@@ -6,7 +6,6 @@ where the ablation was run on its data.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -21,7 +20,7 @@ from pamela.evaluation.provenance import dataset_hashes, encoder_info
 from pamela.reporting import paper_figures
 from pamela.reporting.plots.ablation import draw_differences
 from pamela.reporting.presentation.html import DASH, Cell, Table, inline, number_cell, write_page
-from pamela.reporting.tables import NAMES, sign
+from pamela.reporting.tables import NAMES, Where, sign, signed, users_name
 
 PAGE = "ablation.html"
 COMMAND = "dvc repro ablation/dvc.yaml"
@@ -91,11 +90,6 @@ def is_stale(project: Project) -> bool:
     return not same or record["datasets"] != dataset_hashes(project)
 
 
-def where_name(population: str, shots: int | None) -> str:
-    """Return ``seen`` or ``unseen, 20 shots``."""
-    return population if shots is None else f"{population}, {shots} shots"
-
-
 def srocc_table(rows: pl.DataFrame, dataset: str = "") -> Table:
     """Return model x variant x (SROCC and its difference to the full model, by users)."""
     found = rows.filter(metric=m.SROCC)
@@ -114,7 +108,7 @@ def srocc_table(rows: pl.DataFrame, dataset: str = "") -> Table:
         f"{row[MODEL]} {row['n_seeds']}"
         for row in found.select(MODEL, "n_seeds").unique(maintain_order=True).to_dicts()
     )
-    titles = [title for place in places for title in (where_name(*place), "minus all three")]
+    titles = [title for place in places for title in (users_name(place), "minus all three")]
     return Table(
         title=f"The ablation: SROCC{f' on {dataset}' if dataset else ''}",
         columns=["model", "variant", *titles, "the paper, unseen"],
@@ -140,7 +134,7 @@ def other_metrics_table(rows: pl.DataFrame) -> Table:
             continue
         for place in _places(rows):
             gaps = [_gap(found[name][model, variant][place]) for name in metrics]
-            head = [Cell(model), Cell(variant_name(variant)), Cell(where_name(*place))]
+            head = [Cell(model), Cell(variant_name(variant)), Cell(users_name(place))]
             table.append([*head, *gaps, _sd(by_place[place])])
     return Table(
         title="Other measures: each variant minus the full model",
@@ -160,7 +154,7 @@ def ablation_sentences(rows: pl.DataFrame) -> list[str]:
     for model in rows[MODEL].unique(maintain_order=True):
         mine = {key: row for key, row in _by_variant(found).items() if key[0] == model}
         parts = [
-            f"{where_name(*place)}: {', '.join(clear)}"
+            f"{users_name(place)}: {', '.join(clear)}"
             for place in _places(rows)
             if (
                 clear := [
@@ -187,14 +181,14 @@ def _loss(row: Row) -> str:
     return f"{variant_name(row[VARIANT])} {value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
-def _places(rows: pl.DataFrame) -> list[tuple[str, int | None]]:
+def _places(rows: pl.DataFrame) -> list[Where]:
     """Return the (population, shots) of the table, seen first."""
     found = rows.select(POPULATION, SHOTS).unique(maintain_order=True).rows()
     return sorted(found, key=lambda place: (place[0] != SEEN, place[1] or 0))
 
 
-def _by_variant(rows: pl.DataFrame) -> dict[tuple[str, str], dict[tuple[str, int | None], Row]]:
-    found: dict[tuple[str, str], dict[tuple[str, int | None], Row]] = {}
+def _by_variant(rows: pl.DataFrame) -> dict[tuple[str, str], dict[Where, Row]]:
+    found: dict[tuple[str, str], dict[Where, Row]] = {}
     for row in rows.to_dicts():
         found.setdefault((row[MODEL], row[VARIANT]), {})[row[POPULATION], row[SHOTS]] = row
     return found
@@ -208,8 +202,7 @@ def _as_row(row: Row) -> Row:
 def _gap(row: Row) -> Cell:
     if row[VARIANT] == FULL or row["difference"] is None:
         return Cell(DASH)
-    cell = number_cell(_as_row(row), "+.3f")
-    return Cell(f"{cell.text} {sign(_as_row(row))}", cell.small)
+    return signed(_as_row(row))
 
 
 def _sd(row: Row) -> Cell:
@@ -220,8 +213,3 @@ def _published(model: str, variant: str) -> Cell:
     """Return the paper's SROCC for held-out users, known of its full model alone."""
     known = model == "paper" and variant == FULL
     return Cell(f"{paper_figures.HELD_OUT_USERS[0].srocc:.3f}" if known else DASH)
-
-
-def page_path(project: Project) -> Path:
-    """Return ``reports/ablation.html``."""
-    return project.reports / PAGE

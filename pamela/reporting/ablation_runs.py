@@ -20,7 +20,7 @@ from pamela.evaluation.results import Results
 from pamela.params import Params
 from pamela.registry.run_metrics import with_interval
 from pamela.registry.runs import RunSpec, common_tags, flat, run_specs
-from pamela.reporting.ablation_page import COMMAND, ablation_sentences, by_dataset, page_path
+from pamela.reporting.ablation_page import COMMAND, PAGE, ablation_sentences, by_dataset
 
 KIND = "ablation"
 
@@ -54,7 +54,7 @@ def ablation_specs(project: Project, params: Params) -> list[RunSpec]:
 def _parent(
     project: Project, dataset: str, rows: pl.DataFrame, record: dict[str, Any], tags: dict[str, str]
 ) -> RunSpec:
-    files = [page_path(project), project.reports / TABLE]
+    files = [project.reports / PAGE, project.reports / TABLE]
     digest = record["datasets"][dataset]
     made = {key: record[key] for key in ("encoder", "params")}
     return RunSpec(

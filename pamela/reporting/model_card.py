@@ -127,10 +127,8 @@ def _results(results: Results, name: str) -> str:
             continue
         cells = []
         for metric, population in columns:
-            margin = 0.0 if metric == PAIRWISE_ACCURACY else None
-            found = headline_rows(
-                rows.filter(model=model, population=population), metric, margin=margin
-            ).to_dicts()
+            mine = rows.filter(model=model, population=population)
+            found = headline_rows(mine, metric, margin=0.0).to_dicts()
             cells.append(with_interval(found[0] if found else None, DIGITS))
         lines.append(f"| `{model}` | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -24,6 +24,7 @@ from pamela.evaluation.results import POPULATIONS, Results, headline_rows
 from pamela.reporting import paper_figures
 from pamela.reporting.presentation.html import DASH, Cell, Table, number_cell
 
+Where = tuple[str, int | None]  # population, shots
 NAMES = {
     SROCC: "SROCC",
     PLCC: "PLCC",
@@ -36,6 +37,12 @@ NAMES = {
 }
 CONFLICTS = (CONFLICT_SIDE, CONFLICT_BOTH)  # counted over pairs of users, so only pooled
 FURTHER = (PLCC, RMSE, CONFLICT_SIDE, CONFLICT_BOTH, "coverage_90")
+
+
+def users_name(where: Where) -> str:
+    """Return ``seen``, or ``unseen, 20 shots``."""
+    population, shots = where
+    return population if shots is None else f"{population}, {shots} shots"
 
 
 def margin_name(group: list[float]) -> str:
@@ -134,10 +141,13 @@ def differences_table(results: Results, dataset: str) -> Table | None:
     found: dict[tuple[str, str], dict[tuple[str, str], dict[str, Any]]] = {}
     for r in rows.to_dicts():
         found.setdefault((r["model"], r["baseline"]), {})[r["population"], r["metric"]] = r
-    wanted = (SROCC, PAIRWISE_ACCURACY, RMSE_POOLED_RELATIVE)
-    columns = [(p, m) for m in wanted for p in POPULATIONS]
+    forms = {SROCC: "+.3f", PAIRWISE_ACCURACY: "+.3f", RMSE_POOLED_RELATIVE: "+.1%"}
+    columns = [(p, m) for m in forms for p in POPULATIONS]
     table = [
-        [Cell(model, f"minus {baseline}"), *(_verdict(cells.get((p, m)), m) for p, m in columns)]
+        [
+            Cell(model, f"minus {baseline}"),
+            *(signed(cells.get((p, m)), forms[m]) for p, m in columns),
+        ]
         for (model, baseline), cells in found.items()
     ]
     return Table(
@@ -154,8 +164,9 @@ def differences_table(results: Results, dataset: str) -> Table | None:
     )
 
 
-def _verdict(row: dict[str, Any] | None, metric: str) -> Cell:
-    cell = number_cell(row, "+.1%" if metric == RMSE_POOLED_RELATIVE else "+.3f")
+def signed(row: dict[str, Any] | None, form: str = "+.3f") -> Cell:
+    """Return a difference with its sign and what its interval says."""
+    cell = number_cell(row, form)
     return Cell(f"{cell.text} {sign(row)}", cell.small) if row and cell.text != DASH else cell
 
 
@@ -177,8 +188,8 @@ def paper_table(results: Results) -> Table:
         frame = results.evaluation.filter(dataset=dataset, population=UNSEEN)
         for model in results.models(dataset):
             cells = []
-            for metric, margin in ((SROCC, None), (PLCC, None), (PAIRWISE_ACCURACY, 0.0)):
-                got = headline_rows(frame.filter(model=model), metric, margin=margin).to_dicts()
+            for metric in (SROCC, PLCC, PAIRWISE_ACCURACY):
+                got = headline_rows(frame.filter(model=model), metric, margin=0.0).to_dicts()
                 cells.append(number_cell(got[0] if got else None))
             if model == results.params.train.champion:
                 strong.add(len(rows))

@@ -18,10 +18,10 @@ from pamela.evaluation.metrics.intervals import USER
 from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
 from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
 from pamela.params import load_params
+from pamela.registry.run_metrics import elo_by_arm
 
 NARROW = 72  # terminal columns below which the table drops margins
 MODEL_WIDTH = 19
-ARMS = ("self", "other", "population", "none")
 MISSING = "-"
 
 
@@ -98,15 +98,8 @@ def elo_table(steering: Mapping[str, Any]) -> Table | None:
     ----------
     steering : ``metrics/steering.json``.
     """
-    arms = [arm for arm in ARMS if f"elo_{arm}" in steering]
-    arms += sorted(
-        key.removeprefix("elo_")
-        for key in steering
-        if key.startswith("elo_")
-        and not key.endswith(("_ci_low", "_ci_high"))
-        and key.removeprefix("elo_") not in ARMS
-    )
-    if steering.get("skipped") or not arms:
+    elo = elo_by_arm(steering)
+    if steering.get("skipped") or not elo:
         return None
     table = Table(
         title=f"Steering: {int(steering['n_judgments'])} judgments by the simulated users",
@@ -117,10 +110,10 @@ def elo_table(steering: Mapping[str, Any]) -> Table | None:
     table.add_column("arm", no_wrap=True)
     for header in ("Elo", "95 %", "self wins", "95 %"):
         table.add_column(header, justify="right", no_wrap=True)
-    for arm in sorted(arms, key=lambda arm: -float(steering[f"elo_{arm}"])):
+    for arm in sorted(elo, key=lambda arm: -elo[arm]):
         table.add_row(
             arm,
-            f"{steering[f'elo_{arm}']:.0f}",
+            f"{elo[arm]:.0f}",
             _interval(steering, f"elo_{arm}", ".0f"),
             _number(steering, f"win_self_{arm}", ".3f"),
             _interval(steering, f"win_self_{arm}", ".3f"),

@@ -11,6 +11,7 @@ from pamela.evaluation.metrics.intervals import USER
 from pamela.evaluation.metrics.schema import NOISE_CEILING, SEEN, SHUFFLED, UNSEEN
 from pamela.evaluation.observers import IDEAL_POPULATION
 from pamela.evaluation.results import Results, headline_rows
+from pamela.registry.run_metrics import gain_rows
 from pamela.reporting.tables import flat_row, sign
 
 
@@ -30,37 +31,25 @@ def _champion_sentence(results: Results, dataset: str) -> str:
     parts = []
     for population, who in ((SEEN, "people it knows"), (UNSEEN, "people it has never seen")):
         mine = rows.filter(population=population)
-        accuracy = headline_rows(mine, PAIRWISE_ACCURACY, margin=0.0).to_dicts()
-        srocc = headline_rows(mine, SROCC).to_dicts()
-        if (
-            accuracy
-            and accuracy[0]["value"] is not None
-            and srocc
-            and srocc[0]["value"] is not None
-        ):
+        accuracy = headline_rows(mine, PAIRWISE_ACCURACY, margin=0.0)["value"].drop_nulls()
+        srocc = headline_rows(mine, SROCC)["value"].drop_nulls()
+        if len(accuracy) and len(srocc):
             parts.append(
-                f"{accuracy[0]['value']:.1%} of picture pairs rightly for {who} "
-                f"(SROCC {srocc[0]['value']:.2f})"
+                f"{accuracy[0]:.1%} of picture pairs rightly for {who} (SROCC {srocc[0]:.2f})"
             )
     if not parts:
         return f"On {dataset}, {champion} could not be scored: nobody is left in the test parts."
     text = f"On {dataset}, the champion {champion} orders {' and '.join(parts)}."
     ceiling = results.evaluation.filter(dataset=dataset, model=NOISE_CEILING, population=SEEN)
-    bound = headline_rows(ceiling, SROCC).drop_nulls("value").to_dicts()
-    if bound:
-        text += f" Knowing each person's noise-free opinion would reach {bound[0]['value']:.2f}."
+    bound = headline_rows(ceiling, SROCC)["value"].drop_nulls()
+    if len(bound):
+        text += f" Knowing each person's noise-free opinion would reach {bound[0]:.2f}."
     return text
 
 
 def _gain_sentence(results: Results, dataset: str) -> str:
     champion = results.params.train.champion
-    rows = results.differences.filter(
-        (pl.col("dataset") == dataset)
-        & (pl.col("model") == champion)
-        & (pl.col("baseline") == "population")
-        & (pl.col("metric") == SROCC)
-        & (pl.col("shots").is_null() | (pl.col("shots") == 0))
-    ).drop_nulls(["value", "ci_low", "ci_high"])
+    rows = gain_rows(results, dataset, champion).drop_nulls(["value", "ci_low", "ci_high"])
     lines = [
         f"{r['value']:+.3f} SROCC for {r['population']} users "
         f"({r['ci_low']:+.3f} to {r['ci_high']:+.3f}: {_in_words(r)})"

@@ -23,7 +23,7 @@ _TOLERANCE = 1e-10
 _MAX_STEPS = 100
 
 
-def log_posterior(theta: Floats, wins: Floats, precision: float = PRIOR_PRECISION) -> Floats:
+def log_posterior(theta: Floats, wins: Floats) -> Floats:
     """Return the Bradley-Terry log-likelihood plus the log prior, up to a constant.
 
     Parameters
@@ -33,26 +33,26 @@ def log_posterior(theta: Floats, wins: Floats, precision: float = PRIOR_PRECISIO
     """
     margin = theta[..., :, None] - theta[..., None, :]
     likelihood = -(wins * np.logaddexp(0.0, -margin)).sum(axis=(-2, -1))
-    prior = -0.5 * precision * (theta**2).sum(axis=-1)
+    prior = -0.5 * PRIOR_PRECISION * (theta**2).sum(axis=-1)
     return np.asarray(likelihood + prior)
 
 
-def gradient(theta: Floats, wins: Floats, precision: float = PRIOR_PRECISION) -> Floats:
+def gradient(theta: Floats, wins: Floats) -> Floats:
     """Return the gradient of `log_posterior` in theta, array (..., k)."""
     expected = _games(wins) * _win_probability(theta)
-    return np.asarray((wins - expected).sum(axis=-1) - precision * theta)
+    return np.asarray((wins - expected).sum(axis=-1) - PRIOR_PRECISION * theta)
 
 
-def hessian(theta: Floats, wins: Floats, precision: float = PRIOR_PRECISION) -> Floats:
+def hessian(theta: Floats, wins: Floats) -> Floats:
     """Return the Hessian of `log_posterior` in theta, array (..., k, k); negative definite."""
     p = _win_probability(theta)
     information = _games(wins) * p * (1.0 - p)
     eye = np.eye(theta.shape[-1])
     diagonal = eye * information.sum(axis=-1)[..., None]
-    return np.asarray(information * (1.0 - eye) - diagonal - precision * eye)
+    return np.asarray(information * (1.0 - eye) - diagonal - PRIOR_PRECISION * eye)
 
 
-def fit_bradley_terry(wins: Floats, precision: float = PRIOR_PRECISION) -> Floats:
+def fit_bradley_terry(wins: Floats) -> Floats:
     """Return the strengths that maximise `log_posterior`, by Newton's method with step halving.
 
     Parameters
@@ -65,24 +65,22 @@ def fit_bradley_terry(wins: Floats, precision: float = PRIOR_PRECISION) -> Float
     """
     wins = np.asarray(wins, np.float64) * (1.0 - np.eye(wins.shape[-1]))  # no games with oneself
     theta = np.zeros(wins.shape[:-1])
-    value = log_posterior(theta, wins, precision)
+    value = log_posterior(theta, wins)
     for _ in range(_MAX_STEPS):
-        slope = gradient(theta, wins, precision)
+        slope = gradient(theta, wins)
         if np.abs(slope).max(initial=0.0) < _TOLERANCE * max(1.0, wins.max(initial=0.0)):
             break
-        step = np.linalg.solve(hessian(theta, wins, precision), slope[..., None])[..., 0]
-        theta, value = _climb(theta, np.asarray(-step, np.float64), value, wins, precision)
+        step = np.linalg.solve(hessian(theta, wins), slope[..., None])[..., 0]
+        theta, value = _climb(theta, np.asarray(-step, np.float64), value, wins)
     return np.asarray(theta - theta.mean(axis=-1, keepdims=True))
 
 
-def _climb(
-    theta: Floats, step: Floats, value: Floats, wins: Floats, precision: float
-) -> tuple[Floats, Floats]:
+def _climb(theta: Floats, step: Floats, value: Floats, wins: Floats) -> tuple[Floats, Floats]:
     """Halve each draw's step until its posterior does not fall."""
     size = np.ones(value.shape)
     for _ in range(30):
         there = theta + size[..., None] * step
-        reached = log_posterior(there, wins, precision)
+        reached = log_posterior(there, wins)
         falls = reached < value - 1e-12 * np.abs(value)
         if not falls.any():
             break

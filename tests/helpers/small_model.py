@@ -135,7 +135,7 @@ def _fit(project: Project, name: str) -> None:
 
 def register(project: Project) -> None:
     """Register ``models/bundle`` as the champion of a registry of the project's own."""
-    from pamela.registry import registration, versions
+    from pamela.registry import registration, sqlite_reader, versions
     from pamela.registry.publish import client_of
 
     params = load_params(project.params_file)
@@ -143,6 +143,6 @@ def register(project: Project) -> None:
     kept = registration._keep_copy(project, bundle, registration.bundle_hash(bundle))
     client = client_of(project, params)
     client.create_registered_model(versions.NAME)
-    tags = {versions.PATH: project.relative(kept)}
+    tags = {sqlite_reader.PATH: project.relative(kept)}
     version = client.create_model_version(versions.NAME, kept.as_uri(), tags=tags)
     client.set_registered_model_alias(versions.NAME, versions.CHAMPION, version.version)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import matplotlib as mpl
 import numpy as np
 import polars as pl
@@ -14,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from pamela.core.arrays import Floats, Ints
 from pamela.reporting.data_docs.raters import SPEEDER, STRAIGHT
 from pamela.reporting.data_docs.statistics import DatasetStatistics, Distribution
-from pamela.reporting.presentation.plot_style import BLUE, GREEN, MUTED, ORANGE, RED, STYLE
+from pamela.reporting.presentation.plot_style import BLUE, GREEN, MUTED, ORANGE, RED, STYLE, png
 
 BINS = 30
 POINTS = 2000  # more raters than this are drawn as a density
@@ -33,7 +31,7 @@ def draw_counts(statistics: DatasetStatistics) -> list[bytes]:
         ):
             figure, axis = _small(THIRD)
             draw(axis)
-            drawn.append(_png(figure))
+            drawn.append(png(figure))
     return drawn
 
 
@@ -77,9 +75,7 @@ def _spreads(n: Ints) -> bool:
     return bool(n.max() > 50 * max(float(np.median(n)), 1.0))
 
 
-def count_edges(
-    n: Ints,
-) -> Floats:
+def count_edges(n: Ints) -> Floats:
     """Return bin edges half-way between whole numbers, so that no bin holds more of them."""
     low, high = int(n.min()), int(n.max())
     if _spreads(n):
@@ -103,7 +99,7 @@ def draw_raters(raters: pl.DataFrame, scale: tuple[float, float]) -> list[bytes]
         _levels(axis, shown, scale)
         share, axis = _small(HALF)
         _shares(axis, shown)
-        return [_png(level), _png(share)]
+        return [png(level), png(share)]
 
 
 def _levels(axis: Axes, raters: pl.DataFrame, scale: tuple[float, float]) -> None:
@@ -155,9 +151,3 @@ def _padded(low: float, high: float) -> tuple[float, float]:
 def _small(size: tuple[float, float]) -> tuple[Figure, Axes]:
     figure = Figure(figsize=size, layout="constrained")
     return figure, figure.subplots()
-
-
-def _png(figure: Figure) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": "pamela"})
-    return stream.getvalue()

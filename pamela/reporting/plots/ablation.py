@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import matplotlib as mpl
 import polars as pl
 
@@ -14,6 +12,7 @@ from pamela.reporting.presentation.plot_style import (
     STYLE,
     legend_below,
     panels,
+    png,
     series_style,
 )
 
@@ -33,9 +32,9 @@ def draw_differences(rows: pl.DataFrame) -> bytes:
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(places), height=1.6 + 0.5 * len(variants), sharey=True)
         for axis, (population, shots) in zip(axes, places, strict=True):
-            here = rows.filter(
-                (pl.col(POPULATION) == population) & pl.col(SHOTS).eq_missing(shots)
-            ).drop_nulls("difference")
+            here = rows.drop_nulls("difference").filter(
+                pl.col(SHOTS).eq_missing(shots), population=population
+            )
             axis.axvline(0.0, color=MUTED, linewidth=0.8)
             for order, model in enumerate(models):
                 mine = {row[VARIANT]: row for row in here.filter(pl.col(MODEL) == model).to_dicts()}
@@ -62,6 +61,4 @@ def draw_differences(rows: pl.DataFrame) -> bytes:
         for axis in axes:
             axis.set_xlim(min(low for low, _ in ends), max(high for _, high in ends))
         legend_below(figure, axes[0])
-        stream = io.BytesIO()
-        figure.savefig(stream, format="png", metadata={"Software": "pamela"})
-    return stream.getvalue()
+        return png(figure)

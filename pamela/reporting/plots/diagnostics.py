@@ -6,6 +6,7 @@ users after `SWAP_SHOTS` ratings dotted.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ CURVE = np.linspace(0.1, 0.95, 18)  # nominal coverages of the calibration curve
 NOMINAL = np.array([0.50, 0.60, 0.70, 0.80, 0.90, 0.95, 0.99])  # of the reliability figure
 BINS = 10
 SMALLEST = 1e-9  # a deviation of zero is certain, not undefined
+SIDE = re.compile("^(train|val|valid)_")  # of a logged quantity's name
 LINES = {SEEN: "-", UNSEEN: ":"}
 
 
@@ -54,13 +56,18 @@ def calibration(predictions: pl.DataFrame, models: list[str]) -> Figure:
 
 def reliability(predictions: pl.DataFrame, bins: int = BINS) -> pl.DataFrame:
     """Return mean prediction and mean rating in `bins` equally filled bins of the prediction."""
-    rank = pl.col("mean").rank("average") - 0.5  # equal predictions share a bin
     return (
-        predictions.with_columns(bin=(rank * bins) // pl.len())
+        _with_bin(predictions, "mean", bins)
         .group_by("bin", maintain_order=True)
         .agg(pl.col("mean").mean(), pl.col("rating").mean(), n=pl.len())
         .sort("bin")
     )
+
+
+def _with_bin(rows: pl.DataFrame, by: str, bins: int) -> pl.DataFrame:
+    """Add which of `bins` equally filled bins of column `by` a row is in; equals share one."""
+    rank = pl.col(by).rank("average") - 0.5
+    return rows.with_columns(bin=(rank * bins) // pl.len())
 
 
 def rating_histograms(ratings: pl.DataFrame, scale: tuple[float, float]) -> Figure:
@@ -116,7 +123,7 @@ def training_curves(history: pl.DataFrame, model: str) -> Figure | None:
         return None
     groups: dict[str, list[str]] = {}
     for column in numeric:
-        groups.setdefault(_quantity(column), []).append(column)
+        groups.setdefault(SIDE.sub("", column), []).append(column)
     groups = dict(list(groups.items())[:3])
     figure, axes = panels(len(groups), height=3.7)
     color = {True: series_style("hierarchical").color, False: series_style("paper").color}
@@ -134,13 +141,6 @@ def training_curves(history: pl.DataFrame, model: str) -> Figure | None:
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     legend_below(figure, axes[0])
     return figure
-
-
-def _quantity(column: str) -> str:
-    for prefix in ("train_", "val_", "valid_"):
-        if column.startswith(prefix):
-            return column.removeprefix(prefix)
-    return column
 
 
 def reliability_figure(predictions: pl.DataFrame, models: list[str]) -> Figure | None:
@@ -162,9 +162,7 @@ def reliability_figure(predictions: pl.DataFrame, models: list[str]) -> Figure |
     for model in models:
         for population, shots in ((SEEN, None), (UNSEEN, SWAP_SHOTS)):
             mine = rows.filter(
-                (pl.col("model") == model)
-                & (pl.col("population") == population)
-                & pl.col("shots").eq_missing(shots)
+                pl.col("shots").eq_missing(shots), model=model, population=population
             )
             if not mine.height:
                 continue
@@ -202,10 +200,9 @@ def error_by_deviation(predictions: pl.DataFrame, bins: int = BINS) -> pl.DataFr
 
     The deviation of a bin is the root of its mean square: what the error of a calibrated model is.
     """
-    rank = pl.col("std").rank("average") - 0.5  # equal deviations share a bin
     squared = (pl.col("rating") - pl.col("mean")).cast(pl.Float64) ** 2
     return (
-        predictions.with_columns(bin=(rank * bins) // pl.len())
+        _with_bin(predictions, "std", bins)
         .group_by("bin", maintain_order=True)
         .agg(
             std=(pl.col("std").cast(pl.Float64) ** 2).mean().sqrt(),

@@ -30,6 +30,7 @@ from pamela.evaluation.results import (
     personal_models,
     shot_rows,
 )
+from pamela.registry.run_metrics import elo_by_arm
 from pamela.reporting.plots.diagnostics import (
     calibration,
     rating_histograms,
@@ -185,10 +186,7 @@ def shots_curve(
     """
     rows = shot_rows(evaluation, SROCC).drop_nulls("shots")
     gains = differences.filter(
-        (pl.col("metric") == SROCC)
-        & (pl.col("baseline") == BASELINE)
-        & (pl.col("population") == UNSEEN)
-        & pl.col("shots").is_not_null()
+        pl.col("shots").is_not_null(), metric=SROCC, baseline=BASELINE, population=UNSEEN
     )
     shots = rows["shots"].unique().sort().to_list()
     place = pl.col("shots").replace_strict(shots, list(range(len(shots))), return_dtype=pl.Float64)
@@ -215,8 +213,7 @@ def seen_unseen_gap(evaluation: pl.DataFrame, models: list[str]) -> Figure:
     figure, axes = panels(2, height=1.7 + 0.34 * len(names), sharey=True)
     titles = {SROCC: "SROCC", PAIRWISE_ACCURACY: "Pairwise accuracy, margin 0"}
     for axis, (metric, title) in zip(axes, titles.items(), strict=True):
-        margin = 0.0 if metric == PAIRWISE_ACCURACY else None
-        rows = headline_rows(evaluation, metric, margin=margin).drop_nulls("value")
+        rows = headline_rows(evaluation, metric, margin=0.0).drop_nulls("value")
         for y, model in enumerate(names):
             ends = {r["population"]: r["value"] for r in rows.filter(model=model).to_dicts()}
             color = series_style(model).color
@@ -237,7 +234,8 @@ def seen_unseen_gap(evaluation: pl.DataFrame, models: list[str]) -> Figure:
 
 def elo(steering: dict[str, float]) -> Figure:
     """Draw each arm's Elo and the win shares of `self`, with intervals."""
-    arms = sorted(elo_arms(steering), key=lambda arm: steering[f"elo_{arm}"])
+    by_arm = elo_by_arm(steering)
+    arms = sorted(by_arm, key=by_arm.__getitem__)
     wins = [k for k in ("none", "population", "other") if f"win_self_{k}" in steering][::-1]
     figure, (left, right) = panels(2, height=1.5 + 0.42 * max(len(arms), len(wins)))
     for y, arm in enumerate(arms):
@@ -253,13 +251,6 @@ def elo(steering: dict[str, float]) -> Figure:
         axis.set_ylim(-0.6, n - 0.3)
         axis.margins(x=0.12)
     return figure
-
-
-def elo_arms(steering: dict[str, float]) -> list[str]:
-    """Return the names of the arms that have an Elo."""
-    suffixes = ("_ci_low", "_ci_high")
-    return [k.removeprefix("elo_") for k in steering
-            if k.startswith("elo_") and not k.endswith(suffixes)]  # fmt: skip
 
 
 def _point(axis: Axes, y: int, values: dict[str, float], key: str, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,9 +105,16 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 5) -> None:
         figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
 
 
+def png(figure: Figure) -> bytes:
+    """Return `figure` as PNG, the same bytes for the same figure."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": "pamela"})
+    return stream.getvalue()
+
+
 def save(figure: Figure, path: Path) -> None:
-    """Write `figure` as PNG with the same bytes for the same figure."""
+    """Write `figure` as PNG."""
     from pamela.core.files import atomic_path
 
     with atomic_path(path) as aside:
-        figure.savefig(aside, format="png", metadata={"Software": "pamela"})
+        aside.write_bytes(png(figure))

@@ -20,7 +20,8 @@ from pamela.evaluation.metrics.schema import POPULATION, SEEN, SHOTS, UNSEEN
 from pamela.evaluation.observers import FEATURE_OBSERVER
 from pamela.evaluation.results import Results, personal_models
 from pamela.reporting.presentation.html import Cell, Section, Table
-from pamela.reporting.sections.personalisation import rows_by_key, sure, users_name
+from pamela.reporting.sections.personalisation import rows_by_key, sure
+from pamela.reporting.tables import users_name
 
 
 def shares_section(results: Results, dataset: str) -> Section | None:

@@ -13,7 +13,8 @@ from pamela.evaluation.metrics.schema import POPULATION, SEEN, SHOTS
 from pamela.evaluation.observers import IDEAL_OBSERVER
 from pamela.evaluation.results import Results, headline_rows, personal_models
 from pamela.reporting.presentation.html import Cell, Picture, Section, Table, number_cell
-from pamela.reporting.sections.personalisation import rows_by_key, users_name
+from pamela.reporting.sections.personalisation import rows_by_key
+from pamela.reporting.tables import users_name
 
 FEWEST_PAIRS: Final = 30  # a share of fewer says nothing
 

@@ -8,7 +8,7 @@ from pamela.core import schema as s
 from pamela.core.files import read_json
 from pamela.evaluation.joint_training import RECORD
 from pamela.evaluation.results import Results
-from pamela.reporting.tables import Cell, Table, number_cell, sign
+from pamela.reporting.tables import Cell, Table, number_cell, signed
 
 
 def joint_table(results: Results) -> Table | None:
@@ -36,14 +36,12 @@ def joint_table(results: Results) -> Table | None:
 
 
 def _row(row: dict[str, Any]) -> list[Cell]:
-    gain = number_cell(row["difference"], "+.3f")
-    mark = f" {sign(row['difference'])}" if row["difference"]["value"] is not None else ""
     return [
         Cell(row["dataset"]),
         Cell(row["model"]),
         Cell(row["population"]),
         *(number_cell({"value": row[side]}) for side in ("alone", "joint")),
-        Cell(gain.text + mark, gain.small),
+        signed(row["difference"]),
         Cell(row["verdict"]),
     ]
 

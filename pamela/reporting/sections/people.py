@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 from matplotlib import rc_context
-from matplotlib.figure import Figure
 from PIL import Image
 
 from pamela.core import schema as s
@@ -29,7 +28,7 @@ from pamela.features.factory import same_encoder
 from pamela.models import create_model
 from pamela.reporting.plots.explanation import files_of, profile_figure, thumbnails
 from pamela.reporting.presentation.html import Cell, Picture, Table, inline, number_cell
-from pamela.reporting.presentation.plot_style import STYLE
+from pamela.reporting.presentation.plot_style import STYLE, png
 from pamela.training.bundle import load_bundle
 from pamela.training.train import BUNDLE
 
@@ -114,7 +113,7 @@ def choose_people(explainer: Explainer, dataset: str) -> list[tuple[Person, str]
 
 def _person(results: Results, why: str, one: Explanation) -> PersonPart:
     with rc_context(STYLE):
-        profile = inline(_png(profile_figure(one)))
+        profile = inline(png(profile_figure(one)))
     return PersonPart(
         title=f"{one.user.split('/', 1)[1]}: {why}",
         text=sentences(one),
@@ -123,12 +122,6 @@ def _person(results: Results, why: str, one: Explanation) -> PersonPart:
         examples=_examples(results, one),
         tables=tables(one),
     )
-
-
-def _png(figure: Figure) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": "pamela"})
-    return stream.getvalue()
 
 
 def _examples(results: Results, one: Explanation) -> dict[str, list[Tile]]:

@@ -24,9 +24,8 @@ from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNS
 from pamela.evaluation.results import Results, personal_models
 from pamela.evaluation.swapped_users import SWAP_SHOTS, SWAPS
 from pamela.reporting.presentation.html import DASH, Cell, Section, Table, number_cell
-from pamela.reporting.tables import sign
+from pamela.reporting.tables import Where, signed, users_name
 
-Where = tuple[str, int | None]  # population, shots
 SLICES_SHOWN: tuple[Where, ...] = ((SEEN, None), (UNSEEN, SWAP_SHOTS))
 
 
@@ -34,12 +33,6 @@ def people_sections(results: Results, dataset: str) -> list[Section]:
     """Return the sections of one dataset; those without numbers are left out."""
     made = (swap_section, parts_section, seen_gain_section)
     return [found for make in made if (found := make(results, dataset)) is not None]
-
-
-def users_name(where: Where) -> str:
-    """Return ``seen``, or ``unseen, 20 shots``."""
-    population, shots = where
-    return population if shots is None else f"{population}, {shots} shots"
 
 
 def rows_by_key(frame: pl.DataFrame, *more: str) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -222,12 +215,6 @@ def seen_gain_section(results: Results, dataset: str) -> Section | None:
 
 
 # --- cells ----------------------------------------------------------------------------------------
-def signed(row: dict[str, Any] | None) -> Cell:
-    """Return a difference with its sign and what its interval says."""
-    cell = number_cell(row, "+.3f")
-    return Cell(f"{cell.text} {sign(row)}", cell.small) if row and cell.text != DASH else cell
-
-
 def sure(row: dict[str, Any] | None, form: str) -> Cell:
     """Return a share with its interval, or a dash where the whole it is a share of is unsure."""
     return number_cell(row, form) if row and row["ci_low"] is not None else Cell(DASH)

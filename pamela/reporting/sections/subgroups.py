@@ -10,7 +10,8 @@ from pamela.evaluation.metrics.schema import MODEL, POPULATION, SHOTS
 from pamela.evaluation.metrics.subgroup_gaps import MIN_GROUP_USERS
 from pamela.evaluation.results import Results
 from pamela.reporting.presentation.html import DASH, Cell, Section, Table, number_cell
-from pamela.reporting.sections.personalisation import rows_by_key, users_name
+from pamela.reporting.sections.personalisation import rows_by_key
+from pamela.reporting.tables import users_name
 
 SIGNIFICANT: Final = 0.05
 BEYOND: Final = "beyond chance"

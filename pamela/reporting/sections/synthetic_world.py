@@ -15,7 +15,8 @@ from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER, IDEAL_
 from pamela.evaluation.results import POPULATIONS, Results, headline_rows
 from pamela.reporting import paper_figures
 from pamela.reporting import synthetic_calibration as cal
-from pamela.reporting.tables import Cell, Table, number_cell
+from pamela.reporting.sections.personalisation import rows_by_key
+from pamela.reporting.tables import Cell, Table, Where, number_cell, users_name
 from pamela.synthetic.design import PART_ROWS
 
 PAPER = "paper"
@@ -94,8 +95,7 @@ def _correlations(results: Results) -> list[cal.Fact]:
 
 
 def _value(rows: pl.DataFrame, metric: str, aggregation: str, population: str) -> float | None:
-    margin = 0.0 if metric == PAIRWISE_ACCURACY else None
-    found = headline_rows(rows, metric, margin=margin, aggregation=aggregation)
+    found = headline_rows(rows, metric, margin=0.0, aggregation=aggregation)
     values = found.filter(population=population)["value"].to_list()
     return values[0] if values else None
 
@@ -115,10 +115,7 @@ def ideal_table(results: Results, dataset: str) -> Table | None:
     rows = results.evaluation.filter(dataset=dataset, aggregation=USER)
     if IDEAL_OBSERVER not in rows["model"].unique():
         return None
-    found = {
-        (r["model"], r["metric"], r["population"], r["shots"]): r
-        for r in rows.filter(metric=SROCC).to_dicts()
-    }
+    found = rows_by_key(rows.filter(metric=SROCC))
     gaps = {
         (r["model"], r["baseline"], r["population"], r["shots"]): r
         for r in results.differences.filter(dataset=dataset, metric=SROCC).to_dicts()
@@ -141,7 +138,7 @@ def ideal_table(results: Results, dataset: str) -> Table | None:
             )])  # fmt: skip
     return Table(
         title="What could be known, and where it was lost",
-        columns=["", *(SEEN if k is None else f"{p}, {k} shots" for p, k in slices)],
+        columns=["", *map(users_name, slices)],
         rows=[*observers, *lost],
         caption=(
             "SROCC, mean over users. ideal_observer: Bayesian on the true attributes and the "
@@ -155,11 +152,11 @@ def ideal_table(results: Results, dataset: str) -> Table | None:
     )
 
 
-def _slices(found: dict[tuple[Any, ...], Any]) -> list[tuple[str, int | None]]:
+def _slices(found: dict[tuple[Any, ...], Any]) -> list[Where]:
     """Return seen, and the numbers of shots of unseen users at which somebody is left."""
     shots = {
         key[3] for key, row in found.items()
-        if key[2] == UNSEEN and key[1] == SROCC and row["value"] is not None
+        if key[2] == UNSEEN and row["value"] is not None
     }  # fmt: skip
     return [(SEEN, None), *((UNSEEN, k) for k in sorted(shots))]
 
