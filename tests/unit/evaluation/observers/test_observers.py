@@ -18,7 +18,7 @@ from pamela.evaluation.comparisons import ideal_of
 from pamela.evaluation.evaluate import evaluate_predictions
 from pamela.evaluation.metrics import schema as col
 from pamela.evaluation.metrics.definitions import mean_srocc
-from pamela.evaluation.metrics.normalised_gain import SHARE_OF_IDEAL
+from pamela.evaluation.metrics.normalised_gain import OF_IDEAL
 from pamela.evaluation.observers.basis import reconstructed_basis, true_basis
 from pamela.evaluation.observers.bayesian_linear import Deviations, RatedRows, infer_shared, predict
 from pamela.params import EvaluateParams
@@ -319,7 +319,7 @@ def test_the_share_of_the_ideal_is_what_its_definition_says(predicted, made) -> 
         pl.lit("synthetic").alias(s.DATASET), s.IMAGE, pl.col(s.IMAGE).alias(s.PROMPT_ID)
     )
     numbers, gaps = evaluate_predictions(rows, images, EVALUATE)
-    shares = numbers.filter(metric=SHARE_OF_IDEAL)
+    shares = numbers.filter(metric=OF_IDEAL + "srocc")
     assert set(shares["model"]) == {"population", "paper", o.FEATURE_OBSERVER}
     seen = numbers.filter(population=col.SEEN, metric="srocc", aggregation="user")
     value = dict(seen.select("model", "value").iter_rows())
