@@ -13,13 +13,12 @@ from __future__ import annotations
 import json
 import statistics
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from benchmarks.entries import Entry, entry
-from benchmarks.timing import Clock, Taken, run_alone
+from benchmarks.timing import Taken, run_alone, timed
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_parquet
@@ -45,13 +44,13 @@ class Turn:
     bare: Taken
 
 
-def make_model(folder: Path, seed: int = 0) -> str:
+def make_model(folder: Path) -> str:
     """Write an open_clip model with random weights; return its ``embed.encoder`` name."""
     import open_clip
     import torch
     from safetensors.torch import save_file
 
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     model = open_clip.create_model(MODEL)
     config = {
         "model_cfg": open_clip.get_model_config(MODEL),
@@ -81,7 +80,7 @@ def enlarge(files: list[Path], folder: Path) -> list[Path]:
     return found
 
 
-def take_turns(encoder: ClipEncoder, files: list[Path], turns: int = TURNS) -> list[Turn]:
+def take_turns(encoder: ClipEncoder, files: list[Path]) -> list[Turn]:
     """Time both ways, one after the other, after one of each to warm up."""
     import torch
 
@@ -96,14 +95,8 @@ def take_turns(encoder: ClipEncoder, files: list[Path], turns: int = TURNS) -> l
     def from_files() -> None:
         encoder.encode_images(files)
 
-    found = [Turn(_timed(from_files), _timed(bare)) for _ in range(turns + 1)]
+    found = [Turn(timed(from_files), timed(bare)) for _ in range(TURNS + 1)]
     return found[1:]
-
-
-def _timed(work: Callable[[], None]) -> Taken:
-    clock = Clock()
-    work()
-    return clock.taken
 
 
 def world_files(project: Project, count: int) -> list[Path]:

@@ -18,28 +18,27 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from benchmarks.entries import clone
+from benchmarks.entries import Entry, clone
 from benchmarks.planted_pair import FEW, MANY, make_pair
 from flows.environment import environment
 from flows.server import server
 from pamela.cli.edit_params import set_params
-from pamela.core.dataset import Fold, count_folds, load_fold
+from pamela.core.dataset import count_folds, load_fold
 from pamela.core.errors import PamelaError
 from pamela.core.files import write_json
 from pamela.core.paths import Project
 from pamela.evaluation.joint_training import RECORD, Gain, compare_alone_and_joint
 from pamela.evaluation.predictions import own_folds
-from pamela.params import Params, TrainParams, load_params
+from pamela.params import Params, load_params
 
 MODELS = ("population", "paper")
 WORLDS = 5
 MOST_HARM = 0.02  # SROCC that an unrelated dataset may cost
 REAL = ("oasis_beauty", "avt_ai_images")
 ENCODERS = ("embedded", "precomputed")
-Entry = dict[str, Any]
 
 
 def bench_planted(params: Params) -> list[Entry]:
@@ -47,16 +46,13 @@ def bench_planted(params: Params) -> list[Entry]:
     small = params.train.model_copy(update={"cv_trials": 1, "batch_size": 32, "device": "cpu"})
     rows: list[Entry] = []
     for related in (True, False):
-        worlds = [_numbered(make_pair(seed, related=related), seed) for seed in range(WORLDS)]
-        found = _compare(worlds, dict.fromkeys((FEW, MANY), WORLDS), small, MODELS, params)
+        worlds = [replace(make_pair(seed, related=related), number=seed) for seed in range(WORLDS)]
+        found = compare_alone_and_joint(
+            worlds, dict.fromkeys((FEW, MANY), WORLDS), small, MODELS, params.evaluate
+        )
         kind = "planted, one world" if related else "planted, unrelated worlds"
         rows += [_entry(kind, gain) for gain in found]
     return rows
-
-
-def _numbered(fold: Fold, number: int) -> Fold:
-    """Return a world as a fold of its own."""
-    return Fold(number, fold.items, fold.people, fold.parts)
 
 
 def bench_real(here: Project, params: Params, source: Path) -> list[Entry]:
@@ -73,41 +69,22 @@ def bench_real(here: Project, params: Params, source: Path) -> list[Entry]:
             shutil.copytree(source / name, project.raw / name)
         with server(project) as url:
             for number, encoder in enumerate(ENCODERS):
-                _override(project, encoder)
+                own = {"ingest.datasets": REAL, "embed.encoder": encoder}
+                set_params(project.params_file, {**own, "train.dataset_weights": "cv"})
                 for stage in ("ingest", "validate", "split", "embed")[3 if number else 0 :]:
                     _run(project, stage, url)
                 folds = [load_fold(project, k) for k in range(count_folds(project))]
-                found = _compare(folds, own_folds(project), first, MODELS, params)
+                found = compare_alone_and_joint(
+                    folds, own_folds(project), first, MODELS, params.evaluate
+                )
                 rows += [_entry(f"real, {encoder}", gain) for gain in found]
     return rows
-
-
-def _override(project: Project, encoder: str) -> None:
-    own = {"ingest.datasets": REAL, "embed.encoder": encoder, "train.dataset_weights": "cv"}
-    set_params(project.params_file, own)
 
 
 def _run(project: Project, stage: str, url: str) -> None:
     command = [sys.executable, "-m", f"flows.{stage}"]
     env = environment(project, PREFECT_API_URL=url)
     subprocess.run(command, cwd=project.root, env=env, check=True, stdout=subprocess.DEVNULL)
-
-
-def _compare(
-    folds: Iterable[Fold],
-    counts: dict[str, int],
-    train: TrainParams,
-    models: Iterable[str],
-    params: Params,
-) -> list[Gain]:
-    return compare_alone_and_joint(
-        folds,
-        counts,
-        train,
-        list(models),
-        draws=params.evaluate.bootstrap,
-        seed=params.evaluate.seed,
-    )
 
 
 def _entry(kind: str, gain: Gain) -> Entry:
@@ -140,8 +117,10 @@ def faults(rows: Iterable[Entry]) -> list[str]:
 def bench_here(project: Project, params: Params) -> list[Entry]:
     """Compare the datasets of this project, as it is split and embedded now."""
     folds = [load_fold(project, k) for k in range(count_folds(project))]
-    models = dict.fromkeys(("population", params.train.champion))
-    found = _compare(folds, own_folds(project), params.train, models, params)
+    models = list(dict.fromkeys(("population", params.train.champion)))
+    found = compare_alone_and_joint(
+        folds, own_folds(project), params.train, models, params.evaluate
+    )
     return [_entry("here", gain) for gain in found]
 
 

@@ -159,11 +159,11 @@ def share(values: Floats, names: list[str], observer: str, draws: Draws) -> Esti
     return share_estimates(values, ideal, draws)[0]
 
 
-def bench_newcomers(project: Project, count: int = PEOPLE) -> list[Entry]:
+def bench_newcomers(project: Project) -> list[Entry]:
     """Ask models and observers about people who were never trained on."""
     params = load_params(project.params_file)
     fold = fold_of(project)
-    cold_start_users = draw_cold_start_users(project, fold, count)
+    cold_start_users = draw_cold_start_users(project, fold, PEOPLE)
     truth = read_parquet(project.truth / "images.parquet")
     observers = create_observers(fold, truth, World.load(project.truth).prior)
     models: dict[str, Predictor] = {
@@ -171,7 +171,7 @@ def bench_newcomers(project: Project, count: int = PEOPLE) -> list[Entry]:
         **observers,
     }
     names = list(models)
-    draws = make_draws(count, params.evaluate.bootstrap, params.evaluate.seed)
+    draws = make_draws(PEOPLE, params.evaluate.bootstrap, params.evaluate.seed)
     rows: list[Entry] = []
     for k in SHOTS:
         values = accuracies(models, fold, cold_start_users, k, params.evaluate.min_pairs)

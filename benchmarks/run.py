@@ -17,7 +17,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from benchmarks.newcomers import bench_newcomers
 from benchmarks.scale import bench_scale
 from benchmarks.scoring import bench_scoring
 from benchmarks.suggest import bench_suggest
+from benchmarks.timing import timed
 from benchmarks.training import bench_training
 from flows.environment import environment
 from flows.pipeline import repro, stale_stages
@@ -39,17 +39,11 @@ from pamela.core.paths import Project
 from pamela.params import load_params
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.monotonic()
-    work()
-    return time.monotonic() - start
-
-
 def bench_stages(project: Project) -> list[Entry]:
     """Time a full run, per stage, and what orchestration adds to the stages' own work."""
     from flows.runtime import timings_folder  # importing it sets Prefect's home
 
-    wall = _seconds(lambda: repro(project, reason="bench"))
+    wall = timed(lambda: repro(project, reason="bench")).wall_s
     rows, own = [], 0.0
     for path in sorted(timings_folder(project).glob("*.json")):
         record = read_json(path)
@@ -64,9 +58,9 @@ def bench_stages(project: Project) -> list[Entry]:
 def bench_nothing_to_do(project: Project) -> list[Entry]:
     """Time ``dvc repro`` when nothing changed."""
     command = [sys.executable, "-m", "dvc", "repro", "--quiet"]
-    seconds = _seconds(
+    seconds = timed(
         lambda: subprocess.run(command, cwd=project.root, env=environment(project), check=True)
-    )
+    ).wall_s
     if stale_stages(project):
         raise PamelaError("bench: stages are stale right after a run")
     return [entry("dvc repro, nothing changed", seconds, "s")]
@@ -79,7 +73,7 @@ def bench_server(project: Project) -> list[Entry]:
         with server(project):
             pass
 
-    return [entry("prefect server, start and stop", _seconds(once), "s")]
+    return [entry("prefect server, start and stop", timed(once).wall_s, "s")]
 
 
 def bench_tables(project: Project) -> list[Entry]:

@@ -9,13 +9,14 @@ The interval is a paired bootstrap over people.
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
+from benchmarks.entries import Entry
+from benchmarks.timing import timed
 from pamela.core import schema as s
 from pamela.core.arrays import Floats, Floats32, Ints
 from pamela.core.dataset import Items, Pairs, People, load_fold
@@ -30,7 +31,6 @@ from pamela.serving.active_learning import choose_greedily
 from pamela.synthetic.raters.new_users import CONTEXT, QUERY, Newcomers, draw_newcomers
 from pamela.synthetic.raters.world import World
 
-Entry = dict[str, Any]
 MODEL: Final = "hierarchical"
 PEOPLE, RANDOM, MOST, GOAL = 400, 20, 20, 14
 QUERY_SIZE, RANDOM_DRAWS, BOOTSTRAP, SEED = 60, 5, 1000, 3
@@ -58,7 +58,7 @@ class Setting:
     query: Pairs
 
 
-def prepare(project: Project, count: int = PEOPLE) -> Setting:
+def prepare(project: Project) -> Setting:
     """Draw people and lay out their ratings; every candidate of a person has one."""
     folder = project.models / MODEL / "fold_0"
     if not folder.is_dir() or not (project.truth / "world.json").is_file():
@@ -72,7 +72,7 @@ def prepare(project: Project, count: int = PEOPLE) -> Setting:
     held_out = truth.filter(pl.col("side") == "test")
     drawn = draw_newcomers(
         World.load(project.truth),
-        count,
+        PEOPLE,
         context_images=context,
         query_images=held_out,
         context_size=min(context[s.TYPE].value_counts()["count"].to_list(), default=0),
@@ -88,8 +88,8 @@ def prepare(project: Project, count: int = PEOPLE) -> Setting:
         fold.items,
         model.columns(fold.items)[2],
         people,
-        shown["_item"].to_numpy().reshape(count, -1),
-        shown[s.RATING].to_numpy().astype(np.float32).reshape(count, -1),
+        shown["_item"].to_numpy().reshape(PEOPLE, -1),
+        shown[s.RATING].to_numpy().astype(np.float32).reshape(PEOPLE, -1),
         Pairs(
             asked["_user"].to_numpy(),
             asked["_item"].to_numpy(),
@@ -115,13 +115,13 @@ def _rows(drawn: Newcomers, items: Items) -> pl.DataFrame:
     return joined.sort("_user", s.PART, "place")
 
 
-def designs(setting: Setting, count: int = MOST) -> Ints:
-    """Return which candidates (people, count) are suggested to each person, best first."""
+def designs(setting: Setting) -> Ints:
+    """Return which candidates (people, MOST) are suggested to each person, best first."""
     prior = setting.model.prior
-    out = np.zeros((len(setting.people), count), np.int64)
+    out = np.zeros((len(setting.people), MOST), np.int64)
     for person, rows in enumerate(setting.item):
         columns = setting.columns[rows]
-        out[person] = choose_greedily(columns, columns, prior.covariance, prior.noise, count).picks
+        out[person] = choose_greedily(columns, columns, prior.covariance, prior.noise, MOST).picks
     return out
 
 
@@ -207,13 +207,14 @@ def speed(setting: Setting) -> Entry:
     """Time `PICKS` suggestions from `PICTURES` pictures, columns at hand; best of five."""
     rng = np.random.default_rng(SEED)
     columns = setting.columns[rng.integers(0, len(setting.columns), PICTURES)]
-    prior, taken = setting.model.prior, []
-    for _ in range(5):
-        begun = time.perf_counter()
-        choose_greedily(columns, columns, prior.covariance, prior.noise, PICKS)
-        taken.append(time.perf_counter() - begun)
+    prior = setting.model.prior
+    taken = [
+        timed(lambda: choose_greedily(columns, columns, prior.covariance, prior.noise, PICKS))
+        for _ in range(5)
+    ]
+    best = min(one.wall_s for one in taken)
     name = f"suggest {PICKS} of {PICTURES} pictures"
-    return {"name": name, "value": round(min(taken), 4), "unit": "s", "baseline": None,
+    return {"name": name, "value": round(best, 4), "unit": "s", "baseline": None,
             "ratio": None}  # fmt: skip
 
 

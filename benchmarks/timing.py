@@ -43,15 +43,17 @@ class Clock:
         return Taken(time.perf_counter() - self._wall, time.process_time() - self._cpu)
 
 
+def timed(work: Callable[[], object]) -> Taken:
+    """Return what `work` takes."""
+    clock = Clock()
+    work()
+    return clock.taken
+
+
 def median_seconds(work: Callable[[], object], repeats: int) -> float:
     """Return the median wall time of `work`, once run before to warm up."""
     work()
-    found = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        found.append(time.perf_counter() - start)
-    return statistics.median(found)
+    return statistics.median(timed(work).wall_s for _ in range(repeats))
 
 
 def fitted(project: Project, name: str) -> RewardModel:

@@ -23,7 +23,7 @@ from pamela.core.dataset import Fold, count_folds, load_fold
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.core.progress import share_bar
-from pamela.evaluation.metrics.schema import MODEL, POPULATION, SHOTS
+from pamela.evaluation.metrics.schema import INTERVAL, MODEL, POPULATION, SHOTS
 from pamela.evaluation.predictions import own_folds, predict_model, restrict
 from pamela.models import create_model, list_models, model_class
 from pamela.models.base import RewardModel
@@ -53,9 +53,7 @@ ABLATION = pl.Schema(
         SHOTS: pl.Int64,
         "metric": pl.String,
         "margin": pl.Float64,
-        "value": pl.Float64,
-        "ci_low": pl.Float64,
-        "ci_high": pl.Float64,
+        **INTERVAL,
         "difference": pl.Float64,
         "difference_ci_low": pl.Float64,
         "difference_ci_high": pl.Float64,
@@ -146,15 +144,7 @@ def fit_and_predict(project: Project, params: Params, job: AblationJob) -> Done:
     return run_on(fold, asked, params, job, workdir)
 
 
-def run_on(
-    fold: Fold,
-    asked: Fold,
-    params: Params,
-    job: AblationJob,
-    workdir: Any = None,
-    *,
-    quiet: bool = False,
-) -> Done:
+def run_on(fold: Fold, asked: Fold, params: Params, job: AblationJob, workdir: Any = None) -> Done:
     """Fit on `fold` with every seed and ask about the test rows of `asked`.
 
     Parameters
@@ -179,7 +169,7 @@ def run_on(
             else model.with_chosen_hyperparameters(train)
         )
         kept = workdir(train) if workdir is not None else None
-        with share_bar(f"ablation {job} seed {seed}", quiet=quiet) as report:
+        with share_bar(f"ablation {job} seed {seed}") as report:
             model.fit(fold, seed=seed, progress=report, workdir=kept)
         if kept is not None:
             shutil.rmtree(kept, ignore_errors=True)

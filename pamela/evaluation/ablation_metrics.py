@@ -144,14 +144,11 @@ def _row(
     own = found[2 * variants + place * seeds :][:seeds] if found else []
     each = [one.value for one in own if one.value is not None]
     return {
-        "value": value.value,
-        "ci_low": value.ci_low,
-        "ci_high": value.ci_high,
+        **value.to_row(),
         "difference": gap.value,
         "difference_ci_low": gap.ci_low,
         "difference_ci_high": gap.ci_high,
         "seed_sd": float(np.std(each, ddof=1)) if len(each) > 1 else None,
-        "n_users": value.n,
         "n_seeds": seeds,
     }
 

@@ -36,7 +36,7 @@ from pamela.evaluation.metrics.normalised_gain import (
     seen_gain_shares,
     share_names,
 )
-from pamela.evaluation.metrics.personalisation import PersonalNumber, estimate_parts
+from pamela.evaluation.metrics.personalisation import estimate_parts
 from pamela.evaluation.metrics.schema import (
     INTERVAL,
     MODEL,
@@ -73,7 +73,6 @@ def evaluate_predictions(
     *,
     variants: pl.DataFrame | None = None,
     champion: str | None = None,
-    quiet: bool = False,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Compute every number from the predictions.
 
@@ -96,7 +95,7 @@ def evaluate_predictions(
     datasets = predictions[s.DATASET].unique(maintain_order=True).to_list()
     prompts = images.select(s.DATASET, s.IMAGE, s.PROMPT_ID)
     answered = VARIANTS.to_frame() if variants is None else variants
-    with progress("metrics", len(datasets) * len(slices), quiet=quiet) as advance:
+    with progress("metrics", len(datasets) * len(slices)) as advance:
         for dataset in datasets:
             rows, others = (
                 frame.filter(pl.col(s.DATASET) == dataset).join(
@@ -109,12 +108,11 @@ def evaluate_predictions(
             for population, shots in slices:
                 inside = (pl.col(POPULATION) == population) & pl.col(SHOTS).eq_missing(shots)
                 stream = f"{dataset}/{population}"
-                here = rows.filter(inside)
-                found, differences = _slice(here, models, pairs, params, stream)
-                parts = estimate_parts(here, others.filter(inside), pairs, params, stream=stream)
+                here, swapped = rows.filter(inside), others.filter(inside)
+                found, differences = _slice(here, swapped, models, pairs, params, stream)
                 where = {s.DATASET: dataset, POPULATION: population, SHOTS: shots}
-                numbers += [_number_frame(found, models, where), _part_numbers(parts, where)]
-                gaps += [_difference_frame(differences, models, where), _part_gaps(parts, where)]
+                numbers.append(_number_frame(found, models, where))
+                gaps.append(_difference_frame(differences, models, where))
                 advance(1)
             numbers += _shares_of_seen_gain(rows, models, params, dataset)
     return _stacked(numbers, EVALUATION), _stacked(gaps, DIFFERENCES)
@@ -122,6 +120,7 @@ def evaluate_predictions(
 
 def _slice(
     rows: pl.DataFrame,
+    variants: pl.DataFrame,
     models: list[str],
     compared: list[tuple[str, str]],
     params: EvaluateParams,
@@ -130,11 +129,19 @@ def _slice(
     pairs = [(models.index(a), models.index(b)) for a, b in compared]
     ideal = ideal_of(models)
     if rows.is_empty():
-        return _nobody(len(models), pairs, params, ideal)
-    done = estimate_slice(
-        group_slice(rows, models), params, stream=stream, comparisons=pairs, ideal=ideal
-    )
-    return done.numbers, done.differences
+        numbers, gaps = _nobody(len(models), pairs, params, ideal)
+    else:
+        numbers, gaps = estimate_slice(
+            group_slice(rows, models), params, stream=stream, comparisons=pairs, ideal=ideal
+        )
+    numbers.sort(key=lambda n: n.model)
+    for part in estimate_parts(rows, variants, compared, params, stream=stream):
+        model, metric, e = models.index(part.model), part.metric, part.estimate
+        if part.baseline is None:
+            numbers.append(Number(model, metric, USER, None, e, part.n_pairs))
+        else:
+            gaps.append(Difference(model, models.index(part.baseline), metric, e))
+    return numbers, gaps
 
 
 def _nobody(
@@ -185,13 +192,10 @@ def _number_frame(numbers: list[Number], models: list[str], where: dict[str, Any
             "metric": n.metric,
             "aggregation": n.aggregation,
             "margin": n.margin,
-            "value": n.estimate.value,
-            "ci_low": n.estimate.ci_low,
-            "ci_high": n.estimate.ci_high,
-            "n_users": n.estimate.n,
+            **n.estimate.to_row(),
             "n_pairs": n.n_pairs,
         }
-        for n in sorted(numbers, key=lambda n: n.model)
+        for n in numbers
     ]
     return pl.DataFrame(rows, schema=EVALUATION)
 
@@ -205,50 +209,9 @@ def _difference_frame(
             "metric": d.metric,
             MODEL: models[d.model],
             "baseline": models[d.baseline],
-            "value": d.estimate.value,
-            "ci_low": d.estimate.ci_low,
-            "ci_high": d.estimate.ci_high,
-            "n_users": d.estimate.n,
+            **d.estimate.to_row(),
         }
         for d in differences
-    ]
-    return pl.DataFrame(rows, schema=DIFFERENCES)
-
-
-def _part_numbers(parts: list[PersonalNumber], where: dict[str, Any]) -> pl.DataFrame:
-    rows = [
-        {
-            **where,
-            MODEL: part.model,
-            "metric": part.metric,
-            "aggregation": USER,
-            "margin": None,
-            "value": part.estimate.value,
-            "ci_low": part.estimate.ci_low,
-            "ci_high": part.estimate.ci_high,
-            "n_users": part.estimate.n,
-            "n_pairs": part.n_pairs,
-        }
-        for part in parts
-        if part.baseline is None
-    ]
-    return pl.DataFrame(rows, schema=EVALUATION)
-
-
-def _part_gaps(parts: list[PersonalNumber], where: dict[str, Any]) -> pl.DataFrame:
-    rows = [
-        {
-            **where,
-            "metric": part.metric,
-            MODEL: part.model,
-            "baseline": part.baseline,
-            "value": part.estimate.value,
-            "ci_low": part.estimate.ci_low,
-            "ci_high": part.estimate.ci_high,
-            "n_users": part.estimate.n,
-        }
-        for part in parts
-        if part.baseline is not None
     ]
     return pl.DataFrame(rows, schema=DIFFERENCES)
 

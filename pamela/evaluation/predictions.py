@@ -19,7 +19,7 @@ from pamela.core.dataset import Fold, Items, Pairs, People, load_fold
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
-from pamela.core.progress import progress
+from pamela.core.progress import progress, share_bar
 from pamela.evaluation.few_shot import unseen_task
 from pamela.evaluation.metrics.schema import (
     MODEL,
@@ -70,9 +70,7 @@ def restrict(fold: Fold, folds: dict[str, int]) -> Fold:
     return Fold(fold.number, fold.items, fold.people, parts)
 
 
-def predict_fold(
-    project: Project, params: Params, number: int, *, quiet: bool = False
-) -> pl.DataFrame:
+def predict_fold(project: Project, params: Params, number: int) -> pl.DataFrame:
     """Return what every trained model predicts for the test rows of fold `number`.
 
     Beside `population` stands `pamela.evaluation.population_user_mean.PopulationUserMean`.
@@ -80,7 +78,7 @@ def predict_fold(
     fold = restrict(load_fold(project, number), own_folds(project))
     frames = [PREDICTIONS.to_frame()]
     names = params.train.models
-    with progress(f"predict fold {number}", len(names), quiet=quiet) as advance:
+    with progress(f"predict fold {number}", len(names)) as advance:
         for name in names:
             model = load_model(project.models / name / f"fold_{number}")
             frames.append(predict_model(model, name, fold, params.evaluate))
@@ -175,7 +173,7 @@ def wants_control(params: Params) -> bool:
     return WORLD in params.ingest.datasets and "population" in params.train.models
 
 
-def predict_control(project: Project, params: Params, *, quiet: bool = False) -> pl.DataFrame:
+def predict_control(project: Project, params: Params) -> pl.DataFrame:
     """Fit and predict `population` on permuted image features.
 
     Features are permuted within each dataset; prompts and metadata stay. What `population` gains
@@ -184,16 +182,7 @@ def predict_control(project: Project, params: Params, *, quiet: bool = False) ->
     fold = load_fold(project, 0)
     control = fold.with_items(shuffle_images(fold.items, params.evaluate.seed))
     model = create_model("population", params.train)
-    with progress("shuffled control", 100, quiet=quiet) as advance:
-        done = 0
-
-        def report(share: float, _what: str) -> None:
-            nonlocal done
-            step = int(100 * share) - done
-            if step > 0:
-                done += step
-                advance(step)
-
+    with share_bar("shuffled control") as report:
         model.fit(control, seed=params.train.seed, progress=report)
     return predict_model(model, SHUFFLED, restrict(control, {WORLD: 1}), params.evaluate)
 

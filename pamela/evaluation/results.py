@@ -159,13 +159,13 @@ def headline_rows(
     return rows.filter(((pl.col("margin") - margin).abs() < 1e-9) | pl.col("margin").is_null())
 
 
-def shot_rows(evaluation: pl.DataFrame, metric: str, *, margin: float = 0.0) -> pl.DataFrame:
-    """Return `metric` of unseen users by the number of ratings shown."""
+def shot_rows(evaluation: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """Return `metric` of unseen users by the number of ratings shown; pairs at margin 0."""
     return evaluation.filter(
         (pl.col("metric") == metric)
         & (pl.col("aggregation") == USER)
         & (pl.col("population") == UNSEEN)
-        & (((pl.col("margin") - margin).abs() < 1e-9) | pl.col("margin").is_null())
+        & ((pl.col("margin") == 0.0) | pl.col("margin").is_null())
     ).sort("shots")
 
 

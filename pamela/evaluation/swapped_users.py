@@ -30,14 +30,12 @@ SWAPS: Final = 3  # derangements; their losses are averaged
 SWAP_SHOTS: Final = 20  # ratings shown of an unseen user whose taste is swapped
 
 
-def predict_variants(
-    project: Project, params: Params, number: int, *, quiet: bool = False
-) -> pl.DataFrame:
+def predict_variants(project: Project, params: Params, number: int) -> pl.DataFrame:
     """Return `VARIANTS` of every personal model for the test rows of fold `number`."""
     fold = restrict(load_fold(project, number), own_folds(project))
     frames = [VARIANTS.to_frame()]
     names = params.train.models
-    with progress(f"swap users, fold {number}", len(names), quiet=quiet) as advance:
+    with progress(f"swap users, fold {number}", len(names)) as advance:
         for name in names:
             model = load_model(project.models / name / f"fold_{number}")
             if model.personal:
@@ -61,7 +59,8 @@ def variants_of(model: Predictor, name: str, fold: Fold, params: EvaluateParams)
         for k in [None] if population == SEEN else params.shots:
             kept = np.ones(len(pairs), np.bool_) if k is None else (task.shown >= k)[pairs.user]
             some = Prediction(answer.mean[kept], answer.std[kept])
-            frames.append(_labelled(fold, name, population, k, pairs.take(kept), some, GENERIC))
+            rows = frame_of(fold, name, population, k, pairs.take(kept), some)
+            frames.append(rows.with_columns(pl.lit(GENERIC).alias(VARIANT)))
     shots = [SWAP_SHOTS] if SWAP_SHOTS in params.shots else []
     asked = [(SEEN, None, seen, None), *((UNSEEN, k, *task.at(k)) for k in shots)]
     for population, k, pairs, context in asked:
@@ -70,7 +69,8 @@ def variants_of(model: Predictor, name: str, fold: Fold, params: EvaluateParams)
             found = pairs.take(other >= 0)
             swapped = Pairs(other[other >= 0], found.item, found.rating)
             answer = ask(model, name, fold, swapped, context if model.adapts else None)
-            frames.append(_labelled(fold, name, population, k, found, answer, f"swap_{number}"))
+            rows = frame_of(fold, name, population, k, found, answer)
+            frames.append(rows.with_columns(pl.lit(f"swap_{number}").alias(VARIANT)))
     return pl.concat(frames)
 
 
@@ -105,16 +105,3 @@ def swap_users(people: People, user: Ints, seed: Sequence[int]) -> Ints:
             circle = rng.permutation(mine)
             other[circle] = np.roll(circle, -1)
     return other[user]
-
-
-def _labelled(
-    fold: Fold,
-    model: str,
-    population: str,
-    shots: int | None,
-    pairs: Pairs,
-    answer: Prediction,
-    variant: str,
-) -> pl.DataFrame:
-    frame = frame_of(fold, model, population, shots, pairs, answer)
-    return frame.with_columns(pl.lit(variant).alias(VARIANT))

@@ -135,18 +135,18 @@ class RewardModel(ABC):
         """Rebuild a model from `state`."""
 
     def save(self, folder: Path) -> None:
-        """Write ``model.json`` and ``model.safetensors`` into `folder`."""
-        save_model(self, folder)
+        """Write ``model.safetensors`` and then ``model.json``, which names it, into `folder`."""
+        config, arrays = self.state()
+        folder.mkdir(parents=True, exist_ok=True)
+        contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+        with atomic_path(folder / WEIGHTS) as aside:
+            save_file(contiguous, aside)
+        write_json(folder / CONFIG, {"model": self.name, "config": config})
 
 
-def save_model(model: RewardModel, folder: Path) -> None:
-    """Write `model` into `folder`; the weights first, the config (which names it) last."""
-    config, arrays = model.state()
-    folder.mkdir(parents=True, exist_ok=True)
-    contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
-    with atomic_path(folder / WEIGHTS) as aside:
-        save_file(contiguous, aside)
-    write_json(folder / CONFIG, {"model": model.name, "config": config})
+def without_prefix(arrays: dict[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays whose names begin with `prefix`, by the rest of their names."""
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
 
 def load_model(folder: Path) -> RewardModel:

@@ -6,8 +6,8 @@ features, huge values, categories and users never seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from pamela.core.dataset import Items, Pairs, People
 
 CLIP_SD = 8.0  # a standardised feature further out than this many deviations is an outlier
 LARGEST = 1e6  # a raw feature above this is not a feature
+SMALLEST_LENGTH = 1e-6
 UNKNOWN = -1
 ABSENT = -2  # the dataset has no such column: not a category, and no information
 FEW = 64  # rows up to which a dictionary is quicker than a join of tables
@@ -43,6 +44,20 @@ def unit_rows(features: Floats32) -> Floats:
     wide = features.astype(np.float64)
     length = np.linalg.norm(wide, axis=1, keepdims=True)
     return np.divide(wide, length, out=np.zeros_like(wide), where=length > 0)
+
+
+def squared_distances(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Floats:
+    """Return the squared distance (n, m) of every row of `a` (n, d) to every row of `b` (m, d)."""
+    norms = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)[None, :]
+    found: Floats = np.maximum(norms - 2 * (a @ b.T), 0.0).astype(np.float64, copy=False)
+    return found
+
+
+def mean_length(rows: Floats) -> float:
+    """Return the root mean square length of `rows` (n, d); one where there are none."""
+    if not rows.size:
+        return 1.0
+    return max(float(np.sqrt(np.mean(np.sum(rows**2, axis=1)))), SMALLEST_LENGTH)
 
 
 @dataclass(frozen=True)
@@ -95,17 +110,12 @@ class Components:
 
     def arrays(self, prefix: str) -> dict[str, npt.NDArray[Any]]:
         """Return named arrays to save."""
-        return {
-            f"{prefix}.mean": self.mean,
-            f"{prefix}.scale": self.scale,
-            f"{prefix}.basis": self.basis,
-            f"{prefix}.spread": self.spread,
-        }
+        return {f"{prefix}.{field.name}": getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]], prefix: str) -> Self:
         """Rebuild from `arrays`."""
-        return cls(*(arrays[f"{prefix}.{part}"] for part in ("mean", "scale", "basis", "spread")))
+        return cls(*(arrays[f"{prefix}.{field.name}"] for field in fields(cls)))
 
 
 def _leading_eigenvectors(z: Floats, count: int) -> tuple[Floats, Floats]:
@@ -270,6 +280,11 @@ def datasets_without(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[str, 
     )
     by_dataset = frame.group_by(s.DATASET).agg(_empty=empty)
     return tuple(by_dataset.filter("_empty")[s.DATASET].sort().to_list())
+
+
+def fit_codes(frame: pl.DataFrame, keys: Iterable[Sequence[str]]) -> tuple[Codes, ...]:
+    """Fit the codes of every key; a dataset that lacks one of its columns is absent from it."""
+    return tuple(Codes.fit(frame, key, datasets_without(frame, key)) for key in keys)
 
 
 def prompt_groups(items: Items) -> Ints:

@@ -28,6 +28,11 @@ class Estimate:
     ci_high: float | None
     n: int
 
+    def to_row(self) -> dict[str, float | int | None]:
+        """Return it as the columns that tables of numbers share."""
+        interval = {"value": self.value, "ci_low": self.ci_low, "ci_high": self.ci_high}
+        return {**interval, "n_users": self.n}
+
 
 @dataclass(frozen=True)
 class Draws:

@@ -153,10 +153,7 @@ def _frame(found: Sequence[Found], where: dict[str, Any]) -> pl.DataFrame:
             "metric": metric,
             "aggregation": POOLED,
             "margin": margin,
-            "value": e.value,
-            "ci_low": e.ci_low,
-            "ci_high": e.ci_high,
-            "n_users": e.n,
+            **e.to_row(),
             "n_pairs": n_pairs,
         }
         for level, model, metric, margin, e, n_pairs in found

@@ -73,14 +73,6 @@ class Difference:
     estimate: Estimate
 
 
-@dataclass(frozen=True)
-class SliceEstimates:
-    """All numbers and differences of one slice."""
-
-    numbers: list[Number]
-    differences: list[Difference]
-
-
 def keys_of(aggregation: str, margins: Sequence[float]) -> list[Key]:
     """Return the (metric, margin) pairs that are reported under `aggregation`."""
     keys: list[Key] = [(m.PAIRWISE_ACCURACY, float(margin)) for margin in margins]
@@ -99,7 +91,7 @@ def estimate_slice(
     stream: str,
     comparisons: Sequence[tuple[int, int]] = (),
     ideal: Ideal | None = None,
-) -> SliceEstimates:
+) -> tuple[list[Number], list[Difference]]:
     """Compute every number of a slice.
 
     Parameters
@@ -126,7 +118,7 @@ def estimate_slice(
         *_conflict_gaps(conflicts, draws, comparisons),
         *(Difference(a, b, RMSE_POOLED_RELATIVE, e) for (a, b), e in relative),
     ]
-    return SliceEstimates(numbers, differences)
+    return numbers, differences
 
 
 def contrast_estimates(

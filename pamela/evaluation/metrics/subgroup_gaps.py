@@ -126,7 +126,7 @@ def _slice(
                 for model in range(len(names))
             ]
             group_rows = [
-                {MODEL: names[model], LEVEL: levels[level], "metric": metric, **_told(e)}
+                {MODEL: names[model], LEVEL: levels[level], "metric": metric, **e.to_row()}
                 for model, one in enumerate(found)
                 for level, e in enumerate(one.groups)
             ]
@@ -136,7 +136,7 @@ def _slice(
                     "metric": metric,
                     "best": levels[one.best],
                     "worst": levels[one.worst],
-                    **_told(one.gap),
+                    **one.gap.to_row(),
                     "by_chance": one.by_chance,
                     "by_chance_95": one.by_chance_95,
                     "p_value": one.p_value,
@@ -213,7 +213,3 @@ def gap_between(values: Floats, group: Ints, draws: int, seed: list[int]) -> Gap
         float(np.quantile(chance, CONFIDENCE)),
         float((1 + (chance >= gap - TIE).sum()) / (1 + draws)),
     )
-
-
-def _told(e: Estimate) -> dict[str, Any]:
-    return {"value": e.value, "ci_low": e.ci_low, "ci_high": e.ci_high, "n_users": e.n}

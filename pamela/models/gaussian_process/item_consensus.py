@@ -24,6 +24,7 @@ from pamela.models.preprocessing import Datasets
 
 FOLDS = 10
 HASH_SEED = 0
+PARTS = ("keys", "mean", "variance", "score")  # what is saved by its own name
 SMALLEST = 1e-4  # floor of a variance
 
 
@@ -51,7 +52,7 @@ class Consensus:
         datasets = Datasets.of(fold.items, train)
         means = picture_means(train, len(fold.people), datasets)
         items = fold.items.take(means.items)
-        _, score, _ = population.held_out(FOLDS, seed)
+        score = population.held_out(FOLDS, seed)
         noise = means.noise / means.count
         # How far held-out scores are off, beyond what the few ratings of a picture leave open:
         squared = (means.mean - score) ** 2 - noise
@@ -74,9 +75,8 @@ class Consensus:
 
     def of(self, items: Items, population: Population) -> tuple[Floats, Floats, Floats]:
         """Return consensus, its variance and the score of `items`, each (n,)."""
-        keys = _keys(items)
-        at = np.searchsorted(self.keys, keys).clip(max=max(len(self.keys) - 1, 0))
-        known = self.keys[at] == keys if len(self.keys) else np.zeros(len(keys), bool)
+        at = self.place_of(items)
+        known = at >= 0
         mean, variance, score = (np.zeros(len(items)) for _ in range(3))
         fresh = np.flatnonzero(~known)
         if len(fresh):
@@ -98,20 +98,15 @@ class Consensus:
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return named arrays to save."""
         return {
-            "consensus.keys": self.keys,
-            "consensus.mean": self.mean,
-            "consensus.variance": self.variance,
-            "consensus.score": self.score,
+            **{f"consensus.{part}": getattr(self, part) for part in PARTS},
             "consensus.doubt": np.array([self.item_variance]),
         }
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Rebuild from `arrays`."""
-        keys, mean, variance, score = (
-            arrays[f"consensus.{part}"] for part in ("keys", "mean", "variance", "score")
-        )
-        return cls(keys, mean, variance, score, float(arrays["consensus.doubt"][0]))
+        parts = {part: arrays[f"consensus.{part}"] for part in PARTS}
+        return cls(**parts, item_variance=float(arrays["consensus.doubt"][0]))
 
 
 def _keys(items: Items) -> npt.NDArray[np.uint64]:

@@ -13,21 +13,22 @@ of coregionalisation with a shared part and one of each dataset's own).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from pamela.core import schema as s
-from pamela.core.arrays import Floats, Floats32, Ints
+from pamela.core.arrays import Floats, Ints
 from pamela.core.dataset import Items
 from pamela.models.preprocessing import (
     ABSENT,
     Codes,
     Components,
-    datasets_without,
+    fit_codes,
     sanitise,
+    squared_distances,
     unit_rows,
 )
 
@@ -37,6 +38,7 @@ METADATA_KEYS: tuple[tuple[str, ...], ...] = (
     (s.STYLE,),
     (s.TYPE, s.GROUP, s.STYLE),
 )
+DATASET_WEIGHT = 2.0  # prior variance of a dataset's intercept, rating units squared
 MEDIAN_ROWS = 400  # rows over which a median distance is taken
 
 
@@ -95,10 +97,7 @@ class Kernels:
             tuple(blocks),
             Components.fit(items.image, components),
             Components.fit(items.prompt, components),
-            tuple(
-                Codes.fit(items.frame, key, datasets_without(items.frame, key))
-                for key in METADATA_KEYS
-            ),
+            fit_codes(items.frame, METADATA_KEYS),
             Codes.fit(items.frame, [s.DATASET]),
             tuple(1.0 for _ in blocks),
             own=items.frame[s.DATASET].n_unique() > 1,
@@ -108,10 +107,7 @@ class Kernels:
         scales = tuple(
             _scale(block, value[every]) for block, value in zip(blocks, inputs.values, strict=True)
         )
-        return cls(
-            unscaled.blocks, unscaled.image, unscaled.prompt, unscaled.codes, unscaled.dataset,
-            scales, unscaled.own,
-        )  # fmt: skip
+        return replace(unscaled, scales=scales)
 
     @property
     def names(self) -> list[str]:
@@ -143,10 +139,10 @@ class Kernels:
         own = [np.outer(a.dataset == k, b.dataset == k) for k in range(len(self.dataset))]
         return shared + [matrix * within for within in own for matrix in shared]
 
-    def total(self, a: Inputs, b: Inputs, weights: Floats, dataset_weight: float) -> Floats:
+    def total(self, a: Inputs, b: Inputs, weights: Floats) -> Floats:
         """Return the weighed sum of kernels (n_a, n_b), with the datasets' intercepts."""
         same = _equal(a.dataset, b.dataset)
-        out = dataset_weight * same
+        out = DATASET_WEIGHT * same
         count = len(self.blocks)
         own = self._own_weights(a, weights)
         for number, weight in enumerate(weights[:count]):
@@ -154,9 +150,9 @@ class Kernels:
             out += across * self._matrix(number, a, b)
         return out
 
-    def diagonal(self, a: Inputs, weights: Floats, dataset_weight: float) -> Floats:
+    def diagonal(self, a: Inputs, weights: Floats) -> Floats:
         """Return the prior variance of every picture."""
-        out = np.full(len(a), dataset_weight)
+        out = np.full(len(a), DATASET_WEIGHT)
         count = len(self.blocks)
         own = self._own_weights(a, weights)
         if own is not None:
@@ -188,7 +184,7 @@ class Kernels:
         if kind == "linear":
             linear: Floats = x @ y.T / self.scales[number]
             return linear
-        return np.exp(-_squared_distances(x, y) / (2 * self.scales[number]))
+        return np.exp(-squared_distances(x, y) / (2 * self.scales[number]))
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return named arrays to save."""
@@ -223,19 +219,9 @@ def _equal(a: Ints, b: Ints) -> Floats:
     return ((a[:, None] == b[None, :]) & (a[:, None] >= 0)).astype(np.float64)
 
 
-def _squared_distances(a: Floats, b: Floats) -> Floats:
-    norms = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)[None, :]
-    return np.maximum(norms - 2 * (a @ b.T), 0.0)
-
-
 def _scale(block: Block, value: npt.NDArray[Any]) -> float:
     if block.kind == "equal":
         return 1.0
     if block.kind == "linear":
         return max(float(np.mean(np.einsum("ij,ij->i", value, value))), 1e-9)
-    return max(float(np.median(_squared_distances(value, value))), 1e-9)
-
-
-def as_float32(features: Floats32) -> Floats32:
-    """Return features as they are stored."""
-    return np.ascontiguousarray(features, dtype=np.float32)
+    return max(float(np.median(squared_distances(value, value))), 1e-9)

@@ -25,7 +25,7 @@ import polars as pl
 import scipy
 
 from pamela.core import schema as s
-from pamela.core.arrays import Floats, Ints
+from pamela.core.arrays import Floats
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, silent
@@ -37,12 +37,11 @@ from pamela.models.dataset_weights import (
     candidate_weights,
     choose_weights,
 )
-from pamela.models.fit_cache import FitMemory, fold_key
-from pamela.models.gaussian_process.kernels import Inputs, Kernels, as_float32
+from pamela.models.fit_cache import fold_key
+from pamela.models.gaussian_process.kernels import Inputs, Kernels
 from pamela.models.gaussian_process.marginal_likelihood import Evidence
 from pamela.models.gaussian_process.selection import (
     COMPONENT_CHOICES,
-    DATASET_WEIGHT,
     Targets,
     blocks,
     history_of,
@@ -57,7 +56,8 @@ MAX_EVIDENCE_ROWS = 1200  # pictures on which the kernels are weighed at last
 MAX_LANDMARKS = 1024  # inducing pictures; twice as many for several datasets
 CHUNK = 4096  # pictures at a time
 JITTER = 1e-6
-_MADE: FitMemory[tuple[dict[str, Any], pl.DataFrame]] = FitMemory()
+# the last fit alone: it holds the features of its training pictures
+_MADE: dict[str, tuple[dict[str, Any], pl.DataFrame]] = {}
 
 
 def forget_fits() -> None:
@@ -86,8 +86,8 @@ class _Function:
         for start in range(0, len(items), CHUNK):
             rows = np.arange(start, min(start + CHUNK, len(items)))
             inputs = self.kernels.inputs(items.take(rows))
-            cross = self.kernels.total(inputs, self.landmarks, self.weights, DATASET_WEIGHT)
-            prior = self.kernels.diagonal(inputs, self.weights, DATASET_WEIGHT)
+            cross = self.kernels.total(inputs, self.landmarks, self.weights)
+            prior = self.kernels.diagonal(inputs, self.weights)
             taken = np.einsum("ij,ij->i", cross @ self.reduction, cross)
             means.append(cross @ self.alpha)
             variances.append(np.clip(prior - taken, 0.0, None))
@@ -143,13 +143,13 @@ class Population(RewardModel):
         """
         settings = (self.cv_folds, self.dataset_weights, self.metadata, self.components)
         key = fold_key(fold, seed, *settings)
-        made = _MADE.get(key)
-        if made is None:
-            history = self._fit(fold, seed, progress)
-            _MADE.keep(key, (vars(self).copy(), history))
-        else:
-            state, history = made
+        if key in _MADE:
+            state, history = _MADE[key]
             vars(self).update(state)
+        else:
+            history = self._fit(fold, seed, progress)
+            forget_fits()
+            _MADE[key] = vars(self).copy(), history
         progress(1.0, "done")
         return history
 
@@ -227,14 +227,13 @@ class Population(RewardModel):
         landmarks = kernels.inputs(landmark_items)
         weight = weights.weight[data.code] / (data.noise + evidence.nugget)
         self._training = (data, weight)
-        prior = kernels.total(landmarks, landmarks, evidence.weights, DATASET_WEIGHT)
+        prior = kernels.total(landmarks, landmarks, evidence.weights)
         prior += JITTER * np.trace(prior) / len(prior) * np.eye(len(prior))
         precision, right = prior.copy(), np.zeros(len(rows))
         for start in range(0, len(items), CHUNK):
             span = np.arange(start, min(start + CHUNK, len(items)))
-            cross = kernels.total(
-                landmarks, kernels.inputs(items.take(span)), evidence.weights, DATASET_WEIGHT
-            )
+            inputs = kernels.inputs(items.take(span))
+            cross = kernels.total(landmarks, inputs, evidence.weights)
             precision += (cross * weight[span]) @ cross.T
             right += cross @ (weight[span] * target[span])
         factor = scipy.linalg.cho_factor(precision, lower=True)
@@ -251,31 +250,23 @@ class Population(RewardModel):
         mean, variance = self._function.mean_and_variance(items)
         return mean + self._intercept, variance
 
-    def held_out(self, folds: int, seed: int) -> tuple[Items, Floats, Ints]:
-        """Return training pictures' scores from fits that did not see their prompts.
+    def held_out(self, folds: int, seed: int) -> Floats:
+        """Return training pictures' scores (m,) from fits that did not see their prompts.
 
         The landmarks and the kernels' weights stay those of the whole fit. Only right after `fit`.
-
-        Returns
-        -------
-        The training pictures, their held-out scores (m,), and which fold each was held out in (m,).
         """
         if self._function is None or self._training is None:
             raise PamelaError("model population: held-out scores need a model that was just fitted")
         function, (data, weight) = self._function, self._training
         names, group = np.unique(prompt_groups(data.items), return_inverse=True)
         part = (np.random.default_rng([seed, 5]).permutation(len(names)) % folds)[group]
-        prior = function.kernels.total(
-            function.landmarks, function.landmarks, function.weights, DATASET_WEIGHT
-        )
+        prior = function.kernels.total(function.landmarks, function.landmarks, function.weights)
         prior += JITTER * np.trace(prior) / len(prior) * np.eye(len(prior))
         crosses, grams, rights = [], [], []
         for number in range(folds):
             rows = np.flatnonzero(part == number)
             inputs = function.kernels.inputs(data.items.take(rows))
-            cross = function.kernels.total(
-                function.landmarks, inputs, function.weights, DATASET_WEIGHT
-            )
+            cross = function.kernels.total(function.landmarks, inputs, function.weights)
             crosses.append(cross)
             grams.append((cross * weight[rows]) @ cross.T)
             rights.append(cross @ (weight[rows] * data.mean[rows]))
@@ -285,7 +276,7 @@ class Population(RewardModel):
             factor = scipy.linalg.cho_factor(precision - grams[number], lower=True)
             alpha = scipy.linalg.cho_solve(factor, right - rights[number])
             score[part == number] = alpha @ crosses[number]
-        return data.items, score + self._intercept, part.astype(np.int64)
+        return score + self._intercept
 
     def predict(
         self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
@@ -358,4 +349,5 @@ class Population(RewardModel):
 def _stored(items: Items) -> Items:
     """Return items as a saved model will see them, so that loading changes no score."""
     frame = items.frame.select(s.DATASET, *s.METADATA)
-    return Items(frame, as_float32(sanitise(items.image)), as_float32(sanitise(items.prompt)))
+    image, prompt = (np.ascontiguousarray(sanitise(f)) for f in (items.image, items.prompt))
+    return Items(frame, image, prompt)

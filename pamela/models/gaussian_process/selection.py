@@ -18,13 +18,18 @@ from pamela.core.arrays import Floats, Ints
 from pamela.core.dataset import Fold, Items, Pairs
 from pamela.models.base import Progress
 from pamela.models.dataset_weights import FoldScores, Weights, mean_correlation
-from pamela.models.gaussian_process.kernels import METADATA_KEYS, Block, Inputs, Kernels
+from pamela.models.gaussian_process.kernels import (
+    DATASET_WEIGHT,
+    METADATA_KEYS,
+    Block,
+    Inputs,
+    Kernels,
+)
 from pamela.models.gaussian_process.marginal_likelihood import Evidence, maximise_evidence
 from pamela.models.preprocessing import Datasets, prompt_groups
 
 COMPONENT_CHOICES: tuple[tuple[int, ...], ...] = ((16,), (32,), (16, 64), (128,))
 MAX_CHOICE_ROWS = 700  # pictures on which the number of components is chosen
-DATASET_WEIGHT = 2.0  # prior variance of a dataset's intercept, rating units squared
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pamela.core.arrays import Floats, Floats32
+from pamela.models.base import without_prefix
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.interval_calibration import Widening
@@ -76,13 +77,8 @@ class FittedHierarchical:
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Rebuild from `state`."""
-        inner = {
-            key.removeprefix(POPULATION): value
-            for key, value in arrays.items()
-            if key.startswith(POPULATION)
-        }
         return cls(
-            Population.from_state(config["population"], inner),
+            Population.from_state(config["population"], without_prefix(arrays, POPULATION)),
             Consensus.from_arrays(arrays),
             TasteFeatures.from_saved(config["features"], arrays),
             PeopleColumns.from_json(config["people"]),

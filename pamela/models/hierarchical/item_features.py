@@ -19,7 +19,15 @@ from pamela.core import schema as s
 from pamela.core.arrays import Floats, Floats32
 from pamela.core.dataset import Items
 from pamela.models.hierarchical.learned_features import LearnedTaste
-from pamela.models.preprocessing import Codes, Components, datasets_without, sanitise, unit_rows
+from pamela.models.preprocessing import (
+    Codes,
+    Components,
+    fit_codes,
+    mean_length,
+    sanitise,
+    squared_distances,
+    unit_rows,
+)
 
 METADATA_KEYS: tuple[tuple[str, ...], ...] = ((s.TYPE, s.GROUP), (s.STYLE,))
 MAX_LANDMARKS = 512
@@ -72,7 +80,7 @@ class KernelComponents:
         rows = unit_rows(sanitise(features)).astype(np.float32)
         every = np.unique(np.linspace(0, len(rows) - 1, MAX_LANDMARKS).astype(np.int64))
         landmarks = rows[every] if len(rows) else rows
-        distance = _squared_distances(landmarks, landmarks)
+        distance = squared_distances(landmarks, landmarks)
         width = max(float(np.median(distance)), 1e-9) if distance.size else 1.0
         gram = np.exp(-distance / (2 * width))
         gram -= gram.mean(axis=0, keepdims=True)
@@ -99,7 +107,7 @@ class KernelComponents:
             return out  # distances to the landmarks would be for nothing
         for begin in range(0, len(features), CHUNK):
             rows = unit_rows(sanitise(features[begin : begin + CHUNK]))
-            near = np.exp(-_squared_distances(rows, self.landmarks) / (2 * self.width))
+            near = np.exp(-squared_distances(rows, self.landmarks) / (2 * self.width))
             out[begin : begin + CHUNK] = near @ self.basis.astype(np.float64) - self.offset
         return out
 
@@ -131,20 +139,14 @@ class TasteFeatures:
         image = Components.fit(items.image, sizes.image)
         prompt = Components.fit(items.prompt, sizes.prompt)
         kernel = KernelComponents.fit(items.image, sizes.kernel)
-        keys = METADATA_KEYS if sizes.metadata else ()
-        metadata = tuple(
-            Codes.fit(items.frame, key, datasets_without(items.frame, key)) for key in keys
-        )
-        scales = tuple(
-            max(float(np.sqrt(np.mean(np.sum(block**2, axis=1)))), 1e-6) if block.size else 1.0
-            for block in (
-                image.transform(items.image),
-                prompt.transform(items.prompt),
-                kernel.transform(items.image),
-            )
+        metadata = fit_codes(items.frame, METADATA_KEYS if sizes.metadata else ())
+        scales = (
+            mean_length(image.transform(items.image)),
+            mean_length(prompt.transform(items.prompt)),
+            mean_length(kernel.transform(items.image)),
         )
         return cls(
-            sizes, image, prompt, kernel, metadata, (scales[0], scales[1], scales[2]),
+            sizes, image, prompt, kernel, metadata, scales,
             float(score.mean()), max(float(score.std()), 1e-3),
         )  # fmt: skip
 
@@ -247,9 +249,3 @@ class TasteFeatures:
             saved["spread"],
             LearnedTaste.from_arrays(arrays),
         )
-
-
-def _squared_distances(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Floats:
-    norms = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)[None, :]
-    found: Floats = np.maximum(norms - 2 * (a @ b.T), 0.0).astype(np.float64)
-    return found

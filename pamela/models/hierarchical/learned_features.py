@@ -15,11 +15,11 @@ import numpy.typing as npt
 import scipy
 
 from pamela.core.arrays import Floats, Floats32
+from pamela.models.preprocessing import mean_length
 
 INPUT_SCALE = 4.0  # brings a block of columns, of mean squared length one, near one per column
 CHUNK = 8192
 PREFIX = "taste.learned."
-SMALLEST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,7 @@ class LearnedTaste:
         plain = replace(self, offset=np.zeros(k, np.float32), scale=np.ones(1, np.float32))
         found = plain.transform(columns)
         offset = found.mean(axis=0)
-        length = np.sqrt(np.mean(np.sum((found - offset) ** 2, axis=1)))
-        scale = np.array([max(length, SMALLEST)], np.float32)
+        scale = np.array([mean_length(found - offset)], np.float32)
         return replace(self, offset=offset.astype(np.float32), scale=scale)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

@@ -27,7 +27,15 @@ from pamela.core import schema as s
 from pamela.core.arrays import Bools, Floats, Ints
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
-from pamela.models.base import Prediction, Progress, RewardModel, on_scale, silent, span
+from pamela.models.base import (
+    Prediction,
+    Progress,
+    RewardModel,
+    on_scale,
+    silent,
+    span,
+    without_prefix,
+)
 from pamela.models.blas_threads import small_matrices
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
@@ -227,8 +235,7 @@ class ResidualModel(RewardModel):
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Rebuild from `state`."""
-        prefix = "population."
-        inner = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        inner = without_prefix(arrays, "population.")
         model = cls(config["cv_folds"], Population.from_state(config["population"], inner))
         model.chosen = config["chosen"]
         model._load_columns(arrays)

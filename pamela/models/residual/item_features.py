@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 from pamela.core.arrays import Floats
 from pamela.core.dataset import Items
-from pamela.models.preprocessing import Components
+from pamela.models.preprocessing import Components, mean_length
 
 LARGEST_COLUMN = 8.0  # a column further out than this is clipped
-SMALLEST = 1e-6  # floor of a block's length
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class ItemDesign:
         """Fit up to `count` components of each kind on training pictures."""
         image, prompt = Components.fit(items.image, count), Components.fit(items.prompt, count)
         lengths = (
-            _length(image.transform(items.image)),
-            _length(prompt.transform(items.prompt)),
+            mean_length(image.transform(items.image)),
+            mean_length(prompt.transform(items.prompt)),
         )
         return cls(image, prompt, lengths)
 
@@ -74,9 +73,3 @@ class ItemDesign:
             Components.from_arrays(arrays, "design.prompt"),
             (float(image), float(prompt)),
         )
-
-
-def _length(block: Floats) -> float:
-    if not block.size:
-        return 1.0
-    return max(float(np.sqrt(np.mean(np.sum(block**2, axis=1)))), SMALLEST)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,7 +13,7 @@ import torch
 from pamela.core import schema as s
 from pamela.core.arrays import Floats32
 from pamela.core.dataset import Items, Pairs, People
-from pamela.models.preprocessing import UNKNOWN, Codes, Components, UserIndex, datasets_without
+from pamela.models.preprocessing import UNKNOWN, Codes, Components, UserIndex, fit_codes
 from pamela.models.transformer.batches import FeatureTables
 from pamela.models.transformer.network import Size
 from pamela.params import InputParams
@@ -40,12 +39,14 @@ class InputEncoding:
         """
         seen_items = items.take(np.unique(pairs.item))
         seen_people = people.frame[np.unique(pairs.user)]
+        metadata = s.METADATA if inputs.metadata else ()
+        demographics = people.demographics if inputs.demographics else ()
         return cls(
             Components.fit(seen_items.image, components),
             Components.fit(seen_items.prompt, components),
-            _codes(seen_items.frame, (s.DATASET, *(s.METADATA if inputs.metadata else ()))),
+            fit_codes(seen_items.frame, [[c] for c in (s.DATASET, *metadata)]),
             UserIndex.fit(people, pairs) if inputs.user else UserIndex(()),
-            _codes(seen_people, people.demographics if inputs.demographics else ()),
+            fit_codes(seen_people, [[c] for c in demographics]),
         )
 
     @property
@@ -87,10 +88,6 @@ class InputEncoding:
             UserIndex(tuple(saved["users"])),
             tuple(Codes.from_json(codes) for codes in saved["demographics"]),
         )
-
-
-def _codes(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[Codes, ...]:
-    return tuple(Codes.fit(frame, [c], datasets_without(frame, [c])) for c in columns)
 
 
 def _scaled(components: Components, features: Floats32) -> torch.Tensor:

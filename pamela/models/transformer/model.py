@@ -31,7 +31,15 @@ from pamela.core.arrays import Bools, Floats, Floats32
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
-from pamela.models.base import Prediction, Progress, RewardModel, on_scale, silent, span
+from pamela.models.base import (
+    Prediction,
+    Progress,
+    RewardModel,
+    on_scale,
+    silent,
+    span,
+    without_prefix,
+)
 from pamela.models.dataset_weights import FoldScores, Weights, candidate_weights, choose_weights
 from pamela.models.preprocessing import UNKNOWN, Datasets, UserIndex, canonical, prompt_groups
 from pamela.models.transformer.batches import EVAL_BATCH, device_count
@@ -335,13 +343,9 @@ class Paper(RewardModel):
         model._shape = Shape(**config["shape"])
         model._encoding = InputEncoding.from_saved(config["encoding"], arrays)
         model._network = PreferenceTransformer(Size.from_json(config["size"]), model._shape)
-        prefix = "network."
+        weights = without_prefix(arrays, "network.")
         model._network.load_state_dict(
-            {
-                key.removeprefix(prefix): torch.from_numpy(np.array(value))
-                for key, value in arrays.items()
-                if key.startswith(prefix)
-            }
+            {key: torch.from_numpy(np.array(value)) for key, value in weights.items()}
         )
         model._network.eval()
         return model

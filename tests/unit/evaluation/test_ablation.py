@@ -98,7 +98,7 @@ def test_a_model_that_cannot_be_switched_is_named(tmp_path, model, says):
 @pytest.fixture(scope="module")
 def job_done() -> Done:
     params = small()
-    return ablation.run_on(FOLD, FOLD, params, AblationJob("paper", "no_user", 0), quiet=True)
+    return ablation.run_on(FOLD, FOLD, params, AblationJob("paper", "no_user", 0))
 
 
 def test_a_job_asks_the_evaluations_queries_of_its_variant(job_done):

@@ -124,7 +124,7 @@ def predicted(params) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def numbers(predicted, params) -> tuple[pl.DataFrame, pl.DataFrame]:
-    return evaluate_predictions(predicted, make_fold().items.frame, params.evaluate, quiet=True)
+    return evaluate_predictions(predicted, make_fold().items.frame, params.evaluate)
 
 
 # --- shots ----------------------------------------------------------------------------------------
@@ -306,7 +306,7 @@ def test_evaluation_does_not_depend_on_the_order_of_rows(numbers, predicted, par
     shuffled = pl.concat(
         [predicted.filter(model=name).sample(fraction=1.0, shuffle=True, seed=3) for name in MODELS]
     )
-    again = evaluate_predictions(shuffled, make_fold().items.frame, params.evaluate, quiet=True)
+    again = evaluate_predictions(shuffled, make_fold().items.frame, params.evaluate)
     assert_frame_equal(numbers[0], again[0])
     assert_frame_equal(numbers[1], again[1])
 
@@ -314,7 +314,7 @@ def test_evaluation_does_not_depend_on_the_order_of_rows(numbers, predicted, par
 def test_models_must_be_asked_the_same_rows(predicted, params):
     lost = predicted.filter(~((pl.col("model") == "paper") & (pl.col(s.USER) == "u0")))
     with pytest.raises(PamelaError, match="paper and group_mean are not predicted for the same"):
-        evaluate_predictions(lost, make_fold().items.frame, params.evaluate, quiet=True)
+        evaluate_predictions(lost, make_fold().items.frame, params.evaluate)
 
 
 def test_comparisons_name_the_baselines():
@@ -450,8 +450,8 @@ def test_the_stage_on_disk_population_beats_its_shuffled_self(tmp_path, params):
         project,
         pl.concat(
             [
-                p.predict_fold(project, params, 0, quiet=True),
-                p.predict_control(project, params, quiet=True),
+                p.predict_fold(project, params, 0),
+                p.predict_control(project, params),
             ]
         ),
     )
@@ -459,7 +459,7 @@ def test_the_stage_on_disk_population_beats_its_shuffled_self(tmp_path, params):
         *names, POPULATION_USER_MEAN, col.SHUFFLED, col.NOISE_CEILING,
     ]  # fmt: skip
     images = read_parquet(project.validated / "images.parquet")
-    evaluation, differences = evaluate_predictions(predicted, images, params.evaluate, quiet=True)
+    evaluation, differences = evaluate_predictions(predicted, images, params.evaluate)
     at = {"population": "seen", "metric": "srocc"}
     assert pick(evaluation, model=col.NOISE_CEILING, aggregation="user", **at) == 1.0
     assert pick(evaluation, model="global_mean", aggregation="user", **at) == 0.0

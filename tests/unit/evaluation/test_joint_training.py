@@ -19,6 +19,7 @@ from pamela.core.files import write_json, write_parquet
 from pamela.core.paths import Project
 from pamela.evaluation import joint_training
 from pamela.evaluation.metrics.bootstrap import Estimate
+from pamela.evaluation.predictions import restrict
 from pamela.evaluation.results import Results
 from pamela.models.base import RewardModel
 from pamela.models.preprocessing import Datasets
@@ -38,6 +39,9 @@ SMALL = {FEW: Size(12, 24, 20, 8, 5), MANY: Size(20, 60, 24, 30, 101)}
 PAIR = make_pair(1, related=True, sizes=SMALL)
 TRAIN = PAIR[s.TRAIN]
 BOTH = Datasets.of(PAIR.items, TRAIN)
+EVALUATE = load_params(ROOT / "params.yaml").evaluate.model_copy(
+    update={"bootstrap": 100, "seed": 0}
+)
 TRIAL = Configuration(12, 16, 1, 0.0, 5e-3, 0.01, 6)
 
 
@@ -164,7 +168,7 @@ def test_a_gain_for_many_pays_for_no_loss_of_few() -> None:
     assert "in each dataset" in why
     up = gate.compare_on_holdout(better_on_many, bundle(truth), PAIR, draws=200, seed=0)
     assert gate.decide(up, 0.005)[0]
-    one = joint_training.only(PAIR, MANY)
+    one = restrict(PAIR, {MANY: 1})
     assert gate.compare_on_holdout(fair, better_on_many, one, draws=200, seed=0).by_dataset == {}
 
 
@@ -195,15 +199,13 @@ def test_the_comparison_finds_what_was_planted_and_asks_nobody_twice() -> None:
     again = Fold(1, PAIR.items, PAIR.people, PAIR.parts)  # a fold that `many` does not have
     params = params_for_bench()
     found = joint_training.compare_alone_and_joint(
-        [PAIR, again], {FEW: 2, MANY: 1}, params, ["group_mean"], draws=100, seed=0, quiet=True
+        [PAIR, again], {FEW: 2, MANY: 1}, params, ["group_mean"], EVALUATE
     )
     assert {(g.dataset, g.population) for g in found} == {
         (d, p) for d in (FEW, MANY) for p in joint_training.POPULATIONS
     }
     with pytest.raises(PamelaError, match="at least two datasets"):
-        joint_training.compare_alone_and_joint(
-            [PAIR], {FEW: 1}, params, ["group_mean"], draws=100, seed=0, quiet=True
-        )
+        joint_training.compare_alone_and_joint([PAIR], {FEW: 1}, params, ["group_mean"], EVALUATE)
 
 
 def params_for_bench() -> TrainParams:

@@ -16,7 +16,7 @@ from pamela.core import schema as s
 from pamela.core.dataset import Fold, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
-from pamela.evaluation import joint_training
+from pamela.evaluation.predictions import restrict
 from pamela.models.base import RewardModel, load_model
 from pamela.models.biases import fit_effects, picture_means
 from pamela.models.dataset_weights import (
@@ -26,7 +26,7 @@ from pamela.models.dataset_weights import (
     choose_weights,
     mean_correlation,
 )
-from pamela.models.gaussian_process.kernels import Block, Kernels
+from pamela.models.gaussian_process.kernels import DATASET_WEIGHT, Block, Kernels
 from pamela.models.gaussian_process.model import Population
 from pamela.models.gaussian_process.selection import sample_rows
 from pamela.models.preprocessing import ABSENT, UNKNOWN, Codes, Datasets, datasets_without
@@ -54,7 +54,7 @@ def paper(**changes: object) -> Paper:
 
 
 def srocc_like(model: RewardModel, fold: Fold, dataset: str) -> float:
-    pairs = joint_training.only(fold, dataset)[s.TEST_SEEN]
+    pairs = restrict(fold, {dataset: 1})[s.TEST_SEEN]
     mean = model.predict(fold.items, fold.people, pairs).mean
     return mean_correlation(pairs, mean.astype(np.float64), None)
 
@@ -98,7 +98,7 @@ def test_candidates_run_from_rows_alike_to_datasets_alike() -> None:
 
 
 def test_one_dataset_has_nothing_to_choose_and_no_weights() -> None:
-    alone = joint_training.only(PAIR, MANY)
+    alone = restrict(PAIR, {MANY: 1})
     tried = candidate_weights("cv", Datasets.of(alone.items, alone[s.TRAIN]), alone[s.TRAIN])
     assert len(tried) == 1
     _, said = choose_weights(tried, lambda _: pytest.fail("scored"))
@@ -172,14 +172,14 @@ def test_a_column_that_a_dataset_lacks_is_absent_and_not_a_category() -> None:
 def test_an_absent_demographic_says_nothing_to_the_transformer() -> None:
     model = paper()
     model.fit(PAIR, seed=0)
-    pairs = joint_training.only(PAIR, MANY)[s.TEST_SEEN]
+    pairs = restrict(PAIR, {MANY: 1})[s.TEST_SEEN]
     of_many = pl.col(s.DATASET) == MANY
     told = PAIR.people.frame.with_columns(
         gender=pl.when(of_many).then(pl.lit("f")).otherwise("gender")
     )
     before = model.predict(PAIR.items, PAIR.people, pairs).mean
     np.testing.assert_array_equal(before, model.predict(PAIR.items, People(told), pairs).mean)
-    few = joint_training.only(PAIR, FEW)[s.TEST_SEEN]
+    few = restrict(PAIR, {FEW: 1})[s.TEST_SEEN]
     swapped = PAIR.people.frame.with_columns(pl.col("gender").replace({"f": "m", "m": "f"}))
     here = model.predict(PAIR.items, PAIR.people, few).mean
     assert np.abs(here - model.predict(PAIR.items, People(swapped), few).mean).max() > 1e-4
@@ -200,7 +200,7 @@ def test_each_datasets_raters_have_their_own_noise() -> None:
     """The effects of two datasets fitted together are those of each fitted apart."""
     means = picture_means(TRAIN, len(PAIR.people), BOTH)
     for code, name in enumerate(BOTH.names):
-        mine = joint_training.only(PAIR, name)[s.TRAIN]
+        mine = restrict(PAIR, {name: 1})[s.TRAIN]
         alone = fit_effects(mine, len(PAIR.people))
         own = np.isin(means.items, alone.items)
         np.testing.assert_array_equal(means.mean[own], alone.item_mean)
@@ -218,9 +218,11 @@ def test_each_datasets_own_kernels_end_at_the_dataset() -> None:
         within = np.outer(inputs.dataset == code, inputs.dataset == code)
         np.testing.assert_array_equal(matrix, np.where(within, shared, 0))
     weights = np.array([0.3, 0.7, 0.2])
-    total = kernels.total(inputs, inputs, weights, 0.0)
-    np.testing.assert_allclose(total, 0.3 * shared + 0.7 * own[0] + 0.2 * own[1])
-    np.testing.assert_allclose(kernels.diagonal(inputs, weights, 0.0), np.diag(total))
+    total = kernels.total(inputs, inputs, weights)
+    same = inputs.dataset[:, None] == inputs.dataset
+    intercepts = DATASET_WEIGHT * same
+    np.testing.assert_allclose(total, intercepts + 0.3 * shared + 0.7 * own[0] + 0.2 * own[1])
+    np.testing.assert_allclose(kernels.diagonal(inputs, weights), np.diag(total))
     assert kernels.names == [f"image/linear/4{end}" for end in ("", f"/{FEW}", f"/{MANY}")]
     assert Kernels.from_saved(kernels.to_json(), kernels.arrays()).own
 
@@ -253,7 +255,7 @@ def test_related_ratings_help_and_a_saved_model_says_the_same(name: str, tmp_pat
 
     together, alone = made(), made()
     together.fit(PAIR, seed=0)
-    alone.fit(joint_training.only(PAIR, FEW), seed=0)
+    alone.fit(restrict(PAIR, {FEW: 1}), seed=0)
     assert srocc_like(together, PAIR, FEW) > srocc_like(alone, PAIR, FEW) + 0.05
     assert "dataset_weights" not in alone.chosen
     assert set(together.chosen["dataset_weights"]) == {FEW, MANY}
@@ -277,7 +279,7 @@ def test_a_heavier_dataset_pulls_the_model_its_way(name: str) -> None:
             Population(2, asked) if name == "population" else paper(dataset_weights=asked)
         )
         model.fit(pair, seed=0)
-        rows = joint_training.only(pair, FEW)[s.TRAIN]
+        rows = restrict(pair, {FEW: 1})[s.TRAIN]
         mean = model.predict(pair.items, pair.people, rows).mean
         error[weight] = float(np.mean((mean - rows.rating) ** 2))
         found = model.chosen["dataset_weights"]

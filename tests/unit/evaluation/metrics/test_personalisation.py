@@ -201,7 +201,7 @@ def numbers(fold) -> tuple[pl.DataFrame, pl.DataFrame]:
     models = {"population": Shared(0.5), "half": Knows(0.4), "hierarchical": Knows()}
     rows, others = predicted(models, fold)
     return evaluate_predictions(
-        rows, fold.items.frame, EVALUATE, variants=others, champion="hierarchical", quiet=True
+        rows, fold.items.frame, EVALUATE, variants=others, champion="hierarchical"
     )
 
 
@@ -235,8 +235,7 @@ def test_swaps_are_told_at_their_shots_only_and_no_loss_is_made_up(numbers):
     assert set(losses["shots"].unique()) == {None, SWAP_SHOTS}
     assert set(losses["model"].unique()) == {"half", "hierarchical"}
     rows, others = predicted({"population": Shared(), "flat": Knows(0.0)}, make_fold())
-    found, _ = evaluate_predictions(rows, make_fold().items.frame, EVALUATE, variants=others,
-                                    quiet=True)  # fmt: skip
+    found, _ = evaluate_predictions(rows, make_fold().items.frame, EVALUATE, variants=others)
     flat = found.filter(metric="swap_loss_srocc", model="flat")
     assert flat["value"].abs().max() < 1e-9
     assert flat["ci_high"].abs().max() < 1e-9

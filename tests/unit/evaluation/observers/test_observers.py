@@ -318,7 +318,7 @@ def test_the_share_of_the_ideal_is_what_its_definition_says(predicted, made) -> 
     images = made.images.select(
         pl.lit("synthetic").alias(s.DATASET), s.IMAGE, pl.col(s.IMAGE).alias(s.PROMPT_ID)
     )
-    numbers, gaps = evaluate_predictions(rows, images, EVALUATE, quiet=True)
+    numbers, gaps = evaluate_predictions(rows, images, EVALUATE)
     shares = numbers.filter(metric=OF_IDEAL + "srocc")
     assert set(shares["model"]) == {"population", "paper", o.FEATURE_OBSERVER}
     seen = numbers.filter(population=col.SEEN, metric="srocc", aggregation="user")
