@@ -250,8 +250,8 @@ def _check_repeats(
     marked = pl.concat([candidates, duplicates.mark_repeats(candidates)], how="horizontal")
     new = marked.filter(pl.col(duplicates.SOURCE) >= len(accepted))
     found = run_suite(rules.repeats, new, {})
-    rows = new.get_column(ROW).gather(found.failures.get_column(ROW))
-    return Outcome(found.failures.with_columns(rows), found.expectations)
+    failed = new.get_column(ROW).gather(found.failures.get_column(ROW))
+    return Outcome(found.failures.with_columns(failed), found.expectations)
 
 
 def _divide(sources: Sequence[pl.LazyFrame], rows_in: int, outcome: Outcome) -> TableResult:
