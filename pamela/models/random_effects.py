@@ -21,7 +21,6 @@ from pamela.models.blas_threads import small_matrices
 SMALLEST = 1e-6  # floor of a variance
 OWN_SHARE = 1e-3  # of a column's variance that no common factor explains, at least
 USERS_AT_ONCE = 256
-TOLERANCE = 1e-4  # stop when the noise changes by less than this share
 REGRESSION_PRIOR = 50.0  # users' worth of evidence that a description changes nothing
 NO_MEAN = 1e9  # the same, of the intercept: what all people share is the population's to say
 
@@ -163,6 +162,7 @@ def fit_prior(
     *,
     rank: int | None,
     iterations: int,
+    tolerance: float = 1e-4,
 ) -> tuple[Prior, list[float]]:
     """Fit a prior by expectation maximisation.
 
@@ -171,6 +171,7 @@ def fit_prior(
     described : array (n, q), first column ones.
     start : array (k,), prior variances to begin with.
     rank : how many directions of taste people share (`structured`); None: any covariance.
+    tolerance : stop when the noise changes by less than this share.
 
     Returns
     -------
@@ -192,7 +193,7 @@ def fit_prior(
         covariance = structured(scatter / users, rank) + SMALLEST * np.eye(k)
         noise = max(squares / rows, SMALLEST)
         course.append(noise)
-        done = abs(noise - prior.noise) < TOLERANCE * prior.noise and len(course) > 3
+        done = abs(noise - prior.noise) < tolerance * prior.noise and len(course) > 3
         prior = Prior(regression, covariance, noise)
         if done:
             break

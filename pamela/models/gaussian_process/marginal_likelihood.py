@@ -15,7 +15,6 @@ from pamela.models.blas_threads import small_matrices
 LOG_WEIGHT_RANGE = (-9.0, 3.0)  # of a weight over the variance it explains
 COARSE = 3  # without a start, every third picture finds one at a 27th of the cost
 COARSE_ROWS = 100  # pictures that finding a start takes, at least
-TOLERANCE = 1e-6  # stop when the log likelihood changes by less than this share
 LEAST_START = 0.1  # of an equal share of the variance, where a start gives a weight less
 
 
@@ -44,6 +43,7 @@ def maximise_evidence(
     *,
     start: Evidence | None = None,
     iterations: int = 40,
+    tolerance: float = 1e-6,
 ) -> Evidence:
     """Weigh `kernels` by type-II maximum likelihood (L-BFGS on log weights, exact gradient).
 
@@ -54,6 +54,7 @@ def maximise_evidence(
     target : array (n,), centred picture means.
     noise : array (n,), their sampling variances.
     start : where to begin; without it, where some of the pictures lead.
+    tolerance : stop when the log likelihood changes by less than this share.
 
     Raises
     ------
@@ -81,7 +82,7 @@ def maximise_evidence(
         jac=True,
         method="L-BFGS-B",
         bounds=[(low, high)] * (count + 1),
-        options={"maxiter": iterations, "ftol": TOLERANCE},
+        options={"maxiter": iterations, "ftol": tolerance},
     )
     weights = np.exp(found.x)
     return Evidence(weights[:-1], float(weights[-1]), -float(found.fun))

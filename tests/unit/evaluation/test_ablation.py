@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 
 import numpy as np
 import polars as pl
@@ -126,7 +127,7 @@ def test_further_seeds_train_the_chosen_configuration_anew(job_done):
 def test_a_settled_model_has_one_configuration_left_to_choose_from():
     params = small().train.model_copy(update={"cv_trials": 4, "inputs": VARIANTS["no_user"]})
     model = Paper.from_params(params)
-    model.chosen = {**DESIGNED[2].to_json(), "cv_correlation": {"2": 0.4}}
+    model.chosen = {**asdict(DESIGNED[2]), "cv_correlation": {"2": 0.4}}
     fresh = model.with_chosen_hyperparameters(params)
     assert fresh.search.candidates(np.random.default_rng(0)) == [DESIGNED[2]]
     assert fresh.inputs == VARIANTS["no_user"]
