@@ -55,7 +55,7 @@ def test_a_release_goes_from_import_to_report(
     assert done.exit_code == 0, done.output
     assert f"{planted.ratings} on a scale of" in done.output
     changed = set((project / "params.yaml").read_text().splitlines()) - set(before.splitlines())
-    assert [line.strip() for line in changed] == [f"datasets: [{NAME}]"]
+    assert [line.strip() for line in changed] == [f"- {NAME}"]
     _check_tracked_once(project)
     run_stages(project)
 
