@@ -1,5 +1,5 @@
 # make repro    the whole pipeline on the embedded dataset, then a short table
-# make test     lint, types, import contracts and fast tests (about 6 minutes on 2 cores)
+# make test     lint, types, import contracts and fast tests (about 10 minutes on 2 cores)
 # make test-slow  what is long: real ratings, the README's commands, a full run
 # make ui       MLflow and Prefect in the browser
 # make bench    reports/bench.json
