@@ -36,6 +36,7 @@ def set_params(path: Path, changes: Mapping[str, str | Sequence[str]]) -> None:
     yaml.preserve_quotes = True
     yaml.width = 2**31  # no line is broken
     yaml.representer.add_representer(type(None), _null)
+    yaml.representer.add_representer(str, _text)
     params = yaml.load(path.read_text(encoding="utf-8"))
     for key, value in changes.items():
         *sections, last = key.split(".")
@@ -69,3 +70,13 @@ def _refill(old: CommentedSeq, new: Sequence[str]) -> None:
 def _null(representer: Any, _: None) -> Any:
     """Return null as ``null``: ruamel.yaml writes nothing at all."""
     return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+def _text(representer: Any, value: str) -> Any:
+    """Return a text so that it reads back as it is.
+
+    U+0085 needs double quotes: ruamel.yaml 0.19.1 writes it bare, as a line break
+    (findings/ruamel_yaml_next_line.sh).
+    """
+    style = '"' if "\x85" in value else None
+    return representer.represent_scalar("tag:yaml.org,2002:str", value, style=style)

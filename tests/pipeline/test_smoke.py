@@ -128,10 +128,10 @@ def test_a_deleted_registry_heals_without_running_a_stage(project, first_run, mo
     assert pamela.load("models:/pamela@champion").version.startswith(f"{champion}-")
 
 
-def test_new_rows_are_not_encoded_again(project, first_run):
+def test_new_rows_are_not_encoded_again(project, first_run, prefect_api):
     """A batch of more ratings on known training pictures; `train` is then stale and `embed` not.
 
-    By a bare `dvc repro`, which needs no server of its own.
+    By a bare `dvc repro` against a server that runs already.
     """
     server = (project / ".prefect" / "server.log").stat().st_mtime_ns
     splits = read_fold_rows(Project(project), 0)
@@ -147,7 +147,8 @@ def test_new_rows_are_not_encoded_again(project, first_run):
         batch / "ratings.csv"
     )
     encoded = (project / "data/features/image.npy").stat().st_mtime_ns
-    output = must(project, "python", "-m", "dvc", "repro", "split", "embed")
+    repro = ("python", "-m", "dvc", "repro", "split", "embed")
+    output = must(project, *repro, PREFECT_API_URL=prefect_api)
     assert (project / ".prefect" / "server.log").stat().st_mtime_ns == server
     assert stages_run(output) == ["ingest", "validate", "split"]
     stale = json.loads(must(project, "python", "-m", "dvc", "status", "--json"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pamela.cli.edit_params import set_params
@@ -59,6 +59,9 @@ def test_a_list_in_any_style_is_replaced(tmp_path: Path, datasets: str, then: st
 
 @settings(max_examples=40, deadline=None)
 @given(encoder=st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1))
+@example(encoder="a\x85b")
+@example(encoder="a\u2028b")
+@example(encoder="\ufeff")
 def test_any_text_reads_back_as_it_was(
     encoder: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
