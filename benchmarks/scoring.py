@@ -14,8 +14,8 @@ and so does the posterior alone. CPU seconds stand beside, as other work may run
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +32,8 @@ from pamela.core.paths import Project
 from pamela.models.base import RewardModel
 from pamela.models.hierarchical.model import Hierarchical
 from pamela.serving.api import Reward
-from pamela.training.bundle import load_bundle, write_bundle
+from pamela.training.bundle import load_evaluated
+from pamela.training.train import BUNDLE
 
 SAMPLES: Final = (8192, 4 * 8192)  # pairs that the transformer is timed on
 REPEATS: Final = 15
@@ -101,10 +102,8 @@ def bench_adapting(project: Project) -> list[Entry]:
     """Adapt to 200 cold-start users, each with 20 ratings of known pictures."""
     fold = fold_of(project)
     cold_start_users = draw_cold_start_users(project, fold, USERS)
-    with tempfile.TemporaryDirectory() as aside:
-        folder = Path(aside) / "bundle"
-        write_bundle(project, MODEL, folder)
-        reward = Reward(load_bundle(folder))
+    evaluated = load_evaluated(project.models / BUNDLE)
+    reward = Reward(replace(evaluated, model=_hierarchical(project)))
     files = [project.root / name for name in fold.items.frame[s.FILE]]
     asked = [files[int(cold_start_users.query.item[0])]]
     adapted, first = [], []

@@ -82,7 +82,8 @@ def score(
         print_table(rows, user, Console())
     else:
         for image, one in rows:
-            typer.echo(json.dumps({"image": image, **asdict(one)}, ensure_ascii=False))
+            row = {"image": image, **asdict(one), "evaluated_version": reward.evaluated_version}
+            typer.echo(json.dumps(row, ensure_ascii=False))
 
 
 def print_table(rows: Sequence[tuple[str, Score]], user: str | None, console: Console) -> None:

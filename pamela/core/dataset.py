@@ -118,6 +118,10 @@ class Fold:
     def __getitem__(self, part: str) -> Pairs:
         return self.parts.get(part, Pairs.empty())
 
+    def all_as_train(self) -> Fold:
+        """Return the same fold with every rating in part train and nothing held out."""
+        return replace(self, parts={s.TRAIN: Pairs.concat(*self.parts.values())})
+
     def with_items(self, items: Items) -> Fold:
         """Return the same fold over other item features (e.g. shuffled, for a control)."""
         return replace(self, items=items)

@@ -94,6 +94,14 @@ class RewardModel(ABC):
         """
         return type(self).from_params(params)
 
+    def refit(self, params: TrainParams) -> RewardModel:
+        """Return an unfitted model that takes over every choice of this fitted one.
+
+        For one more fit, on all rows: nothing is searched and nothing held out, and intervals
+        keep the calibration that held-out rows gave this model.
+        """
+        return self.with_chosen_hyperparameters(params)
+
     @abstractmethod
     def fit(
         self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None

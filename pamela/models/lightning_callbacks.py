@@ -25,6 +25,11 @@ LEAST_GAIN = 1e-4  # of the validation correlation that counts as better
 Listener = Callable[[int, float], None]  # epoch, validation correlation
 
 
+def copied(network: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of a network's weights, on the CPU."""
+    return {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
+
+
 class KeepBest(Callback):
     """Remember the weights of the epoch with the best validation correlation.
 
@@ -42,7 +47,7 @@ class KeepBest(Callback):
         if value > self.best + LEAST_GAIN or not self.weights:
             self.best = value
             network: nn.Module = module.network  # type: ignore[assignment]
-            self.weights = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
+            self.weights = copied(network)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""

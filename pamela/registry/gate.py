@@ -1,11 +1,12 @@
 """The gate between a newly trained model and the alias ``champion``.
 
-Champion (the registry's copy) and challenger (``models/bundle``) predict the same hold-out now:
-fold 0's test_seen and test_unseen rows of the current splits, on the current features and users.
-They are compared by the mean over users of the Spearman correlation, with a paired bootstrap over
-users; the challenger passes unless it is worse by more than ``retrain.tolerance``. Several
-datasets are judged one by one, and it must pass in each: a gain for the many users of one pays for
-no loss in another. What follows from that is in `pamela.registry.promotion`.
+Champion (the registry's copy) and challenger (``models/bundle``) each hold a model of fold 0 that
+never saw the hold-out: fold 0's test_seen and test_unseen rows of the current splits. Both predict
+it now, on the current features and users. They are compared by the mean over users of the Spearman
+correlation, with a paired bootstrap over users; the challenger passes unless it is worse by more
+than ``retrain.tolerance``. Several datasets are judged one by one, and it must pass in each: a gain
+for the many users of one pays for no loss in another. What follows from that, for the models that
+serve, is in `pamela.registry.promotion`.
 """
 
 from __future__ import annotations

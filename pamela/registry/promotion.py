@@ -8,7 +8,7 @@ last decision and the batches it was about, MLflow a run called ``gate``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from pamela.params import Params
 from pamela.registry import gate, publish, registration, versions
 from pamela.registry.gate import Comparison
 from pamela.registry.runs import RunSpec, common_tags
-from pamela.training.bundle import BUNDLE_FOLD, Bundle, load_bundle
+from pamela.training.bundle import BUNDLE_FOLD, Bundle, load_evaluated
 
 RUN_NAME = "gate"
 JUDGED = "judged"
@@ -39,12 +39,14 @@ class Side:
     Attributes
     ----------
     version : its number in the registry.
-    model, model_hash : its name and the hash of its two files.
+    model : its name.
+    model_hash, evaluated_hash : of the model that serves, and of the one that the gate compares.
     """
 
     version: str
     model: str
     model_hash: str
+    evaluated_hash: str
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ def decide_and_promote(
     project: Project, params: Params, batches: Batches, *, reason: str
 ) -> Decision:
     """Judge ``models/bundle`` against the champion, move the alias or not, and record it.
+
+    What is compared are the two bundles' models of fold 0; what serves are their twins, fitted on
+    every accepted rating.
 
     Parameters
     ----------
@@ -93,15 +98,16 @@ def decide_and_promote(
 
 def _decide(project: Project, params: Params) -> Decision:
     folder = project.models / "bundle"
-    challenger = load_bundle(folder)
+    challenger = load_evaluated(folder)
     registered = registration.register_if_empty(project, params)
     holder = versions.champion(project, params)
     if registered or holder is None:
         return _first(project, params, challenger, folder)
     old_folder = versions.resolve(f"models:/{versions.NAME}/{holder.version}", project, params)
-    champion = load_bundle(old_folder)
+    champion = load_evaluated(old_folder)
     old = _side(holder.version, champion, old_folder)
-    if old.model_hash == model_hash(folder):
+    new = _side("", challenger, folder)
+    if (old.model_hash, old.evaluated_hash) == (new.model_hash, new.evaluated_hash):
         why = f"the model trained now is the same ({old.model}, {old.model_hash[:8]})"
         line = f"kept version {old.version}: {why}"
         return Decision("unchanged", line, old, old, None)
@@ -114,7 +120,7 @@ def _decide(project: Project, params: Params) -> Decision:
     )
     allowed, why = gate.decide(found, params.retrain.tolerance)
     version = registration.register_challenger(project, params)
-    new = _side(version, challenger, folder)
+    new = replace(new, version=version)
     if not allowed:
         line = f"kept version {old.version} against version {version}: {why}"
         return Decision("kept", line, old, new, found)
@@ -133,7 +139,9 @@ def _first(project: Project, params: Params, challenger: Bundle, folder: Path) -
 
 
 def _side(version: str, bundle: Bundle, folder: Path) -> Side:
-    return Side(version, bundle.model.name, model_hash(folder))
+    """Return one side; `bundle` is the evaluated model of `folder`."""
+    evaluated = bundle.version.rpartition("-")[2]
+    return Side(version, bundle.model.name, model_hash(folder), evaluated)
 
 
 # --- recording --------------------------------------------------------------------------------

@@ -163,9 +163,23 @@ def _tags(project: Project, meta: dict[str, Any]) -> dict[str, str]:
     return {
         "model": meta["model"],
         "model_hash": meta["model_hash"],
+        **twin_tags(meta),
         "encoder": encoder["encoder"] if isinstance(encoder, dict) else str(encoder),
         "datasets": ", ".join(f"{n} ({hashes[n]})" if n in hashes else n for n in meta["datasets"]),
         "git_commit": git_state(project).commit,
+    }
+
+
+def twin_tags(meta: dict[str, Any]) -> dict[str, str]:
+    """Return what tells a version's served model from the one whose figures stand beside it."""
+    evaluated = meta.get("evaluated")
+    if evaluated is None:
+        return {}
+    return {
+        "fitted_on": f"{meta['fitted_on']} ({meta['ratings']})",
+        "evaluated_model_hash": evaluated["model_hash"],
+        "evaluated_model_fitted_on": f"{evaluated['fitted_on']} ({evaluated['ratings']})",
+        "figures_of": "the fits of the folds, on held-out ratings; not of the served model",
     }
 
 
@@ -185,7 +199,8 @@ def _headline(project: Project, params: Params, meta: dict[str, Any]) -> dict[st
 def _describe(meta: dict[str, Any], numbers: dict[str, tuple[str, str]]) -> str:
     lines = [
         f"Model `{meta['model']}` on {', '.join(meta['datasets'])}; mean over users, "
-        "95 % intervals, unseen users at 0 shots.",
+        "95 % intervals, unseen users at 0 shots. The figures are of the fits of the folds, on "
+        "ratings they did not see; what serves is one more fit, on all ratings.",
         "",
         "| | seen users | unseen users |",
         "|---|---:|---:|",

@@ -86,8 +86,10 @@ def _model(results: Results) -> str:
             f"- Frozen features: `{encoder['encoder']}`, fingerprint "
             f"`{str(encoder['fingerprint'])[:12]}`, {encoder['image_dim']} image and "
             f"{encoder['prompt_dim']} prompt dimensions.",
-            "- Which weights: `model_hash` in `models/bundle/bundle.json`; the registry shows it "
-            "with every version.",
+            "- What serves is fitted on every accepted rating, with the sizes that fold 0 chose; "
+            "the figures below are of the fits of the folds, on ratings that they did not see.",
+            "- Which weights: `model_hash` (serves) and `evaluated.model_hash` (fold 0) in "
+            "`models/bundle/bundle.json`; the registry shows both with every version.",
             "- Code: Apache-2.0.",
         ]
     )

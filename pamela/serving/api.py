@@ -112,6 +112,11 @@ class Reward:
         return self.bundle.version
 
     @property
+    def evaluated_version(self) -> str:
+        """The same of the fit of fold 0, whose figures are published; it never serves."""
+        return self.bundle.evaluated_version
+
+    @property
     def users(self) -> list[str]:
         """Every user known, as ``dataset/user``, and every saved person, as ``people/NAME``."""
         saved = [f"{PEOPLE}/{name}" for name in self.people.names] if self.people else []

@@ -1,13 +1,16 @@
 """A bundle: one folder with everything that scoring needs, away from the pipeline's data.
 
-``models/bundle/`` is the champion's (fold 0's: what it held out stays held out, so that the gate
-can compare on it) and is what the registry stores::
+``models/bundle/`` is the champion's and is what the registry stores. It holds two fits of one
+configuration. The served model is fitted on every accepted rating. The evaluated model is that of
+fold 0: its figures are published, and the gate compares it on what fold 0 held out::
 
-    bundle.json          model, its hash, encoder, datasets with their scales
-    model.json, model.safetensors
-    catalog.parquet      every known picture: content hash, prompt, metadata, whether trained on
+    bundle.json          model, encoder, datasets with their scales; hash and rows of both fits
+    model.json, model.safetensors          the served model
+    fold_0/model.json, model.safetensors   the evaluated model
+    catalog.parquet      every known picture: content hash, prompt, metadata, and whether each of
+                         the two was trained on it
     catalog.safetensors  their features: image (n, d) and prompt (n, p), float32
-    users.parquet        every known user: demographics, whether trained on
+    users.parquet        every known user: demographics, and whether trained on
     rated.parquet        who rated what, as rows of users and catalog, and whether that was learned
                          from; no ratings
 """
@@ -17,7 +20,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -31,10 +34,18 @@ from pamela.core.files import atomic_folder, read_json, read_parquet, write_json
 from pamela.core.paths import Project
 from pamela.models.base import CONFIG, WEIGHTS, RewardModel, load_model, model_hash
 
-FORMAT = 1
-IN_TRAIN = "in_train"
+FORMAT = 2
+FORMATS = (1, FORMAT)  # 1: registered before a champion was fitted on all ratings; one model
 BUNDLE_FOLD = 0
+ALL_ROWS = "all"  # the folder of the fit on every accepted rating
+IN_TRAIN, IN_FOLD = "in_train", f"in_fold_{BUNDLE_FOLD}"
 RATED = "rated.parquet"
+SERVED_ON, EVALUATED_ON = "all accepted ratings", f"part train of fold {BUNDLE_FOLD}"
+
+
+def fold_name(number: int) -> str:
+    """Return the name of the folder of a model's fit on one fold."""
+    return f"fold_{number}"
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,8 @@ class Bundle:
     items, people : every known picture and user; a boolean column ``in_train`` beside.
     scales : ``{dataset: (low, high)}``.
     encoder : ``{"encoder": name, "fingerprint": ..., "image_dim": d, "prompt_dim": p}``.
-    version : short hash of the model.
+    version : name and short hash of the model.
+    evaluated_version : the same of the fit whose figures are published; its own for that fit.
     folder : where it was loaded from, if from a folder.
     """
 
@@ -59,6 +71,7 @@ class Bundle:
     scales: dict[str, tuple[float, float]]
     encoder: dict[str, Any]
     version: str
+    evaluated_version: str = ""
     folder: Path | None = None
 
     def rated_by(self, user: str) -> tuple[Ints, Ints]:
@@ -87,21 +100,27 @@ class Bundle:
 
 
 def write_bundle(project: Project, model_name: str, folder: Path) -> None:
-    """Write the bundle of ``models/<model_name>/fold_0`` to `folder`, replacing what is there."""
-    fitted = project.models / model_name / f"fold_{BUNDLE_FOLD}"
+    """Write the bundle of ``models/<model_name>/{all,fold_0}`` to `folder`, replacing it.
+
+    Raises
+    ------
+    PamelaError
+        If one of the two fits is not there.
+    """
+    served = project.models / model_name / ALL_ROWS
+    evaluated = project.models / model_name / fold_name(BUNDLE_FOLD)
+    for fit in (served, evaluated):
+        if not (fit / CONFIG).is_file():
+            raise PamelaError(f"{project.relative(fit)}: no model there; run `dvc repro train`")
     fold = load_fold(project, BUNDLE_FOLD)
-    train = fold[s.TRAIN]
-    trained_items = np.isin(np.arange(len(fold.items)), train.item)
-    trained_people = np.isin(np.arange(len(fold.people)), train.user)
+    everything = fold.all_as_train()
     catalog = fold.items.frame.select(
         s.DATASET, s.IMAGE, s.SHA256, s.FILE, s.PROMPT, *s.METADATA, s.PROMPT_ID
     )
     with atomic_folder(folder) as aside:
-        for name in (CONFIG, WEIGHTS):
-            shutil.copyfile(fitted / name, aside / name)
-        write_parquet(
-            aside / "catalog.parquet", catalog.with_columns(pl.Series(IN_TRAIN, trained_items))
-        )
+        _copy_model(served, aside)
+        _copy_model(evaluated, aside / evaluated.name)
+        write_parquet(aside / "catalog.parquet", _flagged(catalog, everything, fold, "item"))
         save_file(
             {
                 "image": np.ascontiguousarray(fold.items.image),
@@ -109,21 +128,43 @@ def write_bundle(project: Project, model_name: str, folder: Path) -> None:
             },
             aside / "catalog.safetensors",
         )
-        write_parquet(
-            aside / "users.parquet",
-            fold.people.frame.with_columns(pl.Series(IN_TRAIN, trained_people)),
-        )
-        write_parquet(aside / RATED, _rated(fold))
+        people = _flagged(fold.people.frame, everything, fold, "user")
+        write_parquet(aside / "users.parquet", people)
+        write_parquet(aside / RATED, _rated(everything))
         write_json(
             aside / "bundle.json",
             {
                 "format": FORMAT,
                 "model": model_name,
-                "model_hash": model_hash(fitted),
+                "model_hash": model_hash(served),
+                "fitted_on": SERVED_ON,
+                "ratings": len(everything[s.TRAIN]),
+                "evaluated": {
+                    "model_hash": model_hash(evaluated),
+                    "fitted_on": EVALUATED_ON,
+                    "ratings": len(fold[s.TRAIN]),
+                },
                 "encoder": read_json(project.features / "features.json"),
                 "datasets": {k: {"scale": list(v)} for k, v in load_scales(project).items()},
             },
         )
+
+
+def _copy_model(source: Path, target: Path) -> None:
+    target.mkdir(exist_ok=True)
+    for name in (CONFIG, WEIGHTS):
+        shutil.copyfile(source / name, target / name)
+
+
+def _flagged(
+    frame: pl.DataFrame, everything: Fold, fold: Fold, column: Literal["user", "item"]
+) -> pl.DataFrame:
+    """Return a table of users or items with a column per fit: whether it was trained on the row."""
+    rows = np.arange(frame.height)
+    return frame.with_columns(
+        pl.Series(name, np.isin(rows, getattr(one[s.TRAIN], column)))
+        for name, one in ((IN_TRAIN, everything), (IN_FOLD, fold))
+    )
 
 
 def _rated(fold: Fold) -> pl.DataFrame:
@@ -138,23 +179,68 @@ def _rated(fold: Fold) -> pl.DataFrame:
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Load a bundle; a folder that is none, or of another format, is an error that says so."""
+    """Load a bundle's served model, which was fitted on every accepted rating.
+
+    Raises
+    ------
+    PamelaError
+        If the folder is no bundle, is one of another format, or holds another model than it says.
+    """
+    meta = _read_meta(folder)
+    return _load(folder, folder, meta, meta["model_hash"], IN_TRAIN)
+
+
+def load_evaluated(folder: Path) -> Bundle:
+    """Load a bundle's evaluated model, that of fold 0, to be compared on what it did not see.
+
+    Raises
+    ------
+    PamelaError
+        As `load_bundle`.
+    """
+    meta = _read_meta(folder)
+    if "evaluated" not in meta:
+        return load_bundle(folder)
+    digest = meta["evaluated"]["model_hash"]
+    return _load(folder, folder / fold_name(BUNDLE_FOLD), meta, digest, IN_FOLD)
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
     if not (folder / "bundle.json").is_file():
         raise PamelaError(f"{folder}: no bundle.json, so not a model bundle; see models/bundle/")
-    meta = read_json(folder / "bundle.json")
-    if meta.get("format") != FORMAT:
+    meta: dict[str, Any] = read_json(folder / "bundle.json")
+    if meta.get("format") not in FORMATS:
         raise PamelaError(f"{folder}/bundle.json: format {meta.get('format')!r}, not {FORMAT}")
+    return meta
+
+
+def _load(folder: Path, model_folder: Path, meta: dict[str, Any], digest: str, flag: str) -> Bundle:
+    """Load one of a bundle's two models with what both share."""
+    model = load_model(model_folder)
+    if model_hash(model_folder) != digest:
+        raise PamelaError(
+            f"{model_folder / WEIGHTS}: not the model that {folder.name}/bundle.json names (hash "
+            f"{digest}), so it is damaged or was replaced; run `dvc repro train`, or register it "
+            "again"
+        )
     catalog = read_parquet(folder / "catalog.parquet")
     users = read_parquet(folder / "users.parquet")
     features = load_file(folder / "catalog.safetensors")
+    flags = [name for name in (IN_TRAIN, IN_FOLD) if name in catalog.columns]
+    evaluated = meta.get("evaluated", meta)["model_hash"]
     return Bundle(
-        model=load_model(folder),
-        items=Items(catalog.drop(IN_TRAIN), features["image"], features["prompt"]),
-        people=People(users.drop(IN_TRAIN)),
-        in_train_items=catalog[IN_TRAIN].to_numpy(),
-        in_train_people=users[IN_TRAIN].to_numpy(),
+        model=model,
+        items=Items(catalog.drop(flags), features["image"], features["prompt"]),
+        people=People(users.drop(flags)),
+        in_train_items=catalog[flag].to_numpy(),
+        in_train_people=users[flag].to_numpy(),
         scales={k: (v["scale"][0], v["scale"][1]) for k, v in meta["datasets"].items()},
         encoder=meta["encoder"],
-        version=f"{meta['model']}-{meta['model_hash'][:8]}",
+        version=_version(meta["model"], digest),
+        evaluated_version=_version(meta["model"], evaluated),
         folder=folder,
     )
+
+
+def _version(model: str, digest: str) -> str:
+    return f"{model}-{digest[:8]}"

@@ -1,8 +1,10 @@
 """Stage train: fit every named model on every fold and write ``models/``.
 
 ``models/<model>/fold_<k>/`` holds ``model.json``, ``model.safetensors``, ``history.parquet``
-(``step`` and curves) and ``fit.json`` (what fitting chose); ``models/training.json`` says what was
-trained; ``models/bundle/`` is the champion, ready to load. Run by ``python -m flows.train``.
+(``step`` and curves) and ``fit.json`` (what fitting chose). ``models/<champion>/all/`` is one more
+fit of the champion, on every accepted rating, with the choices of fold 0: it serves, the fits of
+the folds give the figures. ``models/training.json`` says what was trained; ``models/bundle/`` is
+the champion, ready to load. Run by ``python -m flows.train``.
 
 A fit that is interrupted resumes: checkpoints lie in a git-ignored folder of the project, named
 after everything that the fit depends on, and go when the fit is done.
@@ -28,7 +30,9 @@ from pamela.core.files import atomic_folder, read_json, write_json, write_parque
 from pamela.core.paths import Project
 from pamela.core.progress import share_bar
 from pamela.models import create_model, list_models
+from pamela.models.base import RewardModel, load_model
 from pamela.params import TrainParams
+from pamela.training.bundle import ALL_ROWS, BUNDLE_FOLD, fold_name, write_bundle
 
 HISTORY = "history.parquet"
 FIT = "fit.json"
@@ -38,10 +42,10 @@ BUNDLE = "bundle"
 
 @dataclass(frozen=True)
 class FoldFit:
-    """One model on one fold: where it lies, how long it took, whether it was there already."""
+    """One model on one fold (None: on all rows): where it lies and how long it took."""
 
     model: str
-    fold: int
+    fold: int | None
     folder: Path
     seconds: float
 
@@ -82,11 +86,25 @@ def fit_fold(project: Project, params: TrainParams, model_name: str, fold_number
     fold = load_fold(project, fold_number)
     if not len(fold[s.TRAIN]):
         raise PamelaError(f"data/splits: fold {fold_number} has no rows in part train")
-    folder = project.models / model_name / f"fold_{fold_number}"
-    workdir = work_folder(project, params, model_name, fold)
-    model = create_model(model_name, params)
+    return _fit(project, params, create_model(model_name, params), fold, fold_number)
+
+
+def refit_champion(project: Project, params: TrainParams) -> FoldFit:
+    """Fit the champion on every accepted rating, with what its fit on fold 0 chose."""
+    chosen = load_model(project.models / params.champion / fold_name(BUNDLE_FOLD))
+    fold = load_fold(project, BUNDLE_FOLD).all_as_train()
+    return _fit(project, params, chosen.refit(params), fold, None)
+
+
+def _fit(
+    project: Project, params: TrainParams, model: RewardModel, fold: Fold, number: int | None
+) -> FoldFit:
+    """Fit `model` and write its folder, all of it or nothing."""
+    name = ALL_ROWS if number is None else fold_name(number)
+    folder = project.models / model.name / name
+    workdir = work_folder(project, params, f"{model.name}-{name}", fold)
     start = time.monotonic()
-    with share_bar(f"train {model_name} fold {fold_number}") as report:
+    with share_bar(f"train {model.name} {name.replace('_', ' ')}") as report:
         history = model.fit(fold, seed=params.seed, progress=report, workdir=workdir)
     seconds = time.monotonic() - start
     with atomic_folder(folder) as aside:
@@ -95,15 +113,15 @@ def fit_fold(project: Project, params: TrainParams, model_name: str, fold_number
         write_json(
             aside / FIT,
             {
-                "model": model_name,
-                "fold": fold_number,
+                "model": model.name,
+                "fold": number,
                 "seed": params.seed,
                 "rows": _rows(fold),
                 "chosen": model.chosen,
             },
         )
     shutil.rmtree(workdir, ignore_errors=True)
-    return FoldFit(model_name, fold_number, folder, seconds)
+    return FoldFit(model.name, number, folder, seconds)
 
 
 def _rows(fold: Fold) -> dict[str, int]:
@@ -115,7 +133,7 @@ def _rows(fold: Fold) -> dict[str, int]:
     return {**rows, s.HELD_OUT_ELSEWHERE: elsewhere} if elsewhere else rows
 
 
-def work_folder(project: Project, params: TrainParams, model_name: str, fold: Fold) -> Path:
+def work_folder(project: Project, params: TrainParams, fit: str, fold: Fold) -> Path:
     """Return the folder of a fit's checkpoints, named after all that the fit depends on."""
     digest = hashlib.sha256(json.dumps(params.model_dump(), sort_keys=True).encode())
     digest.update(torch.__version__.encode())
@@ -127,14 +145,13 @@ def work_folder(project: Project, params: TrainParams, model_name: str, fold: Fo
         pairs = fold[part]
         for column in (pairs.user, pairs.item, pairs.rating):
             digest.update(np.ascontiguousarray(column).data)
-    name = f"{model_name}-fold_{fold.number}-{digest.hexdigest()[:16]}"
-    return project.checkpoints / name
+    return project.checkpoints / f"{fit}-{digest.hexdigest()[:16]}"
 
 
 def remove_old(project: Project, params: TrainParams) -> list[str]:
     """Remove models and folds that are no longer trained; return what went."""
     gone: list[str] = []
-    folds = {f"fold_{number}" for number in range(count_folds(project))}
+    folds = {fold_name(number) for number in range(count_folds(project))}
     for folder in sorted(p for p in project.models.glob("*") if p.is_dir()):
         if folder.name == BUNDLE:
             continue
@@ -142,7 +159,8 @@ def remove_old(project: Project, params: TrainParams) -> list[str]:
             shutil.rmtree(folder)
             gone.append(folder.name)
             continue
-        for old in sorted(p for p in folder.iterdir() if p.name not in folds):
+        kept = folds | {ALL_ROWS} if folder.name == params.champion else folds
+        for old in sorted(p for p in folder.iterdir() if p.name not in kept):
             shutil.rmtree(old)
             gone.append(f"{folder.name}/{old.name}")
     return gone
@@ -168,8 +186,6 @@ def write_training(project: Project, params: TrainParams) -> None:
 
 def write_champion(project: Project, params: TrainParams) -> None:
     """Write ``models/bundle/``: the champion with everything that scoring needs."""
-    from pamela.training.bundle import write_bundle
-
     write_bundle(project, params.champion, project.models / BUNDLE)
 
 

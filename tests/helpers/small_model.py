@@ -15,15 +15,14 @@ from pamela.core.files import file_sha256, write_json, write_parquet
 from pamela.core.paths import Project
 from pamela.features.embed import Features, write_features
 from pamela.features.factory import get_encoder
-from pamela.models import create_model
 from pamela.params import load_params
-from pamela.training.bundle import write_bundle
+from pamela.training import train
 from tests.helpers.encoder_kit import picture
 from tests.paths import ROOT
 
 DATASET = "synthetic"
 PICTURES, USERS = 60, 24
-UNSEEN = 2  # users whom the model knows of but was not trained on
+UNSEEN = 2  # users who rated nothing: what serves is fitted on whoever did
 NEW = ("barn.png", "lake.png", "street.png", "apple.png", "boat.png", "tower.png")
 SUBJECTS = ("barn", "lake", "street", "portrait", "forest", "harbour")
 
@@ -41,7 +40,7 @@ def make_small_project(root: Path, model: str = "hierarchical") -> Project:
     images = _images(project)
     features = _features(project, images)
     _ratings(project, features)
-    _fit(project, model)
+    fit_bundle(project, model)
     return project
 
 
@@ -94,7 +93,7 @@ def _ratings(project: Project, features: Features) -> None:
     liking = 3.0 + 0.5 * views[:, 0] + taste @ views.T + rng.normal(size=(USERS, PICTURES)) * 0.4
     stars = np.clip(np.rint(liking), 1, 5)
     user, item = np.meshgrid(np.arange(USERS), np.arange(PICTURES), indexing="ij")
-    keep = rng.random(user.shape) < 0.7
+    keep = (rng.random(user.shape) < 0.7) & (user < USERS - UNSEEN)
     user, item = user[keep], item[keep]
     ids = np.array([f"p{number:03d}" for number in range(USERS)])
     people = pl.DataFrame(
@@ -106,8 +105,7 @@ def _ratings(project: Project, features: Features) -> None:
         }
     )
     write_parquet(project.validated / "users.parquet", people)
-    part = np.where(user >= USERS - UNSEEN, s.TEST_UNSEEN, s.TRAIN)
-    part = np.where(item >= PICTURES - 6, s.TEST_SEEN, part)
+    part = np.where(item >= PICTURES - 6, s.TEST_SEEN, s.TRAIN)
     rows: dict[str, Any] = {
         s.DATASET: [DATASET] * len(user),
         s.USER: ids[user],
@@ -122,15 +120,13 @@ def _ratings(project: Project, features: Features) -> None:
     write_json(project.splits / "splits.json", {"folds": 1, "datasets": {DATASET: {"folds": 1}}})
 
 
-def _fit(project: Project, name: str) -> None:
-    from pamela.core.dataset import load_fold
-
-    params = load_params(project.params_file).train.model_copy(update={"cv_folds": 2})
-    fold = load_fold(project, 0)
-    model = create_model(name, params)
-    model.fit(fold, seed=0)
-    model.save(project.models / name / "fold_0")
-    write_bundle(project, name, project.models / "bundle")
+def fit_bundle(project: Project, name: str, seed: int = 0) -> None:
+    """Fit `name` as the train stage does, on fold 0 and then on all rows, and bundle it."""
+    changes = {"cv_folds": 2, "champion": name, "seed": seed}
+    params = load_params(project.params_file).train.model_copy(update=changes)
+    train.fit_fold(project, params, name, 0)
+    train.refit_champion(project, params)
+    train.write_champion(project, params)
 
 
 def register(project: Project) -> None:

@@ -225,14 +225,14 @@ def project(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def score_now(project: Path) -> float:
-    """Score models/bundle on fold 0's hold-out, by scipy and nothing of the gate."""
+    """Score models/bundle's fold 0 on its hold-out, by scipy and nothing of the gate."""
     from pamela.core.dataset import Pairs, load_fold
     from pamela.core.paths import Project
-    from pamela.training.bundle import load_bundle
+    from pamela.training.bundle import load_evaluated
 
     fold = load_fold(Project(project), 0)
     pairs = Pairs.concat(fold["test_seen"], fold["test_unseen"])
-    mean = load_bundle(project / "models" / "bundle").model.predict(
+    mean = load_evaluated(project / "models" / "bundle").model.predict(
         fold.items, fold.people, pairs
     ).mean  # fmt: skip
     per_user = [

@@ -102,7 +102,9 @@ def test_the_champion_scores(project, first_run):
     seen = users.filter(pl.col("side") == "train")["user_id"][0]
     out = must(project, "python", "-m", "pamela.cli", "score", "--user", seen, str(picture))
     score = json.loads(out)
-    assert set(score) == {"image", "rating", "std", "percentile", "source", "model_version"}
+    names = {"image", "rating", "std", "percentile", "source", "model_version"}
+    assert set(score) == names | {"evaluated_version"}
+    assert score["model_version"] != score["evaluated_version"]
     assert score["source"] == "seen"
     assert 1 <= score["rating"] <= 5
     assert score["std"] > 0

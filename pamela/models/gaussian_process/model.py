@@ -133,6 +133,13 @@ class Population(RewardModel):
         """Build from ``train`` params."""
         return cls(params.cv_folds, params.dataset_weights, metadata=params.inputs.metadata)
 
+    def refit(self, params: TrainParams) -> Population:
+        """Return an unfitted model with the components and dataset weights of this one."""
+        fresh = Population.from_params(params)
+        fresh.components = (tuple(self.chosen["components"]),)
+        fresh.dataset_weights = self.chosen.get("dataset_weights", fresh.dataset_weights)
+        return fresh
+
     def fit(
         self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:

@@ -14,7 +14,7 @@ population part. Sizes are chosen by cross-validation over users and prompts ins
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.fitted import FittedHierarchical, along
 from pamela.models.hierarchical.interval_calibration import Widening
 from pamela.models.hierarchical.picture_columns import PictureColumns
-from pamela.models.hierarchical.selection import TasteSearch, choose_sizes, errors_of_seen
+from pamela.models.hierarchical.selection import Choice, TasteSearch, choose_sizes, errors_of_seen
 from pamela.models.hierarchical.training_rows import Fitting, TrainingConfig
 from pamela.models.hierarchical.user_covariates import PeopleColumns
 from pamela.models.preprocessing import UserIndex, canonical
@@ -48,6 +48,13 @@ from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
 ITERATIONS = 40
 PRIOR_USERS = 2000  # users from whom the prior is learned, at most
+
+
+class Given(NamedTuple):
+    """What a refit does not choose or measure again."""
+
+    choice: Choice
+    widening: Widening
 
 
 class Hierarchical(RewardModel):
@@ -83,12 +90,22 @@ class Hierarchical(RewardModel):
         self.chosen: dict[str, Any] = {}
         self._population = population
         self._fitted: FittedHierarchical | None = None
+        self._given: Given | None = None  # of the model that this one refits
 
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
         """Build from ``train`` params."""
         population = Population.from_params(params)
         return cls(params.cv_folds, population, params.inputs, params.device)
+
+    def refit(self, params: TrainParams) -> Self:
+        """Return an unfitted model with the columns, factors and widening of this one."""
+        fresh = type(self).from_params(params)
+        fresh._population = self._population.refit(params)
+        fitted = self._ready
+        choice = Choice(fitted.features.sizes, self.chosen["rank"], [], self.chosen["cv"])
+        fresh._given = Given(choice, fitted.widening)
+        return fresh
 
     def fit(
         self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
@@ -100,9 +117,7 @@ class Hierarchical(RewardModel):
         consensus = Consensus.fit(self._population, fold, train, seed=seed)
         people = PeopleColumns.fit(fold.people, train, demographics=self.inputs.demographics)
         data = Fitting.make(fold, train, consensus, people)
-        choice = choose_sizes(
-            data, self.cv_folds, seed, late, self.inputs, self.search, self.device
-        )
+        choice = self._choose(data, seed, late)
         late(0.9, "fit the prior")
         features, columns = data.features(choice.sizes)
         learners = data.sample(PRIOR_USERS, seed)
@@ -116,9 +131,6 @@ class Hierarchical(RewardModel):
             rank=choice.rank,
             iterations=ITERATIONS,
         )
-        errors = [*choice.errors]
-        if self.inputs.user and not choice.sizes.learned:
-            errors.append(errors_of_seen(data, columns, prior, seed))
         axes = np.linalg.eigh(prior.covariance)[1]
         self._fitted = FittedHierarchical(
             self._population,
@@ -129,7 +141,7 @@ class Hierarchical(RewardModel):
             prior,
             *_condition_all(data, columns, prior, axes),
             axes,
-            Widening.fit(errors),
+            self._widening(choice, data, columns, prior, seed),
         )
         self.chosen = {
             "taste": choice.sizes.name,
@@ -142,6 +154,23 @@ class Hierarchical(RewardModel):
         }
         progress(1.0, "done")
         return pl.DataFrame({"step": np.arange(len(course)), "noise_variance": course})
+
+    def _choose(self, data: Fitting, seed: int, progress: Progress) -> Choice:
+        if self._given is not None:
+            return self._given.choice
+        return choose_sizes(
+            data, self.cv_folds, seed, progress, self.inputs, self.search, self.device
+        )
+
+    def _widening(
+        self, choice: Choice, data: Fitting, columns: Floats, prior: Prior, seed: int
+    ) -> Widening:
+        if self._given is not None:
+            return self._given.widening
+        errors = [*choice.errors]
+        if self.inputs.user and not choice.sizes.learned:
+            errors.append(errors_of_seen(data, columns, prior, seed))
+        return Widening.fit(errors)
 
     @property
     def _ready(self) -> FittedHierarchical:

@@ -41,7 +41,7 @@ from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.preprocessing import UserIndex, canonical
 from pamela.models.random_effects import SufficientStatistics
-from pamela.models.residual.tuning import ResidualRows, tune
+from pamela.models.residual.tuning import ResidualRows, Tuned, tune
 from pamela.models.residual.user_weights import RidgePeople
 from pamela.params import TrainParams
 
@@ -84,11 +84,24 @@ class ResidualModel(RewardModel):
         self._population = population
         self._consensus: Consensus | None = None
         self._people: RidgePeople | None = None
+        self._tuned: tuple[Tuned, ...] | None = None  # of the model that this one refits
 
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
         """Build from ``train`` params."""
         return cls(params.cv_folds, Population.from_params(params))
+
+    def refit(self, params: TrainParams) -> Self:
+        """Return an unfitted model with the sizes, strengths and widenings of this one."""
+        fresh = type(self).from_params(params)
+        fresh._population = self._population.refit(params)
+        fresh._tuned = self._ready[1].tuned
+        fresh._offer(self.chosen)
+        return fresh
+
+    @abstractmethod
+    def _offer(self, chosen: dict[str, Any]) -> None:
+        """Leave `_learn` nothing to choose from but the configuration of `chosen`."""
 
     @abstractmethod
     def _learn(
@@ -124,10 +137,10 @@ class ResidualModel(RewardModel):
         consensus = Consensus.fit(self._population, fold, train, seed=seed)
         rows = ResidualRows.make(fold, train, consensus)
         some = rows.sample(seed)
-        folds = some.prompt_folds(self.cv_folds, seed)
+        folds = some.prompt_folds(self.cv_folds, seed) if self._tuned is None else []
         learned = small_matrices(self._learn)(rows, some, folds, consensus, late)
         progress(SHARE_OF_CHOICE, "strength by number of ratings")
-        tuned = tune(some, folds, learned.by_fold, seed)
+        tuned = self._tuned or tune(some, folds, learned.by_fold, seed)
         users = UserIndex.fit(fold.people, train)
         self._consensus = consensus
         self._people = RidgePeople.fit(rows, learned.columns, users, tuned)

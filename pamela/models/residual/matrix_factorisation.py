@@ -38,9 +38,14 @@ class MatrixFactorisation(ResidualModel):
     """Population plus low-rank taste."""
 
     name: ClassVar[str] = "mf"
+    ranks: tuple[int, ...] = RANKS
+    learning: tuple[float, ...] = LEARNING
     _design: ItemDesign | None = None
     _projection: Floats | None = None
     _factors: Floats | None = None  # of training pictures, in the order of the consensus
+
+    def _offer(self, chosen: dict[str, Any]) -> None:
+        self.ranks, self.learning = (chosen["rank"],), (chosen["strength"],)
 
     def _learn(
         self,
@@ -53,7 +58,7 @@ class MatrixFactorisation(ResidualModel):
         design = ItemDesign.fit(rows.items, COMPONENTS)
         features = design.transform(rows.items)[:, 1:]
         tried: dict[tuple[int, float], tuple[float, list[Floats]]] = {}
-        steps = len(RANKS) + len(LEARNING) - 1
+        steps = len(self.ranks) + len(self.learning) - 1
 
         def score(rank: int, strength: float) -> float:
             key = (rank, strength)
@@ -68,8 +73,8 @@ class MatrixFactorisation(ResidualModel):
             return tried[key][0]
 
         # the lower rank and the stronger penalty where two are alike
-        rank = max(RANKS, key=lambda one: (score(one, USUAL_STRENGTH), -one))
-        strength = max(LEARNING, key=lambda one: (score(rank, one), one))
+        rank = max(self.ranks, key=lambda one: (score(one, USUAL_STRENGTH), -one))
+        strength = max(self.learning, key=lambda one: (score(rank, one), one))
         everything = np.ones(len(rows.user), np.bool_)
         projection, columns = _learned(rows, features, rank, strength, everything)
         self._design, self._projection = design, projection

@@ -28,7 +28,11 @@ class ResidualRidge(ResidualModel):
     """Population plus a ridge regression per person."""
 
     name: ClassVar[str] = "residual_ridge"
+    components: tuple[int, ...] = COMPONENTS
     _design: ItemDesign | None = None
+
+    def _offer(self, chosen: dict[str, Any]) -> None:
+        self.components = (chosen["components"],)
 
     def _learn(
         self,
@@ -39,8 +43,8 @@ class ResidualRidge(ResidualModel):
         progress: Progress,
     ) -> LearnedResiduals:
         scores: dict[tuple[int, float], float] = {}
-        for number, components in enumerate(COMPONENTS):
-            progress(number / len(COMPONENTS), f"{components} components")
+        for number, components in enumerate(self.components):
+            progress(number / len(self.components), f"{components} components")
             columns = ItemDesign.fit(rows.items, components).transform(rows.items)
             for strength in STRENGTHS:
                 prior = some.prior(strength, columns.shape[1])

@@ -53,7 +53,13 @@ class FeatureTables:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """How to train: AdamW with warm-up and cosine decay over `epochs`."""
+    """How to train: AdamW with warm-up and cosine decay over `epochs`.
+
+    Attributes
+    ----------
+    stop_after : end after so many epochs, whatever comes of it; None: the best epoch on validation
+        rows counts, and training ends when `patience` epochs brought no better one.
+    """
 
     epochs: int
     batch_size: int
@@ -61,6 +67,7 @@ class OptimiserConfig:
     weight_decay: float
     unknown_user: float  # share of rows whose user is masked
     patience: int
+    stop_after: int | None = None
 
 
 @dataclass(frozen=True)

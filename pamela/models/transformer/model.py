@@ -27,7 +27,7 @@ import polars as pl
 import torch
 
 from pamela.core import schema as s
-from pamela.core.arrays import Bools, Floats, Floats32
+from pamela.core.arrays import Bools, Floats32
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
@@ -42,7 +42,7 @@ from pamela.models.base import (
 )
 from pamela.models.dataset_weights import FoldScores, Weights, candidate_weights, choose_weights
 from pamela.models.preprocessing import UNKNOWN, Datasets, UserIndex, canonical, prompt_groups
-from pamela.models.transformer.batches import EVAL_BATCH, device_count
+from pamela.models.transformer.batches import EVAL_BATCH, OptimiserConfig, device_count
 from pamela.models.transformer.inputs import InputEncoding
 from pamela.models.transformer.network import PreferenceTransformer, Shape, Size
 from pamela.models.transformer.selection import (
@@ -55,24 +55,16 @@ from pamela.models.transformer.selection import (
     hold_out_prompts,
 )
 from pamela.models.transformer.target_scaling import Standard
+from pamela.models.transformer.validation import (
+    BEST_EPOCH,
+    Given,
+    best_correlation,
+    best_epoch,
+    deviations,
+)
 from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
 SHARE_OF_SEARCH = 0.75  # of the fitting time, for the progress bar
-
-
-def _best(history: pl.DataFrame) -> float:
-    """Return the best validation correlation of a training run."""
-    best = history["val_correlation"].max()
-    return float(best) if isinstance(best, float) else 0.0
-
-
-def _deviations(error: Floats, known: Bools) -> dict[str, float]:
-    """Return the root mean square of `error` for seen and unseen users; all rows where none."""
-    everybody = float(np.sqrt(np.mean(error**2)))
-    return {
-        name: float(np.sqrt(np.mean(error[mask] ** 2))) if mask.any() else everybody
-        for name, mask in (("seen", known), ("unseen", ~known))
-    }
 
 
 class Paper(RewardModel):
@@ -109,6 +101,7 @@ class Paper(RewardModel):
         self._stds: dict[str, dict[str, float]] = {}  # the same by dataset, where several
         self._datasets: Datasets | None = None  # of the fold being fitted, where several
         self._weights: Weights | None = None
+        self._given: Given | None = None  # of the model that this one refits
 
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
@@ -135,13 +128,21 @@ class Paper(RewardModel):
         fresh.search = replace(fresh.search, given=(trial,))
         return fresh
 
+    def refit(self, params: TrainParams) -> Paper:
+        """Return an unfitted model with this one's configuration, epochs and deviations."""
+        fresh = self.with_chosen_hyperparameters(params)
+        weights = self.chosen.get("dataset_weights", params.dataset_weights)
+        fresh.search = replace(fresh.search, dataset_weights=weights)
+        fresh._given = Given(self.chosen, self._std, self._stds)
+        return fresh
+
     def fit(
         self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Choose a configuration inside train, then train it with early stopping on validation."""
         train = canonical(fold[s.TRAIN])
         validation = canonical(Pairs.concat(fold[s.VAL_SEEN], fold[s.VAL_UNSEEN]))
-        if not len(validation):
+        if not len(validation) and self._given is None:
             train, validation = hold_out_prompts(train, prompt_groups(fold.items), seed)
         datasets = Datasets.of(fold.items, train)
         self._standard = Standard.fit(train, datasets)
@@ -161,8 +162,12 @@ class Paper(RewardModel):
             devices=device_count(self.device, self.devices),
         )  # fmt: skip
         self._network, self._shape = module, trial.shape
-        self.chosen = {**asdict(trial), "cv_correlation": scores, **said}
-        self._measure_std(fold, validation)
+        if self._given is not None:
+            self.chosen, self._std, self._stds = self._given
+        else:
+            best = best_epoch(history)
+            self.chosen = {**asdict(trial), BEST_EPOCH: best, "cv_correlation": scores, **said}
+            self._measure_std(fold, validation)
         progress(1.0, "done")
         return history
 
@@ -189,7 +194,7 @@ class Paper(RewardModel):
                 self._train(fold, inner, outer, trial, FIRST_EPOCHS, seed)[0]
                 for inner, outer in parts
             ]
-            return np.array([_best(history) for history in found])
+            return np.array([best_correlation(history) for history in found])
 
         weights, said = choose_weights(offered, score)
         if kept is not None:
@@ -207,7 +212,7 @@ class Paper(RewardModel):
             return Configuration(**saved["trial"]), saved["scores"]
 
         def run(trial: Configuration, inner: Pairs, outer: Pairs, epochs: int) -> float:
-            return _best(self._train(fold, inner, outer, trial, epochs, seed)[0])
+            return best_correlation(self._train(fold, inner, outer, trial, epochs, seed)[0])
 
         trial, scores = choose_configuration(
             self.search,
@@ -249,7 +254,7 @@ class Paper(RewardModel):
             self._encoding.tables(fold.items, fold.people),
             self._standard.apply(fold.items, train),
             self._standard.apply(fold.items, validation),
-            self.search.regime(trial, epochs),
+            self._regime(trial, epochs),
             seed,
             self.device,
             workdir,
@@ -258,17 +263,24 @@ class Paper(RewardModel):
         )
         return train_network(job, devices=devices, on_epoch_end=on_epoch_end), network
 
+    def _regime(self, trial: Configuration, epochs: int) -> OptimiserConfig:
+        """Return how to train; a refit ends after the epoch that was best where it was chosen."""
+        regime = self.search.regime(trial, epochs)
+        if self._given is None:
+            return regime
+        return replace(regime, stop_after=self._given.chosen.get(BEST_EPOCH, regime.epochs))
+
     def _measure_std(self, fold: Fold, validation: Pairs) -> None:
         """Take the predictive deviation from validation residuals, seen and unseen users apart."""
         mean = self._mean_of(fold.items, fold.people, validation)
         error = mean.astype(np.float64) - validation.rating
         known = self.knows(fold.people)[validation.user]
-        self._std = _deviations(error, known)
+        self._std = deviations(error, known)
         names = self._datasets.names if self._datasets is not None else ()
         column = fold.items.frame[s.DATASET].to_numpy()[validation.item]
         own = {name: column == name for name in names}
         self._stds = {
-            name: _deviations(error[mask], known[mask]) for name, mask in own.items() if mask.any()
+            name: deviations(error[mask], known[mask]) for name, mask in own.items() if mask.any()
         }
 
     def _mean_of(self, items: Items, people: People, pairs: Pairs) -> Floats32:

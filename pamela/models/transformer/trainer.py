@@ -28,6 +28,7 @@ from pamela.models.lightning_callbacks import (
     KeepBest,
     Listener,
     Report,
+    copied,
     quiet_lightning,
 )
 from pamela.models.preprocessing import Datasets
@@ -135,6 +136,13 @@ class RatingModule(L.LightningModule):
             }
         )
 
+    def on_train_epoch_end(self) -> None:
+        """Keep the loss of an epoch that no validation follows."""
+        if self.regime.stop_after is not None:
+            mean = torch.stack(self._losses).mean()
+            train = float(self.trainer.strategy.reduce(mean, reduce_op="mean"))
+            self.curve.append({"step": self.current_epoch + 1, "train_loss": train})
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the curve with the weights."""
         checkpoint["curve"] = list(self.curve)
@@ -172,7 +180,8 @@ class TrainingJob:
 
     Attributes
     ----------
-    train, validation : pairs whose ratings are already standardised.
+    train, validation : pairs whose ratings are already standardised; validation is not read where
+        the regime says after how many epochs to stop.
     device : ``auto``, ``cpu`` or ``gpu``.
     workdir : keeps a checkpoint per epoch; a run that finds one there goes on from it.
     datasets : where the rows are of several.
@@ -193,7 +202,7 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class Trained:
-    """The weights of the best epoch, and the curve."""
+    """The weights of the best epoch (of the last one without validation), and the curve."""
 
     weights: dict[str, Tensor]
     curve: list[dict[str, float]]
@@ -223,15 +232,18 @@ def train_in_process(
     module = RatingModule(
         job.network, job.tables, regime, job.validation, steps, seed, datasets=job.datasets
     )
+    validates = regime.stop_after is None
     keep = KeepBest()
-    callbacks: list[Callback] = [
-        keep,
-        EarlyStopping(
-            "val_correlation", mode="max", patience=regime.patience, min_delta=LEAST_GAIN
-        ),
-    ]
-    if on_epoch_end is not None:
-        callbacks.append(Report(on_epoch_end))
+    callbacks: list[Callback] = []
+    if validates:
+        callbacks = [
+            keep,
+            EarlyStopping(
+                "val_correlation", mode="max", patience=regime.patience, min_delta=LEAST_GAIN
+            ),
+        ]
+        if on_epoch_end is not None:
+            callbacks.append(Report(on_epoch_end))
     workdir = job.workdir
     if workdir is not None:
         latest = ModelCheckpoint(workdir, CHECKPOINT, save_top_k=1, enable_version_counter=False)
@@ -243,7 +255,7 @@ def train_in_process(
             devices=shard.world if shard is not None else 1,
             strategy=strategy if strategy is not None else "auto",
             use_distributed_sampler=False,  # batches are cut by `Shard`
-            max_epochs=regime.epochs,
+            max_epochs=regime.epochs if validates else regime.stop_after,
             callbacks=callbacks,
             enable_checkpointing=workdir is not None,
             num_sanity_val_steps=0,
@@ -254,10 +266,10 @@ def train_in_process(
         trainer.fit(
             module,
             batches,
-            SlicedBatches(_columns(job.validation), EVAL_BATCH),
+            SlicedBatches(_columns(job.validation), EVAL_BATCH) if validates else None,
             ckpt_path=checkpoint if checkpoint is not None and checkpoint.is_file() else None,
         )
-    return Trained(keep.weights, module.curve)
+    return Trained(keep.weights if validates else copied(job.network), module.curve)
 
 
 def _columns(pairs: Pairs) -> tuple[Tensor, ...]:

@@ -21,12 +21,9 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, read_parquet, write_json
 from pamela.features.embed import Features, write_features
 from pamela.features.factory import get_encoder
-from pamela.models import create_model
-from pamela.params import load_params
 from pamela.serving.types import CatalogImage, Score
-from pamela.training.bundle import write_bundle
 from tests.helpers.encoder_kit import write_open_clip
-from tests.helpers.small_model import NEW
+from tests.helpers.small_model import NEW, fit_bundle
 
 BUNDLE = ("--model", "models/bundle")
 FIRST = "image,image_id,rating,prompt\nbarn.png,,5,a red barn\nlake.png,,1,\n,i03,4,\n"
@@ -202,13 +199,7 @@ def retrain(project, encoder_name: str | None, model: str = "hierarchical") -> N
             encoder.name, encoder.fingerprint, encoder.precision,
         )  # fmt: skip
         write_features(project, images, features)
-    from pamela.core.dataset import load_fold
-
-    params = load_params(project.params_file).train.model_copy(update={"cv_folds": 2})
-    fitted = create_model(model, params)
-    fitted.fit(load_fold(project, 0), seed=1)
-    fitted.save(project.models / model / "fold_0")
-    write_bundle(project, model, project.models / "bundle")
+    fit_bundle(project, model, seed=1)
 
 
 def test_a_saved_person_outlives_the_encoder(small_project, tmp_path):

@@ -45,10 +45,10 @@ def test_the_alias_moves_if_the_gate_allows_it(
 ) -> None:
     """Of a registry that is made up; how a real alias moves is in test_versions.py."""
     found = Comparison(0.4, 0.5, Estimate(0.1, 0.05, 0.15, 9), {}, 90, 9)
-    bundle = SimpleNamespace(model=SimpleNamespace(name="paper"))
+    bundle = SimpleNamespace(model=SimpleNamespace(name="paper"), version="paper-1")
     champions: list[str] = []
     answers = {
-        "load_bundle": bundle,
+        "load_evaluated": bundle,
         "load_fold": None,
         "registration.register_if_empty": None,
         "registration.register_challenger": "2",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,15 +14,16 @@ import pytest
 import torch
 
 from pamela.core import schema as s
-from pamela.core.dataset import load_fold
+from pamela.core.dataset import Pairs, load_fold
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json, write_parquet
 from pamela.core.paths import Project
-from pamela.models.base import RewardModel, load_model
+from pamela.models import create_model, list_models
+from pamela.models.base import RewardModel, load_model, model_hash
 from pamela.models.transformer.model import Paper
 from pamela.params import ALL_INPUTS, TrainParams
 from pamela.training import train
-from pamela.training.bundle import load_bundle, write_bundle
+from pamela.training.bundle import load_bundle, load_evaluated
 from tests.helpers.folders import split_rows_of, write_split
 from tests.helpers.planted import DATASET, make_world
 from tests.helpers.stages import run_stage
@@ -87,7 +89,7 @@ def test_the_stage_writes_every_model_of_every_fold(
 ) -> None:
     bundled: list[str] = []
     monkeypatch.setattr(
-        "pamela.training.bundle.write_bundle", lambda _project, model, folder: bundled.append(model)
+        "pamela.training.train.write_bundle", lambda _project, model, folder: bundled.append(model)
     )
     asked = params()
     run_stage("train", project, SimpleNamespace(train=asked))
@@ -104,6 +106,9 @@ def test_the_stage_writes_every_model_of_every_fold(
         assert model.name == name
         found = model.predict(fold.items, fold.people, fold[s.TEST_SEEN]).mean
         assert np.isfinite(found).all()
+    everything = read_json(project.models / "population" / "all" / "fit.json")
+    assert everything["fold"] is None
+    assert everything["rows"]["train"] == sum(len(pairs) for pairs in fold.parts.values())
     record = read_json(project.models / "training.json")
     assert record["folds"] == 2
     assert record["champion"] == "population"
@@ -111,13 +116,69 @@ def test_the_stage_writes_every_model_of_every_fold(
     assert not list(project.checkpoints.glob("*"))
 
 
-def test_a_bundle_says_who_and_what_was_trained_on(project: Project) -> None:
-    train.fit_fold(project, params(), "global_mean", 0)
-    write_bundle(project, "global_mean", project.models / "bundle")
-    bundle, pairs = load_bundle(project.models / "bundle"), load_fold(project, 0)[s.TRAIN]
-    assert np.flatnonzero(bundle.in_train_people).tolist() == np.unique(pairs.user).tolist()
-    assert np.flatnonzero(bundle.in_train_items).tolist() == np.unique(pairs.item).tolist()
-    assert not bundle.in_train_people.all()
+class TestBundle:
+    """What serves is fitted on everything, what is compared on fold 0; neither is the other."""
+
+    FOLDER = "bundle"
+
+    @pytest.fixture
+    def bundled(self, project: Project) -> Path:
+        asked = params().model_copy(update={"champion": "group_mean"})
+        train.fit_fold(project, asked, "group_mean", 0)
+        train.refit_champion(project, asked)
+        train.write_champion(project, asked)
+        return project.models / self.FOLDER
+
+    def test_both_say_who_and_what_they_were_trained_on(
+        self, project: Project, bundled: Path
+    ) -> None:
+        fold = load_fold(project, 0)
+        rated = Pairs.concat(*fold.parts.values())
+        for bundle, pairs in (
+            (load_bundle(bundled), rated),
+            (load_evaluated(bundled), fold[s.TRAIN]),
+        ):
+            assert np.flatnonzero(bundle.in_train_people).tolist() == np.unique(pairs.user).tolist()
+            assert np.flatnonzero(bundle.in_train_items).tolist() == np.unique(pairs.item).tolist()
+        assert not load_evaluated(bundled).in_train_people.all()
+
+    def test_each_is_the_fit_that_its_version_names(self, project: Project, bundled: Path) -> None:
+        served, evaluated = load_bundle(bundled), load_evaluated(bundled)
+        hashes = {
+            one: model_hash(project.models / "group_mean" / one)[:8] for one in ("all", "fold_0")
+        }
+        assert served.version == f"group_mean-{hashes['all']}" != evaluated.version
+        assert evaluated.version == served.evaluated_version == f"group_mean-{hashes['fold_0']}"
+        assert evaluated.evaluated_version == evaluated.version
+
+    def test_one_in_the_place_of_the_other_is_refused(self, bundled: Path) -> None:
+        for name in ("model.json", "model.safetensors"):
+            shutil.copyfile(bundled / "fold_0" / name, bundled / name)
+        with pytest.raises(PamelaError, match="not the model that bundle"):
+            load_bundle(bundled)
+        assert load_evaluated(bundled).version
+
+    def test_one_model_registered_before_there_were_two_still_loads(self, bundled: Path) -> None:
+        meta = read_json(bundled / "bundle.json")
+        del meta["evaluated"]
+        write_json(bundled / "bundle.json", {**meta, "format": 1})
+        assert load_evaluated(bundled).version == load_bundle(bundled).version
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_a_refit_chooses_nothing_again(project: Project, name: str) -> None:
+    fold, asked = load_fold(project, 0), params()
+    first = create_model(name, asked)
+    first.fit(fold, seed=0)
+    again = first.refit(asked)
+    again.fit(fold.all_as_train(), seed=0)
+    sizes = {"taste", "rank", "strength", "components", "tuned", "widening", "width", "best_epoch"}
+    assert {k: v for k, v in again.chosen.items() if k in sizes} == {
+        k: v for k, v in first.chosen.items() if k in sizes
+    }
+    if first.personal:
+        assert again.knows(fold.people).all()
+        assert not first.knows(fold.people).all()
 
 
 def test_the_same_inputs_give_the_same_bytes(project: Project) -> None:
