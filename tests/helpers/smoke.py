@@ -13,7 +13,14 @@ SMOKE: dict[str, Any] = {
         "ratings": 2200,
         "image_size": 64,
     },
-    "train": {"cv_folds": 2, "cv_trials": 2, "max_epochs": 3, "patience": 2, "batch_size": 256},
+    "train": {
+        "models": ["global_mean", "user_mean", "group_mean", "population", "paper", "hierarchical"],
+        "cv_folds": 2,
+        "cv_trials": 2,
+        "max_epochs": 3,
+        "patience": 2,
+        "batch_size": 256,
+    },
     "evaluate": {"bootstrap": 100},
     "steer": {"users": 3, "prompts": 2, "variants": 4, "rounds": 2, "bootstrap": 100},
 }

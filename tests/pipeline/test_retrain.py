@@ -74,6 +74,7 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
         process.wait(timeout=60)
 
 
+@pytest.mark.slow  # a server's poll intervals are waited for
 @pytest.mark.timeout(600)
 def test_schedule_runs_by_itself_and_stops_when_asked(
     served: tuple[subprocess.Popen[str], Path],
