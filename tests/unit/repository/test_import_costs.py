@@ -31,7 +31,7 @@ assert "score" in page.getvalue()
 SCORE = """
 import pamela
 reward = pamela.load("models:/pamela@champion")
-sources = {one.source for one in reward.score(user=USER, images=IMAGES)}
+sources = {one.source for one in reward.score(user=USER, images=IMAGES, prompt=PROMPT)}
 assert sources == {"seen"}, sources
 """
 # Fitting, encoding, reports and services: none of it is needed to score a known picture.
@@ -53,8 +53,9 @@ def test_help_loads_no_table_or_model_library():
     assert not loaded(ROOT, HELP) & {"numpy", "polars", "scipy", "pydantic", *HEAVY} - {"rich"}
 
 
-def score(images) -> str:
-    return SCORE.replace("USER", repr("synthetic/p000")).replace("IMAGES", repr(images))
+def score(images, prompt=None) -> str:
+    code = SCORE.replace("USER", repr("synthetic/p000")).replace("IMAGES", repr(images))
+    return code.replace("PROMPT", repr(prompt))
 
 
 def test_scores_of_known_pictures_load_only_what_they_need(small_project):
@@ -62,8 +63,8 @@ def test_scores_of_known_pictures_load_only_what_they_need(small_project):
     assert not loaded(small_project.root, score(known)) & {"scipy", *HEAVY} - {"scipy"}
 
 
-def test_scores_of_new_pictures_load_the_encoder_alone(small_project):
-    found = loaded(small_project.root, score(list(NEW[:3])))
+def test_scores_of_new_pictures_and_prompts_load_the_encoder_alone(small_project):
+    found = loaded(small_project.root, score(list(NEW[:3]), "a red barn at dusk"))
     assert not found & HEAVY - {"torch", "PIL"}
     assert "torch" in found
 

@@ -100,7 +100,7 @@ def rated_by(reward, user: int) -> set[str]:
     return set(reward.bundle.items.frame[s.IMAGE][np.concatenate([learned, others])])
 
 
-@pytest.mark.parametrize("user", [0, 7, USERS - 1])  # the last was not trained on
+@pytest.mark.parametrize("user", [0, 7, USERS - UNSEEN - 1])
 def test_known_people_are_not_asked_what_they_have_rated(reward, user):
     found = reward.suggest(user=f"p{user:03d}", n=PICTURES)
     asked = {one.image_id for one in found}

@@ -30,13 +30,14 @@ from pamela.features.encoders.clip import (
     state_fingerprint,
 )
 from pamela.features.encoders.embedded_clip.architecture import StatisticsTrunk, register_trunk
+from pamela.features.encoders.embedded_clip.text_tower import TextTower
 from pamela.features.encoders.embedded_clip.tokenizer import WordTokenizer
 from pamela.features.encoders.preprocessing import to_square
 
 FOLDER = Path(__file__).parent
 WEIGHTS_FILE = "open_clip_model.safetensors"
 VOCABULARY_FILE = "vocabulary.txt"
-TRUNK = "visual.trunk."  # before the names of the trunk's weights
+TRUNK, TEXT = "visual.trunk.", "text."  # before the names of their weights
 
 
 class EmbeddedEncoder(ClipEncoder):
@@ -44,20 +45,17 @@ class EmbeddedEncoder(ClipEncoder):
 
     Parameters
     ----------
-    build : how to make the whole open_clip model. Pictures need only its trunk, and to import
-        open_clip takes longer than to encode them.
+    build : how to make the whole open_clip model. Pictures need only its trunk, prompts only its
+        text tower, and to import open_clip takes longer than to encode them.
     """
 
     def __init__(self, *, build: Callable[[], Any], **settings: Any) -> None:
-        def embed_text(ids: Tensor) -> Tensor:
-            return normalised(self.model.encode_text)(ids)
-
-        super().__init__(embed_text=embed_text, **settings)
+        super().__init__(**settings)
         self._build = build
 
     @cached_property
     def model(self) -> Any:
-        """The whole open_clip model, made when a text or a projection first needs it."""
+        """The whole open_clip model, made when a projection first needs it."""
         return frozen(self._build(), self.device)
 
     def project(self, features: Floats32) -> Floats32:
@@ -125,10 +123,12 @@ def _encoder(
     side = int(preprocess["size"][0])
     mean, std = torch.tensor(preprocess["mean"]) * 255, torch.tensor(preprocess["std"]) * 255
     trunk = StatisticsTrunk(side)
-    trunk.load_state_dict(
-        {k.removeprefix(TRUNK): v for k, v in state.items() if k.startswith(TRUNK)}
-    )
+    trunk.load_state_dict(_below(state, TRUNK))
     trunk = frozen(trunk, device)
+    tower = TextTower(text, int(config["model_cfg"]["embed_dim"]))
+    # open_clip keeps its causal mask with the weights in some versions; it is made anew here
+    tower.load_state_dict({k: v for k, v in _below(state, TEXT).items() if k != "attn_mask"})
+    tower = frozen(tower, device)
 
     def embed_image(batch: Tensor) -> Tensor:
         pixels = normalise_pixels(batch, mean.to(batch.device), std.to(batch.device))
@@ -142,12 +142,18 @@ def _encoder(
         prepare=lambda image: torch.from_numpy(to_square(image, side)),
         tokenizer=tokenizer,
         embed_image=embed_image,
+        embed_text=normalised(tower),
         image_dim=trunk.num_features,
         prompt_dim=int(config["model_cfg"]["embed_dim"]),
         device=device,
         batch_size=batch_size,
         workers=workers,
     )
+
+
+def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the weights whose names begin with `prefix`, by the rest of their names."""
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 def normalise_pixels(batch: Tensor, mean: Tensor, std: Tensor) -> Tensor:

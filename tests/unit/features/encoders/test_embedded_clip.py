@@ -89,6 +89,15 @@ def test_the_trunk_alone_is_that_of_the_whole_model() -> None:
     np.testing.assert_array_equal(found.encode_prepared(batch), expected)
 
 
+def test_the_text_tower_is_that_of_the_whole_model() -> None:
+    encoder = embedded_encoder("cpu", 8, 0)
+    prompts = ["a red barn at dusk", "x", "", "an old sailor, warm light, " * 30]
+    with torch.inference_mode():
+        whole = encoder.model.encode_text(torch.as_tensor(encoder.tokenizer(prompts)))
+        whole = torch.nn.functional.normalize(whole, dim=-1).numpy()
+    np.testing.assert_allclose(encoder.encode_prompts(prompts), whole, atol=1e-6)
+
+
 def test_a_vocabulary_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
     for file in (CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE):
         shutil.copy(FOLDER / file, tmp_path)
