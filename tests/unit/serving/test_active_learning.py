@@ -16,7 +16,7 @@ from pamela.serving.active_learning import choose_greedily
 from pamela.serving.active_learning import given as conditioned
 from pamela.serving.api import Reward, load_bundle
 from pamela.serving.types import CatalogImage
-from tests.helpers.small_model import NEW, PICTURES, USERS
+from tests.helpers.small_model import NEW, PICTURES, UNSEEN, USERS
 
 
 def world(seed: int, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
