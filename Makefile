@@ -4,7 +4,7 @@
 # make ui       MLflow and Prefect in the browser
 # make bench    reports/bench.json
 # make encoder  train the embedded encoder again (an hour at most on 2 cores)
-.PHONY: setup repro test lint fast test-slow ui bench encoder clean
+.PHONY: setup repro test lint test-slow ui bench encoder clean
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
@@ -37,11 +37,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache --no-logo
 
-# the checks and the tests side by side
-test: $(STAMP)
-	@$(MAKE) --no-print-directory -j2 lint fast
-
-fast: $(STAMP)
+test: lint
 	$(BIN)/pytest $(SPREAD)
 
 test-slow: $(STAMP)
