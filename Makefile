@@ -3,8 +3,9 @@
 # make test-slow  what is long: real ratings, the README's commands, a full run
 # make ui       MLflow and Prefect in the browser
 # make bench    reports/bench.json
+# make ablation train again without user, demographics, metadata (15 minutes; docs/ablation.md)
 # make encoder  train the embedded encoder again (an hour at most on 2 cores)
-.PHONY: setup repro test lint test-slow ui bench encoder clean
+.PHONY: setup repro test lint test-slow ui bench ablation encoder clean
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
@@ -45,6 +46,11 @@ test-slow: $(STAMP)
 
 ui: $(STAMP)
 	@$(BIN)/python -m flows.ui
+
+# DVC knows the ablation from its first run on
+ablation: $(STAMP)
+	@cp ablation/stages.yaml ablation/dvc.yaml
+	@$(BIN)/dvc repro ablation/dvc.yaml
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks.run

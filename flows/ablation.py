@@ -1,4 +1,4 @@
-"""The ablation, apart from the pipeline: ``dvc repro ablation/dvc.yaml``.
+"""The ablation, apart from the pipeline: ``make ablation``.
 
 Trains models again with inputs switched off and measures what each input was worth
 (``flows.ablation_page`` shows it). Run in the project root: ``python -m flows.ablation``.

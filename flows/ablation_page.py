@@ -1,6 +1,6 @@
 """The ablation's page and MLflow runs: ``python -m flows.ablation_page`` in the project root.
 
-``dvc repro ablation/dvc.yaml`` runs it after ``flows.ablation``.
+``make ablation`` runs it after ``flows.ablation``.
 """
 
 from __future__ import annotations

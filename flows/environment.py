@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
+from pamela.core.errors import PamelaError, holds_secret
 from pamela.core.paths import Project
 
 # Prefect, Great Expectations, MLflow and DVC read these when they are imported.
@@ -21,6 +23,25 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DVC_NO_ANALYTICS": "1",
 }
+# Options of a DVC remote that are secrets themselves; ``ask_password = true`` is none.
+SECRET_OPTION = re.compile(
+    r"(?!ask_)\w*(?:password|passphrase|secret|token|account_key|connection_string)\w*$", re.I
+)
+
+
+def refuse_shared_secrets(project: Project) -> None:
+    """Raise `PamelaError` if ``.dvc/config``, which is in git, holds a remote's credentials."""
+    path = project.root / ".dvc" / "config"
+    if not path.is_file():
+        return
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+        key, _, value = (part.strip() for part in line.partition("="))
+        if value and (SECRET_OPTION.match(key) or holds_secret(value)):
+            raise PamelaError(
+                f".dvc/config:{number + 1}: {key} holds credentials, and this file is in git: "
+                "take the line out and use `dvc remote modify --local NAME OPTION VALUE`, which "
+                "writes .dvc/config.local, or the environment"
+            )
 
 
 def environment(project: Project, **more: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ import time
 
 import psutil
 
-from flows.environment import environment
+from flows.environment import environment, refuse_shared_secrets
 from flows.server import server
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
@@ -46,29 +46,56 @@ def _last_line(text: str) -> str:
     return lines[-1] if lines else ""
 
 
-def repro(project: Project, *, reason: str, dvc_args: list[str] | None = None) -> list[str]:
+def run(project: Project, *, reason: str, dvc_args: list[str] | None = None) -> list[str]:
+    """Run ``dvc repro`` and publish; return the names of the stages that ran or were restored.
+
+    While stages run, MLflow shows them: `repro` and `publish` under one run of the pipeline.
+    """
+    stale = stale_stages(project)
+    if not dvc_args and not stale:
+        publish(project, reason)
+        return []
+    from pamela.registry.live import shown_live
+
+    with shown_live(project, load_params(project.params_file), reason) as session:
+        ran = repro(project, stale, reason=reason, dvc_args=dvc_args, PAMELA_SESSION=session)
+        publish(project, reason, PAMELA_SESSION=session)
+    return ran
+
+
+def repro(
+    project: Project,
+    stale: list[str] | None = None,
+    *,
+    reason: str,
+    dvc_args: list[str] | None = None,
+    **env: str,
+) -> list[str]:
     """Run ``dvc repro`` and return the names of the stages that ran or were restored.
 
     One Prefect server serves all stages; none is started when nothing is stale.
 
     Parameters
     ----------
+    stale : from `stale_stages`, where the caller has asked already.
     reason : why it runs; MLflow runs carry it as a tag.
     dvc_args : further arguments of ``dvc repro``.
+    env : further variables for the stages.
 
     Raises
     ------
     PamelaError
         When a stage fails; its own message stands above on stderr.
     """
-    before, stale = _lock(project), stale_stages(project)
+    before = _lock(project)
+    stale = stale_stages(project) if stale is None else stale
     if not dvc_args and not stale:
         return []
     with server(project) as url:
         status = _run_to_the_end(
             [sys.executable, "-m", "dvc", "repro", *(dvc_args or [])],
             project,
-            environment(project, PREFECT_API_URL=url, PAMELA_REASON=reason),
+            environment(project, PREFECT_API_URL=url, PAMELA_REASON=reason, **env),
         )
     if status != 0:
         raise PamelaError("the pipeline stopped: the failing stage's message stands above")
@@ -101,12 +128,12 @@ def _lock(project: Project) -> dict[str, object]:
     return stages
 
 
-def publish(project: Project, reason: str) -> None:
+def publish(project: Project, reason: str, **env: str) -> None:
     """Publish to MLflow and register; a deleted ``mlflow.db`` heals here. Idempotent."""
     subprocess.run(
         [sys.executable, "-m", "flows.publish"],
         cwd=project.root,
-        env=environment(project, PAMELA_REASON=reason),
+        env=environment(project, PAMELA_REASON=reason, **env),
         check=True,
     )
 
@@ -118,9 +145,9 @@ def main() -> None:
     started = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwind: stop the server as well
     try:
+        refuse_shared_secrets(project)
         params = load_params(project.params_file)
-        ran = repro(project, reason=reason, dvc_args=sys.argv[1:])
-        publish(project, reason)
+        ran = run(project, reason=reason, dvc_args=sys.argv[1:])
     except PamelaError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from flows.environment import environment
-from flows.pipeline import publish, repro, stale_stages
+from flows.pipeline import run, stale_stages
 from flows.runtime import here, main, stage, step
 from flows.server import server
-from pamela.core.errors import PamelaError
+from pamela.core.errors import PamelaError, hidden
 from pamela.core.paths import Project
 from pamela.core.strict_yaml import read_yaml
 from pamela.params import Params
@@ -66,9 +66,7 @@ def track_batches(project: Project) -> dict[str, str]:
 def run_pipeline(project: Project, reason: str) -> list[str]:
     """`dvc repro` and publish; on a fault the batches stay tracked and the champion where it is."""
     try:
-        ran = repro(project, reason=reason)
-        publish(project, reason)
-        return ran
+        return run(project, reason=reason)
     except (PamelaError, subprocess.CalledProcessError) as error:
         raise PamelaError(
             f"{error}; the champion is unmoved and the batches stay in data/batches: mend the "
@@ -215,7 +213,10 @@ def serve_schedule() -> None:
     warnings.filterwarnings("ignore", "coroutine 'Runner.astop' was never awaited")
     with server(project) as url, connected(url):
         deployment = _deployment(params.retrain.cron)
-        print(f"serving retrain/{DEPLOYMENT} ({params.retrain.cron}, UTC) at {url}", flush=True)
+        print(
+            f"serving retrain/{DEPLOYMENT} ({params.retrain.cron}, UTC) at {hidden(url)}",
+            flush=True,
+        )
         serve(deployment, limit=1, print_starting_message=False)
 
 

@@ -12,13 +12,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import psutil
 
-from flows.environment import QUIET
+from flows.environment import QUIET, refuse_shared_secrets
+from pamela.core import timeline
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.params import Params, load_params
@@ -47,9 +49,13 @@ def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
 def _timed(function: F, name: str) -> F:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        start = time.monotonic()
+        start, began = time.monotonic(), time.time()
+        what = plain_arguments((*args, *kwargs.values()))
+        timeline.record(timeline.STEP_BEGINS, name=name, what=what)
         try:
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
+            timeline.record(timeline.STEP, name=name, what=what, start=began)
+            return result
         except Exception as error:
             if not isinstance(error, PamelaError):  # those are told once, at the end
                 print(f"step {name!r} failed: {error!r}", file=sys.stderr)
@@ -58,6 +64,15 @@ def _timed(function: F, name: str) -> F:
             _step_seconds[name] = _step_seconds.get(name, 0.0) + time.monotonic() - start
 
     return cast(F, wrapper)
+
+
+def plain_arguments(arguments: Iterable[Any]) -> list[str | int]:
+    """Return the names and numbers among a step's arguments: what it is about, such as a model.
+
+    A job that says itself what it is (a dataclass with a text) counts as a name.
+    """
+    named = (str(a) if is_dataclass(a) and "__str__" in vars(type(a)) else a for a in arguments)
+    return [one for one in named if isinstance(one, str | int) and not isinstance(one, bool)]
 
 
 def step(name: str) -> Callable[[F], F]:
@@ -69,6 +84,7 @@ def step(name: str) -> Callable[[F], F]:
         retry_condition_fn=_worth_retrying,
         persist_result=False,
         cache_policy=prefect.cache_policies.NO_CACHE,
+        task_run_name=lambda parameters: _step_run_name(name, parameters),
     )
 
     def apply(function: F) -> F:
@@ -77,10 +93,16 @@ def step(name: str) -> Callable[[F], F]:
     return apply
 
 
+def _step_run_name(name: str, parameters: Mapping[str, Any]) -> str:
+    """Return what Prefect's page calls a step: ``fit paper 0``."""
+    return " ".join([name, *(str(one) for one in plain_arguments(parameters.values()))])
+
+
 def stage(name: str) -> Callable[[F], F]:
     """Make a function the Prefect flow of stage `name`."""
-    why = os.environ.get("PAMELA_REASON", "dvc repro")  # on the page: "train > make repro"
-    decorate = prefect.flow(name=name, flow_run_name=why, validate_parameters=False)
+    decorate = prefect.flow(
+        name=name, flow_run_name=lambda: run_name(name), validate_parameters=False
+    )
 
     def apply(function: F) -> F:
         return cast(F, decorate(function))
@@ -88,26 +110,59 @@ def stage(name: str) -> Callable[[F], F]:
     return apply
 
 
+def run_name(stage: str) -> str:
+    """Return what Prefect's page calls a run: what it does, and why it was started.
+
+    ``train > fit 8 models on synthetic, champion hierarchical · make repro``
+    """
+    why = os.environ.get("PAMELA_REASON") or "dvc repro"
+    try:
+        return f"{_work_of(stage, here()[1])} · {why}"
+    except (PamelaError, OSError):  # the stage itself says what is wrong
+        return f"{stage} · {why}"
+
+
+def _work_of(stage: str, params: Params) -> str:
+    names, train = ", ".join(params.ingest.datasets), params.train
+    told = {
+        "ingest": f"read {names}",
+        "validate": f"check {names}",
+        "split": f"split {names}",
+        "embed": f"encode {names} with {params.embed.encoder}",
+        "train": f"fit {len(train.models)} models on {names}, champion {train.champion}",
+        "evaluate": f"measure {len(train.models)} models on {names}",
+        "steer": f"steer {params.steer.users} users, {params.steer.prompts} prompts",
+        "report": f"report on {names}",
+        "ablation": f"fit {', '.join(params.ablation.models)} without inputs on {names}",
+    }
+    return told.get(stage, stage)
+
+
 def here() -> tuple[Project, Params]:
     """Return the project around the working directory and its params."""
     project = Project.here()
+    refuse_shared_secrets(project)
     return project, load_params(project.params_file)
 
 
 def main(flow: Callable[[], Any]) -> None:
     """Run `flow`; a `PamelaError` becomes one line on stderr and exit status 1."""
-    imports_s = time.time() - psutil.Process().create_time()
+    started = psutil.Process().create_time()
+    imports_s = time.time() - started
+    name = getattr(flow, "name", "flow")
     try:
+        timeline.begin(Project.here(), name, started)
         flow()
     except PamelaError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    _record_timing(getattr(flow, "name", "flow"), imports_s)
+    timeline.record(timeline.END)
+    _record_timing(name, imports_s)
 
 
 def timings_folder(project: Project) -> Path:
     """Return where each stage's last timing lies (git-ignored, no output of any stage)."""
-    return project.prefect_home / "timings"
+    return project.timings
 
 
 def _record_timing(name: str, imports_s: float) -> None:

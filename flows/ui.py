@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from types import FrameType
 
 from flows.environment import QUIET, environment
+from flows.mlflow_app import PATH
 from flows.server import free_port, running, server
-from pamela.core.errors import PamelaError
+from pamela.core.errors import PamelaError, hidden
 from pamela.core.paths import Project
 from pamela.params import load_params, tracking_uri
-from pamela.registry import publish, sqlite_reader
 
 MLFLOW_ENV = {
     "MLFLOW_DISABLE_AGENT_HINT": "true",
@@ -38,25 +38,10 @@ def mlflow_ui(project: Project) -> Iterator[str]:
         return
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [
-        "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", uri,
-        "--default-artifact-root", (project.mlartifacts / "runs").as_uri(),
-    ]  # fmt: skip
+    command = ["-m", "flows.mlflow_app", str(port)]
     log = project.prefect_home / "mlflow.log"
     with running("MLflow", command, url, log, project, environment(project, **MLFLOW_ENV)):
-        yield url
-
-
-def _runs_page(project: Project) -> str:
-    """Return the path of the runs table with the columns that matter; empty before a first run."""
-    params = load_params(project.params_file)
-    uri = tracking_uri(params, project.root)
-    number = sqlite_reader.known_experiment(uri, params.report.experiment, "experiment_id")
-    if number is None:
-        return ""
-    view = f"workflowType=machine_learning&viewStateShareKey={publish.VIEW}"
-    return f"/#/experiments/{number}/runs?{view}"
+        yield f"{url}{PATH}"
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
@@ -72,8 +57,8 @@ def main() -> None:
     try:
         print("starting ...", flush=True)
         with server(project) as prefect_api, mlflow_ui(project) as mlflow:
-            print(f"MLflow   {mlflow}{_runs_page(project)}", flush=True)
-            print(f"Prefect  {prefect_api.removesuffix('/api')}/runs", flush=True)
+            print(f"MLflow   {hidden(mlflow)}", flush=True)
+            print(f"Prefect  {hidden(prefect_api).removesuffix('/api')}/runs", flush=True)
             print("Ctrl-C ends both.", flush=True)
             signal.pause()
     except PamelaError as error:

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from pamela.core.errors import PamelaError
+from pamela.core.errors import PamelaError, secret_keys
 from pamela.core.strict_yaml import read_yaml
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -29,7 +29,11 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 PRECOMPUTED = "precomputed"  # of `embed.encoder`: features come with the datasets
-
+NO_SECRETS = (
+    "the address holds a name and password or a token, and this file is in git: write it without "
+    "them and use the environment, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or "
+    "MLFLOW_TRACKING_TOKEN), or the whole address as MLFLOW_TRACKING_URI"
+)
 
 DatasetWeights = Annotated[
     Annotated[Literal["cv"], Tag("cv")]
@@ -225,10 +229,14 @@ def load_params(path: Path) -> Params:
     Raises
     ------
     PamelaError
-        On the first unknown, missing or ill-typed key, naming it.
+        On the first unknown, missing or ill-typed key, naming it, and on an address that holds
+        credentials: git, dvc.lock and the report would hold them as well.
     """
     try:
-        return Params.model_validate(read_yaml(path))
+        values = read_yaml(path)
+        for key in secret_keys(values):
+            raise PamelaError(f"{path}: {key}: {NO_SECRETS}")
+        return Params.model_validate(values)
     except FileNotFoundError:
         raise PamelaError(f"{path}: no such file") from None
     except ValidationError as error:

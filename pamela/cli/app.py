@@ -77,9 +77,9 @@ def score(
     scores = reward.score(user=user, prompt=prompt, images=images, dataset=dataset)
     rows = [(str(image), score) for image, score in zip(images, scores, strict=True)]
     if sys.stdout.isatty():
-        from rich.console import Console
+        from pamela.reporting.presentation.terminal import PlainConsole
 
-        print_table(rows, user, Console())
+        print_table(rows, user, PlainConsole())
     else:
         for image, one in rows:
             row = {"image": image, **asdict(one), "evaluated_version": reward.evaluated_version}
@@ -88,11 +88,11 @@ def score(
 
 def print_table(rows: Sequence[tuple[str, Score]], user: str | None, console: Console) -> None:
     """Print scores of named pictures as a table; long names are folded, none is cut."""
-    from rich.table import Table
+    from pamela.reporting.presentation.terminal import PlainTable
 
     first = rows[0][1]
-    table = Table(
-        title=f"{user or 'population'} ({first.source}) · {first.model_version}",
+    table = PlainTable(
+        f"{user or 'population'} ({first.source}) · {first.model_version}",
         title_justify="left",
     )
     table.add_column("image", overflow="fold")

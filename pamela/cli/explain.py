@@ -41,13 +41,12 @@ def explain_command(
 
 def print_explanation(explanation: Explanation, top: int) -> None:
     """Print sentences and tables."""
-    from rich.console import Console
-
     from pamela.explain.result import sentences
+    from pamela.reporting.presentation.terminal import PlainConsole
 
-    console = Console(highlight=False, markup=False)
+    console = PlainConsole()
     if console.width < WIDTH:
-        console = Console(highlight=False, markup=False, width=WIDTH)
+        console = PlainConsole(width=WIDTH)
     console.print(
         f"{explanation.user} ({explanation.source}), {explanation.model_version}, "
         f"on {explanation.pictures_seen:,} training pictures"
@@ -81,11 +80,11 @@ def explanation_tables(explanation: Explanation, top: int) -> list[Table]:
 
 def _table(title: str, frame: pl.DataFrame, label: Callable[[dict[str, Any]], str]) -> Table:
     from rich import box
-    from rich.table import Table
-    from rich.text import Text
 
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1),
+    from pamela.reporting.presentation.terminal import PlainTable
+
+    table = PlainTable(
+        title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1),
         pad_edge=False, leading=0,
     )  # fmt: skip
     table.add_column("", overflow="fold")
@@ -94,7 +93,7 @@ def _table(title: str, frame: pl.DataFrame, label: Callable[[dict[str, Any]], st
     for row in frame.iter_rows(named=True):
         known = row["ci_low"] is not None
         table.add_row(
-            Text(label(row)),
+            label(row),
             f"{row['effect']:+.2f}",
             f"{row['ci_low']:+.2f} to {row['ci_high']:+.2f}" if known else "-",
         )

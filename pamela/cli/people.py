@@ -97,9 +97,9 @@ def adapt(
     if changed:
         print(f"{changed} earlier ratings replaced", file=sys.stderr)
     if sys.stdout.isatty():
-        from rich.console import Console
+        from pamela.reporting.presentation.terminal import PlainConsole
 
-        print_learned(learned, Console())
+        print_learned(learned, PlainConsole())
     else:
         typer.echo(json.dumps(asdict(learned), ensure_ascii=False))
 
@@ -187,10 +187,10 @@ def _learned(reward: Reward, user: User, name: str, person: SavedPerson) -> Adap
 
 def print_learned(learned: AdaptationSummary, console: Console) -> None:
     """Print what was learned as a short table."""
-    from rich.table import Table
+    from pamela.reporting.presentation.terminal import PlainTable
 
-    table = Table(
-        title=f"{learned.name} ({learned.source}) · {learned.model_version}",
+    table = PlainTable(
+        f"{learned.name} ({learned.source}) · {learned.model_version}",
         title_justify="left",
         show_header=False,
     )
@@ -206,7 +206,7 @@ def print_learned(learned: AdaptationSummary, console: Console) -> None:
     )
     table.add_row("saved in", learned.file)
     console.print(table)
-    console.print(f"next: pamela score --user {learned.name} IMAGE...", highlight=False)
+    console.print(f"next: pamela score --user {learned.name} IMAGE...")
 
 
 # --- suggest --------------------------------------------------------------------------------------
@@ -235,9 +235,9 @@ def suggest(
     if sheet is not None:
         _write_sheet(sheet, found)
     if sys.stdout.isatty():
-        from rich.console import Console
+        from pamela.reporting.presentation.terminal import PlainConsole
 
-        print_suggestions(found, user, Console())
+        print_suggestions(found, user, PlainConsole())
         if sheet is not None:
             print(
                 f"fill in the ratings in {sheet}, then: pamela adapt --ratings {sheet} --name NAME"
@@ -273,12 +273,12 @@ def _write_sheet(path: Path, found: Sequence[Suggestion]) -> None:
 
 def print_suggestions(found: Sequence[Suggestion], user: str | None, console: Console) -> None:
     """Print what to rate next as a table."""
-    from rich.table import Table
+    from pamela.reporting.presentation.terminal import PlainTable
 
     if not found:
         console.print("nothing is left to rate: all training pictures are")
         return
-    table = Table(title=f"to rate next: {user or 'somebody new'}", title_justify="left")
+    table = PlainTable(f"to rate next: {user or 'somebody new'}", title_justify="left")
     table.add_column("image_id")
     table.add_column("file", overflow="fold")
     table.add_column("prompt", overflow="ellipsis", no_wrap=True)
@@ -287,6 +287,5 @@ def print_suggestions(found: Sequence[Suggestion], user: str | None, console: Co
         table.add_row(one.image_id, _shown(one.file) or "", one.prompt or "", f"{one.left:.2f}")
     console.print(table)
     console.print(
-        f"left: how far the difference of two pictures may be off; {found[0].before:.2f} before",
-        highlight=False,
+        f"left: how far the difference of two pictures may be off; {found[0].before:.2f} before"
     )

@@ -1,11 +1,37 @@
-"""The one exception that a person is meant to read: one line, what, where, what to do."""
+"""The one exception that a person is meant to read: one line, what, where, what to do.
+
+Names and passwords inside addresses are found and hidden here, in one place: every message goes
+through `hidden`, and what else prints or records an address calls it too. Files that are shared
+(``params.yaml``, ``.dvc/config``: both in git) may hold none.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 LONGEST: Final = 600  # characters of a message; what a file holds may be of any length
 TAIL: Final = 200  # of which at the end, where the advice stands
+HIDDEN: Final = "***"
+WEB: Final = "https?"  # a name alone is a token there: https://TOKEN@host
+# A password may hold an unescaped @ (all up to the last one is meant) or a slash; in
+# ``host:5000/path@v1`` the number is a port. The lengths bound the work on text of any kind.
+NAME_AND_PASSWORD: Final = re.compile(
+    r"(?P<before>\b[a-z][a-z0-9+.-]{0,30}://)"
+    r"(?P<secret>[^\s/@:\['\"]{0,300}:(?!\d+(?:[/?#]|$))[^\s'\"]{0,300})@",
+    re.I,
+)
+NAME_ALONE: Final = re.compile(rf"(?P<before>\b{WEB}://)(?P<secret>[^\s/?#'\"]{{1,600}})@", re.I)
+WORDS: Final = (
+    r"(?:pass(?:word|wd|phrase)?|pwd|(?:client_?|shared_?)?secret(?:_?(?:access_?)?key)?"
+    r"|(?:access_?|refresh_?|id_?|auth_?|sas_?|session_?|aws_session_?)?token"
+    r"|(?:api|account|access|private|shared_?access)_?key|sig|signature|credentials?"
+    r"|x-amz-(?:signature|credential|security-token))"
+)
+# ``?token=...`` and ``;AccountKey=...``
+ARGUMENT: Final = re.compile(rf"(?P<before>[?&;]{WORDS}=)(?P<secret>[^\s&;#'\"]+)", re.I)
+PATTERNS: Final = (NAME_AND_PASSWORD, NAME_ALONE, ARGUMENT)
 
 
 class PamelaError(Exception):
@@ -19,6 +45,32 @@ class PamelaError(Exception):
         # What is quoted from a file may hold line breaks, control characters, half a character.
         line = " ".join(message.splitlines())
         line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+        line = hidden(line)  # before it is cut: half a password is one, too
         if len(line) > LONGEST:
             line = f"{line[: LONGEST - TAIL]} ... {line[-TAIL:]}"
         super().__init__(line)
+
+
+def hidden(text: str) -> str:
+    """Return `text` with the secret parts of its addresses replaced by ``***``."""
+    for pattern in PATTERNS[:2]:
+        text = pattern.sub(rf"\g<before>{HIDDEN}@", text)
+    return ARGUMENT.sub(rf"\g<before>{HIDDEN}", text)
+
+
+def holds_secret(text: str) -> bool:
+    """Tell whether an address in `text` holds a name with a password, or a token."""
+    found = (match for pattern in PATTERNS for match in pattern.finditer(text))
+    return any(match["secret"] != HIDDEN for match in found)
+
+
+def secret_keys(value: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the keys (``tracking.uri``) of a nested mapping whose text holds a secret."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from secret_keys(inner, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from secret_keys(inner, prefix)
+    elif isinstance(value, str) and holds_secret(value):
+        yield prefix

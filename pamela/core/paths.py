@@ -75,6 +75,7 @@ class Project:
 
     # --- local state --------------------------------------------------------------------------
     prefect_home = Below(".prefect")  # Prefect's database and server log (git-ignored)
+    timings = Below(".prefect/timings")  # when each stage's last run did what (`core.timeline`)
     # checkpoints of fits that are not done (git-ignored; empty when all is well)
     checkpoints = Below(".checkpoints")
     # which picture files were hashed and decoded before (git-ignored; may be deleted)

@@ -32,7 +32,7 @@ def progress(label: str, total: int, *, quiet: bool = False) -> Iterator[Callabl
         yield _plain_lines(label, total)
         return
     bar = bars.Progress(
-        bars.TextColumn("{task.description}"),
+        bars.TextColumn("{task.description}", markup=False),
         bars.BarColumn(bar_width=24),
         bars.MofNCompleteColumn(),
         bars.TimeRemainingColumn(),

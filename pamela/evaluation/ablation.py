@@ -2,8 +2,8 @@
 
 Every variant switches off some of ``train.inputs``, chooses its own sizes inside train, and is
 asked the same queries as in the evaluation. Differences to the full model are paired over users
-and averaged over seeds. Run: ``dvc repro ablation/dvc.yaml`` (``python -m flows.ablation``), which
-writes ``reports/ablation.parquet``, ``reports/ablation.json`` (what produced it),
+and averaged over seeds. Run: ``make ablation`` (``python -m flows.ablation``), which writes
+``reports/ablation.parquet``, ``reports/ablation.json`` (what produced it),
 ``reports/ablation.html`` and ``metrics/ablation.json``.
 """
 

@@ -14,6 +14,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
+from pamela.core import timeline
+
 # of every Trainer here: nothing is drawn, logged or kept but by our own callbacks
 QUIET: Final[dict[str, Any]] = {
     "logger": False,
@@ -59,7 +61,7 @@ class KeepBest(Callback):
 
 
 class Report(Callback):
-    """Tell a listener after every epoch."""
+    """Tell a listener after every epoch, and record the epoch's curve as it comes."""
 
     def __init__(self, on_epoch_end: Listener) -> None:
         self.on_epoch_end = on_epoch_end
@@ -67,6 +69,10 @@ class Report(Callback):
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Report the epoch that just ended and its validation correlation."""
         value = float(trainer.callback_metrics["val_correlation"])
+        curve: list[dict[str, float]] = getattr(module, "curve", [])
+        if curve and trainer.is_global_zero:
+            point = dict(curve[-1])
+            timeline.record_metrics(int(point.pop("step")), point)
         self.on_epoch_end(trainer.current_epoch + 1, value)
 
 

@@ -1,6 +1,7 @@
 """Publish results to MLflow: find each run by the hash of what produced it, or create it.
 
-A cached stage therefore still shows, nothing is logged twice, and a deleted ``mlflow.db`` heals.
+A cached stage therefore still shows, nothing is logged twice, and a deleted ``mlflow.db`` heals,
+with the recorded times. A run that was made while it went on (`pamela.registry.live`) is completed.
 Run by ``python -m flows.publish`` and by the report stage. MLflow is imported only when there is
 something to write.
 """
@@ -13,43 +14,29 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pamela.core.errors import PamelaError
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError, hidden
 from pamela.core.paths import Project
 from pamela.params import Params, tracking_uri
 from pamela.registry import sqlite_reader
 from pamela.registry.runs import RunSpec
+from pamela.registry.runs_table import EXPERIMENT_TAGS, NOTE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 HASH = "pamela.hash"
 ARTIFACTS = "pamela.artifacts"
-NOTE = "mlflow.note.content"
 PARENT = "mlflow.parentRunId"
+CONTEXT = "training and evaluation"  # of the datasets
 BATCH = 1000  # metrics that one log_batch call takes
 SMALL_BATCH = 100  # params or tags
-VIEW = "pamela"  # the name of the saved view of the runs table
-COLUMNS = (
-    "metrics.`seen_srocc`",
-    "metrics.`unseen_srocc`",
-    "metrics.`seen_pairwise_accuracy`",
-    "metrics.`unseen_pairwise_accuracy`",
-    "metrics.`seen_gain_over_population`",
-    "attributes.`Dataset`",
-    "tags.`reason`",
-    "tags.`git_commit`",
-)
-EXPERIMENT_TAGS = {
-    f"mlflow.sharedViewState.{VIEW}": json.dumps({"selectedColumns": COLUMNS}),
-    "mlflow.experimentKind": "custom_model_development",
-    NOTE: (
-        "Personal reward models: one run per evaluated model and dataset, one for steering, and "
-        "`pipeline`, which holds the report. A run is found again by the hash of what produced "
-        "it (tag `pamela.hash`), so the same result is never logged twice."
-    ),
-}
+LIVE = "pamela.live"  # the tag of a run that is not complete yet
 T = TypeVar("T")
 
 
@@ -76,8 +63,14 @@ def client_of(project: Project, params: Params) -> MlflowClient:
     try:
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
     except MlflowException as error:
-        why = str(error).splitlines()[0]
+        why = reason_of(error)
         raise PamelaError(f"tracking.uri {uri}: MLflow cannot open it ({why})") from None
+
+
+def reason_of(error: Exception) -> str:
+    """Return the first line of what went wrong, without credentials."""
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return hidden(said[0])[:200]
 
 
 def artifact_root(project: Project, params: Params) -> str | None:
@@ -114,7 +107,7 @@ def publish(project: Project, params: Params, specs: Sequence[RunSpec]) -> list[
     for spec in specs:
         if spec.parent:
             spec = replace(spec, tags=spec.tags | {PARENT: ids[spec.parent]})
-        found.append(_publish_one(client, experiment, spec))
+        found.append(_publish_one(client, experiment, spec, project))
         ids[spec.hash] = found[-1].run_id
     return found
 
@@ -154,10 +147,23 @@ def find_run(client: MlflowClient, experiment: str, hash_: str) -> Any | None:
     return found[0] if found else None
 
 
-def _publish_one(client: MlflowClient, experiment: str, spec: RunSpec) -> Published:
-    run = find_run(client, experiment, spec.hash)
+def live_runs(client: MlflowClient, experiment: str, what: str) -> list[Any]:
+    """Return the runs that were made while `what` went on and are not complete yet."""
+    if not what:
+        return []
+    return list(client.search_runs([experiment], f"tags.`{LIVE}` = '{what}'"))
+
+
+def _publish_one(
+    client: MlflowClient, experiment: str, spec: RunSpec, project: Project
+) -> Published:
+    run, live = find_run(client, experiment, spec.hash), live_runs(client, experiment, spec.live)
+    if run is None and live:
+        return Published(spec.name, _complete(client, live[0], spec, project), created=True)
     if run is None:
-        return Published(spec.name, create_run(client, experiment, spec), created=True)
+        return Published(spec.name, create_run(client, experiment, spec, project), created=True)
+    for double in live:  # it came to the same result
+        client.delete_run(double.info.run_id)
     folder = sqlite_reader.local_path(run.info.artifact_uri)
     lost = bool(spec.artifacts) and folder is not None and not folder.is_dir()
     if lost or run.data.tags.get(ARTIFACTS) != spec.artifacts_hash:
@@ -165,47 +171,110 @@ def _publish_one(client: MlflowClient, experiment: str, spec: RunSpec) -> Publis
     return Published(spec.name, run.info.run_id, created=False)
 
 
-def create_run(client: MlflowClient, experiment: str, spec: RunSpec) -> str:
+def create_run(
+    client: MlflowClient, experiment: str, spec: RunSpec, project: Project | None = None
+) -> str:
     """Log a whole run; an interrupted one is deleted, so that none is left half-filled."""
-    from mlflow.entities import Metric, Param
-
-    now = int(time.time() * 1000)
-    tags = spec.tags | {NOTE: spec.note, HASH: spec.hash}
-    run_id: str = client.create_run(experiment, tags=tags, run_name=spec.name).info.run_id
+    now = time.time()
+    start, end = (spec.span.start, spec.span.end) if spec.span else (now, None)
+    made = client.create_run(
+        experiment, milliseconds(start), spec.tags | {NOTE: spec.note, HASH: spec.hash}, spec.name
+    )
+    run_id: str = made.info.run_id
     try:
-        points = [Metric(key, value, now, step) for key, value, step in spec.metrics]
-        for batch in _batches(points, BATCH):
-            client.log_batch(run_id, metrics=batch)
-        pairs = [Param(key, value) for key, value in sorted(spec.params.items())]
-        for some in _batches(pairs, SMALL_BATCH):
-            client.log_batch(run_id, params=some)
-        _log_inputs(client, run_id, spec)
-        _log_artifacts(client, run_id, spec)
-        client.set_terminated(run_id)
+        _fill(client, run_id, spec, set(), project)
+        client.set_terminated(run_id, end_time=milliseconds(end or time.time()))
     except BaseException:
         client.delete_run(run_id)
         raise
     return run_id
 
 
+def _complete(client: MlflowClient, run: Any, spec: RunSpec, project: Project) -> str:
+    """Add to a run that was made while it went on what it lacks.
+
+    It gets its hash last: a completion that is interrupted is gone on with by the next one.
+    """
+    from mlflow.entities import RunTag
+
+    run_id = str(run.info.run_id)
+    present = {
+        (key, point.step)
+        for key in run.data.metrics
+        if key.startswith("training/")
+        for point in client.get_metric_history(run_id, key)
+    }
+    _fill(client, run_id, spec, present | {(key, 0) for key in run.data.metrics}, project)
+    client.update_run(run_id, name=spec.name)
+    tags = spec.tags | {NOTE: spec.note, HASH: spec.hash}
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    client.delete_tag(run_id, LIVE)
+    client.set_terminated(run_id, end_time=run.info.end_time or milliseconds(time.time()))
+    return run_id
+
+
+def _fill(
+    client: MlflowClient,
+    run_id: str,
+    spec: RunSpec,
+    present: set[tuple[str, int]],
+    project: Project | None,
+) -> None:
+    """Log metrics but those that are `present`, params, datasets, artifacts and tables."""
+    from mlflow.entities import Metric, Param
+
+    end = spec.span.end if spec.span else time.time()
+    points = [
+        Metric(key, value, milliseconds(spec.times.get((key, step), end)), step)
+        for key, value, step in spec.metrics
+        if (key, step) not in present
+    ]
+    for batch in _batches(points, BATCH):
+        client.log_batch(run_id, metrics=batch)
+    pairs = [Param(key, value) for key, value in sorted(spec.params.items())]
+    for some in _batches(pairs, SMALL_BATCH):
+        client.log_batch(run_id, params=some)
+    _log_inputs(client, run_id, spec, project)
+    _log_artifacts(client, run_id, spec)
+
+
+def milliseconds(seconds: float) -> int:
+    """Return a time since 1970 as MLflow counts it."""
+    return int(seconds * 1000)
+
+
 def _log_artifacts(client: MlflowClient, run_id: str, spec: RunSpec) -> None:
     for path, folder in spec.artifacts:
         client.log_artifact(run_id, str(path), folder)
+    there = {one.path for one in client.list_artifacts(run_id)}
+    for name, rows in spec.tables.items():
+        if name not in there:  # MLflow would append
+            client.log_table(run_id, rows.to_dict(as_series=False), name)
     client.set_tag(run_id, ARTIFACTS, spec.artifacts_hash)
 
 
-def _log_inputs(client: MlflowClient, run_id: str, spec: RunSpec) -> None:
-    """Name the datasets, so that the runs table has its dataset column filled."""
+def _log_inputs(client: MlflowClient, run_id: str, spec: RunSpec, project: Project | None) -> None:
+    """Name the datasets, with their columns and their size where the tables are at hand."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    inputs = [
-        DatasetInput(
-            Dataset(name=name, digest=digest[:8], source_type="local", source="data/validated"),
-            [InputTag("mlflow.data.context", "evaluation")],
-        )
-        for name, digest in spec.datasets.items()
-    ]
+    inputs = []
+    for name, digest in spec.datasets.items():
+        schema, profile = described(project, name, digest) if project else (None, None)
+        made = Dataset(name, digest[:8], "local", '{"uri": "data/validated"}', schema, profile)
+        inputs.append(DatasetInput(made, [InputTag("mlflow.data.context", CONTEXT)]))
     client.log_inputs(run_id, datasets=inputs)
+
+
+@lru_cache(maxsize=32)
+def described(project: Project, name: str, _digest: str) -> tuple[str, str]:
+    """Return the columns of a dataset's ratings and its size, as MLflow shows them: JSON."""
+    from mlflow.data.polars_dataset import infer_schema
+
+    path = project.validated / "ratings.parquet"
+    rows = pl.scan_parquet(path, glob=False).filter(pl.col(s.DATASET) == name).collect()
+    counts = {"users": rows[s.USER].n_unique(), "images": rows[s.IMAGE].n_unique()}
+    columns = {"mlflow_colspec": infer_schema(rows).to_dict()}
+    return json.dumps(columns), json.dumps({"ratings": rows.height, **counts})
 
 
 def _batches(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -1,17 +1,28 @@
-"""The numbers of an MLflow run as (key, value, step), and how its note describes them."""
+"""The numbers of an MLflow run as (key, value, step), when they came, and how a note says them."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
+from pamela.core.paths import Project
+from pamela.core.timeline import FIT, Span, Timeline, unbroken
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
-from pamela.evaluation.metrics.schema import UNSEEN
-from pamela.evaluation.results import Results, headline_rows, shot_rows
+from pamela.evaluation.metrics.schema import NOISE_CEILING, SHUFFLED, UNSEEN
+from pamela.evaluation.provenance import model_hashes, stable_hash
+from pamela.evaluation.results import CEILINGS, POPULATIONS, Results, headline_rows, shot_rows
 
+# the steps of stage evaluate in which models that are not fitted by stage train come about
+MADE_IN_EVALUATE: Final = {
+    **dict.fromkeys(CEILINGS, "ideal observers"),
+    NOISE_CEILING: "noise ceiling",
+    SHUFFLED: "shuffled control",
+}
+STAGES: Final = ("ingest", "validate", "split", "embed", "train", "evaluate", "steer", "report")
 MARGIN_STEPS = 100  # MLflow steps are whole numbers: step = 100 x margin
 
 
@@ -46,6 +57,28 @@ def gain_metrics(results: Results, dataset: str, model: str) -> Iterator[tuple[s
             yield from _point(f"intervals/{name}_{end}", row[end])
 
 
+def gain_tags(results: Results, dataset: str, model: str) -> dict[str, str]:
+    """Return the difference to `population` with its interval as text, for the runs table."""
+    rows = {row["population"]: row for row in gain_rows(results, dataset, model).to_dicts()}
+    return {
+        f"{population}_gain_over_population": with_interval(row)
+        for population, row in rows.items()
+        if row["value"] is not None
+    }
+
+
+def model_table(results: Results) -> pl.DataFrame:
+    """Return a row per dataset and model: the headline numbers, and the gain on `population`."""
+    rows = []
+    for dataset in results.datasets:
+        for model in results.models(dataset):
+            mine = results.evaluation.filter(dataset=dataset, model=model)
+            values = {k: round(v, 4) for k, v, _ in headline_metrics(mine) if "/" not in k}
+            rows.append({"dataset": dataset, "model": model} | values
+                        | gain_tags(results, dataset, model))  # fmt: skip
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
 def curve_metrics(rows: pl.DataFrame) -> Iterator[tuple[str, float, int]]:
     """Yield accuracy by margin (step = 100 x margin) and SROCC, accuracy by shots (step = k)."""
     for row in headline_rows(rows, PAIRWISE_ACCURACY).sort("margin").to_dicts():
@@ -66,7 +99,37 @@ def training_metrics(results: Results, model: str) -> Iterator[tuple[str, float,
     for row in history.select(numeric).to_dicts():
         step, fold = int(row.pop("step")), row.pop("fold")
         for key, value in row.items():
-            yield from _point(f"training/fold_{fold}_{key}", value, step)
+            yield from _point(training_key(fold, key), value, step)
+
+
+def training_key(fold: int, key: str) -> str:
+    """Return the metric's name of a quantity that fitting logs."""
+    return f"training/fold_{fold}_{key}"
+
+
+def training_times(project: Project, model: str) -> dict[tuple[str, int], float]:
+    """Return when each point of a training curve came, where that was recorded."""
+    times = Timeline.of(project, "train").metric_times
+    return {
+        (training_key(fold, key), step): at
+        for (name, fold, key, step), at in times.items()
+        if name == model
+    }
+
+
+def model_span(project: Project, model: str) -> Span | None:
+    """Return from when to when a model was fitted, or came about in the evaluation."""
+    fitted = Timeline.of(project, "train").step(FIT, model)
+    if fitted is not None:
+        return fitted
+    evaluated = Timeline.of(project, "evaluate")
+    return evaluated.step(MADE_IN_EVALUATE.get(model, "predict fold"))
+
+
+def pipeline_span(project: Project) -> Span | None:
+    """Return from when to when the stages ran that made the report that is there."""
+    now = time.time()
+    return unbroken(Timeline.of(project, stage).until(now) for stage in STAGES)
 
 
 def _point(key: str, value: float | None, step: int = 0) -> Iterator[tuple[str, float, int]]:
@@ -82,6 +145,37 @@ def with_interval(row: Mapping[str, Any] | None, digits: int = 3) -> str:
     if row.get("ci_low") is None or row.get("ci_high") is None:
         return text
     return f"{text} [{row['ci_low']:.{digits}f}, {row['ci_high']:.{digits}f}]"
+
+
+def evaluation_note(results: Results, dataset: str, model: str, rows: pl.DataFrame) -> str:
+    """Return what the note of one model's run says."""
+    lines = [
+        f"**{model}** on **{dataset}**: means over users with 95 % bootstrap intervals.",
+        "",
+        "| metric | seen users | unseen users, 0 shots |",
+        "|---|---:|---:|",
+    ]
+    for metric, title in ((SROCC, "SROCC"), (PAIRWISE_ACCURACY, "pairwise accuracy, margin 0")):
+        margin = 0.0 if metric == PAIRWISE_ACCURACY else None
+        found = {r["population"]: r for r in headline_rows(rows, metric, margin=margin).to_dicts()}
+        cells = " | ".join(with_interval(found.get(population)) for population in POPULATIONS)
+        lines.append(f"| {title} | {cells} |")
+    lines += [
+        "",
+        "Charts: `by_margin_x100/` (step = 100 x margin), `by_shots/` (step = ratings shown), "
+        "`training/` (step as the model logs it). Plots are under Artifacts; the whole report is "
+        "an artifact of the run `pipeline`.",
+    ]
+    return "\n".join(lines)
+
+
+def live_fit(project: Project, model: str) -> str:
+    """Return what names the run that was made while a model was fitted; empty for one that isn't.
+
+    The fitted weights name it: who finds them later, after a crash perhaps, finds their run.
+    """
+    fitted = model_hashes(project, model)
+    return f"fit of {model} {stable_hash(fitted)}" if fitted else ""
 
 
 def elo_by_arm(steering: Mapping[str, float]) -> dict[str, float]:

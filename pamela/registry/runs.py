@@ -1,4 +1,5 @@
-"""What MLflow should show: one run per evaluated model and dataset, one for steering, one for all.
+"""What MLflow should show: a run of the pipeline and below it one per model and dataset, and
+steering.
 
 A `RunSpec` is plain data; `pamela.registry.publish` finds or creates it. Its hash is over what
 produced it (params, data, models, numbers), so that the same result is never logged twice.
@@ -10,14 +11,14 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from pamela.core.files import file_sha256, read_json
-from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
+from pamela.core.timeline import Span, Timeline
 from pamela.evaluation.provenance import (
     dataset_hashes,
     encoder_info,
@@ -26,17 +27,24 @@ from pamela.evaluation.provenance import (
     model_hashes,
     stable_hash,
 )
-from pamela.evaluation.results import POPULATIONS, Results, headline_rows
+from pamela.evaluation.results import Results
 from pamela.registry.run_metrics import (
     curve_metrics,
     elo_sentence,
+    evaluation_note,
     gain_metrics,
+    gain_tags,
     headline_metrics,
+    live_fit,
+    model_span,
+    model_table,
+    pipeline_span,
     training_metrics,
-    with_interval,
+    training_times,
 )
 
 REASON_ENV = "PAMELA_REASON"
+SESSION_ENV = "PAMELA_SESSION"  # names the run of `make repro` that is going on
 DEFAULT_REASON = "dvc repro"
 # What trains other models, or draws other pictures, does not make this result another one.
 NOT_HASHED = ("train.models", "train.champion", "ingest.datasets")
@@ -55,6 +63,10 @@ class RunSpec:
     artifacts : (file, folder in the run's artifacts).
     datasets : ``{name: hash}`` of what it was computed on.
     parent : hash of the run under which MLflow shows it, which must come before it; empty: none.
+    span : from when to when it ran; None: not recorded.
+    times : (metric key, step) -> when that point came, in seconds since 1970.
+    tables : ``{file: rows}`` that MLflow shows as tables.
+    live : what names the run that was made while it went on (`pamela.registry.live`), if any.
     """
 
     name: str
@@ -66,6 +78,10 @@ class RunSpec:
     datasets: dict[str, str]
     artifacts: list[tuple[Path, str]] = field(default_factory=list)
     parent: str = ""
+    span: Span | None = None
+    times: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    live: str = ""
 
     @property
     def artifacts_hash(self) -> str:
@@ -74,7 +90,7 @@ class RunSpec:
 
 
 def run_specs(results: Results) -> list[RunSpec]:
-    """Return the pipeline's runs, its own last (so that it stands first in MLflow's table)."""
+    """Return the pipeline's runs: its own, then those below it."""
     hashes = dataset_hashes(results.project)
     common = common_tags(results)
     specs = [
@@ -84,7 +100,8 @@ def run_specs(results: Results) -> list[RunSpec]:
     ]
     if results.steered:
         specs.append(_steering_spec(results, hashes, common))
-    return [*specs, _pipeline_spec(results, specs, hashes, common)]
+    whole = _pipeline_spec(results, specs, hashes, common)
+    return [whole, *(replace(spec, parent=whole.hash) for spec in specs)]
 
 
 def common_tags(results: Results) -> dict[str, str]:
@@ -136,37 +153,21 @@ def _evaluation_spec(
     return RunSpec(
         name=f"{model} · {dataset}",
         hash=evaluation_hash(results, dataset, model, hashes[dataset]),
-        note=_evaluation_note(results, dataset, model, rows),
+        note=evaluation_note(results, dataset, model, rows),
         params=flat_params(results, ("ingest", "split", "embed", "train", "evaluate")) | chosen,
         metrics=[*metrics, *training_metrics(results, model)],
         tags=common
         | {"stage": "evaluate", "model": model, "dataset": dataset}
         | {"dataset_hash": hashes[dataset]}
-        | ({"model_hash": stable_hash(fitted)} if fitted else {}),
+        | ({"model_hash": stable_hash(fitted)} if fitted else {})
+        | gain_tags(results, dataset, model),
         datasets={dataset: hashes[dataset]},
         artifacts=[(path, "plots") for path in plots if path.is_file()],
+        span=model_span(results.project, model),
+        times=training_times(results.project, model),
+        tables={"evaluation.json": rows.drop("dataset", "model")},
+        live=live_fit(results.project, model) if dataset == results.datasets[0] else "",
     )
-
-
-def _evaluation_note(results: Results, dataset: str, model: str, rows: pl.DataFrame) -> str:
-    lines = [
-        f"**{model}** on **{dataset}**: means over users with 95 % bootstrap intervals.",
-        "",
-        "| metric | seen users | unseen users, 0 shots |",
-        "|---|---:|---:|",
-    ]
-    for metric, title in ((SROCC, "SROCC"), (PAIRWISE_ACCURACY, "pairwise accuracy, margin 0")):
-        margin = 0.0 if metric == PAIRWISE_ACCURACY else None
-        found = {r["population"]: r for r in headline_rows(rows, metric, margin=margin).to_dicts()}
-        cells = " | ".join(with_interval(found.get(population)) for population in POPULATIONS)
-        lines.append(f"| {title} | {cells} |")
-    lines += [
-        "",
-        "Charts: `by_margin_x100/` (step = 100 x margin), `by_shots/` (step = ratings shown), "
-        "`training/` (step as the model logs it). Plots are under Artifacts; the whole report is "
-        f"an artifact of the run `{PIPELINE}`.",
-    ]
-    return "\n".join(lines)
 
 
 def _chosen(results: Results, model: str) -> dict[str, str]:
@@ -213,6 +214,7 @@ def _steering_spec(results: Results, hashes: dict[str, str], common: dict[str, s
         tags=common | {"stage": "steer", "model": champion, "dataset": "synthetic"},
         datasets=data,
         artifacts=[(path, to) for path, to in files if path.is_file()],
+        span=Timeline.of(results.project, "steer").whole,
     )
 
 
@@ -234,6 +236,7 @@ def _pipeline_spec(
     champion, first = results.params.train.champion, results.datasets[0]
     rows = results.evaluation.filter(dataset=first, model=champion)
     metrics = [m for m in headline_metrics(rows) if "/" not in m[0]]
+    metrics += gain_metrics(results, first, champion)
     metrics += [(f"headline/{k}", v, 0) for k, v in results.headline.items() if math.isfinite(v)]
     if results.steered:
         metrics += [(k, v, 0) for k, v in results.steering.items() if "_ci_" not in k]
@@ -248,9 +251,14 @@ def _pipeline_spec(
         ),
         params=params,
         metrics=metrics,
-        tags=common | {"stage": "report", "model": champion, "dataset": ", ".join(hashes)},
+        tags=common
+        | {"stage": "report", "model": champion, "dataset": ", ".join(hashes)}
+        | gain_tags(results, first, champion),
         datasets=hashes,
         artifacts=[(path, to) for path, to in files if path.is_file()],
+        span=pipeline_span(project),
+        tables={"models.json": model_table(results)},
+        live=os.environ.get(SESSION_ENV, ""),
     )
 
 

@@ -1,6 +1,6 @@
 """``reports/ablation.html``: what user, demographics and metadata are worth, in one page.
 
-Written by the ablation (``dvc repro ablation/dvc.yaml``); the main report shows the same tables
+Written by the ablation (``make ablation``); the main report shows the same tables
 where the ablation was run on its data.
 """
 
@@ -23,7 +23,7 @@ from pamela.reporting.presentation.html import DASH, Cell, Table, inline, number
 from pamela.reporting.tables import NAMES, Where, sign, signed, users_name
 
 PAGE = "ablation.html"
-COMMAND = "dvc repro ablation/dvc.yaml"
+COMMAND = "make ablation"
 GAP = ("difference", "difference_ci_low", "difference_ci_high")
 Row = dict[str, Any]
 

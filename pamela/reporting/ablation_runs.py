@@ -12,6 +12,7 @@ import polars as pl
 
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
+from pamela.core.timeline import Timeline
 from pamela.evaluation.ablation import FULL, RECORD, TABLE, VARIANT, slice_name, variant_name
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.schema import MODEL, POPULATION, SHOTS
@@ -47,7 +48,7 @@ def ablation_specs(project: Project, params: Params) -> list[RunSpec]:
     for dataset, rows in by_dataset(table):
         parent = _parent(project, dataset, rows, record, tags)
         keys = rows.select(MODEL, VARIANT).unique(maintain_order=True).rows()
-        specs += [parent, *(_variant(key, rows, record, parent) for key in reversed(keys))]
+        specs += [parent, *(_variant(project, key, rows, record, parent) for key in reversed(keys))]
     return specs
 
 
@@ -74,11 +75,17 @@ def _parent(
         tags=tags | {"dataset": dataset, "dataset_hash": digest},
         datasets={dataset: digest},
         artifacts=[(path, KIND) for path in files if path.is_file()],
+        span=Timeline.of(project, KIND).whole,
+        tables={"ablation.json": rows.drop("dataset")},
     )  # fmt: skip
 
 
 def _variant(
-    key: tuple[str, str], rows: pl.DataFrame, record: dict[str, Any], parent: RunSpec
+    project: Project,
+    key: tuple[str, str],
+    rows: pl.DataFrame,
+    record: dict[str, Any],
+    parent: RunSpec,
 ) -> RunSpec:
     model, variant = key
     mine = rows.filter((pl.col(MODEL) == model) & (pl.col(VARIANT) == variant))
@@ -93,6 +100,7 @@ def _variant(
         tags=parent.tags | {"model": model, "variant": variant},
         datasets=parent.datasets,
         parent=parent.hash,
+        span=Timeline.of(project, KIND).step("fit and ask", model, variant),
     )  # fmt: skip
 
 

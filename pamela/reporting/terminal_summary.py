@@ -19,6 +19,7 @@ from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNS
 from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
 from pamela.params import load_params
 from pamela.registry.run_metrics import elo_by_arm
+from pamela.reporting.presentation.terminal import PlainConsole, PlainTable
 
 NARROW = 72  # terminal columns below which the table drops margins
 MODEL_WIDTH = 19
@@ -56,7 +57,7 @@ def summary_table(
         row[:4]: row[4]
         for row in rows.select(MODEL, POPULATION, "metric", "margin", "value").iter_rows()
     }
-    table = Table(
+    table = PlainTable(
         title=f"{dataset}: mean over users (unseen at {shots} shots)",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -101,7 +102,7 @@ def elo_table(steering: Mapping[str, Any]) -> Table | None:
     elo = elo_by_arm(steering)
     if steering.get("skipped") or not elo:
         return None
-    table = Table(
+    table = PlainTable(
         title=f"Steering: {int(steering['n_judgments'])} judgments by the simulated users",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -133,7 +134,7 @@ def _interval(values: Mapping[str, Any], key: str, form: str) -> str:
 
 def print_summary(project: Project, console: Console | None = None) -> None:
     """Print the tables of the last run, one block per dataset."""
-    console = console or Console()
+    console = console or PlainConsole()
     params = load_params(project.params_file)
     evaluation = read_parquet(project.reports / "evaluation.parquet")
     ratings = read_parquet(

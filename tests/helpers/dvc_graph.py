@@ -1,8 +1,10 @@
-"""The stages of the two ``dvc.yaml`` as plain data, and their code deps against the imports."""
+"""The stages of pipeline and ablation as plain data, and their code deps against the imports."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tests.helpers import yaml
@@ -12,7 +14,7 @@ from tests.paths import ROOT
 Stage = Mapping[str, Any]
 
 MAIN: dict[str, Stage] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-ABLATION: dict[str, Stage] = yaml.safe_load((ROOT / "ablation/dvc.yaml").read_text())["stages"]
+ABLATION: dict[str, Stage] = yaml.safe_load((ROOT / "ablation/stages.yaml").read_text())["stages"]
 # `params:` tracks the values; the package itself only finds its API on first use
 UNTRACKED = {"pamela/params.py", "pamela/__init__.py"}
 
@@ -53,3 +55,8 @@ def idle(stage: Stage) -> list[str]:
     """Return the code deps of which a stage imports nothing."""
     files = imported(stage)
     return [dep for dep in code_deps(stage) if not any(covers(dep, path) for path in files)]
+
+
+def ask_for_ablation(folder: Path) -> None:
+    """Make the ablation known to DVC in the project `folder`, as `make ablation` does."""
+    shutil.copyfile(folder / "ablation/stages.yaml", folder / "ablation/dvc.yaml")

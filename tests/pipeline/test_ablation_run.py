@@ -15,6 +15,7 @@ import pytest
 
 from pamela.evaluation.ablation import FULL, VARIANT, VARIANTS
 from tests.conftest import copy_project, must
+from tests.helpers.dvc_graph import ask_for_ablation
 from tests.helpers.smoke import SMOKE
 from tests.helpers.stages import run_pipeline, run_stages
 
@@ -47,6 +48,7 @@ def project(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def first_run(project) -> str:
     assert not (project / "reports/ablation.parquet").exists()
+    ask_for_ablation(project)
     return must(project, "python", "-m", "dvc", "repro", "ablation/dvc.yaml", timeout=900)
 
 

@@ -19,7 +19,14 @@ from pamela.core import schema as s
 from pamela.core.arrays import Floats
 from pamela.evaluation.metrics.schema import SEEN, UNSEEN
 from pamela.evaluation.swapped_users import SWAP_SHOTS
-from pamela.reporting.presentation.plot_style import BLUE, MUTED, legend_below, panels, series_style
+from pamela.reporting.presentation.plot_style import (
+    BLUE,
+    MUTED,
+    drawable,
+    legend_below,
+    panels,
+    series_style,
+)
 
 CURVE = np.linspace(0.1, 0.95, 18)  # nominal coverages of the calibration curve
 NOMINAL = np.array([0.50, 0.60, 0.70, 0.80, 0.90, 0.95, 0.99])  # of the reliability figure
@@ -87,8 +94,10 @@ def rating_histograms(ratings: pl.DataFrame, scale: tuple[float, float]) -> Figu
                                       "residual_ridge", "mf")]  # fmt: skip
     for name, color in zip(types, colors, strict=False):
         mine = ratings.filter(pl.col(s.TYPE) == name)[s.RATING]
-        axes[1].hist(mine, bins=edges, weights=np.full(len(mine), 1 / len(mine)), color=color,
-                     histtype="step", linewidth=2.2, label=f"{name} ({len(mine):,})")  # fmt: skip
+        axes[1].hist(
+            mine, bins=edges, weights=np.full(len(mine), 1 / len(mine)), color=color,
+            histtype="step", linewidth=2.2, label=drawable(f"{name} ({len(mine):,})"),
+        )  # fmt: skip
     if types:
         axes[1].set(title="By type", ylabel="share of the type's ratings")
         axes[1].legend(loc="upper left")

@@ -22,7 +22,7 @@ from pamela.core.files import read_parquet
 from pamela.core.images import open_rgb
 from pamela.core.paths import Project, find_root
 from pamela.explain.result import Explanation, clear, ends, telling_words
-from pamela.reporting.presentation.plot_style import BLUE, INK, MUTED, RED, STYLE, save
+from pamela.reporting.presentation.plot_style import BLUE, INK, MUTED, RED, STYLE, drawable, save
 
 Drawn = Figure | SubFigure
 CONCEPTS: Final = 9  # in the profile
@@ -52,9 +52,8 @@ def write_plot(explanation: Explanation, path: Path, files: Mapping[str, Path]) 
             draw_pictures(figure.add_subfigure(grid[0, 1]), explanation, files)
         else:
             draw_profile(figure, explanation)
-        figure.suptitle(
-            f"{explanation.user}: against the population", x=0.02, ha="left", weight="bold"
-        )
+        title = drawable(f"{explanation.user}: against the population")
+        figure.suptitle(title, x=0.02, ha="left", weight="bold")
         save(figure, path)
     return path
 
@@ -166,7 +165,7 @@ def _furthest(rows: pl.DataFrame) -> float:
 
 
 def _wrapped(text: str, width: int) -> str:
-    return "\n".join(textwrap.wrap(text, width, max_lines=2, placeholder=" …"))
+    return "\n".join(textwrap.wrap(drawable(text), width, max_lines=2, placeholder=" …"))
 
 
 def draw_pictures(figure: Drawn, explanation: Explanation, files: Mapping[str, Path]) -> None:

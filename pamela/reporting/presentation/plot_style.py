@@ -16,6 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 INK, MUTED, GRID = "#1d2530", "#667180", "#e4e8ee"
 WIDTH = 9.6  # inches
+LONGEST = 80  # characters of a name in a plot
 # Okabe and Ito's palette; baselines are greys, ceilings are dark and dashed.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY = "#CC79A7", "#56B4E9"
@@ -54,6 +55,10 @@ _SPARE = (
 STYLE: Any = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same pixels everywhere
     "font.size": 10,
+    # names of styles and people may hold dollar signs: no text is mathematics
+    "text.parse_math": False,
+    "text.usetex": False,
+    "axes.formatter.use_mathtext": False,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": "#9aa4b1",
@@ -89,6 +94,17 @@ def series_style(name: str) -> SeriesStyle:
     return LOOKS.get(name) or _SPARE[sum(name.encode()) % len(_SPARE)]
 
 
+def drawable(text: str) -> str:
+    """Return text from data as a plot may hold it: one line, of a length that can be drawn.
+
+    matplotlib leaves names that begin with an underscore out of legends, and stops at some control
+    characters. What stands between dollar signs is text by `STYLE`.
+    """
+    line = "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
+    short = line if len(line) <= LONGEST else f"{line[: LONGEST - 2]} …"
+    return f" {short}" if short.startswith("_") else short
+
+
 def panels(columns: int, *, height: float = 3.9, sharey: bool = False) -> tuple[Figure, list[Axes]]:
     """Return a figure with one row of `columns` axes; nothing global is touched."""
     width = WIDTH if columns > 1 else 0.72 * WIDTH
@@ -108,7 +124,8 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 5) -> None:
 def png(figure: Figure) -> bytes:
     """Return `figure` as PNG, the same bytes for the same figure."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": "pamela"})
+    with mpl.rc_context(STYLE):  # ticks are made while it is drawn
+        figure.savefig(stream, format="png", metadata={"Software": "pamela"})
     return stream.getvalue()
 
 

@@ -44,7 +44,7 @@ def runs_of(project):
 
 def test_a_first_publish_creates_every_run(published):
     assert [run.created for run in published[1]] == [True] * RUNS
-    assert published[1][-1].name == "pipeline"
+    assert published[1][0].name == "pipeline"
 
 
 def test_a_second_publish_creates_none(project, published):

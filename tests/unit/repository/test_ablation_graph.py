@@ -1,4 +1,5 @@
-"""ablation/dvc.yaml is whole and honest, and the root's `dvc repro` leaves it alone."""
+"""The ablation's stages are whole and honest; DVC knows them once they were asked for, and the
+root's `dvc repro` leaves them alone even then."""
 
 from __future__ import annotations
 
@@ -6,11 +7,13 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from flows.pipeline import stale_stages
 from pamela.core.paths import Project
 from pamela.params import EvaluateParams, TrainParams
 from tests.conftest import ROOT, must, run_in
-from tests.helpers.dvc_graph import ABLATION, MAIN, covers, imported, names, outs
+from tests.helpers.dvc_graph import ABLATION, MAIN, ask_for_ablation, covers, imported, names, outs
 
 # what a variant sets for itself
 SET_BY_VARIANTS = {"train.inputs", "train.models", "train.champion"}
@@ -58,18 +61,37 @@ def looked_at(project: Path, *words: str) -> list[str]:
     return [ran or skipped for ran, skipped in told]
 
 
-def test_repro_at_the_root_leaves_the_ablation_out(made_up_run):
+@pytest.fixture
+def asked_for(finished_project: Path) -> Path:
+    """The project once the ablation was asked for and before it ran (`make ablation`)."""
+    ask_for_ablation(finished_project)
+    return finished_project
+
+
+def test_an_ablation_that_nobody_asked_for_is_unknown_to_dvc(made_up_run):
+    assert json.loads(must(made_up_run, "python", "-m", "dvc", "status", "--json")) == {}
+
+
+def test_make_runs_what_the_tests_run():
+    rule = (ROOT / "Makefile").read_text().partition("\nablation:")[2].partition("\n\n")[0]
+    assert [line.strip(" @\t").removeprefix("$(BIN)/") for line in rule.splitlines()[1:]] == [
+        "cp ablation/stages.yaml ablation/dvc.yaml",
+        "dvc repro ablation/dvc.yaml",
+    ]
+
+
+def test_repro_at_the_root_leaves_the_ablation_out(asked_for):
     for words in ((), ("-R",)):
-        assert sorted(looked_at(made_up_run, *words)) == sorted(MAIN)
+        assert sorted(looked_at(asked_for, *words)) == sorted(MAIN)
 
 
-def test_one_command_runs_the_ablation_after_what_it_builds_on(made_up_run):
-    ran = looked_at(made_up_run, "ablation/dvc.yaml")
+def test_one_command_runs_the_ablation_after_what_it_builds_on(asked_for):
+    ran = looked_at(asked_for, "ablation/dvc.yaml")
     before = ran.index("ablation/dvc.yaml:ablation")
     assert set(ran[:before]) == {"ingest", "validate", "split", "embed"}
 
 
-def test_a_stale_ablation_is_no_work_for_the_pipeline(made_up_run):
-    status = must(made_up_run, "python", "-m", "dvc", "status", "--json")
+def test_a_stale_ablation_is_no_work_for_the_pipeline(asked_for):
+    status = must(asked_for, "python", "-m", "dvc", "status", "--json")
     assert "ablation/dvc.yaml:ablation" in json.loads(status)
-    assert stale_stages(Project(made_up_run)) == []
+    assert stale_stages(Project(asked_for)) == []

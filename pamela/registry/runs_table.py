@@ -1,0 +1,40 @@
+"""What MLflow's page of runs shows: which columns, in which order, and what the experiment is."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+NOTE: Final = "mlflow.note.content"
+VIEW: Final = "pamela"  # the name of the saved view, for servers that are not ours
+NAME, CREATED, DURATION = "attributes.`Run Name`", "runDateAndNestInfo", "duration"
+FIXED: Final = (NAME, CREATED, DURATION)  # always shown
+# columns in order, with their width in pixels: what matters most stands within 1,100
+WIDTHS: Final = {
+    NAME: 215,
+    CREATED: 130,
+    "metrics.`seen_srocc`": 95,
+    "metrics.`unseen_srocc`": 105,
+    "metrics.`seen_pairwise_accuracy`": 170,
+    "tags.`seen_gain_over_population`": 185,
+    DURATION: 80,
+    "metrics.`unseen_pairwise_accuracy`": 185,
+    "tags.`unseen_gain_over_population`": 200,
+    "attributes.`Dataset`": 190,
+    "tags.`reason`": 110,
+    "tags.`git_commit`": 110,
+}
+VIEW_STATE: Final = {
+    "selectedColumns": [name for name in WIDTHS if name not in FIXED],
+    "columnOrder": list(WIDTHS),
+    "columnWidths": WIDTHS,
+}
+EXPERIMENT_TAGS: Final = {
+    f"mlflow.sharedViewState.{VIEW}": json.dumps(VIEW_STATE),
+    "mlflow.experimentKind": "custom_model_development",
+    NOTE: (
+        "Personal reward models: a run `pipeline` with the report, and below it one per evaluated "
+        "model and dataset and one for steering. A run is found again by the hash of what "
+        "produced it (tag `pamela.hash`), so the same result is never logged twice."
+    ),
+}
