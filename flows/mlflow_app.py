@@ -21,14 +21,17 @@ from pamela.registry.runs_table import VIEW_STATE
 PATH = "/pamela"
 # Where MLflow's page keeps what a user chose for an experiment, in the browser's local storage
 PLACE = 'MLflowLocalStorage-1.1-ExperimentPage-["{experiment}"]-ReactComponentState'
+# Says that the chat of MLflow's assistant has opened by itself once; it covers a third of the page
+OPENED = "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1"
 PAGE = """<!doctype html>
 <meta charset="utf-8">
 <title>MLflow</title>
 <script>
-const place = %(place)s, view = %(view)s;
+const place = %(place)s, view = %(view)s, opened = %(opened)s;
 const kept = JSON.parse(localStorage.getItem(place)) || view;
 kept.runsExpanded = {...kept.runsExpanded, ...view.runsExpanded};
 localStorage.setItem(place, JSON.stringify(kept));
+localStorage.setItem(opened, "true");
 location.replace(%(target)s);
 </script>
 """
@@ -53,7 +56,7 @@ def runs_page(project: Project) -> str:
 
 def filled(place: str, view: dict[str, object], target: str) -> str:
     """Return the page with its values, none of which can end the script."""
-    values = {"place": place, "view": view, "target": target}
+    values = {"place": place, "view": view, "opened": OPENED, "target": target}
     return PAGE % {key: json.dumps(value).replace("<", "\\u003c") for key, value in values.items()}
 
 

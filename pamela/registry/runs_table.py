@@ -11,15 +11,15 @@ NAME, CREATED, DURATION = "attributes.`Run Name`", "runDateAndNestInfo", "durati
 FIXED: Final = (NAME, CREATED, DURATION)  # always shown
 # columns in order, with their width in pixels: what matters most stands within 1,100
 WIDTHS: Final = {
-    NAME: 215,
-    CREATED: 130,
-    "metrics.`seen_srocc`": 95,
-    "metrics.`unseen_srocc`": 105,
-    "metrics.`seen_pairwise_accuracy`": 170,
-    "tags.`seen_gain_over_population`": 185,
+    NAME: 195,
+    CREATED: 135,
+    "metrics.`seen_srocc`": 85,
+    "metrics.`unseen_srocc`": 100,
+    "metrics.`seen_pairwise_accuracy`": 110,
+    "tags.`seen_gain_over_population`": 170,
     DURATION: 80,
-    "metrics.`unseen_pairwise_accuracy`": 185,
-    "tags.`unseen_gain_over_population`": 200,
+    "metrics.`unseen_pairwise_accuracy`": 180,
+    "tags.`unseen_gain_over_population`": 205,
     "attributes.`Dataset`": 190,
     "tags.`reason`": 110,
     "tags.`git_commit`": 110,
