@@ -125,8 +125,8 @@ class Timeline:
         found = {}
         fitted: list[Any] = []
         for event in self.events:
-            if event["kind"] == STEP_BEGINS and event["name"] == FIT:
-                fitted = event["what"]
+            if event["kind"] == STEP_BEGINS:  # of another step: no fold's fit
+                fitted = event["what"] if event["name"] == FIT else []
             elif event["kind"] == METRICS and len(fitted) == 2:
                 for key in event["values"]:
                     found[(fitted[0], fitted[1], key, event["step"])] = event["time"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,7 +101,7 @@ def drawable(text: str) -> str:
     matplotlib leaves names that begin with an underscore out of legends, and stops at some control
     characters. What stands between dollar signs is text by `STYLE`.
     """
-    line = "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     short = line if len(line) <= LONGEST else f"{line[: LONGEST - 2]} …"
     return f" {short}" if short.startswith("_") else short
 
@@ -124,7 +125,8 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 5) -> None:
 def png(figure: Figure) -> bytes:
     """Return `figure` as PNG, the same bytes for the same figure."""
     stream = io.BytesIO()
-    with mpl.rc_context(STYLE):  # ticks are made while it is drawn
+    with mpl.rc_context(STYLE), warnings.catch_warnings():  # ticks are made while it is drawn
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # drawn as boxes
         figure.savefig(stream, format="png", metadata={"Software": "pamela"})
     return stream.getvalue()
 

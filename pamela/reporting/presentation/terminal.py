@@ -28,8 +28,8 @@ def printable(text: str) -> str:
 
 
 def plain(text: str, style: str = "") -> Text:
-    """Return `text` for rich to print as it stands there."""
-    return Text(printable(text), style)
+    """Return `text` for rich to print as it stands there, on one line."""
+    return Text(printable(text).replace("\n", " ").replace("\t", " "), style)
 
 
 class PlainTable(Table):

@@ -1,0 +1,74 @@
+"""Credentials inside addresses: hidden in every message, found wherever they stand, no others."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pamela.core.errors import PamelaError, hidden, holds_secret
+
+NAMES = st.text(st.characters(codec="ascii", categories=("L", "N")), max_size=12)
+PASSWORDS = st.text(
+    st.characters(codec="ascii", categories=("L", "N", "P", "S"), exclude_characters="'\""),
+    min_size=4,
+    max_size=40,
+).filter(lambda word: not word[0].isdigit())
+HOSTS = st.from_regex(r"[a-z][a-z0-9-]{0,12}(\.[a-z]{2,5})?(:[0-9]{2,5})?", fullmatch=True)
+SCHEMES = st.sampled_from(["http", "https", "postgresql", "mysql+pymysql", "s3", "ssh", "webdavs"])
+
+
+@settings(deadline=None)
+@given(scheme=SCHEMES, name=NAMES, password=PASSWORDS, host=HOSTS)
+def test_a_password_is_hidden_wherever_it_stands(scheme, name, password, host):
+    address = f"{scheme}://{name}:{password}@{host}/path"
+    assert holds_secret(address)
+    for text in (address, f"tracking.uri: {address}", f"({address}) and {address}"):
+        shown = hidden(text)
+        assert f"{name}:{password}" not in shown
+        assert f"{scheme}://***@{host}" in shown
+        assert hidden(shown) == shown
+        assert not holds_secret(shown)
+        assert f"{name}:{password}" not in str(PamelaError(text))
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://TOKEN@host/x", "https://***@host/x"),
+        ("http://host/?token=abc&page=2", "http://host/?token=***&page=2"),
+        ("https://store/c?sv=1&sig=a%3D", "https://store/c?sv=1&sig=***"),
+        ("Protocol=https;AccountKey=abc==;", "Protocol=https;AccountKey=***;"),
+        ("http://name:pa/ss@host", "http://***@host"),
+        ("http://name:12345@host", "http://***@host"),
+    ],
+)
+def test_tokens_and_odd_passwords_are_hidden(address, shown):
+    assert holds_secret(address)
+    assert hidden(address) == shown
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "sqlite:///mlflow.db",
+        "sqlite:////home/a@b/mlflow.db",
+        "http://127.0.0.1:5000",
+        "http://[::1]:5000/runs@v1",
+        "http://host:5000/path@v1",
+        "models:/pamela@champion",
+        "postgresql://pamela@host/mlflow",
+        "git@host:group/project",
+        "hf://OWNER/NAME@REVISION",
+        "ViT-B-32/openai",
+        "see http://host:80 or write to name@host",
+    ],
+)
+def test_an_address_without_a_secret_stays_as_it_is(address):
+    assert not holds_secret(address)
+    assert hidden(address) == address
+
+
+def test_a_long_text_costs_little():
+    text = "a" * 100_000 + "://b:" * 20_000
+    assert len(str(PamelaError(text))) < 700
