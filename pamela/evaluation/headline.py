@@ -16,6 +16,7 @@ from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNS
 from pamela.evaluation.observers import IDEAL_OBSERVER
 from pamela.params import Params
 
+CHAMPION = "champion"  # what the names call it
 MAX_HEADLINE = 24  # `dvc metrics` stays readable
 SHARES = (SHARE_OF_IDEAL_ACCURACY, SHARE_OF_FEATURES_ACCURACY)
 SHARE_DIGITS = 2  # a ratio of small differences: another machine moves it ten times as far
@@ -26,13 +27,14 @@ def headline(
 ) -> dict[str, float]:
     """Return the few flat numbers of ``metrics/evaluation.json``, most important first.
 
-    ``<model>_<seen|unseen>_<metric>``, mean over users, unseen at 0 shots; with several datasets
-    each name is prefixed by its dataset and fewer numbers are kept for each.
+    ``<champion|population|...>_<seen|unseen>_<metric>``, mean over users, unseen at 0 shots; with
+    several datasets each name is prefixed by its dataset and fewer numbers are kept for each. The
+    champion is called so whichever model it is: experiments with another one can be compared.
     """
     datasets = [d for d in params.ingest.datasets if d in evaluation[s.DATASET].unique()]
     margins = [margin for margin in (0.0, 2.0) if margin in params.evaluate.margins]
     champion = params.train.champion
-    gain = f"{champion}_minus_population"
+    gain = f"{CHAMPION}_minus_population"
     names: list[tuple[str, str, str, float | None]] = []
     for metric, margin in [
         (SROCC, None),
@@ -40,13 +42,13 @@ def headline(
         (RMSE, None),
         (PLCC, None),
     ]:
-        for model in dict.fromkeys((champion, "population")):
+        for model in (CHAMPION, "population"):
             names += [(model, population, metric, margin) for population in (SEEN, UNSEEN)]
         if metric == SROCC:
             names += [(gain, population, metric, None) for population in (SEEN, UNSEEN)]
             names += [("group_mean", SEEN, metric, None), (IDEAL_OBSERVER, SEEN, metric, None)]
             wanted = (*SHARES, SWAP_LOSS + SROCC, COVERAGE_90)
-            names += [(champion, SEEN, name, None) for name in wanted]
+            names += [(CHAMPION, SEEN, name, None) for name in wanted]
     lookup = _headline_values(evaluation, differences, champion, gain)
     share = MAX_HEADLINE // max(len(datasets), 1)
     found: dict[str, float] = {}
@@ -72,7 +74,8 @@ def _headline_values(
         first & (pl.col(MODEL) == champion) & (pl.col("baseline") == "population")
     ).with_columns(pl.lit(gain).alias(MODEL), margin=pl.lit(None, dtype=pl.Float64))
     value = pl.col("value")
-    both = pl.concat([rows, gaps.select(columns)]).with_columns(
+    called = rows.filter(pl.col(MODEL) == champion).with_columns(pl.lit(CHAMPION).alias(MODEL))
+    both = pl.concat([rows, called, gaps.select(columns)]).with_columns(
         pl.when(pl.col("metric").is_in(SHARES)).then(value.round(SHARE_DIGITS)).otherwise(value)
     )
     return {tuple(row[:5]): row[5] for row in both.iter_rows()}

@@ -92,3 +92,20 @@ def test_tracking_uri_is_below_the_root_unless_the_environment_says_so(tmp_path,
     assert tracking_uri(params, tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert tracking_uri(params, tmp_path) == "http://127.0.0.1:5000"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("sqlite:///mlflow.db", "http://name:password@host:5000", "tracking.uri"),
+        ("encoder: embedded ", "encoder: https://TOKEN@host/model ", "embed.encoder"),
+        ("models: [global_mean", "models: ['s3://KEY:SECRET@bucket', global_mean", "train.models"),
+    ],
+)
+def test_credentials_are_refused_and_never_shown(tmp_path, old, new, key):
+    text = (ROOT / "params.yaml").read_text()
+    assert old in text
+    (tmp_path / "params.yaml").write_text(text.replace(old, new))
+    with pytest.raises(PamelaError, match=f"{key}: .*environment, MLFLOW_TRACKING_") as told:
+        load_params(tmp_path / "params.yaml")
+    assert not re.search("password@|TOKEN@|SECRET", str(told.value))

@@ -341,19 +341,24 @@ def test_headline_is_short_flat_and_stable(numbers, params):
     train = params.train.model_copy(update={"champion": "paper"})
     params = params.model_copy(update={"train": train})
     flat = headline(evaluation, differences, params)
-    assert {"paper_seen_srocc", "paper_unseen_srocc", "population_seen_pairwise_accuracy_2",
-            "paper_minus_population_unseen_srocc", "paper_seen_rmse"} <= set(flat)  # fmt: skip
+    assert {"champion_seen_srocc", "champion_unseen_srocc", "population_seen_pairwise_accuracy_2",
+            "champion_minus_population_unseen_srocc", "champion_seen_rmse",
+            } <= set(flat)  # fmt: skip
     assert len(flat) <= MAX_HEADLINE < 25
-    assert flat["paper_seen_srocc"] == pick(
+    assert flat["champion_seen_srocc"] == pick(
         evaluation, model="paper", population="seen", metric="srocc", aggregation="user"
     )
     two = params.model_copy(
         update={"ingest": params.ingest.model_copy(update={"datasets": ["synthetic", "other"]})}
     )
+    another = params.model_copy(
+        update={"train": train.model_copy(update={"champion": "population"})}
+    )
+    assert set(headline(evaluation, differences, another)) <= set(flat)
     both = [f.with_columns(pl.lit("other").alias("dataset")).vstack(f) for f in numbers]
     flat = headline(both[0], both[1], two)
     assert len(flat) <= MAX_HEADLINE
-    assert {"synthetic_paper_seen_srocc", "other_paper_unseen_srocc"} <= set(flat)
+    assert {"synthetic_champion_seen_srocc", "other_champion_unseen_srocc"} <= set(flat)
 
 
 def test_the_curves_of_dvc_plots_hold_champion_and_population(numbers, params):

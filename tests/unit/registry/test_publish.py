@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
+from pathlib import Path
 
 import polars as pl
 import pytest
 
+from pamela.core import timeline
 from pamela.core.files import read_parquet, write_parquet
 from pamela.core.paths import Project
 from pamela.evaluation.results import Results
@@ -74,6 +78,81 @@ def test_a_run_says_what_it_is(project):
     assert run.data.metrics["unseen_srocc"] == pytest.approx(0.39)
     assert run.inputs.dataset_inputs[0].dataset.name == "synthetic"
     assert "0.420 [0.400, 0.440]" in run.data.tags["mlflow.note.content"]
+
+
+def test_runs_stand_below_the_pipelines(project):
+    _, runs = runs_of(project)
+    whole = runs.pop("pipeline")
+    assert "mlflow.parentRunId" not in whole.data.tags
+    assert {r.data.tags["mlflow.parentRunId"] for r in runs.values()} == {whole.info.run_id}
+
+
+def test_the_gain_stands_with_its_interval_where_the_runs_table_shows_it(project):
+    _, runs = runs_of(project)
+    run = runs["paper · synthetic"]
+    gain = run.data.metrics["seen_gain_over_population"]
+    assert re.fullmatch(
+        rf"{gain:.3f} \[-?0\.\d+, -?0\.\d+\]", run.data.tags["seen_gain_over_population"]
+    )
+
+
+def test_tables_open_in_mlflow_and_are_written_once(project):
+    client, runs = runs_of(project)
+    for name, file, rows in (
+        ("paper · synthetic", "evaluation.json", 10),
+        ("pipeline", "models.json", 7),
+    ):
+        run = runs[name]
+        assert json.loads(run.data.tags["mlflow.loggedArtifacts"]) == [
+            {"path": file, "type": "table"}
+        ]
+        table = json.loads(Path(client.download_artifacts(run.info.run_id, file)).read_text())
+        assert len(table["data"]) >= rows
+    assert {"model", "seen_srocc"} <= set(table["columns"])
+    assert len(table["data"]) == 7
+
+
+def test_a_dataset_has_its_columns_and_its_size(project):
+    _, runs = runs_of(project)
+    one = runs["paper · synthetic"].inputs.dataset_inputs[0].dataset
+    names = [column["name"] for column in json.loads(one.schema)["mlflow_colspec"]]
+    assert {"user_id", "image_id", "rating"} <= set(names)
+    assert set(json.loads(one.profile)) == {"ratings", "users", "images"}
+
+
+def test_a_healed_database_has_the_recorded_times(copy):
+    timings(copy)
+    (copy.root / "mlflow.db").unlink()
+    publish.publish(copy, params_of(copy), all_specs(copy, params_of(copy)))
+    client, runs = runs_of(copy)
+    run = runs["paper · synthetic"]
+    assert (run.info.start_time, run.info.end_time) == (1_000_000, 1_060_000)
+    points = client.get_metric_history(run.info.run_id, "training/fold_0_train_loss")
+    assert points[0].timestamp == 1_010_000
+    whole = runs["pipeline"]
+    assert (whole.info.start_time, whole.info.end_time) == (990_000, 1_200_000)
+
+
+def timings(project):
+    """Write what the stages would have recorded of their times."""
+    fit = {"name": timeline.FIT, "what": ["paper", 0]}
+    events = {
+        "train": [
+            {"kind": timeline.STAGE, "time": 995, "start": 990},
+            {"kind": timeline.STEP_BEGINS, "time": 1000, **fit},
+            {"kind": timeline.METRICS, "time": 1010, "step": 1, "values": {"train_loss": 1.0}},
+            {"kind": timeline.STEP, "time": 1060, "start": 1000, **fit},
+            {"kind": timeline.END, "time": 1100},
+        ],
+        "report": [
+            {"kind": timeline.STAGE, "time": 1150, "start": 1140},
+            {"kind": timeline.END, "time": 1200},
+        ],
+    }
+    project.timings.mkdir(parents=True)
+    for stage, lines in events.items():
+        text = "".join(f"{json.dumps(line)}\n" for line in lines)
+        timeline.file_of(project, stage).write_text(text)
 
 
 def test_curves_are_logged_as_steps(project):
