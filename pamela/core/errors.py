@@ -18,11 +18,13 @@ WEB: Final = "https?"  # a name alone is a token there: https://TOKEN@host
 # A password may hold an unescaped @ (all up to the last one is meant) or a slash; in
 # ``host:5000/path@v1`` the number is a port. The lengths bound the work on text of any kind.
 NAME_AND_PASSWORD: Final = re.compile(
-    r"(?P<before>\b[a-z][a-z0-9+.-]{0,30}://)"
+    r"(?P<before>\b[a-z][a-z0-9+.-]{0,30}:/{1,2})"  # a path has lost one of its slashes
     r"(?P<secret>[^\s/@:\['\"]{0,300}:(?!\d+(?:[/?#]|$))[^\s'\"]{0,300})@",
     re.I,
 )
-NAME_ALONE: Final = re.compile(rf"(?P<before>\b{WEB}://)(?P<secret>[^\s/?#'\"]{{1,600}})@", re.I)
+NAME_ALONE: Final = re.compile(
+    rf"(?P<before>\b{WEB}:/{{1,2}})(?P<secret>[^\s/?#'\"]{{1,600}})@", re.I
+)
 WORDS: Final = (
     r"(?:pass(?:word|wd|phrase)?|pwd|(?:client_?|shared_?)?secret(?:_?(?:access_?)?key)?"
     r"|(?:access_?|refresh_?|id_?|auth_?|sas_?|session_?|aws_session_?)?token"

@@ -50,8 +50,8 @@ def shown_live(project: Project, params: Params, reason: str) -> Iterator[str]:
     watcher.start()
     try:
         yield session
-    except BaseException:
-        watcher.end("FAILED")
+    except BaseException as error:
+        watcher.end("FAILED" if isinstance(error, Exception) else "KILLED")  # or Ctrl-C
         raise
     watcher.end("FINISHED")
 

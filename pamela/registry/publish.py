@@ -62,7 +62,7 @@ def client_of(project: Project, params: Params) -> MlflowClient:
     uri = tracking_uri(params, project.root)
     try:
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
-    except MlflowException as error:
+    except (MlflowException, ImportError) as error:  # or no driver of that database
         why = reason_of(error)
         raise PamelaError(f"tracking.uri {uri}: MLflow cannot open it ({why})") from None
 

@@ -40,6 +40,7 @@ def test_a_password_is_hidden_wherever_it_stands(scheme, name, password, host):
         ("https://store/c?sv=1&sig=a%3D", "https://store/c?sv=1&sig=***"),
         ("Protocol=https;AccountKey=abc==;", "Protocol=https;AccountKey=***;"),
         ("http://name:pa/ss@host", "http://***@host"),
+        ("http:/name:pass@host/x", "http:/***@host/x"),
         ("http://name:12345@host", "http://***@host"),
     ],
 )

@@ -82,8 +82,9 @@ def test_a_fit_is_shown_while_it_goes_on_and_completed_by_the_results(project, m
     assert done.info.start_time / 1000 == pytest.approx(began, abs=5)
     assert done.data.metrics["seen_srocc"] == pytest.approx(0.42)
     points = client.get_metric_history(running.info.run_id, key)
-    assert [point.step for point in points] == list(range(1, len(points) + 1))
-    assert len(points) == 10
+    steps = [point.step for point in points]
+    assert steps == sorted(set(steps))
+    assert len(steps) == 10
 
 
 def test_the_same_result_again_leaves_no_second_run(project, monkeypatch):

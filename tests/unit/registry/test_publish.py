@@ -140,7 +140,7 @@ def timings(project):
         "train": [
             {"kind": timeline.STAGE, "time": 995, "start": 990},
             {"kind": timeline.STEP_BEGINS, "time": 1000, **fit},
-            {"kind": timeline.METRICS, "time": 1010, "step": 1, "values": {"train_loss": 1.0}},
+            {"kind": timeline.METRICS, "time": 1010, "step": 0, "values": {"train_loss": 1.0}},
             {"kind": timeline.STEP, "time": 1060, "start": 1000, **fit},
             {"kind": timeline.END, "time": 1100},
         ],
