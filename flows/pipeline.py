@@ -19,7 +19,7 @@ import psutil
 
 from flows.environment import environment, refuse_shared_secrets
 from flows.server import server
-from pamela.core.errors import PamelaError
+from pamela.core.errors import PamelaError, hide_in_tracebacks
 from pamela.core.paths import Project
 from pamela.core.strict_yaml import read_yaml
 from pamela.params import load_params
@@ -140,6 +140,7 @@ def publish(project: Project, reason: str, **env: str) -> None:
 
 def main() -> None:
     """Run everything, publish, and print the summary."""
+    hide_in_tracebacks()
     project = Project.here()
     reason = os.environ.get("PAMELA_REASON", "make repro")
     started = time.monotonic()

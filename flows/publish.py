@@ -11,7 +11,7 @@ import os
 import sys
 
 from flows.environment import QUIET
-from pamela.core.errors import PamelaError
+from pamela.core.errors import PamelaError, hide_in_tracebacks
 from pamela.core.paths import Project
 from pamela.params import load_params
 from pamela.registry import publish as tracking
@@ -35,6 +35,7 @@ def publish() -> str:
 
 def main() -> None:
     """Publish; a `PamelaError` becomes one line on stderr and exit status 1."""
+    hide_in_tracebacks()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:

@@ -21,7 +21,7 @@ import psutil
 
 from flows.environment import QUIET, refuse_shared_secrets
 from pamela.core import timeline
-from pamela.core.errors import PamelaError
+from pamela.core.errors import PamelaError, hidden, hide_in_tracebacks
 from pamela.core.paths import Project
 from pamela.params import Params, load_params
 
@@ -58,7 +58,7 @@ def _timed(function: F, name: str) -> F:
             return result
         except Exception as error:
             if not isinstance(error, PamelaError):  # those are told once, at the end
-                print(f"step {name!r} failed: {error!r}", file=sys.stderr)
+                print(hidden(f"step {name!r} failed: {error!r}"), file=sys.stderr)
             raise
         finally:
             _step_seconds[name] = _step_seconds.get(name, 0.0) + time.monotonic() - start
@@ -147,6 +147,7 @@ def here() -> tuple[Project, Params]:
 
 def main(flow: Callable[[], Any]) -> None:
     """Run `flow`; a `PamelaError` becomes one line on stderr and exit status 1."""
+    hide_in_tracebacks()
     started = psutil.Process().create_time()
     imports_s = time.time() - started
     name = getattr(flow, "name", "flow")

@@ -16,7 +16,7 @@ from types import FrameType
 from flows.environment import QUIET, environment
 from flows.mlflow_app import PATH
 from flows.server import free_port, running, server
-from pamela.core.errors import PamelaError, hidden
+from pamela.core.errors import PamelaError, hidden, hide_in_tracebacks
 from pamela.core.paths import Project
 from pamela.params import load_params, tracking_uri
 
@@ -50,6 +50,7 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Serve both pages until stopped."""
+    hide_in_tracebacks()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     signal.signal(signal.SIGTERM, _stop)

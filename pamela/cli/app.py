@@ -19,7 +19,7 @@ from pamela.cli.explain import explain_command
 from pamela.cli.import_dataset import ImportCommand, import_command, run_command
 from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
 from pamela.cli.people import adapt, suggest
-from pamela.core.errors import PamelaError
+from pamela.core.errors import PamelaError, hide_in_tracebacks
 from pamela.core.paths import Project
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def print_table(rows: Sequence[tuple[str, Score]], user: str | None, console: Co
 
 def main() -> None:
     """Run the command line; a fault the user can mend is one line and exit status 1."""
+    hide_in_tracebacks()
     try:
         app()
     except PamelaError as error:

@@ -8,7 +8,10 @@ through `hidden`, and what else prints or records an address calls it too. Files
 from __future__ import annotations
 
 import re
+import sys
+import traceback
 from collections.abc import Iterator, Mapping
+from types import TracebackType
 from typing import Any, Final
 
 LONGEST: Final = 600  # characters of a message; what a file holds may be of any length
@@ -58,6 +61,15 @@ def hidden(text: str) -> str:
     for pattern in PATTERNS[:2]:
         text = pattern.sub(rf"\g<before>{HIDDEN}@", text)
     return ARGUMENT.sub(rf"\g<before>{HIDDEN}", text)
+
+
+def hide_in_tracebacks() -> None:
+    """Hide credentials in what nobody catches, too: libraries name the address that failed."""
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        sys.stderr.write(hidden("".join(traceback.format_exception(kind, error, trace))))
+
+    sys.excepthook = show
 
 
 def holds_secret(text: str) -> bool:

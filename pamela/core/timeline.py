@@ -64,7 +64,7 @@ def file_of(project: Project, stage: str) -> Path:
 
 def parse(lines: Iterable[str]) -> list[Event]:
     """Return the events of whole lines; one that was cut off when its writer was killed is none."""
-    found = []
+    found: list[Event] = []
     for line in lines:
         try:
             event = json.loads(line)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pamela.core.errors import PamelaError, hidden, holds_secret
+from tests.paths import ROOT
 
 NAMES = st.text(st.characters(codec="ascii", categories=("L", "N")), max_size=12)
 PASSWORDS = st.text(
@@ -73,3 +77,15 @@ def test_an_address_without_a_secret_stays_as_it_is(address):
 def test_a_long_text_costs_little():
     text = "a" * 100_000 + "://b:" * 20_000
     assert len(str(PamelaError(text))) < 700
+
+
+def test_what_nobody_caught_hides_them_too():
+    code = (
+        "from pamela.core.errors import hide_in_tracebacks\n"
+        "hide_in_tracebacks()\n"
+        "raise OSError('API request to http://name:password@host failed')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert "API request to http://***@host failed" in done.stderr
+    assert "password@host" not in done.stderr
