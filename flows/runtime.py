@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -77,6 +77,10 @@ def plain_arguments(arguments: Iterable[Any]) -> list[str | int]:
 
 def step(name: str) -> Callable[[F], F]:
     """Make a function a Prefect task called `name`: retried twice, unless the user must act."""
+
+    def step_name(parameters: dict[str, Any]) -> str:  # on Prefect's page: ``fit paper 0``
+        return " ".join([name, *(str(one) for one in plain_arguments(parameters.values()))])
+
     decorate = prefect.task(
         name=name,
         retries=2,
@@ -84,18 +88,13 @@ def step(name: str) -> Callable[[F], F]:
         retry_condition_fn=_worth_retrying,
         persist_result=False,
         cache_policy=prefect.cache_policies.NO_CACHE,
-        task_run_name=lambda parameters: _step_run_name(name, parameters),
+        task_run_name=step_name,
     )
 
     def apply(function: F) -> F:
         return cast(F, decorate(_timed(function, name)))
 
     return apply
-
-
-def _step_run_name(name: str, parameters: Mapping[str, Any]) -> str:
-    """Return what Prefect's page calls a step: ``fit paper 0``."""
-    return " ".join([name, *(str(one) for one in plain_arguments(parameters.values()))])
 
 
 def stage(name: str) -> Callable[[F], F]:
