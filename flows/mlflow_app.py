@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 
 from flows.environment import QUIET
 from pamela.core.paths import Project
@@ -54,7 +55,7 @@ def runs_page(project: Project) -> str:
     return filled(PLACE.format(experiment=number), view, target)
 
 
-def filled(place: str, view: dict[str, object], target: str) -> str:
+def filled(place: str, view: Mapping[str, object], target: str) -> str:
     """Return the page with its values, none of which can end the script."""
     values = {"place": place, "view": view, "opened": OPENED, "target": target}
     return PAGE % {key: json.dumps(value).replace("<", "\\u003c") for key, value in values.items()}

@@ -73,7 +73,9 @@ def model_table(results: Results) -> pl.DataFrame:
     for dataset in results.datasets:
         for model in results.models(dataset):
             mine = results.evaluation.filter(dataset=dataset, model=model)
-            values = {k: round(v, 4) for k, v, _ in headline_metrics(mine) if "/" not in k}
+            values: dict[str, Any] = {
+                k: round(v, 4) for k, v, _ in headline_metrics(mine) if "/" not in k
+            }
             rows.append({"dataset": dataset, "model": model} | values
                         | gain_tags(results, dataset, model))  # fmt: skip
     return pl.DataFrame(rows, infer_schema_length=None)
