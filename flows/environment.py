@@ -6,7 +6,14 @@ import os
 import sys
 from pathlib import Path
 
+from pamela.core.errors import PamelaError, require
 from pamela.core.paths import Project
+
+try:
+    for _package in ("dvc", "prefect"):
+        require(_package, "the pipeline")
+except PamelaError as error:  # on import: what follows imports them
+    sys.exit(f"error: {error}")
 
 # Prefect, Great Expectations, MLflow and DVC read these when they are imported.
 QUIET = {

@@ -16,8 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import psutil
-
 from flows.environment import QUIET
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
@@ -96,6 +94,8 @@ def here() -> tuple[Project, Params]:
 
 def main(flow: Callable[[], Any]) -> None:
     """Run `flow`; a `PamelaError` becomes one line on stderr and exit status 1."""
+    import psutil
+
     imports_s = time.time() - psutil.Process().create_time()
     try:
         flow()

@@ -47,7 +47,6 @@ EXTRAS: Final = {
     "psutil": "pipeline",
     "sklearn": "pipeline",
     "fastapi": "serve",
-    "multipart": "serve",
     "uvicorn": "serve",
     "transformers": "transformers",
 }

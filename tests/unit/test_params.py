@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from pathlib import Path
 
@@ -113,6 +114,8 @@ def test_values_are_read_as_dvc_reads_them(tmp_path, section, key, written, valu
         ("report.title='1e-05'", "1e-05"),
         ("split.folds=12", 12),
         ("validate.latest_rated_at=null", None),
+        ("validate.latest_rated_at=2026-11-28", dt.date(2026, 11, 28)),
+        ("embed.encoder=local-dir:/my/clip", "local-dir:/my/clip"),
     ],
 )
 def test_what_dvc_exp_run_sets_reads_back(tmp_path, override, value):

@@ -196,9 +196,10 @@ _Std = Annotated[
 
 
 class _Preprocess(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
     mean: _Mean | None = None
     std: _Std | None = None
+    mode: Literal["RGB"] | None = None
     interpolation: Literal["bicubic", "bilinear"] | None = None
     resize_mode: Literal["shortest", "longest", "squash"] | None = None
 

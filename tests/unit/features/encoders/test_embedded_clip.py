@@ -27,6 +27,7 @@ from pamela.features.encoders.embedded_clip.encoder import (
     normalise_pixels,
     open_clip_model,
 )
+from pamela.features.encoders.embedded_clip.labels import looks
 from pamela.features.encoders.embedded_clip.lightning_module import rate_at
 from pamela.features.encoders.embedded_clip.linear_probes import (
     attribute_r2,
@@ -41,7 +42,6 @@ from pamela.features.encoders.embedded_clip.tokenizer import (
     WordTokenizer,
     build_vocabulary,
 )
-from pamela.features.encoders.embedded_clip.training_data import looks
 from pamela.features.encoders.preprocessing import to_square
 from tests.helpers.encoder_kit import picture
 

@@ -205,6 +205,8 @@ def without(*keys: str) -> dict[str, Any]:
         (changed(std=[0.2, 0.2, 0.0]), r"preprocess_cfg\.std"),
         (changed(resize_mode="crop"), r"preprocess_cfg\.resize_mode.*'squash'"),
         (changed(interpolation="random"), r"preprocess_cfg\.interpolation"),
+        (changed(mode="L"), r"preprocess_cfg\.mode"),
+        (changed(mean=[0.5, 0.5, float("nan")]), r"preprocess_cfg\.mean"),
         ({"vision_cfg": {}}, "missing key model_cfg"),
         ([1], r"open_clip_config\.json"),
     ],
