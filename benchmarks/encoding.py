@@ -53,7 +53,7 @@ def make_model(folder: Path) -> str:
     torch.manual_seed(0)
     model = open_clip.create_model(MODEL)
     config = {
-        "model_cfg": open_clip.get_model_config(MODEL),
+        "model_cfg": open_clip.get_model_config(MODEL) | {"quick_gelu": False},
         "preprocess_cfg": model.visual.preprocess_cfg,
     }
     (folder / "open_clip_config.json").write_text(json.dumps(config))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 from flows.runtime import here, main, stage, step
 from pamela.features import embed as features
 from pamela.features.factory import PRECOMPUTED
+from pamela.features.prompts import cut_sentence
 
 list_images = step("list validated images")(features.list_images)
 open_encoder = step("open encoder")(features.open_encoder)
@@ -24,10 +27,13 @@ def embed() -> None:
         found = read_shipped(project, images)
     else:
         encoder = open_encoder(params.embed)
+        print(f"embed: {features.describe(encoder)}")
         n_images = encode_images(project, encoder, images)
         n_prompts = encode_prompts(project, encoder, images)
         print(f"embed: {n_images} new pictures and {n_prompts} new prompts encoded")
         found = collect(project, encoder, images)
+        if cut := cut_sentence(found.details["prompts"], encoder.name):
+            print(f"embed: warning: {cut}", file=sys.stderr)
     write_features(project, images, found)
 
 

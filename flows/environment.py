@@ -7,8 +7,14 @@ import re
 import sys
 from pathlib import Path
 
-from pamela.core.errors import PamelaError, holds_secret
+from pamela.core.errors import PamelaError, holds_secret, require
 from pamela.core.paths import Project
+
+try:
+    for _package in ("dvc", "prefect"):
+        require(_package, "the pipeline")
+except PamelaError as error:  # on import: what follows imports them
+    sys.exit(f"error: {error}")
 
 # Prefect, Great Expectations, MLflow and DVC read these when they are imported.
 QUIET = {

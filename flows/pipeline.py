@@ -15,8 +15,6 @@ import subprocess
 import sys
 import time
 
-import psutil
-
 from flows.environment import environment, refuse_shared_secrets
 from flows.server import server
 from pamela.core.errors import PamelaError, hide_in_tracebacks
@@ -109,6 +107,8 @@ def _run_to_the_end(command: list[str], project: Project, env: dict[str, str]) -
     try:
         return process.wait()
     except BaseException:
+        import psutil
+
         family = [
             psutil.Process(process.pid),
             *psutil.Process(process.pid).children(recursive=True),

@@ -17,8 +17,6 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import psutil
-
 from flows.environment import QUIET, refuse_shared_secrets
 from pamela.core import timeline
 from pamela.core.errors import PamelaError, hidden, hide_in_tracebacks
@@ -146,6 +144,8 @@ def here() -> tuple[Project, Params]:
 
 def main(flow: Callable[[], Any]) -> None:
     """Run `flow`; a `PamelaError` becomes one line on stderr and exit status 1."""
+    import psutil
+
     hide_in_tracebacks()
     started = psutil.Process().create_time()
     imports_s = time.time() - started

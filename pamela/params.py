@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -28,6 +29,10 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+# `dvc exp run -S key=2026-11-28` writes a day as text
+Day = Annotated[
+    dt.date, BeforeValidator(lambda v: dt.date.fromisoformat(v) if isinstance(v, str) else v)
+]
 PRECOMPUTED = "precomputed"  # of `embed.encoder`: features come with the datasets
 NO_SECRETS = (
     "the address holds a name and password or a token, and this file is in git: write it without "
@@ -74,7 +79,7 @@ class ValidateParams(_Strict):
     """When bad rows stop the pipeline, and which raters the data docs flag."""
 
     max_quarantined_share: Share
-    latest_rated_at: dt.date | None  # last day on which a rating can have been given; null: today
+    latest_rated_at: Day | None  # last day on which a rating can have been given; null: today
     straight_line_share: Share
     flag_min_ratings: Annotated[int, Field(ge=2)]
     speeder_seconds: Annotated[float, Field(ge=0.0)]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +20,13 @@ from pamela.cli.explain import explain_command
 from pamela.cli.import_dataset import ImportCommand, import_command, run_command
 from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
 from pamela.cli.people import adapt, suggest
-from pamela.core.errors import PamelaError, hide_in_tracebacks
+from pamela.core.errors import (
+    EXTRAS,
+    PamelaError,
+    hide_in_tracebacks,
+    missing_package,
+    require,
+)
 from pamela.core.paths import Project
 
 if TYPE_CHECKING:
@@ -51,6 +58,7 @@ def retrain(
     """Retrain on the batches that wait in data/inbox/ and promote the challenger if not worse."""
     if once == serve:
         raise PamelaError("say either --once or --serve")
+    require("prefect", "pamela retrain")
     mode = "--once" if once else "--serve"
     raise typer.Exit(run_command(Project.here(), "flows.retrain", mode))
 
@@ -106,11 +114,23 @@ def print_table(rows: Sequence[tuple[str, Score]], user: str | None, console: Co
 def main() -> None:
     """Run the command line; a fault the user can mend is one line and exit status 1."""
     hide_in_tracebacks()
+    warnings.showwarning = _show_warning
     try:
         app()
     except PamelaError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        print(f"error: {missing_package(package, 'this command')}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning as one line, without the place in the code."""
+    print(f"warning: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

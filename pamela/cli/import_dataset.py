@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from pamela.core.errors import PamelaError
+from pamela.core.errors import PamelaError, require
 from pamela.core.paths import Project
 
 
@@ -74,6 +74,7 @@ def import_command(
         raise PamelaError("say either --link or --move")
     if encoder and not use:
         raise PamelaError("--encoder goes with --use, which sets params.yaml")
+    require("dvc", "pamela import")
     project = Project.here()
     if use:
         load_params(project.params_file)  # before anything is brought

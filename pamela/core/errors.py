@@ -1,8 +1,11 @@
-"""The one exception that a person is meant to read: one line, what, where, what to do.
+"""The exception and the warning that a person is meant to read: what, where, what to do.
 
 Names and passwords inside addresses are found and hidden here, in one place: every message goes
 through `hidden`, and what else prints or records an address calls it too. Files that are shared
 (``params.yaml``, ``.dvc/config``: both in git) may hold none.
+
+Packages that scoring does without are extras of the distribution; where one is missing, the line
+says how to install it.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Final
 
@@ -88,3 +92,47 @@ def secret_keys(value: Any, prefix: str = "") -> Iterator[str]:
             yield from secret_keys(inner, prefix)
     elif isinstance(value, str) and holds_secret(value):
         yield prefix
+
+
+class PromptWarning(UserWarning):
+    """A prompt of which an encoder does not read all; the features are those of what it reads."""
+
+
+# package -> the extra of pyproject.toml that brings it
+EXTRAS: Final = {
+    "cv2": "pipeline",
+    "dvc": "pipeline",
+    "great_expectations": "pipeline",
+    "jinja2": "pipeline",
+    "lightning": "pipeline",
+    "matplotlib": "pipeline",
+    "mlflow": "pipeline",
+    "pandas": "pipeline",
+    "prefect": "pipeline",
+    "psutil": "pipeline",
+    "sklearn": "pipeline",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "transformers": "transformers",
+}
+
+
+def missing_package(package: str, what: str) -> PamelaError:
+    """Return the error that says how to install a package that `what` needs.
+
+    Parameters
+    ----------
+    package : its import name, one of `EXTRAS`.
+    what : the thing that cannot be done without it, the start of a sentence.
+    """
+    extra = EXTRAS[package]
+    return PamelaError(
+        f"{what} needs the package {package}, which is not installed: pip install "
+        f"'pamela[{extra}]' (in a clone: pip install -c constraints.txt -e '.[{extra}]')"
+    )
+
+
+def require(package: str, what: str) -> None:
+    """Raise `missing_package` unless `package` is installed; it is not imported."""
+    if find_spec(package) is None:
+        raise missing_package(package, what)

@@ -49,7 +49,7 @@ def concepts_for(encoder: str) -> list[Concept]:
 
 def _embedded() -> list[Concept]:
     """Return the ends of every attribute and every lighting, in the encoder's own vocabulary."""
-    from pamela.features.encoders.embedded_clip.training_data import looks
+    from pamela.features.encoders.embedded_clip.labels import looks
     from pamela.synthetic.vocabulary import LIGHTINGS, STRONG, WORDS
 
     def said(phrases: Sequence[str]) -> tuple[str, ...]:

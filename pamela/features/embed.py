@@ -7,9 +7,9 @@ SHA-256, a prompt's text), so that added ratings encode nothing and added pictur
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,6 +22,7 @@ from pamela.core.paths import Project
 from pamela.features.cache import FeatureCache
 from pamela.features.factory import Encoder, get_encoder
 from pamela.features.precomputed import read_precomputed
+from pamela.features.prompts import prompt_key, read_prompts
 from pamela.params import PRECOMPUTED, EmbedParams
 
 INDEX_COLUMNS = (s.DATASET, s.IMAGE, s.SHA256)
@@ -37,6 +38,8 @@ class Features:
     image : float32 (n, image_dim).
     prompt : float32 (n, prompt_dim); prompt_dim is 0 for precomputed features.
     encoder, fingerprint, precision : as of `pamela.features.factory.Encoder`.
+    details : how the encoder was run, and what it read of the prompts; empty for precomputed
+        features.
     """
 
     image: Floats32
@@ -44,6 +47,7 @@ class Features:
     encoder: str
     fingerprint: str
     precision: str
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 def open_encoder(params: EmbedParams) -> Encoder:
@@ -99,6 +103,24 @@ def cached_features(project: Project, encoder: Encoder, images: pl.DataFrame) ->
         encoder=encoder.name,
         fingerprint=encoder.fingerprint,
         precision=encoder.precision,
+        details={
+            "activation": encoder.activation,
+            "preprocess": dict(encoder.preprocess),
+            "known_from": encoder.known_from,
+            "prompts": read_prompts(encoder, images),
+        },
+    )
+
+
+def describe(encoder: Encoder) -> str:
+    """Return which network and which preprocessing are used, for the log."""
+    given = encoder.preprocess
+    mean, std = (" ".join(f"{part:.3g}" for part in given[key]) for key in ("mean", "std"))
+    size = given["size"]
+    side = "x".join(str(part) for part in (size if isinstance(size, list | tuple) else [size] * 2))
+    return (
+        f"{encoder.name}: {encoder.activation}; pictures {side}, {given['resize_mode']}, "
+        f"{given['interpolation']}, mean {mean}, std {std} (known from {encoder.known_from})"
     )
 
 
@@ -129,6 +151,7 @@ def write_features(project: Project, images: pl.DataFrame, features: Features) -
             "precision": features.precision,
             "image_dim": features.image.shape[1],
             "prompt_dim": features.prompt.shape[1],
+            **features.details,
         },
     )
 
@@ -175,7 +198,7 @@ def _prompt_keys(images: pl.DataFrame) -> pl.DataFrame:
     """Return prompt and its key, the SHA-256 of its text (null for a null prompt), row by row."""
     texts = images.select(s.PROMPT)
     distinct = texts.unique().drop_nulls()
-    keys = [hashlib.sha256(text.encode()).hexdigest() for text in distinct[s.PROMPT]]
+    keys = [prompt_key(text) for text in distinct[s.PROMPT]]
     named = distinct.with_columns(pl.Series("key", keys, dtype=pl.String))
     return texts.join(named, on=s.PROMPT, how="left", maintain_order="left")
 

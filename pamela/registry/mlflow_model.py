@@ -25,6 +25,7 @@ PICTURE, RATINGS, DEMOGRAPHICS = "image", "ratings", "demographics"
 TEXTS: Final = ("user", s.DATASET, s.PROMPT, PICTURE, s.IMAGE)
 NUMBERS_OUT: Final = ("rating", "std", "percentile")
 TEXTS_OUT: Final = ("source", "model_version")
+FLAGS_OUT: Final = ("prompt_cut",)
 # A grey PNG of one pixel, for the input example.
 GREY_PNG: Final = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNoaGgAAAMEAYFL09IQAAAAAElFTkSuQmCC"
@@ -64,6 +65,7 @@ def signature() -> ModelSignature:
     outputs: list[ColSpec | TensorSpec] = [
         *(ColSpec(number, name) for name in NUMBERS_OUT),
         *(ColSpec(text, name) for name in TEXTS_OUT),
+        *(ColSpec(DataType.boolean, name) for name in FLAGS_OUT),
     ]
     return ModelSignature(Schema(inputs), Schema(outputs))
 

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pamela.core.errors import PamelaError
+from pamela.core.errors import PamelaError, require
 from pamela.core.paths import Project
 from pamela.params import Params, load_params, tracking_uri
 from pamela.registry import sqlite_reader
@@ -32,6 +32,7 @@ def list_versions(project: Project, params: Params, name: str = NAME) -> list[Ve
     database = sqlite_reader.database_file(tracking_uri(params, project.root))
     if database is not None and not database.exists():
         return []  # asking MLflow would create it
+    require("mlflow", "a registry other than the project's own database")
     from pamela.registry.publish import client_of
 
     return _ask_mlflow(client_of(project, params), name)
@@ -98,6 +99,7 @@ def choose(uri: str, versions: list[Version], alias: str | None, version: str | 
 
 
 def _download(uri: str, project: Project, params: Params, version: Version) -> Path:
+    require("mlflow", f"{uri}: a version that is kept elsewhere")
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 

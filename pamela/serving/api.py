@@ -148,9 +148,9 @@ class Reward:
         if isinstance(images, str | Path | bytes):
             raise PamelaError("images: give a list of images, not a single path")
         user_context = self.user_context(user, dataset)
-        prediction = self.user_contexts.predict(
-            user_context, self.pictures.items(list(images), prompt)
-        )
+        items = self.pictures.items(list(images), prompt)
+        prediction = self.user_contexts.predict(user_context, items)
+        cut = self.pictures.cut(items.frame[s.PROMPT].to_list())
         scale = self.bundle.scales[user_context.dataset]
         percentile = self.user_contexts.percentile(user_context, prediction.mean)
         return [
@@ -160,8 +160,11 @@ class Reward:
                 percentile=float(rank),
                 source=user_context.source,
                 model_version=self.version,
+                prompt_cut=short,
             )
-            for mean, std, rank in zip(prediction.mean, prediction.std, percentile, strict=True)
+            for mean, std, rank, short in zip(
+                prediction.mean, prediction.std, percentile, cut, strict=True
+            )
         ]
 
     def adapt(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pamela.core.errors import require
 from pamela.explain import result
 
 
@@ -19,6 +20,7 @@ class Explanation(result.Explanation):
         files : picture file by image id; by default those of the project around the working
             directory. Pictures without a file are left out.
         """
+        require("matplotlib", "to plot an explanation")
         from pamela.reporting.plots.explanation import files_here, write_plot
 
         found = files_here(self) if files is None else files

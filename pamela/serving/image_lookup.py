@@ -8,6 +8,7 @@ the picture.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,14 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.arrays import Bools, Floats32, Ints
 from pamela.core.dataset import Items
-from pamela.core.errors import PamelaError
+from pamela.core.errors import PamelaError, PromptWarning
 from pamela.features.cache import FeatureCache
 from pamela.serving.types import NEW, CatalogImage, ImageLike, Recorded, ResolvedImage
 from pamela.training.bundle import Bundle
+
+UNREAD = (
+    "this model was trained on precomputed features, without prompts: the prompt changes no score"
+)
 
 
 class PictureLookup:
@@ -45,6 +50,7 @@ class PictureLookup:
         self._encoder: Any = None
         frame = bundle.items.frame
         self._prompts: list[str | None] = frame[s.PROMPT].to_list()
+        self._known_prompts = frozenset(p for p in self._prompts if p is not None)
         self._sha256: list[str | None] = frame[s.SHA256].to_list()
         self._by_content = {sha: row for row, sha in enumerate(self._sha256) if sha}
         names = zip(frame[s.DATASET].to_list(), frame[s.IMAGE].to_list(), strict=True)
@@ -188,11 +194,33 @@ class PictureLookup:
         features = np.zeros((len(prompts), self._catalog.prompt.shape[1]), np.float32)
         features[same] = self._catalog.prompt[rows[same]]
         rest = np.flatnonzero(~same).tolist()
+        distinct = {p: i for i, p in enumerate(dict.fromkeys(prompts[i] for i in rest))}
         if rest and features.shape[1]:
-            distinct = {p: i for i, p in enumerate(dict.fromkeys(prompts[i] for i in rest))}
-            encoded = self._get_encoder("a new prompt").encode_prompts(list(distinct))
+            from pamela.features.prompts import warn_of_cut
+
+            encoder = self._get_encoder("a new prompt")
+            warn_of_cut(encoder, list(distinct))
+            encoded = encoder.encode_prompts(list(distinct))
             features[rest] = encoded[[distinct[prompts[i]] for i in rest]]
+        elif any(distinct):
+            warnings.warn(UNREAD, PromptWarning, stacklevel=2)
         return features
+
+    def cut(self, prompts: Sequence[str | None]) -> list[bool]:
+        """Tell of each prompt whether the encoder reads only its beginning."""
+        from pamela.features.prompts import KEY_LETTERS, prompt_key
+
+        if not self._catalog.prompt.shape[1]:
+            return [False] * len(prompts)
+        record = self._wanted.get("prompts", {})
+        keys, known = frozenset(record.get("cut_keys", ())), self._known_prompts
+        new = [p for p in dict.fromkeys(prompts) if p is not None and p not in known]
+        cut = {p for p in known.intersection(prompts) if prompt_key(p)[:KEY_LETTERS] in keys}
+        if new:
+            encoder = self._get_encoder("a new prompt")
+            lengths = encoder.prompt_lengths(new)
+            cut |= {p for p, n in zip(new, lengths, strict=True) if n > encoder.context_length}
+        return [p in cut for p in prompts]
 
     def _frame(self, rows: Ints, prompts: Sequence[str | None]) -> pl.DataFrame:
         """Return the catalog's metadata of known pictures and nulls for new ones."""

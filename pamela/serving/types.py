@@ -67,6 +67,8 @@ class Score:
     source : what was known of the person: their training ratings (``seen``), ratings given to
         `Reward.adapt` (``adapted``), demographics only, or nothing (``population``).
     model_version : which model spoke.
+    prompt_cut : whether the prompt is longer than the encoder reads, so that its end changed
+        nothing.
 
     Notes
     -----
@@ -79,6 +81,7 @@ class Score:
     percentile: float
     source: Source
     model_version: str
+    prompt_cut: bool = False
 
 
 @dataclass(frozen=True)

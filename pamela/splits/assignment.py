@@ -1,29 +1,30 @@
 """Who and what is held out: users x images, as files with a hash.
 
 Run by ``python -m flows.split``. A release's own splits are used as they are, as one fold. A
-dataset without any gets ``split.folds`` folds: the side of a user, and of a prompt_id with all its
-near-duplicates and equal pictures (`pamela.splits.near_duplicates`), is a hash of (seed, dataset,
-id), so that appended rows never move anyone. Every user is unseen in exactly one fold and every
-prompt_id is test in exactly one.
+dataset without any gets ``split.folds`` folds, or fewer where it has fewer users or prompts: the
+side of a user, and of a prompt_id with all its near-duplicates and equal pictures
+(`pamela.splits.near_duplicates`), is drawn so that appended rows never move anyone
+(`pamela.splits.draws`). Every user is unseen in exactly one fold and every prompt_id is test in
+exactly one.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.errors import PamelaError
 from pamela.core.files import read_parquet
 from pamela.core.paths import Project
 from pamela.data.leakage import SIDE, TEST, VAL, _side, released_image_sides
 from pamela.params import SplitParams
 from pamela.splits import near_duplicates
+from pamela.splits.draws import draw_sides
+from pamela.splits.founders import Founders, find_founders
 
 SIDES: Final = (s.TRAIN, VAL, TEST)
 
@@ -53,6 +54,7 @@ class Sides:
     folds : their number.
     users : DataFrame (dataset, fold, user_id, side), sorted by fold and id.
     images : DataFrame (dataset, fold, image_id, side), sorted by fold and id.
+    groups : of near-duplicates, where there are fewer of them than images; else None.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Sides:
     folds: int
     users: pl.DataFrame
     images: pl.DataFrame
+    groups: int | None = None
 
 
 def find_sides(project: Project, name: str, ratings: pl.LazyFrame, params: SplitParams) -> Sides:
@@ -75,7 +78,8 @@ def find_sides(project: Project, name: str, ratings: pl.LazyFrame, params: Split
     released = {key: _released(ratings, key) for key in (s.USER, s.IMAGE)}
     if released[s.USER].height:
         return sides_as_released(name, users, images, released)
-    return sides_by_hash(name, users, _group_keys(project, name, images), params)
+    keys = _group_keys(project, name, images)
+    return sides_in_folds(name, users, images, keys, find_founders(ratings, keys), params)
 
 
 def _released(ratings: pl.LazyFrame, key: str) -> pl.DataFrame:
@@ -96,20 +100,68 @@ def _group_keys(project: Project, name: str, images: pl.DataFrame) -> pl.DataFra
 
 
 # --- our own folds --------------------------------------------------------------------------------
-def sides_by_hash(name: str, users: pl.DataFrame, keys: pl.DataFrame, params: SplitParams) -> Sides:
-    """Return ``params.folds`` folds whose sides are functions of (seed, dataset, id).
+def sides_in_folds(
+    name: str,
+    users: pl.DataFrame,
+    images: pl.DataFrame,
+    keys: pl.DataFrame,
+    founders: Founders,
+    params: SplitParams,
+) -> Sides:
+    """Return folds in which everyone's side is drawn (`pamela.splits.draws`).
 
-    `keys` are the groups that each image belongs to (`pamela.splits.near_duplicates`).
+    There are ``params.folds``, or as few as the founders whose number is least.
+
+    Parameters
+    ----------
+    keys : the groups that each image belongs to (`pamela.splits.near_duplicates`).
+
+    Raises
+    ------
+    PamelaError
+        If nobody, or nothing, can be held out from the others.
     """
+    _require_two(name, images, founders)
+    folds = min(params.folds, len(founders.users), len(founders.groups))
+    params = params.model_copy(update={"folds": folds})
     user_ids = users.get_column(s.USER).unique().sort()
-    user_sides = hash_sides(name, "user", user_ids, params).rename({"id": s.USER})
-    return _sorted(name, False, params.folds, user_sides, _image_sides(name, keys, params))
+    user_sides = draw_sides(name, "user", user_ids, founders.users, params).rename({"id": s.USER})
+    image_sides = _image_sides(name, keys, founders.groups, params)
+    sides = _sorted(name, False, folds, user_sides, image_sides)
+    grouped = len(founders.groups) < len(founders.images)
+    return replace(sides, groups=len(founders.groups) if grouped else None)
 
 
-def _image_sides(name: str, keys: pl.DataFrame, params: SplitParams) -> pl.DataFrame:
+def _require_two(name: str, images: pl.DataFrame, founders: Founders) -> None:
+    """Raise unless there are two users, and two groups of images, to hold out in turn."""
+    if len(founders.users) < 2:
+        raise PamelaError(
+            f"{name}: {len(founders.users)} user has ratings, and nobody can be held out from the "
+            "others; bring ratings by more users"
+        )
+    if len(founders.groups) < 2:
+        rated = images.filter(pl.col(s.IMAGE).is_in(founders.images.implode()))
+        prompts = rated.get_column(s.PROMPT_ID).drop_nulls().unique().to_list()
+        if rated.height < 2:
+            why, advice = "1 image is rated", "bring ratings of more images"
+        elif len(prompts) == 1 and not rated.get_column(s.PROMPT_ID).null_count():
+            why = f"all {rated.height:,} rated images have prompt_id {prompts[0]!r}"
+            advice = (
+                "images of one prompt_id count as near-duplicates and stay together: leave "
+                "prompt_id empty where they are not variants of one picture"
+            )
+        else:
+            why = f"all {rated.height:,} rated images are tied by equal contents and prompt_ids"
+            advice = "bring other images, or leave prompt_id empty where they are no variants"
+        raise PamelaError(f"{name}: {why}, and none can be held out from the others; {advice}")
+
+
+def _image_sides(
+    name: str, keys: pl.DataFrame, founders: pl.Series, params: SplitParams
+) -> pl.DataFrame:
     """Return (image_id, fold, side): unused where an image's groups lie on different sides."""
     groups = keys.get_column(near_duplicates.KEY).unique().sort()
-    drawn = hash_sides(name, "prompt", groups, params)
+    drawn = draw_sides(name, "prompt", groups, founders, params)
     sides = keys.join(drawn.rename({"id": near_duplicates.KEY}), on=near_duplicates.KEY).drop(
         near_duplicates.KEY
     )
@@ -122,45 +174,6 @@ def _image_sides(name: str, keys: pl.DataFrame, params: SplitParams) -> pl.DataF
     )
     alone = sides.join(tied, on=[s.IMAGE, s.FOLD], how="anti")
     return pl.concat([alone, settled])
-
-
-def hash_sides(
-    dataset: str, kind: str, ids: Sequence[str] | pl.Series, params: SplitParams
-) -> pl.DataFrame:
-    """Return (id, fold, side) of every id in every fold.
-
-    An id is on the test side in the fold ``hash mod folds``; in each other fold a hash of its own
-    puts it on the validation side with probability ``val_share``. `kind` (user or prompt) keeps a
-    user and a prompt of the same name apart.
-    """
-    keys = pl.Series("id", ids, dtype=pl.String).to_list()
-    stem = f"{params.seed}/{dataset}/{kind}"
-    home = (stable_hashes(f"{stem}/", keys) % np.uint64(params.folds)).astype(np.int64)
-    draws = [stable_hashes(f"{stem}/val{fold}/", keys) for fold in range(params.folds)]
-    return pl.concat(
-        pl.DataFrame({"id": keys, "_home": home, "_draw": draw / 2**64}).select(
-            pl.col("id").cast(pl.String),
-            pl.lit(fold, pl.Int64).alias(s.FOLD),
-            pl.when(pl.col("_home") == fold)
-            .then(pl.lit(TEST))
-            .when(pl.col("_draw") < params.val_share)
-            .then(pl.lit(VAL))
-            .otherwise(pl.lit(s.TRAIN))
-            .alias(SIDE),
-        )
-        for fold, draw in enumerate(draws)
-    )
-
-
-def stable_hashes(prefix: str, keys: Iterable[str]) -> npt.NDArray[np.uint64]:
-    """Return 64 bits of BLAKE2b of ``prefix + key``: the same everywhere and in every version."""
-    start = hashlib.blake2b(prefix.encode(), digest_size=8)
-    digests: list[bytes] = []
-    for key in keys:
-        one = start.copy()
-        one.update(key.encode())
-        digests.append(one.digest())
-    return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
 
 
 # --- a release's own splits -----------------------------------------------------------------------

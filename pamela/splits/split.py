@@ -105,7 +105,8 @@ def split_dataset(project: Project, name: str, params: SplitParams) -> Split:
     Raises
     ------
     PamelaError
-        If a part that training or evaluation needs is empty in a fold.
+        If there is too little to hold out, or a part that training or evaluation needs is empty in
+        a fold.
     """
     every = pl.scan_parquet(project.validated / "ratings.parquet")
     ratings = every.filter(pl.col(s.DATASET) == name)
@@ -232,12 +233,17 @@ def _require_parts(split: Split) -> None:
                 advice = (
                     "the release's own splits leave it out"
                     if sides.own
-                    else "bring more users or images, lower split.folds or change split.seed"
+                    else "bring more ratings, lower split.folds or change split.seed"
                 )
                 raise PamelaError(
                     f"{sides.name}: part {' and '.join(anyone)} of fold {fold} is empty "
-                    f"({n_users:,} users, {n_images:,} images); {advice}"
+                    f"({n_users:,} users, {n_images:,} images{_grouped(sides)}); {advice}"
                 )
+
+
+def _grouped(sides: Sides) -> str:
+    """Return how few groups the images lie in, where they do."""
+    return f" in {sides.groups:,} groups by prompt_id" if sides.groups is not None else ""
 
 
 # --- the files --------------------------------------------------------------------------------
@@ -281,12 +287,17 @@ def write_splits(project: Project, splits: Sequence[Split]) -> dict[str, Any]:
     return record
 
 
-def counts(record: Mapping[str, Any]) -> str:
-    """Return the parts of every dataset's first fold, for people."""
+def counts(record: Mapping[str, Any], asked: int | None = None) -> str:
+    """Return the parts of every dataset's first fold, for people.
+
+    `asked` is ``split.folds``: a dataset that has fewer is told so.
+    """
     lines = []
     for name, dataset in record["datasets"].items():
         parts = ", ".join(f"{part} {p['rows']:,}" for part, p in dataset["parts"]["0"].items())
         kind = "the release's own splits" if dataset["own"] else f"{dataset['folds']} folds"
+        if asked is not None and not dataset["own"] and dataset["folds"] < asked:
+            kind += f", not {asked}: it has no more users, or groups of images, to hold out in turn"
         twice = sum(o["same_content_on_two_sides"] for o in dataset["overlaps"].values())
         warning = f"; WARNING: {twice} pictures lie on two sides under two ids" if twice else ""
         lines.append(f"{name}: {kind}; fold 0: {parts}{warning}")

@@ -13,6 +13,7 @@ from pamela.core import schema as s
 from pamela.core.arrays import Floats, Floats32
 from pamela.core.dataset import Items, Pairs, People
 from pamela.core.errors import PamelaError
+from pamela.features.prompts import warn_of_cut
 from pamela.steer.generators import Candidate, Image
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ class RenderFeatures:
         new = {key: i for i, key in enumerate(keys) if key not in self._known}
         if new:
             image = self.encoder.encode_images([images[i] for i in new.values()])
-            prompt = self.encoder.encode_prompts([key[0] for key in new])
+            prompts = [key[0] for key in new]
+            warn_of_cut(self.encoder, prompts)
+            prompt = self.encoder.encode_prompts(prompts)
             self._known.update(zip(new, zip(image, prompt, strict=True), strict=True))
         rows = [self._known[key] for key in keys]
         return np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])

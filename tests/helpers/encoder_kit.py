@@ -24,12 +24,14 @@ DIM = 24
 CONFIG = {
     "model_cfg": {
         "embed_dim": DIM,
+        "quick_gelu": False,
         "vision_cfg": {"image_size": 32, "layers": 2, "width": 32, "head_width": 16,
                        "patch_size": 8},
         "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2,
                      "layers": 1},
     },
-    "preprocess_cfg": {"size": [32, 32], "resize_mode": "shortest", "interpolation": "bicubic"},
+    "preprocess_cfg": {"size": [32, 32], "resize_mode": "shortest", "interpolation": "bicubic",
+                       "mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]},
 }  # fmt: skip
 
 

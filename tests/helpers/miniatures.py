@@ -206,24 +206,44 @@ def _release_row(user: int, image: int, score: int) -> dict[str, Any]:
 
 # --- LAPIS ----------------------------------------------------------------------------------------
 ARTISTS = ("albrecht-dürer", "rené-magritte", "mary-cassatt", "el-greco")  # latin-1 letters
+LAPIS_GENRES = ("portrait", "landscape", "still_life", "cityscape", "abstract", "flower_painting",
+                "nude_painting")  # fmt: skip
+LAPIS_STYLES = tuple(f"Style_{letter}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 LAPIS_PEOPLE = ("age", "nationality", "demo_gender", "demo_edu", "demo_colorblind")
 
 
 def lapis_new(
     folder: Path, *, users: int = 24, images: int = 48, seed: int = 0, faults: bool = True
 ) -> Planted:
-    """Write LAPIS as now published: ``annotation/LAPIS_PIAA.csv`` in latin-1, ``images/``."""
+    """Write LAPIS as now published: ``annotation/LAPIS_PIAA.csv`` in latin-1, ``images/``.
+
+    All 18 columns: 7 genres, 26 styles, every fifth age in words, and numbers of known images that
+    a spreadsheet has turned into dates.
+    """
     study = _study(users, images, seed)
     names = [f"{ARTISTS[i % 4]}_work-{i}-19{i % 90 + 10}.jpg" for i in range(images)]
+    people = _lapis_people(study.user, users)
     rows: dict[str, list[Any]] = {
         "image_id": [int(i) + 1000 for i in study.image],
         "image_filename": [names[i] for i in study.image],
+        "rating": [int(value) for value in study.on(0, 100, 1)],
+        "response time": _cycle([3.217, 11.804, 1.96], len(study.user)),
         "participant_id": [f"5f{u:04x}" for u in study.user],
-        "rating": study.on(0, 100, 1),
-        **_lapis_people(study.user, users),
+        **people,
+        "age": [
+            f"{age:g} years" if age is not None and u % 5 == 0 else age
+            for age, u in zip(people["age"], study.user, strict=True)
+        ],
         "Art Interest VAIAK": [
             None if u >= users - 2 else 0.7 + 4.5 * u / users for u in study.user
         ],
+        "imgs_known": _cycle(["0", "01-Oct", None, "02-May"], len(study.user)),
+        "artist": [ARTISTS[i % 4] for i in study.image],
+        "title": [f"work, {i}" for i in study.image],
+        "genre": [LAPIS_GENRES[i % 7] for i in study.image],
+        "style": [LAPIS_STYLES[i % 26] for i in study.image],
+        "4_styles": [i % 26 % 4 for i in study.image],
+        "2_styles": [("figurative", "abstract")[i % 26 % 2] for i in study.image],
     }
     faulty, faulty_images = _lapis_faults(rows, "rating", names, faults)
     _csv(folder / "annotation" / "LAPIS_PIAA.csv", rows, encoding="latin-1")
@@ -326,7 +346,8 @@ def _lapis_planted(
 
 
 # --- PARA -----------------------------------------------------------------------------------------
-PARA_SCORES = ("qualityScore", "compositionScore", "colorScore", "dofScore", "contentScore")
+PARA_SCORES = ("qualityScore", "compositionScore", "colorScore", "dofScore", "contentScore",
+               "lightScore")  # fmt: skip
 TRAITS = tuple(f"personality-{t}" for t in "EANOC")
 
 
@@ -335,7 +356,8 @@ def para(
 ) -> Planted:
     """Write PARA: ``annotation/PARA-Images.csv``, ``PARA-UserInfo.csv``, ``imgs/<session>/``.
 
-    The last user is not in the user table; one name of a picture occurs in two sessions.
+    As published: 16 and 11 columns, scores with their decimal point (3.0, 3.1). The last user is
+    not in the user table; one name of a picture occurs in two sessions.
     """
     study = _study(users, images, seed)
     names = [(f"session{1 + i // 12}", f"iaa_pub{i}_.jpg") for i in range(images)]
@@ -346,9 +368,8 @@ def para(
         "sessionId": [names[i][0] for i in study.image],
         "imageName": [names[i][1] for i in study.image],
         "userId": [f"A{u:05x}" for u in study.user],
-        "aestheticScore": list(score),
-        **{c: list(score) for c in PARA_SCORES},
-        "lightScore": list(score),
+        "aestheticScore": [f"{v:.1f}" for v in score],
+        **{c: [f"{min(v + 0.1, 5):.1f}" for v in score] for c in PARA_SCORES},
         "isObjectEmphasis": _cycle([0, 1], n),
         "imgEmotion": _cycle(["neutral", "amusement", "awe"], n),
         "difficultyOfJudgment": _cycle([-1, 0, 1], n),
@@ -440,15 +461,16 @@ def eva(
 ) -> Planted:
     """Write EVA: ``=`` between the cells, birth years for ages, pictures in a folder per category.
 
-    The last user is not in the user table.
+    As published: scores such as 7.0, codes as floats, eyechecks of which none was ticked. The last
+    user is not in the user table.
     """
     study = _study(users, images, seed)
     n = len(study.user)
     category = [1 + i % 6 for i in range(images)]
     votes: dict[str, list[Any]] = {
         "image_id": [int(i) * 37 + 71 for i in study.image],
-        "user_id": [f"E{u + 136}" for u in study.user],
-        "score": [int(v) for v in study.on(0, 10, 1)],
+        "user_id": [f"C{u + 1412}" for u in study.user],
+        "score": [f"{v:.1f}" for v in study.on(0, 10, 1)],
         "difficulty": _cycle([1, 2, 3, 4], n),
         "visual": _cycle([2, 3], n),
         "composition": _cycle([3, 4], n),
@@ -470,7 +492,7 @@ def eva(
     _csv(data / "votes_filtered.csv", votes, separator="=")
     listed = range(users - 1)
     people = {
-        "id": [f"E{u + 136}" for u in listed],
+        "id": [f"C{u + 1412}" for u in listed],
         "age": [f"{1955 + 2 * u}.0" for u in listed],
         "region": _cycle(["156.0", "250.0", "384.0", None], len(listed)),
         "photographic_level_id": _cycle(["1.0", "2.0", "3.0", "0.0"], len(listed)),

@@ -102,7 +102,7 @@ def test_the_champion_scores(project, first_run):
     seen = users.filter(pl.col("side") == "train")["user_id"][0]
     out = must(project, "python", "-m", "pamela.cli", "score", "--user", seen, str(picture))
     score = json.loads(out)
-    names = {"image", "rating", "std", "percentile", "source", "model_version"}
+    names = {"image", "rating", "std", "percentile", "source", "model_version", "prompt_cut"}
     assert set(score) == names | {"evaluated_version"}
     assert score["model_version"] != score["evaluated_version"]
     assert score["source"] == "seen"

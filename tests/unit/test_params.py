@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from pathlib import Path
 
@@ -62,6 +63,78 @@ def test_a_bad_value_names_its_key(tmp_path, section, key, value, says):
     with pytest.raises(PamelaError, match=re.escape(says)) as caught:
         load_params(write(tmp_path, raw))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "written", "value"),
+    [
+        ("retrain", "tolerance", "5e-3", 0.005),
+        ("retrain", "tolerance", "1e-05", 1e-5),
+        ("retrain", "tolerance", "1E+1", 10.0),
+        ("retrain", "tolerance", "+.5", 0.5),
+        ("split", "folds", "0o10", 8),  # YAML 1.1 reads text
+        ("split", "folds", "010", 10),  # YAML 1.1 reads 8
+        ("split", "folds", "0x1F", 31),
+        ("report", "title", "0o10.5", "0o10.5"),
+        ("report", "title", "12:30:45", "12:30:45"),  # YAML 1.1 reads seconds
+        ("report", "title", "yes", "yes"),  # YAML 1.1 reads true
+        ("report", "title", "on", "on"),
+        ("report", "title", "No", "No"),
+        (
+            "train",
+            "inputs",
+            "{user: true, demographics: True, metadata: FALSE}",
+            (True, True, False),
+        ),
+    ],
+)
+def test_values_are_read_as_dvc_reads_them(tmp_path, section, key, written, value):
+    from dvc.utils.serialize import load_yaml
+
+    path = write(tmp_path, {**RAW, section: {**RAW[section], key: "PLACE"}})
+    path.write_text(path.read_text().replace("PLACE", written))
+    found = getattr(getattr(load_params(path), section), key)
+    read = load_yaml(str(path))[section][key]
+    if isinstance(value, tuple):
+        found, read = tuple(found.model_dump().values()), tuple(read.values())
+    assert found == value
+    assert type(found) is type(value)
+    assert read == value
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("retrain.tolerance=0.00001", 1e-5),
+        ("retrain.tolerance=5e-3", 0.005),
+        ("retrain.tolerance=0", 0.0),
+        ("evaluate.margins=[0.00001,1e-3]", [1e-5, 1e-3]),
+        ("retrain.commit=true", True),
+        ("report.title='on'", "on"),
+        ("report.title='1e-05'", "1e-05"),
+        ("split.folds=12", 12),
+        ("validate.latest_rated_at=null", None),
+        ("validate.latest_rated_at=2026-11-28", dt.date(2026, 11, 28)),
+        ("embed.encoder=local-dir:/my/clip", "local-dir:/my/clip"),
+    ],
+)
+def test_what_dvc_exp_run_sets_reads_back(tmp_path, override, value):
+    from dvc.utils.hydra import apply_overrides
+
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text())
+    apply_overrides(path, [override])  # what `dvc exp run --set-param` does
+    section, key = override.partition("=")[0].split(".")
+    section = {"validate": "validate_"}.get(section, section)
+    assert getattr(getattr(load_params(path), section), key) == value
+
+
+@pytest.mark.parametrize("written", ["yes", "on", "1", "'true'"])
+def test_a_switch_is_true_or_false_and_nothing_like_it(tmp_path, written):
+    path = write(tmp_path, {**RAW, "retrain": {**RAW["retrain"], "commit": "PLACE"}})
+    path.write_text(path.read_text().replace("PLACE", written))
+    with pytest.raises(PamelaError, match=r"retrain\.commit: .* valid boolean"):
+        load_params(path)
 
 
 def test_broken_yaml_names_the_line(tmp_path):

@@ -217,6 +217,10 @@ AGE_BANDS: Final = {
     "65 and over": 65,
 }
 MAX_AGE: Final = 120  # years; beyond it, and below 0, an age is unknown
+# How a form that asks for text has ages in years: "28 years", "28 yrs old", "28 jaar".
+YEARS: Final = (
+    r"(?i)^\s*(\d+(?:\.\d+)?)\s*(?:years?|yrs?\.?|y\.?/?o?\.?|jaar|jahre?|ans)(?:\s*old)?\s*$"
+)
 
 
 def age_band(years: pl.Expr) -> pl.Expr:
@@ -226,10 +230,27 @@ def age_band(years: pl.Expr) -> pl.Expr:
     return pl.when(years <= MAX_AGE).then(named)
 
 
+def years(column: str) -> pl.Expr:
+    """Return a text column of ages as numbers, with or without `YEARS`; other cells are null."""
+    said = pl.col(column).cast(pl.String).str.extract(YEARS, 1)
+    return pl.coalesce(number(column), said.cast(pl.Float64, strict=False))
+
+
 def age_as_band(column: str) -> pl.Expr:
-    """Return a text column of ages as bands; what is no number (a band already) stays as it is."""
-    years = number(column)
-    return pl.when(years.is_null()).then(category(column)).otherwise(age_band(years)).alias(column)
+    """Return a text column of ages as bands; what is no age (a band already) stays as it is."""
+    age = years(column)
+    return pl.when(age.is_null()).then(category(column)).otherwise(age_band(age)).alias(column)
+
+
+def impossible_ages(rows: pl.DataFrame, age: pl.Expr) -> list[str]:
+    """Return a note on the ages that nobody can have, which are taken as unknown, if any."""
+    found = rows.select(_age=age).filter(
+        pl.col("_age").is_not_null() & age_band(pl.col("_age")).is_null()
+    )
+    if not found.height:
+        return []
+    examples = ", ".join(f"{value:g}" for value in found["_age"].unique().sort().head(3))
+    return [f"impossible ages in {found.height:,} rows (such as {examples}; taken as unknown)"]
 
 
 NOTHING: Final = ("", "na", "n/a", "nan", "none", "null")  # how tools write an empty cell

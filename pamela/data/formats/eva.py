@@ -3,7 +3,8 @@
 ``votes_filtered.csv`` (else ``votes.csv``), ``users.csv``, and, where given,
 ``image_content_category.csv`` (commas) and ``region_index.csv``, all at the top, in ``data/`` or in
 ``annotation/``; pictures ``<image_id>.jpg`` in any folder. What the users table calls age is a
-birth year; the codes of the other columns become the words that the release gives for them.
+birth year; the codes of the other columns, often written as floats, become the words that the
+release gives for them. An empty ``eyecheck`` is an answer: of a list of boxes none was ticked.
 """
 
 from __future__ import annotations
@@ -94,9 +95,10 @@ def read(folder: Path, name: str, root: Path) -> Tables:
     placed = layout.place_pictures(images, folder, root, PICTURES)
     columns = {s.USER: s.USER, s.IMAGE: s.IMAGE, s.RATING: SCORE}
     birth = f"{BIRTH_YEAR}, a birth year (taken as bands of the age in {STUDY_YEAR})"
+    impossible = base.impossible_ages(people, _age())
     ignored = {
         votes_path.name: others,
-        users_path.name: [*user_others, birth, *notes],
+        users_path.name: [*user_others, birth, *impossible, *notes],
         **_unvoted(groups_path, groups, images),
     }
     paths = (votes_path, users_path, groups_path, regions_path)
@@ -116,10 +118,14 @@ def _people(rows: pl.DataFrame, regions: Mapping[str, str]) -> pl.DataFrame:
     words = {"region": regions, "photographic_level": LEVELS, "gender": GENDERS, "eyecheck": EYES}
     return rows.select(
         s.identifier(USER).alias(s.USER),
-        base.age_band(STUDY_YEAR - base.number(BIRTH_YEAR)).alias("age"),
+        base.age_band(_age()).alias("age"),
         *(_words(theirs, words[ours]).alias(ours) for ours, theirs in CODED.items()),
         *base.SOURCE,
-    )
+    ).with_columns(pl.col("eyecheck").fill_null(EYES["0"]))
+
+
+def _age() -> pl.Expr:
+    return STUDY_YEAR - base.number(BIRTH_YEAR)
 
 
 def _words(column: str, words: Mapping[str, str]) -> pl.Expr:

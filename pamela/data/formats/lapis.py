@@ -1,12 +1,14 @@
 """LAPIS, in both layouts: artworks rated 0 to 100, one wide table with everything in it.
 
-Now published: ``annotation/LAPIS_PIAA.csv``; earlier: ``annotation/LAPIS_individualratings_
-metaANDdemodata.csv``. Names of artists are Latin-1 in places, ratings and demographics may be
-empty, a rater may have rated a work twice, and a few works have no picture.
+Now published: ``annotation/LAPIS_PIAA.csv``, 18 columns; earlier: ``annotation/
+LAPIS_individualratings_metaANDdemodata.csv``. Names of artists are Latin-1 in places, ratings and
+demographics may be empty, ages may read "28 years", a rater may have rated a work twice, and a few
+works have no picture. ``imgs_known`` is left out: a spreadsheet has turned its cells into dates.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,34 +27,39 @@ PEOPLE: Final = (AGE, "nationality", "demo_gender", "demo_edu", "demo_colorblind
 INTEREST: Final = "Art Interest VAIAK"  # mean of the seven items, 0..6
 ITEMS: Final = (*(f"VAIAK{k}" for k in range(1, 8)), *(f"2VAIAK{k}" for k in range(1, 5)))
 USER: Final = "participant_id"
+METADATA: Final = ((s.GROUP, "genre"), (s.STYLE, "style"))  # (our column, theirs)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One form of the table: which column is what."""
+    """One form of the table: which column is what.
+
+    Attributes
+    ----------
+    described : whether `METADATA` must be there; copies of the newer table are about without it.
+    """
 
     rating: str
     file: str
     interest: tuple[str, ...]
-    metadata: tuple[tuple[str, str], ...]  # (our column, theirs)
+    described: bool
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All columns that are required and taken over."""
-        theirs = (column for _, column in self.metadata)
+        """All columns that are required."""
+        theirs = tuple(column for _, column in METADATA) if self.described else ()
         return (s.IMAGE, self.file, USER, self.rating, *PEOPLE, *self.interest, *theirs)
 
 
 LAYOUTS: Final = {
-    "LAPIS_PIAA.csv": Layout("rating", "image_filename", (INTEREST,), ()),
-    "LAPIS_individualratings_metaANDdemodata.csv": Layout(
-        "response", "file", ITEMS, ((s.STYLE, "style"), (s.GROUP, "genre"))
-    ),
+    "LAPIS_PIAA.csv": Layout("rating", "image_filename", (INTEREST,), described=False),
+    "LAPIS_individualratings_metaANDdemodata.csv": Layout("response", "file", ITEMS, True),
 }
 COLUMNS: Final = """\
 annotation/LAPIS_PIAA.csv (Latin-1 bytes are read): image_id, image_filename,
   participant_id, rating (0..100), age, nationality, demo_gender, demo_edu,
-  demo_colorblind, Art Interest VAIAK
+  demo_colorblind, Art Interest VAIAK; genre and style where they are there;
+  its other columns are left out
 or, earlier, annotation/LAPIS_individualratings_metaANDdemodata.csv: file,
   image_id, response (0..100), participant_id, the same five demographics,
   style, genre, VAIAK1..VAIAK7, 2VAIAK1..2VAIAK4
@@ -76,15 +83,19 @@ def read(folder: Path, name: str, root: Path) -> Tables:
     """
     path = layout.require_file(folder, tuple(LAYOUTS), root, "LAPIS")
     form = LAYOUTS[path.name]
-    rows, others = published.read_rows(path, root, form.columns, latin1=True)
+    told = [column for _, column in METADATA]
+    rows, others = published.read_rows(path, root, form.columns, optional=told, latin1=True)
+    metadata = [(ours, theirs) for ours, theirs in METADATA if theirs in rows.columns]
     users, user_notes = published.users_of(_people(rows, form), name, [*PEOPLE, *form.interest])
     images, image_notes = published.images_of(
-        _works(rows, form), name, [ours for ours, _ in form.metadata]
+        _works(rows, form, metadata), name, [ours for ours, _ in metadata]
     )
     images = images.with_columns(pl.lit(ART).alias(s.TYPE))
     placed = layout.place_pictures(images, folder, root, PICTURES)
     columns = {s.USER: USER, s.IMAGE: s.IMAGE, s.RATING: form.rating}
     mapped = [f"{AGE} in years (taken as bands)", *_banded(form)]
+    mapped += base.impossible_ages(rows, base.years(AGE))
+    mapped += [f"no column {c}: works have no {c}" for c in told if c not in rows.columns]
     return Tables(
         name=name,
         scale=SCALE,
@@ -113,10 +124,10 @@ def _people(rows: pl.DataFrame, form: Layout) -> pl.DataFrame:
     )
 
 
-def _works(rows: pl.DataFrame, form: Layout) -> pl.DataFrame:
+def _works(rows: pl.DataFrame, form: Layout, metadata: Sequence[tuple[str, str]]) -> pl.DataFrame:
     return rows.select(
         s.identifier(s.IMAGE),
         s.identifier(form.file).alias(s.FILE),
-        *(base.category(theirs).alias(ours) for ours, theirs in form.metadata),
+        *(base.category(theirs).alias(ours) for ours, theirs in metadata),
         *base.SOURCE,
     )

@@ -68,7 +68,12 @@ def read(folder: Path, name: str, root: Path) -> Tables:
     traits = "personality-E/-A/-N/-O/-C of 1..10 (taken in steps of two)"
     ignored = {
         ratings_path.name: [*others, *image_notes],
-        users_path.name: [*user_others, traits, *user_notes],
+        users_path.name: [
+            *user_others,
+            traits,
+            *user_notes,
+            *base.impossible_ages(people, base.years(AGE)),
+        ],
     }
     columns = {s.USER: USER, s.IMAGE: s.IMAGE, s.RATING: SCORE}
     return Tables(

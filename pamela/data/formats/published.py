@@ -18,10 +18,13 @@ def read_rows(
     root: Path,
     required: Sequence[str],
     *,
+    optional: Sequence[str] = (),
     separator: str = ",",
     latin1: bool = False,
 ) -> tuple[pl.DataFrame, list[str]]:
     """Return the rows of a release's table with all its cells as text, and its other columns.
+
+    Those of `optional` are kept where they are there.
 
     Raises
     ------
@@ -32,7 +35,7 @@ def read_rows(
     files.require_columns(rows, required, path, root)
     if not rows.height:
         raise PamelaError(f"{shown(path, root)}: the table has no rows; copy it again")
-    others = [c for c in rows.columns if c not in (*required, *base.SOURCE)]
+    others = [c for c in rows.columns if c not in (*required, *optional, *base.SOURCE)]
     return rows.drop(others), others
 
 
@@ -64,11 +67,11 @@ def users_of(
     Parameters
     ----------
     rows : DataFrame with user_id, the `demographics` as categories, source_file and source_row;
-        rows without a user are left out.
+        rows without a user are left out, and values that differ in case only are one.
     name : the dataset.
     demographics : names of the demographic columns.
     """
-    listed = rows.drop_nulls(s.USER)
+    listed = base.unify_case(rows.drop_nulls(s.USER), demographics)
     users = (
         listed.group_by(s.USER, maintain_order=True)
         .agg(*(base.most_frequent(c) for c in demographics), pl.col(*base.SOURCE).first())
@@ -88,14 +91,15 @@ def images_of(
     rows : DataFrame with image_id, file (the end of the picture's path), the `metadata`,
         source_file and source_row; rows without an image are left out.
     name : the dataset.
-    metadata : of each, the most frequent known value counts.
+    metadata : of each, the most frequent known value counts; values that differ in case only are
+        one.
 
     Raises
     ------
     PamelaError
         If an image has two files.
     """
-    listed = rows.drop_nulls(s.IMAGE)
+    listed = base.unify_case(rows.drop_nulls(s.IMAGE), metadata)
     reject_two_files(listed)
     images = (
         listed.group_by(s.IMAGE, maintain_order=True)

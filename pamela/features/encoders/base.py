@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from pamela.core.arrays import Floats32
 from pamela.core.errors import PamelaError
 from pamela.core.images import Picture
 
+CONFIG_FILE = "open_clip_config.json"
 EMBEDDED = "embedded"
 LOCAL_DIR = "local-dir:"
 HF_HUB = "hf-hub:"
@@ -24,6 +25,9 @@ class Encoder(Protocol):
     fingerprint : SHA-256 over weights, configuration, vocabulary and preprocessing.
     precision : ``fp32`` or ``bf16``; features of different precision are never mixed in a cache.
     image_dim, prompt_dim : widths of the two kinds of features.
+    context_length : the most tokens of a prompt that are read; what is beyond is cut.
+    activation, preprocess, known_from : how the weights were trained (``GELU`` or ``QuickGELU``;
+        size, mean, std, interpolation and resize mode of pictures), and who says so.
     """
 
     name: str
@@ -31,6 +35,10 @@ class Encoder(Protocol):
     precision: str
     image_dim: int
     prompt_dim: int
+    context_length: int
+    activation: str
+    preprocess: Mapping[str, Any]
+    known_from: str
 
     def encode_images(
         self,
@@ -50,6 +58,10 @@ class Encoder(Protocol):
 
     def encode_prompts(self, prompts: Sequence[str | None]) -> Floats32:
         """Return the features of n prompts, shape (n, prompt_dim); a null prompt is a zero row."""
+        ...
+
+    def prompt_lengths(self, prompts: Sequence[str]) -> list[int]:
+        """Return how many tokens each prompt has, start and end included, before it is cut."""
         ...
 
 

@@ -20,7 +20,6 @@ from pamela.core.progress import progress
 from pamela.features.encoders.base import Picture
 from pamela.features.encoders.preprocessing import decode_batches
 
-CONFIG_FILE = "open_clip_config.json"
 SMALLEST_BATCH = 8
 
 
@@ -42,7 +41,10 @@ class ClipEncoder:
     Attributes
     ----------
     prepare : RGB picture -> tensor of one shape for all pictures.
-    tokenizer : list of texts -> int64 ids (n, context).
+    tokenizer : list of texts -> int64 ids (n, context); what is longer is cut there.
+    count_tokens : list of texts -> how many ids each would have uncut.
+    context_length : the most ids that the text tower reads.
+    activation, preprocess, known_from : how the weights were trained, and who says so.
     embed_image : batch of prepared pictures, on the device -> (n, image_dim).
     embed_text : batch of ids, on the device -> (n, prompt_dim).
     """
@@ -51,6 +53,11 @@ class ClipEncoder:
     fingerprint: str
     prepare: Callable[[Image.Image], Tensor]
     tokenizer: Callable[[list[str]], Tensor]
+    count_tokens: Callable[[list[str]], list[int]]
+    context_length: int
+    activation: str
+    preprocess: Mapping[str, Any]
+    known_from: str
     embed_image: Callable[[Tensor], Tensor]
     embed_text: Callable[[Tensor], Tensor]
     image_dim: int
@@ -94,6 +101,10 @@ class ClipEncoder:
             ids = self.tokenizer([str(prompts[i]) for i in rows])
             out[rows] = self._run(self.embed_text, ids)
         return out
+
+    def prompt_lengths(self, prompts: Sequence[str]) -> list[int]:
+        """Return how many tokens each prompt has; see `base.Encoder`."""
+        return self.count_tokens(list(prompts)) if prompts else []
 
     def _run(self, embed: Callable[[Tensor], Tensor], batch: Tensor) -> Floats32:
         """Run `embed` on `batch` padded with copies of its first row, and drop the padding."""

@@ -270,6 +270,29 @@ def test_a_file_that_no_longer_fits_is_named(small_project, key, value, says):
 
 
 # --- score and suggest from the shell -------------------------------------------------------------
+def test_a_prompt_that_is_cut_is_one_line(small_project, monkeypatch, capfd):
+    words = ["pamela", "score", *BUNDLE, "--prompt", "a red barn at dusk, " * 12, "barn.png"]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    assert ended.value.code == 0
+    out, err = capfd.readouterr()
+    assert err.startswith("warning: 1 of 1 new prompts is longer than the 52 tokens")
+    assert len(err.splitlines()) == 1
+    assert json.loads(out)["prompt_cut"] is True
+
+
+def test_a_missing_package_is_one_line(small_project, monkeypatch, capfd):
+    monkeypatch.setattr("sys.argv", ["pamela", "retrain", "--once"])
+    monkeypatch.setattr("pamela.core.errors.find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    assert ended.value.code == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "pamela retrain needs the package prefect" in line
+    assert "pip install 'pamela[pipeline]'" in line
+
+
 def test_score_names_what_is_unknown(small_project):
     adapt()
     assert "did you mean anna?" in fault("score", "--user", "ana", "barn.png")

@@ -12,7 +12,14 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, read_parquet, write_json
 from pamela.core.paths import Project
 from pamela.features.encoders.clip import ClipEncoder
-from tests.helpers.encoder_kit import DIM, make_project, params_with, write_images, write_open_clip
+from tests.helpers.encoder_kit import (
+    CONFIG,
+    DIM,
+    make_project,
+    params_with,
+    write_images,
+    write_open_clip,
+)
 from tests.helpers.stages import run_stage
 
 
@@ -65,6 +72,53 @@ def test_writes_features_in_the_order_of_validated_images(tmp_path: Path, encode
     other, _ = make_project(tmp_path / "alone", [3], encoder)
     run_stage("embed", other, params)
     np.testing.assert_allclose(arrays(other)[0][0], image[1], atol=1e-5)
+
+
+def test_which_network_and_preprocessing_are_used_is_recorded_and_told(
+    tmp_path: Path, encoder: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project, params = make_project(tmp_path, [1], encoder)
+    run_stage("embed", project, params)
+    meta = read_json(project.features / "features.json")
+    kept = {key: meta["preprocess"][key] for key in ("mean", "std", "interpolation", "resize_mode")}
+    assert kept == {key: CONFIG["preprocess_cfg"][key] for key in kept}
+    assert (meta["activation"], meta["known_from"]) == ("GELU", "its open_clip_config.json")
+    line = capfd.readouterr().out.splitlines()[0]
+    assert "GELU; pictures 32x32, shortest, bicubic, mean 0.48 0.46 0.41, std 0.27" in line
+
+
+@pytest.mark.parametrize(("name", "reads"), [("open_clip", 77), ("embedded", 52)])
+def test_prompts_that_are_cut_are_counted_and_told(
+    name: str, reads: int, tmp_path: Path, encoder: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole, cut = "tree " * (reads - 2), "tree " * (reads - 1)  # beside start and end
+    longest = cut + "and another"
+    project, params = make_project(
+        tmp_path, [1, 2, 3, 4, 5], encoder if name == "open_clip" else name,
+        [whole, cut, None, longest, cut],
+    )  # fmt: skip
+    run_stage("embed", project, params)
+    read = read_json(project.features / "features.json")["prompts"]
+    assert (read["distinct"], read["cut"], read["context_length"]) == (3, 2, reads)
+    assert (read["longest"], read["example"][s.IMAGE]) == (reads + 3, "i4")
+    assert len(read["cut_keys"]) == 2
+    told = capfd.readouterr().err
+    assert f"2 of 3 prompts are longer than the {reads} tokens" in told
+    assert "d/i4 ('tree tree" in told
+    prompt = arrays(project)[1]  # and so it is: what is beyond changes nothing
+    np.testing.assert_array_equal(prompt[[1, 3, 4]], prompt[[0, 0, 0]])
+    run_stage("embed", project, params)  # nothing is encoded anew, and it is told again
+    assert "2 of 3 prompts" in capfd.readouterr().err
+
+
+def test_prompts_that_are_read_whole_are_no_matter(
+    tmp_path: Path, encoder: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project, params = make_project(tmp_path, [1], encoder, ["tree " * 75])
+    run_stage("embed", project, params)
+    read = read_json(project.features / "features.json")["prompts"]
+    assert read == {"distinct": 1, "cut": 0, "context_length": 77, "longest": 77}
+    assert "warning" not in capfd.readouterr().err
 
 
 def test_encodes_only_what_is_new(tmp_path: Path, encoder: str, encoded: dict[str, list]) -> None:

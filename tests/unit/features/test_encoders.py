@@ -16,8 +16,8 @@ from PIL import Image
 
 from pamela.core.errors import PamelaError
 from pamela.core.images import open_rgb
-from pamela.features.encoders.base import resolve_device
-from pamela.features.encoders.clip import CONFIG_FILE, padded_size
+from pamela.features.encoders.base import CONFIG_FILE, resolve_device
+from pamela.features.encoders.clip import padded_size
 from pamela.features.encoders.preprocessing import to_square
 from pamela.features.factory import Encoder, get_encoder
 from tests.helpers.encoder_kit import CONFIG, DIM, picture, write_open_clip

@@ -13,7 +13,7 @@ from PIL import Image
 import pamela
 from pamela.core import schema as s
 from pamela.core.dataset import Fold, Items, Pairs, People
-from pamela.core.errors import PamelaError
+from pamela.core.errors import PamelaError, PromptWarning
 from pamela.models import create_model
 from pamela.params import load_params
 from pamela.serving.api import Reward
@@ -138,6 +138,11 @@ def test_a_new_picture_needs_an_encoder(reward, tmp_path):
     Image.new("RGB", (8, 8), (1, 2, 3)).save(path)
     with pytest.raises(PamelaError, match=r"new.png\): .*precomputed features"):
         reward.score(user="bob", images=[path])
+
+
+def test_a_prompt_that_a_model_does_not_read_is_told(reward, pictures):
+    with pytest.warns(PromptWarning, match="precomputed features, without prompts"):
+        reward.score(user="bob", images=pictures[:1], prompt="a red barn")
 
 
 def test_one_path_is_not_a_list(reward, pictures):

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from pamela.core import schema as s
-from pamela.core.errors import PamelaError
+from pamela.core.errors import PamelaError, PromptWarning
+from pamela.features.prompts import KEY_LETTERS, prompt_key
 from pamela.serving.api import Reward, load_bundle
 from pamela.serving.types import CatalogImage, Recorded
 from tests.helpers.encoder_kit import picture
@@ -86,6 +87,25 @@ def test_another_prompt_is_encoded_and_each_text_once(reward, monkeypatch):
     assert found.frame[s.PROMPT].to_list() == [*said[:3], "a portrait number 3", said[4]]
     np.testing.assert_array_equal(found.prompt[0], found.prompt[2])
     np.testing.assert_array_equal(found.prompt[3], reward.bundle.items.prompt[3])
+
+
+LONG = "a red barn at dusk, " * 12  # 74 tokens, of which the embedded encoder reads 52
+
+
+def test_a_prompt_that_is_cut_is_told_and_marked(reward, fresh):
+    with pytest.warns(PromptWarning, match=r"1 of 2 new prompts is longer than the 52 tokens"):
+        whole, cut = reward.score(user="p001", images=fresh[:2], prompt=["a red barn", LONG])
+    assert (whole.prompt_cut, cut.prompt_cut) == (False, True)
+    with pytest.warns(PromptWarning):
+        reward.adapt(ratings=[(fresh[0], LONG, 4)])
+
+
+def test_a_training_prompt_that_was_cut_is_marked_without_the_encoder(reward, monkeypatch):
+    kept = {"cut": 1, "cut_keys": [prompt_key("a portrait number 3")[:KEY_LETTERS]]}
+    monkeypatch.setitem(reward.pictures._wanted, "prompts", kept)
+    monkeypatch.setattr(reward.pictures, "_get_encoder", lambda what: 1 / 0)
+    known = [CatalogImage("synthetic", "i03"), CatalogImage("synthetic", "i04")]
+    assert [one.prompt_cut for one in reward.score(user="p001", images=known)] == [True, False]
 
 
 @pytest.mark.parametrize("at", [0, 12, 29])

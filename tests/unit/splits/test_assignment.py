@@ -15,7 +15,8 @@ from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.params import SplitParams
-from pamela.splits import assignment
+from pamela.splits import assignment, draws
+from pamela.splits.founders import find_founders
 from pamela.splits.split import (
     Split,
     counts,
@@ -129,9 +130,7 @@ def test_nothing_held_out_is_trained_on(project: Project) -> None:
 def test_everyone_is_test_in_exactly_one_fold(
     ids: list[str], folds: int, seed: int, share: float
 ) -> None:
-    sides = assignment.hash_sides(
-        "d", "user", ids, SplitParams(folds=folds, val_share=share, seed=seed)
-    )
+    sides = draws.hash_sides("d", "user", ids, SplitParams(folds=folds, val_share=share, seed=seed))
     assert sides.height == len(ids) * folds
     tests = sides.filter(side="test").group_by("id").len()
     assert sorted(tests["id"]) == sorted(ids)
@@ -141,28 +140,28 @@ def test_everyone_is_test_in_exactly_one_fold(
 @settings(max_examples=50, deadline=None)
 @given(ids=IDS, more=IDS)
 def test_who_comes_later_moves_nobody(ids: list[str], more: list[str]) -> None:
-    before = assignment.hash_sides("d", "user", ids, PARAMS)
+    before = draws.hash_sides("d", "user", ids, PARAMS)
     everyone = sorted({*ids, *more}, reverse=True)
-    after = assignment.hash_sides("d", "user", everyone, PARAMS)
+    after = draws.hash_sides("d", "user", everyone, PARAMS)
     assert side_of(after, "id").items() >= side_of(before, "id").items()
 
 
 def test_sides_are_pinned() -> None:
     """The same on every machine and in every later version, else published figures change."""
-    sides = assignment.hash_sides("d", "user", [f"u{i}" for i in range(12)], PARAMS)
+    sides = draws.hash_sides("d", "user", [f"u{i}" for i in range(12)], PARAMS)
     home = sides.filter(side="test").sort("id")["fold"].to_list()
     assert home == [4, 1, 3, 0, 4, 4, 3, 4, 1, 3, 3, 2]
-    assert int(assignment.stable_hashes("0/d/user/", ["u0"])[0]) == 0x66B479AFDA60E571
+    assert int(draws.stable_hashes("0/d/user/", ["u0"])[0]) == 0x66B479AFDA60E571
 
 
 def test_validation_has_its_share() -> None:
-    sides = assignment.hash_sides("d", "user", [str(i) for i in range(4000)], PARAMS)
+    sides = draws.hash_sides("d", "user", [str(i) for i in range(4000)], PARAMS)
     rest = sides.filter(pl.col("side") != "test")
     for (_,), fold in rest.group_by("fold"):
         assert abs((fold["side"] == "val").mean() - 0.1) < 0.02  # type: ignore[operator]
     by_fold = dict(sides.filter(side="val").group_by("fold").agg("id").iter_rows())
     assert len(set(by_fold[0]) & set(by_fold[1])) < 100  # each fold draws its own
-    other = assignment.hash_sides("d", "prompt", [str(i) for i in range(4000)], PARAMS)
+    other = draws.hash_sides("d", "prompt", [str(i) for i in range(4000)], PARAMS)
     assert (other["side"] != sides["side"]).sum() > 1000  # user 7 and prompt 7 are independent
 
 
@@ -201,10 +200,10 @@ def test_near_duplicates_stay_together(project: Project) -> None:
 
 
 def test_the_order_of_rows_does_not_matter(project: Project) -> None:
-    write(project, full(30, 20))
+    write(project, full(30, 30))
     first = split(project)
     rows = first.rows.collect()
-    write(project, full(30, 20)[::-1])
+    write(project, full(30, 30)[::-1])
     again = split(project)
     for fold in range(5):
         assert again.part_counts(fold) == first.part_counts(fold)  # with their hashes
@@ -245,11 +244,160 @@ def test_the_checksum_sees_every_column_and_is_pinned(project: Project, change: 
     assert split(project).part_counts(0)["train"]["sha256"] != before
 
 
-@pytest.mark.parametrize(("users", "images"), [(1, 40), (40, 1), (2, 2)])
-def test_an_empty_part_is_a_clear_error(project: Project, users: int, images: int) -> None:
+# --- small studies -------------------------------------------------------------------------------
+@settings(max_examples=25, deadline=None)
+@given(
+    people=st.integers(2, 24),
+    prompts=st.integers(2, 24),
+    name=st.text(min_size=1, max_size=8),
+    seed=st.integers(0, 9),
+)
+def test_any_small_study_gets_folds_that_work(
+    people: int, prompts: int, name: str, seed: int
+) -> None:
+    """In every fold somebody and something is tested, and somebody and something is left to learn
+    from; where they are dealt, sizes differ by one at most.
+    """
+    params = PARAMS.model_copy(update={"seed": seed})
+    ratings = pl.LazyFrame(full(people, prompts)).with_columns(source_file=pl.lit("ratings.csv"))
+    ids = [f"i{i}" for i in range(prompts)]
+    keys = pl.DataFrame({"image_id": ids, "key": ids})
+    sides = assignment.sides_in_folds(
+        name,
+        pl.DataFrame({"user_id": [f"u{u}" for u in range(people)]}),
+        keys.select("image_id", prompt_id=pl.lit(None, pl.String)),
+        keys,
+        find_founders(ratings, keys),
+        params,
+    )
+    assert sides.folds == min(5, people, prompts)
+    for frame, count in ((sides.users, people), (sides.images, prompts)):
+        tested = frame.filter(side="test").group_by("fold").len()["len"]
+        assert tested.len() == sides.folds
+        dealt = count < draws.LEAST * sides.folds
+        assert tested.max() - tested.min() <= (1 if dealt else count)  # type: ignore[operator]
+        assert frame.filter(side="train")["fold"].n_unique() == sides.folds
+
+
+@settings(max_examples=20, deadline=None)
+@given(before=st.integers(5, 23), more=st.integers(1, 40))
+def test_who_comes_later_moves_nobody_in_a_small_study(before: int, more: int) -> None:
+    """Neither in a later batch nor, as long as the study is small, at the end of its own rows."""
+    ids = [f"u{u}" for u in range(before + more)]
+    early = draws.deal_sides("d", "user", ids[:before], PARAMS)
+    assert stay(early, draws.deal_sides("d", "user", ids, PARAMS), "id")
+    founders, everyone = pl.Series(ids[:before]), pl.Series(sorted(ids))
+    after = draws.draw_sides("d", "user", everyone, founders, PARAMS)
+    assert stay(early, after, "id")
+    later = draws.hash_sides("d", "user", ids[before:], PARAMS)
+    assert stay(later, after, "id")
+
+
+def test_a_batch_moves_nobody_in_a_small_study(project: Project) -> None:
+    write(project, full(6, 12))
+    before = split(project)
+    assert before.sides.folds == 5
+    batch = {"source_file": "data/batches/d/b1/ratings.csv"}
+    rows = [r for r in full(40, 40, **batch) if r not in full(6, 12, **batch)]
+    write(project, [*full(6, 12), *rows])
+    after = split(project)
+    assert after.sides.folds == 5
+    assert stay(before.sides.users, after.sides.users, "user_id")
+    assert stay(before.sides.images, after.sides.images, "image_id")
+
+
+def test_a_study_that_its_first_batch_makes_possible_begins_with_it(project: Project) -> None:
+    batch = {"source_file": "data/batches/d/b1/ratings.csv"}
+    later = {"source_file": "data/batches/d/b2/ratings.csv"}
+    first = [*full(1, 12), *(r for r in full(4, 12, **batch) if r["user_id"] != "u0")]
+    write(project, first)
+    before = split(project)
+    assert before.sides.folds == 4
+    write(project, [*first, *(r for r in full(30, 12, **later) if int(str(r["user_id"])[1:]) > 3)])
+    assert stay(before.sides.users, split(project).sides.users, "user_id")
+
+
+def test_a_study_of_many_is_hashed_unless_a_fold_would_be_empty() -> None:
+    """The splits of larger datasets are what they always were."""
+    many = pl.Series([f"u{u}" for u in range(25)])
+    unlucky = 0
+    for name in (f"d{n}" for n in range(60)):
+        found = draws.draw_sides(name, "user", many, many, PARAMS)
+        hashed = draws.hash_sides(name, "user", many, PARAMS)
+        filled = hashed.filter(side="test")["fold"].n_unique() == 5
+        assert found.equals(hashed) == filled
+        assert found.filter(side="test")["fold"].n_unique() == 5
+        unlucky += not filled
+    assert unlucky
+
+
+def test_dealt_sides_are_pinned() -> None:
+    """The same on every machine and in every later version, as the hashed ones."""
+    sides = draws.deal_sides("d", "user", [f"u{i}" for i in range(12)], PARAMS)
+    home = sides.filter(side="test").sort(pl.col("id").str.slice(1).cast(int))["fold"].to_list()
+    assert home == [2, 3, 1, 4, 0, 0, 2, 3, 4, 1, 3, 2]
+    val = sides.filter(side="val").select("fold", "id").rows()
+    assert val == [(0, "u2"), (1, "u5"), (2, "u9"), (3, "u6"), (4, "u2")]
+
+
+def test_fewer_folds_are_said(project: Project) -> None:
+    """folds-fewer"""
+    for users, images, prompts in (
+        (3, 12, None),
+        (12, 12, {f"i{i}": f"p{i % 3}" for i in range(12)}),
+    ):
+        write(project, full(users, images), prompts)
+        record = write_splits(project, [split(project)])
+        assert record["datasets"]["d"]["folds"] == 3
+        assert "d: 3 folds, not 5: it has no more users, or groups of images" in counts(record, 5)
+
+
+def test_one_prompt_id_for_all_images_is_named(project: Project) -> None:
+    """folds-one-prompt"""
+    write(project, full(12, 40), {f"i{i}": "study 1" for i in range(40)})
+    said = r"d: all 40 rated images have prompt_id 'study 1', .* leave prompt_id empty where"
+    with pytest.raises(PamelaError, match=said):
+        split(project)
+
+
+def test_one_content_for_all_images_is_named(project: Project) -> None:
+    """folds-one-content"""
+    write(project, full(12, 4))
+    path = project.validated / "images.parquet"
+    images = pl.read_parquet(path).with_columns(sha256=pl.lit("same"))
+    images.write_parquet(path)
+    project.tables.mkdir(parents=True)
+    origins = images.select(
+        pl.lit("images").alias("table"), "dataset", pl.col("image_id").alias("id")
+    )
+    origins.with_columns(
+        source_file=pl.lit("data/raw/d/images.csv"), source_row=pl.int_range(1, pl.len() + 1)
+    ).write_parquet(project.tables / "sources.parquet")
+    with pytest.raises(PamelaError, match="d: all 4 rated images are tied by equal contents"):
+        split(project)
+
+
+@pytest.mark.parametrize(
+    ("users", "images", "said"),
+    [
+        (1, 40, "d: 1 user has ratings, and nobody can be held out from the others; bring ratings"),
+        (40, 1, "d: 1 image is rated, and none can be held out from the others; bring ratings of"),
+    ],
+)
+def test_nobody_to_hold_out_is_said(project: Project, users: int, images: int, said: str) -> None:
+    """folds-one-user"""
     write(project, full(users, images))
+    with pytest.raises(PamelaError, match=said):
+        split(project)
+
+
+def test_an_empty_part_is_a_clear_error(project: Project) -> None:
+    """Everybody rates one image of their own: nobody meets what others are tested on."""
+    rows = [{"user_id": f"u{k}", "image_id": f"i{k}", "rating": 3.0} for k in range(12)]
+    write(project, rows, {f"i{k}": f"p{k // 2}" for k in range(12)})
     said = (
-        rf"d: part (train|test_\w+) of fold \d is empty \({users} users, {images} images\); bring"
+        r"d: part (train|test_\w+) of fold \d is empty "
+        r"\(12 users, 12 images in 6 groups by prompt_id\); bring more ratings"
     )
     with pytest.raises(PamelaError, match=said):
         split(project)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pamela.core.paths import Project
 from pamela.params import SplitParams, load_params
 from pamela.splits import assignment, near_duplicates
+from pamela.splits.founders import find_founders
 from pamela.splits.split import Split, split_dataset
 from tests.helpers.bad_data import NAME, run
 from tests.helpers.folders import all_rows, images_of, make_project, ratings_of, write_tables
@@ -135,8 +136,8 @@ WORLDS = st.lists(  # sources in order: pictures as (prompt or none, content)
 )
 
 
-def tables_of(world: list[list[tuple[str | None, str]]]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the keyed images and their arrival; ids say nothing of the order."""
+def origins_of(world: list[list[tuple[str | None, str]]]) -> pl.DataFrame:
+    """Return the images and where each came from; ids say nothing of the order."""
     rows = [
         (f"{(7 * n + 3 * row) % 100:02}-{n}-{row}", prompt, content, n, row + 1)
         for n, source in enumerate(world)
@@ -147,14 +148,27 @@ def tables_of(world: list[list[tuple[str | None, str]]]) -> tuple[pl.DataFrame, 
     frame = pl.DataFrame(rows, schema=schema, orient="row").sort("image_id")
     batch = pl.format("data/batches/d/{}/images.csv", "n")
     file = pl.when(pl.col("n") == 0).then(pl.lit("data/raw/d/images.csv")).otherwise(batch)
-    origins = frame.select("image_id", file.alias("source_file"), "source_row")
+    return frame.with_columns(file.alias("source_file"))
+
+
+def tables_of(world: list[list[tuple[str | None, str]]]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the keyed images and their arrival."""
+    frame = origins_of(world)
+    origins = frame.select("image_id", "source_file", "source_row")
     return near_duplicates.prompt_keys(frame), near_duplicates.arrival_order(origins)
 
 
 def world_sides(world: list[list[tuple[str | None, str]]]) -> pl.DataFrame:
     """Return (image_id, fold, side, key, sha256) of every picture."""
     keyed, arrival = tables_of(world)
-    drawn = assignment._image_sides("d", near_duplicates.group_keys(keyed, arrival), PARAMS)
+    keys = near_duplicates.group_keys(keyed, arrival)
+    by_two = (
+        origins_of(world)
+        .sort("n", "source_row")
+        .join(pl.DataFrame({"user_id": ["a", "b"]}), how="cross", maintain_order="left_right")
+    )
+    founders = find_founders(by_two.lazy(), keys).groups
+    drawn = assignment._image_sides("d", keys, founders, PARAMS)
     return drawn.join(keyed, on="image_id")
 
 

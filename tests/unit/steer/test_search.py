@@ -330,6 +330,8 @@ class Brightness(RewardModel):
 class MeanColour:
     """An encoder of one number, that counts its pictures."""
 
+    name, context_length = "mean", 99
+
     def __init__(self):
         self.encoded = 0
 
@@ -339,6 +341,9 @@ class MeanColour:
 
     def encode_prompts(self, prompts):
         return np.zeros((len(prompts), 1), np.float32)
+
+    def prompt_lengths(self, prompts):
+        return [len(prompt.split()) for prompt in prompts]
 
 
 def test_a_model_scores_drawn_pictures_for_the_right_user_each_encoded_once(cases):

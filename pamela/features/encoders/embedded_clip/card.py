@@ -12,14 +12,14 @@ from pamela.core.arrays import Floats32
 from pamela.features.encoders.base import Encoder
 from pamela.features.encoders.embedded_clip.architecture import CODE
 from pamela.features.encoders.embedded_clip.encoder import EmbeddedEncoder
-from pamela.features.encoders.embedded_clip.labels import ANSWERS
+from pamela.features.encoders.embedded_clip.labels import ANSWERS, looks
 from pamela.features.encoders.embedded_clip.linear_probes import (
     attribute_r2,
     class_accuracy,
     colour_statistics,
     recall_at_1,
 )
-from pamela.features.encoders.embedded_clip.training_data import Pool, looks
+from pamela.features.encoders.embedded_clip.training_data import Pool
 from pamela.synthetic.vocabulary import ATTRIBUTES, LIGHTINGS, STRONG, WORDS
 
 FIT_SHARE = 0.75  # of the probing pool fits the probes, the rest tests them

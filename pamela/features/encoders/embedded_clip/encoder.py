@@ -21,9 +21,8 @@ from torch import Tensor
 
 from pamela.core.arrays import Floats32
 from pamela.core.errors import PamelaError
-from pamela.features.encoders.base import EMBEDDED, resolve_device
+from pamela.features.encoders.base import CONFIG_FILE, EMBEDDED, resolve_device
 from pamela.features.encoders.clip import (
-    CONFIG_FILE,
     ClipEncoder,
     frozen,
     normalised,
@@ -33,6 +32,7 @@ from pamela.features.encoders.embedded_clip.architecture import StatisticsTrunk,
 from pamela.features.encoders.embedded_clip.text_tower import TextTower
 from pamela.features.encoders.embedded_clip.tokenizer import WordTokenizer
 from pamela.features.encoders.preprocessing import to_square
+from pamela.features.encoders.tokens import counter
 
 FOLDER = Path(__file__).parent
 WEIGHTS_FILE = "open_clip_model.safetensors"
@@ -141,6 +141,11 @@ def _encoder(
         build=build,
         prepare=lambda image: torch.from_numpy(to_square(image, side)),
         tokenizer=tokenizer,
+        count_tokens=counter(tokenizer),
+        context_length=tokenizer.context_length,
+        activation="GELU",
+        preprocess=preprocess,
+        known_from="shipped with it",
         embed_image=embed_image,
         embed_text=normalised(tower),
         image_dim=trunk.num_features,

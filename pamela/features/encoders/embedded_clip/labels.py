@@ -6,6 +6,7 @@ one logit per class of `KINDS`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from pamela.core.arrays import Ints
 from pamela.synthetic import vocabulary as v
+from pamela.synthetic.prompts import article_of
 
 NO_LIGHTING: Final = "none"
 TYPE_GROUPS: Final = tuple(
@@ -44,3 +46,11 @@ def answer_slices() -> dict[str, slice]:
         out[kind] = slice(start, start + len(KINDS[kind]))
         start += len(KINDS[kind])
     return out
+
+
+def looks(phrases: Sequence[str]) -> str:
+    """Return a sentence of phrases alone; the first adjective stands before the noun."""
+    adjective = next((p for p in phrases if " " not in p.removeprefix("very ")), None)
+    rest = [p for p in phrases if p != adjective]
+    noun = "a picture" if adjective is None else f"{article_of(adjective)} {adjective} picture"
+    return ", ".join([noun, *rest])

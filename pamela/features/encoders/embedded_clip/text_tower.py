@@ -40,6 +40,20 @@ class Block(nn.Module):
         return x
 
 
+class Blocks(nn.Module):
+    """Blocks one after the other, under the name that open_clip gives them."""
+
+    def __init__(self, blocks: list[Block]) -> None:
+        super().__init__()
+        self.resblocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Keep the shape (n, length, width)."""
+        for block in self.resblocks:
+            x = block(x, mask)
+        return x
+
+
 class TextTower(nn.Module):
     """Token ids (n, length) to text features (n, d).
 
@@ -57,7 +71,7 @@ class TextTower(nn.Module):
         self.token_embedding = nn.Embedding(int(text_cfg["vocab_size"]), width)
         self.positional_embedding = nn.Parameter(torch.empty(length, width))
         blocks = [Block(width, int(text_cfg["heads"])) for _ in range(int(text_cfg["layers"]))]
-        self.transformer = nn.ModuleDict({"resblocks": nn.ModuleList(blocks)})
+        self.transformer = Blocks(blocks)
         self.ln_final = nn.LayerNorm(width)
         self.text_projection = nn.Parameter(torch.empty(width, dim))
         later = torch.full((length, length), float("-inf")).triu_(1)
@@ -67,9 +81,7 @@ class TextTower(nn.Module):
         """Return the features of each text at its last token, the highest id."""
         length = ids.shape[1]
         x = self.token_embedding(ids) + self.positional_embedding[:length]
-        for block in self.transformer["resblocks"]:  # type: ignore[union-attr]
-            x = block(x, self.mask[:length, :length])
-        x = self.ln_final(x)
+        x = self.ln_final(self.transformer(x, self.mask[:length, :length]))
         last = x[torch.arange(len(x), device=x.device), ids.argmax(dim=-1)]
         features: Tensor = last @ self.text_projection
         return features

@@ -58,9 +58,8 @@ class WordTokenizer:
         path.write_text("\n".join(self.words) + "\n", encoding="utf-8")
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of one text: start, words, end; unpadded."""
-        words = [self._id.get(word, UNKNOWN) for word in split_words(text)]
-        return [START, *words[: self.context_length - 2], self.end]
+        """Return the ids of one text's words, uncut, without start and end."""
+        return [self._id.get(word, UNKNOWN) for word in split_words(text)]
 
     def __call__(
         self, texts: str | Sequence[str], context_length: int | None = None
@@ -69,8 +68,8 @@ class WordTokenizer:
         length = context_length or self.context_length
         rows = [self.encode(t) for t in ([texts] if isinstance(texts, str) else texts)]
         ids = torch.zeros(len(rows), length, dtype=torch.int64)
-        for row, values in enumerate(rows):
-            kept = values if len(values) <= length else [*values[: length - 1], self.end]
+        for row, words in enumerate(rows):
+            kept = [START, *words[: length - 2], self.end]
             ids[row, : len(kept)] = torch.tensor(kept)
         return ids
 

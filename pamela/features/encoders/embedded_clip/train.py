@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
 from pamela.core.files import atomic_path, write_json
-from pamela.features.encoders.clip import CONFIG_FILE
+from pamela.features.encoders.base import CONFIG_FILE
 from pamela.features.encoders.embedded_clip.card import Figures, card, probe_encoders, probe_table
 from pamela.features.encoders.embedded_clip.encoder import (
     FOLDER,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -21,9 +20,9 @@ from PIL import Image
 from pamela.core.arrays import Floats32, Ints
 from pamela.core.files import atomic_path
 from pamela.core.progress import progress
-from pamela.features.encoders.embedded_clip.labels import NO_LIGHTING
+from pamela.features.encoders.embedded_clip.labels import NO_LIGHTING, looks
 from pamela.features.encoders.preprocessing import to_square
-from pamela.synthetic.prompts import Spec, article_of, level_of, sample_spec, write_prompt
+from pamela.synthetic.prompts import Spec, level_of, sample_spec, write_prompt
 from pamela.synthetic.rendering.render import render, scene_of
 from pamela.synthetic.vocabulary import ATTRIBUTES, LIGHTINGS, WORDS
 
@@ -151,11 +150,3 @@ def describe_looks(scene: Spec, rng: np.random.Generator) -> str:
     if scene.lighting is not None and rng.random() < MENTION_CHANCE:
         phrases.append(str(rng.choice(LIGHTINGS[scene.lighting])))
     return looks(phrases)
-
-
-def looks(phrases: Sequence[str]) -> str:
-    """Return a sentence of phrases alone; the first adjective stands before the noun."""
-    adjective = next((p for p in phrases if " " not in p.removeprefix("very ")), None)
-    rest = [p for p in phrases if p != adjective]
-    noun = "a picture" if adjective is None else f"{article_of(adjective)} {adjective} picture"
-    return ", ".join([noun, *rest])

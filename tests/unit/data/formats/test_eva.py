@@ -48,17 +48,21 @@ def test_birth_years_become_bands_and_codes_words(tmp_path: Path) -> None:
     set_users(
         folder,
         "E136=1992.0=156.0=0.0=1.0=1,2",
-        "E137=1955=384=3=2=",
+        "E137=1955=384=3=2=",  # nothing ticked
         "E138==777=9=3=4",
         "E139=2019=250=1=1=0",
         "E140=203=250=1=1=0",
+        "E141=1992.0=156.0=2.0=2.0=1",
     )
-    users = read_folder(folder, "d", tmp_path).users
-    assert users["age"].to_list() == ["25-34", "65 and over", None, "under 18", None]
+    tables = read_folder(folder, "d", tmp_path)
+    users = tables.users
+    assert users["age"].to_list() == ["25-34", "65 and over", None, "under 18", None, "25-34"]
     assert users["region"].to_list()[:3] == ["Mainland China", "Côte d'Ivoire", "777"]
     assert users["photographic_level"].to_list()[:3] == ["none", "professional", "9"]
     assert users["gender"].to_list()[:3] == ["male", "female", "3"]
-    assert users["eyecheck"].to_list()[:3] == ["both", None, "4"]
+    assert users["eyecheck"].to_list() == ["both", "none", "4", "none", "none", "glasses"]
+    assert users.row(-1)[2:7] == ("25-34", "Mainland China", "amateur", "female", "glasses")
+    assert "impossible ages in 1 rows (such as 1817; taken as unknown)" in tables.ignored[eva.USERS]
 
 
 def test_only_filtered_votes_count_where_there_are_both(tmp_path: Path) -> None:

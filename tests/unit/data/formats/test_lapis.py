@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from pamela.core.errors import PamelaError
-from pamela.data.formats import lapis, read_folder
+from pamela.data.formats import base, lapis, read_folder
 from tests.helpers.folders import write_picture
 from tests.helpers.miniatures import Planted, lapis_new, lapis_old
 
@@ -66,6 +66,56 @@ def test_styles_and_genres_of_the_older_layout_are_style_and_group(tmp_path: Pat
     assert first["file"] == "d/images/Cubism/albrecht-dürer_work-4.jpg"
 
 
+def test_all_18_published_columns_are_taken_over_or_named(tmp_path: Path) -> None:
+    folder = lapis_new(tmp_path / "d", faults=False).folder
+    with (folder / NEW).open(encoding="latin-1") as stream:
+        assert stream.readline() == (
+            "image_id,image_filename,rating,response time,participant_id,age,nationality,"
+            "demo_gender,demo_edu,demo_colorblind,Art Interest VAIAK,imgs_known,artist,title,genre,"
+            "style,4_styles,2_styles\n"
+        )
+    tables = read_folder(folder, "d", tmp_path)
+    assert tables.images["group"].n_unique() == 7
+    assert tables.images["style"].n_unique() == 26
+    assert tables.images.select(pl.col("group", "style").null_count()).row(0) == (0, 0)
+    assert set(tables.users["age"].drop_nulls()) <= set(base.AGE_BANDS)
+    left = {"response time", "imgs_known", "artist", "title", "4_styles", "2_styles"}
+    assert left < set(tables.ignored["LAPIS_PIAA.csv"])
+
+
+def test_a_newer_table_without_genre_and_style_says_so(tmp_path: Path) -> None:
+    tables = read_folder(write_rows(tmp_path / "d", "1,a.jpg,p1,50,30,,,,,"), "d", tmp_path)
+    assert tables.images.select("group", "style").row(0) == (None, None)
+    notes = tables.ignored["LAPIS_PIAA.csv"]
+    assert {"no column genre: works have no genre", "no column style: works have no style"} <= set(
+        notes
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "band"),
+    [
+        ("28 years", "25-34"),
+        ("28 Years old", "25-34"),
+        ("28.0", "25-34"),
+        (" 64 yrs ", "55-64"),
+        ("28y", "25-34"),
+        ("28 y.o.", "25-34"),
+        ("28 jaar", "25-34"),
+        ("20s", "20s"),  # a decade, no age
+        ("25-34", "25-34"),
+        ("prefer not to say", "prefer not to say"),
+        ("190", None),
+        ("1990 years", None),
+    ],
+)
+def test_ages_in_words_are_ages(tmp_path: Path, said: str, band: str | None) -> None:
+    tables = read_folder(write_rows(tmp_path / "d", f"1,a.jpg,p1,50,{said},,,,,"), "d", tmp_path)
+    assert tables.users["age"].to_list() == [band]
+    notes = [note for note in tables.ignored["LAPIS_PIAA.csv"] if "impossible" in note]
+    assert bool(notes) == (band is None)
+
+
 def test_latin_1_bytes_and_utf_8_in_one_file_are_both_read(tmp_path: Path) -> None:
     folder = write_rows(
         tmp_path / "d",
@@ -99,6 +149,18 @@ def test_a_rater_told_in_two_ways_is_noted(tmp_path: Path) -> None:
     assert tables.users["demo_gender"].to_list() == ["male"]
     notes = tables.ignored["LAPIS_PIAA.csv"]
     assert "demo_gender of 1 user_ids that have several (the most frequent counts)" in notes
+
+
+def test_what_differs_in_case_only_is_one_value(tmp_path: Path) -> None:
+    folder = lapis_new(tmp_path / "d", faults=False).folder
+    text = (folder / NEW).read_bytes()
+    (folder / NEW).write_bytes(
+        text.replace(b"portrait", b"Portrait", 1).replace(b"female", b"Female", 3)
+    )
+    tables = read_folder(folder, "d", tmp_path)
+    assert "Portrait" not in tables.images["group"]
+    assert "Female" not in tables.users["demo_gender"]
+    assert not [note for note in tables.ignored["LAPIS_PIAA.csv"] if "several" in note]
 
 
 def test_a_row_without_a_file_name_does_not_take_the_work_s_picture(tmp_path: Path) -> None:

@@ -31,6 +31,17 @@ def change(path: Path, **columns: str) -> None:
 
 def test_para_comes_through_whole(tmp_path: Path) -> None:
     planted = write_para(tmp_path / "d")
+    headers = {
+        name: (planted.folder / "annotation" / name).read_text().partition("\n")[0]
+        for name in (para.RATINGS, para.USERS)
+    }
+    assert headers == {
+        para.RATINGS: "sessionId,imageName,userId,aestheticScore,qualityScore,compositionScore,"
+        "colorScore,dofScore,contentScore,lightScore,isObjectEmphasis,imgEmotion,"
+        "difficultyOfJudgment,contentPreference,willingnessToShare,semantic",
+        para.USERS: "userId,age,gender,EducationalLevel,artExperience,photographyExperience,"
+        "personality-E,personality-A,personality-N,personality-O,personality-C",
+    }
     tables = read_folder(planted.folder, "d", tmp_path)
     assert tables.scale == planted.scale == (1.0, 5.0)
     assert tables.n_ratings == planted.ratings
@@ -70,7 +81,7 @@ def test_traits_become_bands_and_other_cells_stay(tmp_path: Path) -> None:
     change(path, age="23", gender=" Female ", **{"personality-E": "10", "personality-A": "high"})
     users = read_folder(planted.folder, "d", tmp_path).users
     first = users.row(0, named=True)
-    assert (first["age"], first["gender"]) == ("18-24", "Female")
+    assert (first["age"], first["gender"]) == ("18-24", "female")  # as the others spell it
     assert (first["personality-E"], first["personality-A"]) == ("9-10", "high")
     assert users["age"][1] == "22-25"  # the release's own band
     assert users["personality-C"].to_list()[:6] == ["5-6", "5-6", "7-8", "7-8", "9-10", "9-10"]

@@ -1,0 +1,86 @@
+"""pyproject.toml names what the code imports, in the extra that the error messages name."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from pamela.core.errors import EXTRAS, PamelaError, missing_package, require
+from tests.paths import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PINNED = dict(
+    line.split("==")
+    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    if not line.startswith("#")
+)
+OURS = {"pamela", "flows"}
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared(*extras: str) -> dict[str, Requirement]:
+    """Return what is asked for, by name: the dependencies and those of `extras`."""
+    lines = [*PROJECT["dependencies"]]
+    for extra in extras:
+        lines += PROJECT["optional-dependencies"][extra]
+    found = [Requirement(line) for line in lines]
+    return {canonical(one.name): one for one in found if one.name != "pamela"}
+
+
+def imported() -> set[str]:
+    """Return the third-party packages that the code imports, by import name."""
+    found = set()
+    for folder in OURS:
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    found |= {name.name.partition(".")[0] for name in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    found.add(node.module.partition(".")[0])
+    return found - OURS - sys.stdlib_module_names
+
+
+def test_every_imported_package_is_asked_for():
+    given = declared("pipeline", "serve", "transformers")
+    owners = packages_distributions()
+    names = {
+        package: {canonical(name) for name in owners.get(package, ())} for package in imported()
+    }
+    assert {package for package, own in names.items() if not own & set(given)} == set()
+
+
+@pytest.mark.parametrize("package", sorted(EXTRAS))
+def test_a_missing_package_is_told_with_its_extra(package, monkeypatch):
+    own = {canonical(name) for name in packages_distributions().get(package, [package])}
+    assert own & set(declared(EXTRAS[package])) - set(declared())
+    monkeypatch.setattr("pamela.core.errors.find_spec", lambda name: None)
+    with pytest.raises(PamelaError, match=rf"^it needs .*'pamela\[{EXTRAS[package]}\]'"):
+        require(package, "it")
+    assert "constraints.txt" in str(missing_package(package, "it"))
+
+
+def test_dev_brings_what_the_code_imports():
+    (own,) = [one for one in PROJECT["optional-dependencies"]["dev"] if one.startswith("pamela")]
+    assert Requirement(own).extras == {"pipeline", "serve"}
+
+
+@pytest.mark.parametrize("name", sorted(declared("pipeline", "serve", "transformers")))
+def test_the_tested_set_is_within_the_bounds(name):
+    one = declared("pipeline", "serve", "transformers")[name]
+    pinned = {canonical(key): value for key, value in PINNED.items()}[name]
+    assert one.specifier.contains(Version(pinned), prereleases=True)
+
+
+def test_gradio_installs_beside():
+    """Gradio 6.31 wants pillow below 13: a bound that shuts it out makes pip take one of 2023."""
+    assert declared()["pillow"].specifier.contains("12.0.0")
