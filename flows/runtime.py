@@ -86,7 +86,7 @@ def step(name: str) -> Callable[[F], F]:
         retry_condition_fn=_worth_retrying,
         persist_result=False,
         cache_policy=prefect.cache_policies.NO_CACHE,
-        task_run_name=step_name,
+        task_run_name=cast(Any, step_name),  # Prefect asks for its argument by name
     )
 
     def apply(function: F) -> F:
