@@ -15,12 +15,13 @@ import subprocess
 import sys
 import time
 
-from flows.environment import environment
+from flows.environment import environment, require_given_server
 from flows.server import server
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.core.strict_yaml import read_yaml
-from pamela.params import load_params
+from pamela.params import load_params, tracking_uri
+from pamela.registry.reachable import require_server
 
 OTHER_GRAPH = "/dvc.yaml:"  # in the names of stages that the root's dvc.yaml does not hold
 
@@ -57,8 +58,11 @@ def repro(project: Project, *, reason: str, dvc_args: list[str] | None = None) -
     Raises
     ------
     PamelaError
-        When a stage fails; its own message stands above on stderr.
+        When a stage fails, its own message standing above on stderr; or when the tracking server,
+        which the results go to at the end, does not answer.
     """
+    require_given_server()
+    require_server(tracking_uri(load_params(project.params_file), project.root))
     before, stale = _lock(project), stale_stages(project)
     if not dvc_args and not stale:
         return []

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from flows.environment import QUIET
+from flows.environment import QUIET, require_given_server
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.params import Params, load_params
@@ -98,6 +98,7 @@ def main(flow: Callable[[], Any]) -> None:
 
     imports_s = time.time() - psutil.Process().create_time()
     try:
+        require_given_server()
         flow()
     except PamelaError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -81,7 +81,7 @@ def score(
     if sys.stdout.isatty():
         from rich.console import Console
 
-        print_table(rows, user, Console())
+        print_table(rows, user, Console(markup=False, emoji=False))
     else:
         for image, one in rows:
             row = {"image": image, **asdict(one), "evaluated_version": reward.evaluated_version}
@@ -118,6 +118,10 @@ def main() -> None:
         if package not in EXTRAS:
             raise
         print(f"error: {missing_package(package, 'this command')}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder that may not be read or written
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         sys.exit(1)
 
 
