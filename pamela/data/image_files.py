@@ -51,15 +51,17 @@ def check_paths(images: pl.DataFrame, folder: Path) -> None:
     ------
     PamelaError
         Naming file, row and path: an absolute path, ``..``, a link that leads out, or a suffix
-        other than those of `SUFFIXES`.
+        other than those of `SUFFIXES`, or a backslash (no folder here would be found by it).
     """
     named = images.drop_nulls(s.FILE)
     path = pl.col(s.FILE)
     leaves = (
         path.str.contains(r"^([/\\~]|[A-Za-z]:)") | path.str.contains(r"(^|[/\\])\.\.([/\\]|$)")
     ) | path.str.contains("\0", literal=True)
+    backslash = path.str.contains("\\", literal=True)
     known = path.str.to_lowercase().str.contains(rf"({'|'.join(map(_escaped, SUFFIXES))})$")
     _reject(named.filter(leaves), "leaves the dataset's folder; name a path inside it")
+    _reject(named.filter(backslash), "has a backslash; write / between folders and file")
     _reject(named.filter(~known), f"has an unknown suffix; give {', '.join(SUFFIXES)}")
     outside = _links_out(named.get_column(s.FILE).unique().to_list(), folder)
     _reject(named.filter(path.is_in(outside)), "is a link that leads out of the dataset's folder")
