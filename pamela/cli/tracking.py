@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
+
+HELP: Final = "Having any troubles?"  # where DVC sends people, after the reason
 
 
 def run_command(project: Project, *command: str) -> int:
@@ -58,7 +61,7 @@ def track_with_dvc(project: Project, folder: Path) -> None:
     before = ignore.read_bytes() if ignore.is_file() else None
     target = project.relative(folder)
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", "add", "--quiet", target],
+        [sys.executable, "-m", "dvc", "add", target],
         cwd=project.root,
         env=_environment(),
         stdout=subprocess.PIPE,
@@ -78,6 +81,6 @@ def track_with_dvc(project: Project, folder: Path) -> None:
 
 def _reason(said: str) -> str:
     """Return the line in which DVC says what is wrong."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in said.splitlines() if line.strip() and HELP not in line]
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR")]
     return (errors or lines or ["no message"])[0][:300]

@@ -103,9 +103,14 @@ def _bad_row(path: Path, name: str, separator: str) -> TableFault | None:
             named = len(next(cells, []))
             for row, found in enumerate(cells, 1):
                 if len(found) > named:
+                    mark = SEPARATORS.get(separator, (repr(separator),))[0]
+                    more = any(cell.strip() for cell in found[named:])
+                    advice = f"put a cell that holds {mark} in quotes" if more else (
+                        f"take {mark} away from its end"
+                    )  # fmt: skip
                     return TableFault(
-                        f"{name} row {row}: {len(found)} cells, but the header names {named}; put "
-                        f"a cell that holds {SEPARATORS.get(separator, (separator,))[0]} in quotes"
+                        f"{name} row {row}: {len(found)} cells, but the header names {named}; "
+                        f"{advice}"
                     )
     except csv.Error:
         return TableFault(

@@ -25,9 +25,11 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import file_sha256, write_parquet
 from pamela.core.images import DECODER, open_rgb
 from pamela.core.progress import progress
+from pamela.data.csv_faults import TableFault
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 THREADS = min(8, os.cpu_count() or 1)
+PICTURES_OPTION: Final = "have it looked for by the end of its path: --pictures FOLDER"
 DECODES: Final = "decodes"
 _STAMPS: Final = [(c, pl.Int64()) for c in ("size", "mtime_ns", "ctime_ns")]
 STATE: Final = pl.Schema([(s.FILE, pl.String()), *_STAMPS])
@@ -74,8 +76,9 @@ def _escaped(suffix: str) -> str:
 def _reject(rows: pl.DataFrame, why: str) -> None:
     if rows.height:
         row = rows.row(0, named=True)
-        raise PamelaError(
-            f"{row[s.SOURCE_FILE]} row {row[s.SOURCE_ROW]}: file {row[s.FILE]!r} {why}"
+        raise TableFault(
+            f"{row[s.SOURCE_FILE]} row {row[s.SOURCE_ROW]}: file {row[s.FILE]!r} {why}",
+            PICTURES_OPTION,
         )
 
 

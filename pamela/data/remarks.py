@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.data.formats.base import Tables
+from pamela.data.image_files import SUFFIXES
 
 EXAMPLES: Final = 3  # ids that are shown of each kind
 MOST: Final = 0.5  # share of the ids that match nothing, above which it is said
@@ -42,7 +44,7 @@ def remarks(sources: Sequence[Tables]) -> list[str]:
     said = [
         strangers or _look_alikes(raters, listed),
         _unmatched(_distinct(rated), images, "rated images", "images table", "so they are unknown"),
-        _without_features(sources, images),
+        _of_features(sources, images),
         _words(sources),
         use.off_remark if use else None,
         use.small_remark if use else None,
@@ -56,22 +58,25 @@ def _distinct(rated: pl.LazyFrame) -> pl.Series:
 
 
 # --- ids that match nothing -----------------------------------------------------------------------
-def _unmatched(named: pl.Series, listed: pl.Series, what: str, table: str, so: str) -> str | None:
-    """Return a remark where most of the ids `named` are not among the ids `listed`."""
+def _unmatched(
+    named: pl.Series, listed: pl.Series, what: str, table: str, so: str, above: float = MOST
+) -> str | None:
+    """Return a remark where over that share of the ids `named` are not among the ids `listed`."""
     missing = named.filter(~named.is_in(listed.implode()))
-    if not listed.len() or missing.len() <= MOST * named.len():
+    if not listed.len() or missing.len() <= above * named.len():
         return None
     alike = missing.filter(_loose(missing).is_in(_loose(listed).implode())).len()
     hint = f"; {alike:,} would match {ALIKE}: write an id the same everywhere" if alike else ""
     return (
         f"{missing.len():,} of {named.len():,} {what} are not in the {table}, {so}: "
-        f"{_examples(missing)}, where the table has {_examples(listed)}{hint}"
+        f"{_examples(missing)}, while that has {_examples(listed)}{hint}"
     )
 
 
 DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?\d+,\d+\s*")
 TRUTH: Final = "write numbers (True and False are 1 and 0 where the scale is [0, 1], not elsewhere)"
-ALIKE: Final = "but for upper and lower case, leading zeros or a final .0"
+ALIKE: Final = "but for upper and lower case, leading zeros, a final .0 or a picture's suffix"
+SUFFIX: Final = rf"({'|'.join(suffix.replace('.', '[.]') for suffix in SUFFIXES)})$"
 
 
 def _look_alikes(raters: pl.Series, listed: pl.Series) -> str | None:
@@ -91,26 +96,37 @@ def _look_alikes(raters: pl.Series, listed: pl.Series) -> str | None:
 
 
 def _loose(ids: pl.Series) -> pl.Series:
-    """Return ids without what programs change on the way: case, leading zeros, a final ``.0``."""
+    """Return ids without what programs change on the way: case, leading zeros, what follows."""
     return (
         ids.str.to_lowercase()
+        .str.replace(SUFFIX, "")
         .str.replace(r"^(\d+)[.,]0+$", "$1")
         .str.replace_all(r"(^|[^0-9.])0+(\d)", "$1$2")
     )
 
 
-def _without_features(sources: Sequence[Tables], images: pl.Series) -> str | None:
-    """Return a remark where the features files lack most of the images."""
+def _of_features(sources: Sequence[Tables], images: pl.Series) -> str | None:
+    """Return a remark where a features file lacks an image, or has no numbers for one."""
     files = [t.features for t in sources if t.features is not None]
     if not files:
         return None
-    ids: list[str] = []
-    for file in files:
-        with np.load(file, allow_pickle=False) as arrays:
-            ids += [s.one_spelling(str(name)) for name in arrays["image_id"].ravel()]
-    return _unmatched(
-        images, pl.Series(ids, dtype=pl.String), "images", "features file", "so they have none"
-    )
+    rows = pl.concat(map(_features_rows, files))
+    listed, broken = rows.get_column(s.IMAGE), rows.filter(~pl.col("finite")).get_column(s.IMAGE)
+    if broken.len():
+        return (
+            f"features with a NaN or infinity: {broken.len():,} images, such as {broken[0]!r}; "
+            "`precomputed` will refuse them"
+        )
+    return _unmatched(images, listed, "images", "features file", "which `precomputed` needs", 0.0)
+
+
+def _features_rows(file: Path) -> pl.DataFrame:
+    """Return (image_id, finite) of a features file."""
+    with np.load(file, allow_pickle=False) as arrays:
+        names = arrays["image_id"].astype(str).tolist()
+        finite = np.isfinite(arrays["features"]).all(axis=1)
+    frame = pl.DataFrame({s.IMAGE: names, "finite": finite}, schema_overrides={s.IMAGE: pl.String})
+    return frame.with_columns(s.identifier(s.IMAGE))
 
 
 def _words(sources: Sequence[Tables]) -> str | None:

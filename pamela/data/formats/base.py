@@ -275,7 +275,7 @@ def category(column: str) -> pl.Expr:
     """Return a text column as categories: trimmed, 2.0 is 2, and `NOTHING` in any case is null."""
     value = s.identifier(column)
     given = ~value.str.to_lowercase().is_in(NOTHING)
-    return pl.when(given).then(value.str.replace(r"^([+-]?\d+)\.0*$", "$1")).alias(column)
+    return pl.when(given).then(value.str.replace(r"^\+?(-?\d+)(\.0*)?$", "$1")).alias(column)
 
 
 def unit_band(column: str) -> pl.Expr:

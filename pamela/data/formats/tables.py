@@ -262,7 +262,7 @@ def check_features(path: Path, root: Path) -> Path:
 def _array_shape(arrays: Mapping[str, np.ndarray], key: str, path: Path, root: Path) -> Shape:
     """Return an array's shape; one of Python objects, which is a pickle, says how to save it."""
     try:
-        return arrays[key].shape
+        array = arrays[key]
     except ValueError as error:
         if "Object arrays" not in str(error):
             raise
@@ -270,3 +270,6 @@ def _array_shape(arrays: Mapping[str, np.ndarray], key: str, path: Path, root: P
             f"{shown(path, root)}: {key} holds Python objects, which are not read; save it with "
             f"{AS_ARRAY[key]}"
         ) from None
+    if key == "features" and array.dtype.kind not in "fiu":
+        raise PamelaError(f"{shown(path, root)}: features holds {array.dtype}; give numbers")
+    return array.shape

@@ -181,6 +181,7 @@ def _write_images(
 ) -> dict[str, Path]:
     """Write images.csv; return where each picture should lie now, by its path in the dataset."""
     if IMAGES in opened:
+        source.require_columns(opened, IMAGES, [s.IMAGE])
         images = opened[IMAGES].collect()
         name = source.names[IMAGES]
     else:

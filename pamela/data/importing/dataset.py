@@ -148,7 +148,8 @@ def load(kind: str, src: str, name: str, how: How, options: TableOptions, aside:
     path = Path(src).resolve()
     if kind == LABEL_STUDIO:
         _reject_move(how, kind)
-        return _converted(label_studio.read_export(path, options), kind, name, options, aside)
+        source = label_studio.read_export(path, options)
+        return _converted(source, kind, name, options, aside)
     packed = src.startswith(hub.SCHEME) or path.suffix.lower() == ZIP
     if packed and kind != RELEASE:
         raise PamelaError(f"{src}: {kind} comes as a folder; unpack it first")
@@ -258,7 +259,10 @@ def _opened(src: Path, name: str, options: TableOptions, aside: Path) -> Loaded:
 
 def _converted(source: Source, kind: str, name: str, options: TableOptions, aside: Path) -> Loaded:
     renamed = replace(options, columns=()) if kind == LABEL_STUDIO else options
-    found = convert(source, name, renamed, aside)
+    try:
+        found = convert(source, name, renamed, aside)
+    except TableFault as fault:
+        raise fault.with_option() from None
     now = {file: path.as_posix().lstrip("/") for file, path in found.pictures.items()}
     file = pl.col(s.FILE).str.strip_prefix("./")
     files = file.replace_strict(now, default=file, return_dtype=pl.String)

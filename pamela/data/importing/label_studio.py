@@ -106,8 +106,17 @@ def _controls(tasks: list[Mapping[str, Any]]) -> list[str]:
 def _only_control(src: Path, tasks: list[Mapping[str, Any]]) -> str:
     controls = _controls(tasks)
     if len(controls) != 1:
-        found = f"controls {', '.join(controls)}" if controls else "no Rating or Number control"
-        raise PamelaError(f"{src.name}: {found}; say which one is the rating: --map rating=NAME")
+        if not controls:
+            kinds = sorted({str(r.get("type")) for t in tasks for a in _annotations(t)
+                            for r in a.get("result") or []})  # fmt: skip
+            raise PamelaError(
+                f"{src.name}: no Rating or Number control ({', '.join(kinds) or 'no answers'}); "
+                "others are not read yet"
+            )
+        raise PamelaError(
+            f"{src.name}: controls {', '.join(controls)}; say which one is the rating: "
+            "--map rating=NAME"
+        )
     return controls[0]
 
 

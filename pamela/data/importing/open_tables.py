@@ -37,6 +37,7 @@ PACKED: Final[dict[str, Callable[..., Any]]] = {
     ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open,
 }  # fmt: skip
 KINDS: Final = (*SEPARATED, *JSON_LINES, JSON, PARQUET)
+SPREADSHEETS: Final = (".xlsx", ".xls", ".xlsm", ".ods")
 HIVE_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 LOGS: Final = {"_delta_log": "a Delta table", "metadata": "an Iceberg table"}
 CHUNK: Final = 1 << 20
@@ -84,10 +85,7 @@ class Opener:
     def _open_file(self, path: Path) -> pl.LazyFrame:
         kind = kind_of(path)
         if kind is None:
-            raise PamelaError(
-                f"{shown(path, self.root)}: unknown suffix; give {', '.join(KINDS)}, each also "
-                f"packed ({', '.join(PACKED)})"
-            )
+            raise _unknown_suffix(shown(path, self.root), path)
         plain, root = self._plain(path)
         if kind in SEPARATED:
             separator = self.options.separator or SEPARATED[kind]
@@ -181,10 +179,15 @@ def find(folder: Path, stem: str, root: Path) -> Path | None:
         files.reject_link_out(found[0], folder, root)
         return found[0]
     if named and named[0].is_file():
-        raise PamelaError(
-            f"{shown(named[0], root)}: unknown suffix; give {stem} as one of {', '.join(KINDS)}"
-        )
+        raise _unknown_suffix(shown(named[0], root), named[0])
     return None
+
+
+def _unknown_suffix(name: str, path: Path) -> PamelaError:
+    if path.suffix.lower() in SPREADSHEETS:
+        return PamelaError(f"{name}: a spreadsheet; save its sheet as UTF-8 CSV")
+    every = f"{', '.join(KINDS)}, each also packed ({', '.join(PACKED)})"
+    return PamelaError(f"{name}: unknown suffix; give {every}")
 
 
 # --- folders of parts -----------------------------------------------------------------------------
@@ -223,12 +226,20 @@ def _scan_json(path: Path, root: Path, *, lines: bool) -> pl.LazyFrame:
     name = shown(path, root)
     if path.stat().st_size == 0:
         raise PamelaError(f"{name}: the file is empty (0 bytes); copy it again")
-    with files.reading(path, root, kind="JSON lines" if lines else "a JSON list of records"):
-        if lines:
-            frame = pl.scan_ndjson(path, infer_schema_length=None)
-        else:
-            frame = _json_records(path, name).lazy()
+    try:
+        frame = (
+            pl.scan_ndjson(path, infer_schema_length=None)
+            if lines
+            else _json_records(path, name).lazy()
+        )
         columns = frame.collect_schema().names()
+    except files.BROKEN as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
+        where = _broken_line(path) if lines else None
+        raise PamelaError(
+            f"{name}{f' line {where}' if where else ''}: not readable as JSON ({reason}); give a "
+            "record, {...}, per " + ("line" if lines else "row")
+        ) from None
     taken = sorted({*base.SOURCE, s.DATASET} & set(columns))
     if taken:
         raise PamelaError(f"{name}: the column name {taken[0]} is reserved; rename the column")
@@ -238,12 +249,25 @@ def _scan_json(path: Path, root: Path, *, lines: bool) -> pl.LazyFrame:
     )
 
 
+def _broken_line(path: Path) -> int | None:
+    """Return the first line that is no record."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                if line.strip() and not isinstance(json.loads(line), dict):
+                    return number
+            except (ValueError, RecursionError):
+                return number
+    return None
+
+
 def _json_records(path: Path, name: str) -> pl.DataFrame:
     """Return a list of records; a field that is a number here and text there is text."""
     try:
         records = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise PamelaError(f"{name}: not readable as JSON ({str(error)[:100]})") from None
+        hint = "; call it .jsonl if each line is a record" if "Extra data" in str(error) else ""
+        raise PamelaError(f"{name}: not readable as JSON ({str(error)[:100]}){hint}") from None
     if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
         raise PamelaError(f"{name}: not a list of records; give [{{...}}, {{...}}]")
     if any("annotations" in one for one in records[:1]):

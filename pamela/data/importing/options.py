@@ -17,7 +17,7 @@ SEPARATOR_NAMES: Final = {
     "comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|", "blank": " ",
 }  # fmt: skip
 # Commas separate the entries of --map where another NAME= follows: a column's name may have some.
-ENTRIES: Final = re.compile(r",(?=\s*[\w.]+=)")
+ENTRIES: Final = re.compile(r",(?=\s*[A-Za-z_][\w.]*=)")
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,9 @@ def rename(opened: Opened, options: TableOptions, names: Mapping[str, str]) -> O
     there = {c for frame in opened.values() for c in frame.collect_schema().names()}
     for entry in options.columns:
         if str(entry) not in used:
-            raise _no_such_column(f"--map {entry}", entry.table or "ratings", opened, names)
+            turned = "; is it the other way round, OURS=THEIRS?" if entry.ours in there else ""
+            fault = _no_such_column(f"--map {entry}", entry.table or "ratings", opened, names)
+            raise PamelaError(f"{fault}{turned}")
     for column in options.drop:
         if column not in there:
             raise _no_such_column(f"--drop {column}", "ratings", opened, names)

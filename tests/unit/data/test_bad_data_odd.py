@@ -107,6 +107,11 @@ CASES = [
         "quotes",
     ),
     Case(
+        "odd-comma-at-the-end",
+        rows("u0,i0,3,"),
+        stops=f"{RATINGS} row 25: 4 cells, but the header names 3; take ',' away from its end",
+    ),
+    Case(
         "odd-spark-folder",
         spark,
         stops=f"data/raw/{NAME}/ratings.parquet: a folder, as Spark writes; put one file of that "

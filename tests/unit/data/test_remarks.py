@@ -36,6 +36,7 @@ def test_a_sound_dataset_gets_none(tmp_path: Path) -> None:
         (lambda u: u.zfill(4), lambda u: u),
         (lambda u: f"u0{u}", lambda u: f"u{u}"),
         (lambda u: f"U{u}", lambda u: f"u{u}"),
+        (lambda u: f"{u}.PNG", lambda u: u),
         (lambda u: u, lambda u: u + ",0"),
     ],
 )
@@ -52,7 +53,7 @@ def test_ids_that_match_nobody_are_shown_with_what_they_should_match(
     assert line.startswith("4 of 4 raters are not in the users table, so nothing is known of them")
     assert repr(rater("1")) in line  # type: ignore[operator]
     assert repr(known[0]) in line
-    assert "4 would match but for upper and lower case, leading zeros or a final .0" in line
+    assert "4 would match but for upper and lower case, leading zeros, a final .0 or" in line
 
 
 def test_ids_of_images_and_of_features_are_looked_at_as_well(tmp_path: Path) -> None:
@@ -64,6 +65,11 @@ def test_ids_of_images_and_of_features_are_looked_at_as_well(tmp_path: Path) -> 
     assert any("6 of 6 rated images are not in the images table" in line for line in found)
     assert any("6 of 6 images are not in the features file" in line for line in found)
     assert any("'x0', 'x1'" in line for line in found)
+    names = np.array([f"i{i}" for i in range(6)]).astype(bytes)
+    np.savez(folder / "f.npz", image_id=names[:5], features=np.eye(5))
+    assert any("1 of 6 images are not in the features file" in line for line in said(folder))
+    np.savez(folder / "f.npz", image_id=names, features=np.diag([np.nan] * 6))
+    assert any("features with a NaN or infinity: 6 images" in line for line in said(folder))
 
 
 def test_a_few_strangers_are_no_remark_but_two_spellings_are(tmp_path: Path) -> None:

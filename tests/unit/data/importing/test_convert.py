@@ -155,8 +155,14 @@ def test_whole_floats_of_typed_files_are_ids_as_in_the_tables_format(
     [
         (lambda f: (f / "ratings.csv.gz").write_bytes(b"\x1f\x8bnothing"), "cannot be unpacked"),
         (lambda f: (f / "ratings.json").write_text("{}"), "not a list of records"),
-        (lambda f: (f / "ratings.jsonl").write_text("{"), "not readable as JSON lines"),
-        (lambda f: (f / "ratings.xlsx").write_bytes(b"PK"), "unknown suffix"),
+        (lambda f: (f / "ratings.jsonl").write_text("{"), r"line 1: not readable as JSON"),
+        (
+            lambda f: (f / "ratings.jsonl").write_text('{"user_id": "u0"}\n[1]\n'),
+            "line 2: not readable as JSON",
+        ),
+        (lambda f: (f / "ratings.json").write_text("{}\n{}"), r"call it \.jsonl if each line"),
+        (lambda f: (f / "ratings.xlsx").write_bytes(b"PK"), "save its sheet as UTF-8"),
+        (lambda f: (f / "ratings.dat").write_bytes(b"x"), "unknown suffix"),
         (lambda f: (f / "ratings.parquet").mkdir(), "a folder without any .parquet file"),
         (lambda f: (f / "ratings.parquet" / "_delta_log").mkdir(parents=True), "a Delta table"),
     ],
@@ -222,6 +228,7 @@ def test_a_wrong_option_is_told_in_the_same_words(project: Project, source: Path
             {"columns": columns("rating=stars")},
             "rating=stars: no such column; .* has user_id",
         ),
+        ({"columns": columns("score=rating,rating=score")}, "is it the other way round"),
         ({"columns": columns("rating=image_id")}, "has a column rating already"),
         ({"columns": columns("users.gender=x")}, r"--map users\.gender=x: no such column"),
         ({"drop": ("mood",)}, "--drop mood: no such column"),
@@ -298,7 +305,7 @@ def test_one_file_needs_a_scale_and_its_pictures(project: Project, tmp_path: Pat
     with pytest.raises(PamelaError, match=r"no such file; give --scale LOWEST,HIGHEST"):
         bring(project, export.file, **said)
     said["scale"] = (1.0, 7.0)
-    with pytest.raises(PamelaError, match=r"unknown suffix|leaves the dataset's folder"):
+    with pytest.raises(PamelaError, match=r"unknown suffix.*--pictures FOLDER"):
         bring(project, export.file, **said)
     with pytest.raises(PamelaError, match=r"no images table.*--map file=COLUMN"):
         bring(
@@ -351,6 +358,8 @@ def test_options_are_read_or_refused_in_one_line() -> None:
     ]:  # fmt: skip
         with pytest.raises(PamelaError, match=r"--(scale|separator|encoding)"):
             parse(text)  # type: ignore[operator]
+    entries = parse_columns(["user_id=id, of yours,rating=How good (1=bad, 5=good)?"])
+    assert [e.theirs for e in entries] == ["id, of yours", "How good (1=bad, 5=good)?"]
     for entry in ("rating", "=x", "rating=", "people.age=x"):
         with pytest.raises(PamelaError, match=r"--map"):
             parse_columns([entry])
