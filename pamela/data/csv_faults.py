@@ -50,9 +50,12 @@ def find_fault(path: Path, name: str, separator: str) -> TableFault | None:
     separator : what should stand between its cells.
     """
     try:
-        return _not_utf8(path, name) or _other_separator(path, name, separator) or _bad_row(
-            path, name, separator
-        )  # fmt: skip
+        return (
+            _not_utf8(path, name)
+            or _other_separator(path, name, separator)
+            or _bad_row(path, name, separator)
+            or _lone_quote(path, name)
+        )
     except OSError:
         return None
 
@@ -119,4 +122,16 @@ def _bad_row(path: Path, name: str, separator: str) -> TableFault | None:
         )
     finally:
         csv.field_size_limit(before)
+    return None
+
+
+def _lone_quote(path: Path, name: str) -> TableFault | None:
+    """Return the first line with an odd number of quotes: one stands inside a bare cell."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            if line.count(b'"') % 2:
+                return TableFault(
+                    f"{name} line {number}: a quote by itself; put the cell in quotes, and write a "
+                    "quote of the text itself twice"
+                )
     return None

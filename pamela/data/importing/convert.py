@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 import polars as pl
 
@@ -229,17 +230,24 @@ def _place(images: pl.DataFrame, folder: Path, options: TableOptions) -> pl.Data
     below = options.pictures.resolve()
     if not below.is_dir():
         raise PamelaError(f"--pictures {options.pictures}: no such folder")
-    named = images.with_columns(_end_of_path())
+    named = images.with_columns(_decoded(images.get_column(s.FILE))).with_columns(_end_of_path())
     try:
         located = layout.place_pictures(named, below, below, tables.PICTURES)
     except PamelaError as error:
-        raise PamelaError(f"--pictures {options.pictures}: {error}") from None
+        why = str(error).removeprefix(".: ")
+        raise PamelaError(f"--pictures {options.pictures}: {why}") from None
     now = pl.col(s.FILE).str.strip_prefix("./")
     inside = pl.when(now.str.starts_with(f"{tables.PICTURES}/")).then(now)
     return located.images.with_columns(
         _now=pl.lit(f"{below}/") + now,
         file=inside.otherwise(pl.lit(f"{tables.PICTURES}/") + now),
     )
+
+
+def _decoded(files: pl.Series) -> pl.Series:
+    """Return web addresses with their ``%20`` s as the characters that they stand for."""
+    web = files.filter(files.str.contains(r"://.*%|[?&]d=.*%")).unique()
+    return files.replace(web, pl.Series(map(unquote, web), dtype=pl.String))
 
 
 def _end_of_path() -> pl.Expr:

@@ -179,7 +179,10 @@ def _exists(project: Project, target: Path) -> PamelaError:
     if record.exists():
         advice = f"choose another --name, or remove it and {record.name} first"
     else:  # whole, as it came by one rename; but whoever brought it did not live to track it
-        advice = f"choose another --name, track it with `dvc add {shown}`, or remove it first"
+        advice = (
+            "choose another --name; if no other import is at work on it, track it with "
+            f"`dvc add {shown}`, or remove it"
+        )
     return PamelaError(f"{shown}: exists already; {advice}")
 
 

@@ -155,5 +155,5 @@ def test_a_dataset_that_was_never_tracked_says_how_to_keep_it(
     project: Project, source: Path
 ) -> None:
     import_dataset(project, "tables", str(source), "mine")  # killed before `dvc add`
-    with pytest.raises(PamelaError, match=r"track it with `dvc add data/raw/mine`, or remove it"):
+    with pytest.raises(PamelaError, match=r"track it with `dvc add data/raw/mine`, or remove"):
         import_dataset(project, "tables", str(source), "mine")

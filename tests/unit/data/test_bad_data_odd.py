@@ -140,6 +140,12 @@ CASES = [
         stops=f"{RATINGS} row 25: a quote that is not closed, or stands inside a quoted cell; "
         "close it, and write a quote of the text itself twice",
     ),
+    Case(
+        "odd-quote-inside",
+        bytes_in("users.csv", b'user_id,gender\nu0,5" f\nu1,m\nu2,f\nu3,f\n'),
+        stops=f"{USERS} line 2: a quote by itself; put the cell in quotes, and write a quote of "
+        "the text itself twice",
+    ),
     Case("odd-table-link", linked("ratings.csv"), stops=f"{RATINGS}: {LINK}"),
     Case("odd-yaml-link", linked("dataset.yaml"), stops=f"{YAML}: {LINK}"),
     Case(

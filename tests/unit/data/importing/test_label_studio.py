@@ -80,7 +80,11 @@ def test_local_files_and_web_addresses_are_found_by_the_end_of_their_path(
     project: Project, export: Export
 ) -> None:
     def elsewhere(task: dict[str, Any]) -> None:
-        name = Path(task["data"]["image"]).name
+        upload = Path(task["data"]["image"]).name
+        here = export.pictures / "3" / upload
+        if here.exists():
+            here.rename(here.with_name(upload.replace("-", " of ")))
+        name = upload.replace("-", "%20of%20")
         local, web = f"/data/local-files/?d=3/{name}", f"s3://bucket.invented/deep/{name}"
         task["data"]["image"] = local if task["id"] % 2 else web
 
