@@ -12,27 +12,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
 
 import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
-from pamela.data import image_files
 from pamela.data.csv_faults import TableFault
-from pamela.data.formats import base, files, layout, published, tables
+from pamela.data.formats import base, files, published, tables
 from pamela.data.formats.base import Tables
 from pamela.data.formats.files import shown
 from pamela.data.importing import open_tables, reshape
 from pamela.data.importing.open_tables import Opener
 from pamela.data.importing.options import TABLES, TableOptions
+from pamela.data.importing.placing import locate
 from pamela.data.importing.reshape import ABOUT_IMAGES, Opened
 
 REQUIRED: Final = (s.USER, s.IMAGE, s.RATING)
 RATINGS: Final = "ratings"
 USERS: Final = "users"
 IMAGES: Final = "images"
-LINK: Final = r"^[A-Za-z][A-Za-z0-9+.-]*://[^/]*/"  # scheme and host of a web address
 NO_PICTURES: Final = "give their folder with --pictures FOLDER"
 
 
@@ -194,7 +192,7 @@ def _write_images(
         )
     images = base.whole_floats_as_integers(images, images.columns)
     images = images.with_columns(base.text(s.FILE).str.strip_chars())
-    placed = _place(images, source.folder, options)
+    placed = locate(images, source.folder, options.pictures)
     written = placed.drop("_now", *base.SOURCE, s.DATASET, strict=False)
     written.write_csv(home / "images.csv")
     pairs = placed.select(s.FILE, "_now").drop_nulls().unique().iter_rows()
@@ -219,43 +217,6 @@ def _images_of_ratings(ratings: pl.LazyFrame) -> pl.DataFrame:
     images, _ = published.images_of(rows, "", metadata)
     none = [c for c in tables.IMAGES_OPTIONAL if c not in there]
     return images.drop(s.SHA256, *none)
-
-
-def _place(images: pl.DataFrame, folder: Path, options: TableOptions) -> pl.DataFrame:
-    """Return `images` with ``file`` as in the dataset and ``_now``, where the picture lies."""
-    if options.pictures is None:
-        images = images.with_columns(pl.col(s.FILE).str.replace(r"^(\./+)+", ""))
-        image_files.check_paths(images, folder)
-        return images.with_columns(_now=pl.lit(f"{folder}/") + pl.col(s.FILE))
-    below = options.pictures.resolve()
-    if not below.is_dir():
-        raise PamelaError(f"--pictures {options.pictures}: no such folder")
-    named = images.with_columns(_decoded(images.get_column(s.FILE))).with_columns(_end_of_path())
-    try:
-        located = layout.place_pictures(named, below, below, tables.PICTURES)
-    except PamelaError as error:
-        why = str(error).removeprefix(".: ")
-        raise PamelaError(f"--pictures {options.pictures}: {why}") from None
-    now = pl.col(s.FILE).str.strip_prefix("./")
-    inside = pl.when(now.str.starts_with(f"{tables.PICTURES}/")).then(now)
-    return located.images.with_columns(
-        _now=pl.lit(f"{below}/") + now,
-        file=inside.otherwise(pl.lit(f"{tables.PICTURES}/") + now),
-    )
-
-
-def _decoded(files: pl.Series) -> pl.Series:
-    """Return web addresses with their ``%20`` s as the characters that they stand for."""
-    web = files.filter(files.str.contains(r"://.*%|[?&]d=.*%")).unique()
-    return files.replace(web, pl.Series(map(unquote, web), dtype=pl.String))
-
-
-def _end_of_path() -> pl.Expr:
-    """Return ``file`` without web host, drive, query and leading folders that lead elsewhere."""
-    file = pl.col(s.FILE).str.replace_all("\\", "/", literal=True)
-    local = file.str.extract(r"[?&]d=([^&]+)", 1)  # Label Studio's local files
-    bare = pl.coalesce(local, file).str.replace(LINK, "").str.replace(r"[?#].*$", "")
-    return bare.str.replace(r"^([A-Za-z]:)?(\.{0,2}/)*", "").alias(s.FILE)
 
 
 def _found(pictures: Mapping[str, Path]) -> dict[str, Path]:

@@ -7,17 +7,21 @@ import gzip
 import json
 import lzma
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.data.formats.base import Tables
 from pamela.data.importing.dataset import import_dataset
+from pamela.data.importing.open_tables import Opener
 from pamela.data.importing.options import (
     TableOptions,
     parse_columns,
@@ -363,3 +367,27 @@ def test_options_are_read_or_refused_in_one_line() -> None:
     for entry in ("rating", "=x", "rating=", "people.age=x"):
         with pytest.raises(PamelaError, match=r"--map"):
             parse_columns([entry])
+
+
+CELL = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1, max_size=8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    cells=st.lists(st.tuples(CELL, CELL), min_size=1, max_size=6),
+    separator=st.sampled_from([";", "\t", "|", ","]),
+    encoding=st.sampled_from(["utf-8", "utf-16", "utf-8-sig"]),
+    suffix=st.sampled_from(["", ".gz", ".xz"]),
+)
+def test_any_cells_come_back_as_they_were_written(
+    cells: list[tuple[str, str]], separator: str, encoding: str, suffix: str
+) -> None:
+    frame = pl.DataFrame(cells, schema={"a": pl.String, "b": pl.String}, orient="row")
+    text = frame.write_csv(separator=separator, quote_style="always").encode(encoding)
+    pack = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}[suffix]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"ratings.csv{suffix}"
+        path.write_bytes(pack(text))
+        options = TableOptions(separator=separator, encoding=encoding)
+        opened = Opener(options, Path(folder) / "scratch", Path(folder)).open(path)
+        assert opened.select("a", "b").collect().rows() == cells
