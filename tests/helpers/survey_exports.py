@@ -14,8 +14,8 @@ import numpy as np
 
 from tests.helpers.folders import write_picture
 
-PROLIFIC_IDS = tuple(f"5f{n:022x}" for n in range(7, 13))
-ANSWERS = ("Female", "Male", "DATA_EXPIRED", "Female", "CONSENT_REVOKED", "Male")
+PROLIFIC_IDS = tuple(f"5f{n:022x}" for n in range(7, 19))
+ANSWERS = ("Female", "Male", "DATA_EXPIRED", "Female", "CONSENT_REVOKED", "Male") * 2
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def long_csv(folder: Path, stimuli: int = 8) -> Export:
                 liking = int(rng.integers(1, 8))
                 name = f"fox_{stimulus}.jpg"
                 url = f"https://cdn.invented.example/study/{name}?v=2"
-                at = f"2026-04-01 12:{stimulus:02d}:0{n}"
+                at = f"2026-04-01 12:{stimulus:02d}:{n:02d}"
                 row = [n, person, ANSWERS[n], 20 + n, f"fox_{stimulus}", url, liking, at]
                 out.writerow(row)
                 ratings.append((person, f"fox_{stimulus}", float(liking)))

@@ -195,7 +195,7 @@ def _write_images(
     placed = locate(images, source.folder, options.pictures)
     written = placed.drop("_now", *base.SOURCE, s.DATASET, strict=False)
     written.write_csv(home / "images.csv")
-    pairs = placed.select(s.FILE, "_now").drop_nulls().unique().iter_rows()
+    pairs = placed.select(s.FILE, "_now").drop_nulls().unique(maintain_order=True).iter_rows()
     return {file: Path(now) for file, now in pairs}
 
 

@@ -96,6 +96,11 @@ def lengthen(ratings: pl.LazyFrame, options: TableOptions, name: str) -> pl.Lazy
     kept = [*ids, *options.demographics, *(ABOUT_IMAGES if ids[0] == s.IMAGE else ())]
     index = [c for c in columns if c in kept]
     values = [c for c in columns if c not in (*index, *base.SOURCE)]
+    if "" in values:
+        raise PamelaError(
+            f"{name}: --wide, and column {columns.index('') + 1} has no name; an index is nobody's "
+            "rating: save the table without it"
+        )
     _reject_without_numbers(ratings, values, options, name)
     long = ratings.with_columns(pl.col(values).cast(pl.String)).unpivot(
         on=values, index=[*index, *base.SOURCE], variable_name=other, value_name=s.RATING

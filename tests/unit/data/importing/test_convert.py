@@ -277,6 +277,9 @@ def test_a_wide_table_with_a_column_of_words_is_not_taken_for_a_rater(
     wide.with_columns(remark=pl.lit("nice")).write_csv(source / "ratings.csv")
     with pytest.raises(PamelaError, match=r"column remark holds no number; leave it out"):
         bring(project, source, wide=True)
+    wide.with_row_index("").write_csv(source / "ratings.csv")
+    with pytest.raises(PamelaError, match=r"column [12] has no name; an index is nobody's rating"):
+        bring(project, source, wide=True)
     ratings_of(4, 6).write_csv(source / "ratings.csv")
     with pytest.raises(PamelaError, match=r"the columns hold user_id and image_id"):
         bring(project, source, wide=True)
