@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pamela.cli.explain import explain_command
-from pamela.cli.import_dataset import ImportCommand, import_command, run_command
+from pamela.cli.import_dataset import ImportCommand, import_command
 from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
 from pamela.cli.people import adapt, suggest
+from pamela.cli.tracking import run_command
 from pamela.core.errors import EXTRAS, PamelaError, missing_package, require
 from pamela.core.paths import Project
 

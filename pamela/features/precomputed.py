@@ -75,7 +75,8 @@ def _read_rows(project: Project, paths: list[Path], ids: pl.Series) -> Floats32:
     absent = at.filter(pl.col("_at").is_null())
     if absent.height:
         raise PamelaError(
-            f"{where}: no features for {absent.height} images, first {absent[s.IMAGE][0]}"
+            f"{where}: no features for {absent.height} images, first {absent[s.IMAGE][0]}; its "
+            f"image_id has {', '.join(map(repr, known[s.IMAGE].head(3).to_list())) or 'nothing'}"
         )
     values = np.concatenate([values for _, values in tables])
     with np.errstate(over="ignore"):  # infinite then, which is told below
