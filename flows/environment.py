@@ -16,6 +16,8 @@ try:
 except PamelaError as error:  # on import: what follows imports them
     sys.exit(f"error: {error}")
 
+API_URL = "PREFECT_API_URL"
+TRIES = 3  # a busy server may miss one
 # Prefect, Great Expectations, MLflow and DVC read these when they are imported.
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -60,3 +62,38 @@ def environment(project: Project, **more: str) -> dict[str, str]:
         "PATH": bin_dir + os.pathsep + os.environ.get("PATH", ""),
         **more,
     }
+
+
+def require_given_server() -> None:
+    """Raise if ``PREFECT_API_URL`` is set and no Prefect server answers there within seconds."""
+    given = os.environ.get(API_URL)
+    if not given:
+        return
+    url = _without_password(given)
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    why = ""
+    for _ in range(TRIES):
+        try:
+            with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=2) as reply:
+                if reply.headers.get_content_type() == "application/json":
+                    return
+                why = "a page, and not the API: its address ends in /api"
+        except urllib.error.HTTPError as error:
+            if error.code != 404:
+                return  # an answer, though it wants to know who asks
+            why = "no API there: its address ends in /api"
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            why = str(getattr(error, "reason", error))
+    raise PamelaError(
+        f"{API_URL}: no Prefect server answers at {url} ({why}); start it, or "
+        "unset the variable: then each command starts a server of its own"
+    )
+
+
+def _without_password(url: str) -> str:
+    scheme, slashes, rest = url.rpartition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"

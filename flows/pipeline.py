@@ -15,12 +15,13 @@ import subprocess
 import sys
 import time
 
-from flows.environment import environment, refuse_shared_secrets
+from flows.environment import environment, refuse_shared_secrets, require_given_server
 from flows.server import server
 from pamela.core.errors import PamelaError, hide_in_tracebacks
 from pamela.core.paths import Project
 from pamela.core.strict_yaml import read_yaml
-from pamela.params import load_params
+from pamela.params import load_params, tracking_uri
+from pamela.registry.reachable import require_server
 
 OTHER_GRAPH = "/dvc.yaml:"  # in the names of stages that the root's dvc.yaml does not hold
 
@@ -53,9 +54,12 @@ def run(project: Project, *, reason: str, dvc_args: list[str] | None = None) -> 
     if not dvc_args and not stale:
         publish(project, reason)
         return []
+    require_given_server()
+    params = load_params(project.params_file)
+    require_server(tracking_uri(params, project.root))
     from pamela.registry.live import shown_live
 
-    with shown_live(project, load_params(project.params_file), reason) as session:
+    with shown_live(project, params, reason) as session:
         ran = repro(project, stale, reason=reason, dvc_args=dvc_args, PAMELA_SESSION=session)
         publish(project, reason, PAMELA_SESSION=session)
     return ran
@@ -83,8 +87,11 @@ def repro(
     Raises
     ------
     PamelaError
-        When a stage fails; its own message stands above on stderr.
+        When a stage fails, its own message standing above on stderr; or when the tracking server,
+        which the results go to at the end, does not answer.
     """
+    require_given_server()
+    require_server(tracking_uri(load_params(project.params_file), project.root))
     before = _lock(project)
     stale = stale_stages(project) if stale is None else stale
     if not dvc_args and not stale:

@@ -17,7 +17,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from flows.environment import QUIET, refuse_shared_secrets
+from flows.environment import QUIET, refuse_shared_secrets, require_given_server
 from pamela.core import timeline
 from pamela.core.errors import PamelaError, hidden, hide_in_tracebacks
 from pamela.core.paths import Project
@@ -151,6 +151,7 @@ def main(flow: Callable[[], Any]) -> None:
     imports_s = time.time() - started
     name = getattr(flow, "name", "flow")
     try:
+        require_given_server()
         timeline.begin(Project.here(), name, started)
         flow()
     except PamelaError as error:

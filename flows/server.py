@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.environment import environment
+from flows.environment import API_URL, environment, require_given_server
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 
@@ -90,8 +90,9 @@ def server(project: Project) -> Iterator[str]:
 
     An API URL that is already set is yielded as it is and its server left alone.
     """
-    given = os.environ.get("PREFECT_API_URL")
+    given = os.environ.get(API_URL)
     if given:
+        require_given_server()
         yield given
         return
     port = free_port()

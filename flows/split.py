@@ -11,9 +11,9 @@ split_dataset = step("split dataset")(split.split_dataset)
 
 
 @step("write splits")
-def write_splits(project: Project, splits: list[Split], folds: int) -> None:
-    """Write the splits with their hashes; `folds` were asked for."""
-    print(split.counts(split.write_splits(project, splits), folds))
+def write_splits(project: Project, splits: list[Split]) -> None:
+    """Write the splits with their hashes."""
+    print(split.counts(split.write_splits(project, splits)))
 
 
 @stage("split")
@@ -22,7 +22,7 @@ def flow() -> None:
     project, params = here()
     names = split.validated_datasets(project)
     splits = [split_dataset(project, name, params.split) for name in names]
-    write_splits(project, splits, params.split.folds)
+    write_splits(project, splits)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def check_dataset(
 ) -> TableResults:
     """Hold one dataset to the expectations."""
     results = validate.check_dataset(project, name, decoded, suites, latest)
-    print(validate.counts(name, results))
+    print(validate.counts(project, name, results))
     return results
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -26,12 +28,14 @@ from pamela.core.errors import PamelaError, secret_keys
 from pamela.core.strict_yaml import read_yaml
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 # `dvc exp run -S key=2026-11-28` writes a day as text
 Day = Annotated[
-    dt.date, BeforeValidator(lambda v: dt.date.fromisoformat(v) if isinstance(v, str) else v)
+    dt.date,
+    BeforeValidator(lambda v: dt.date.fromisoformat(v) if isinstance(v, str) else v),
+    Field(ge=dt.date(1970, 1, 1), lt=dt.date(9000, 1, 1)),
 ]
 PRECOMPUTED = "precomputed"  # of `embed.encoder`: features come with the datasets
 NO_SECRETS = (
@@ -39,6 +43,35 @@ NO_SECRETS = (
     "them and use the environment, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or "
     "MLFLOW_TRACKING_TOKEN), or the whole address as MLFLOW_TRACKING_URI"
 )
+WIDEST_MARGIN = 4.0  # the difference of the ends of the internal scale, 1..5
+
+
+def _rising(values: list[Any]) -> list[Any]:
+    if any(later <= earlier for earlier, later in pairwise(values)):
+        raise ValueError("each must be larger than the one before it")
+    return values
+
+
+def _from_zero(values: list[Any]) -> list[Any]:
+    if values[0] != 0:
+        raise ValueError("must begin with 0, at which models are compared")
+    return values
+
+
+def _unique(values: list[Any]) -> list[Any]:
+    twice = [value for value in values if values.count(value) > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} is named twice")
+    return values
+
+
+Rising = AfterValidator(_rising)
+FromZero = AfterValidator(_from_zero)
+Unique = AfterValidator(_unique)
+Shots = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1), Rising]
+Margins = Annotated[
+    list[Annotated[float, Field(ge=0.0, le=WIDEST_MARGIN)]], Field(min_length=1), Rising, FromZero
+]
 
 DatasetWeights = Annotated[
     Annotated[Literal["cv"], Tag("cv")]
@@ -48,19 +81,13 @@ DatasetWeights = Annotated[
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class IngestParams(_Strict):
     """Which datasets enter."""
 
-    datasets: Annotated[list[Name], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _unique(self) -> IngestParams:
-        if len(set(self.datasets)) != len(self.datasets):
-            raise ValueError("a dataset is named twice")
-        return self
+    datasets: Annotated[list[Name], Field(min_length=1), Unique]
 
 
 class SyntheticParams(_Strict):
@@ -115,7 +142,7 @@ ALL_INPUTS = InputParams(user=True, demographics=True, metadata=True)
 class TrainParams(_Strict):
     """Fitting the reward models."""
 
-    models: Annotated[list[str], Field(min_length=1)]
+    models: Annotated[list[str], Field(min_length=1), Unique]
     champion: str
     seed: Seed
     device: Literal["auto", "cpu", "gpu"]
@@ -146,11 +173,11 @@ class TrainParams(_Strict):
 class EvaluateParams(_Strict):
     """The evaluation's grid; definitions are in `pamela.evaluation.metrics.definitions`."""
 
-    margins: Annotated[list[float], Field(min_length=1)]
-    shots: Annotated[list[int], Field(min_length=1)]
+    margins: Margins  # least differences of two ratings, on the 1..5 scale
+    shots: Annotated[Shots, FromZero]
     min_pairs: Count
     query_size: Count
-    bootstrap: Annotated[int, Field(ge=100)]
+    bootstrap: Annotated[int, Field(ge=100, le=1_000_000)]
     seed: Seed
 
 
@@ -158,7 +185,7 @@ class AblationParams(_Strict):
     """What is trained again with inputs switched off (`pamela.evaluation.ablation`)."""
 
     models: Annotated[dict[str, Count], Field(min_length=1)]  # fits of each, by seed
-    shots: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    shots: Shots
 
 
 class SteerParams(_Strict):
@@ -190,7 +217,7 @@ class RetrainParams(_Strict):
 class TrackingParams(_Strict):
     """Where MLflow writes, unless ``MLFLOW_TRACKING_URI`` says otherwise."""
 
-    uri: str
+    uri: Annotated[str, Field(min_length=1)]
 
 
 class Params(_Strict):

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pamela.cli.explain import explain_command
-from pamela.cli.import_dataset import ImportCommand, import_command, run_command
+from pamela.cli.import_dataset import ImportCommand, import_command
 from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
 from pamela.cli.people import adapt, suggest
+from pamela.cli.tracking import run_command
 from pamela.core.errors import (
     EXTRAS,
     PamelaError,
@@ -125,6 +126,10 @@ def main() -> None:
         if package not in EXTRAS:
             raise
         print(f"error: {missing_package(package, 'this command')}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder that may not be read or written
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -20,8 +20,8 @@ from pamela.core.paths import Project
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pamela.cli.ratings_file import RatingsFile
     from pamela.serving.api import Reward
+    from pamela.serving.arguments.ratings_table import RatingsTable
     from pamela.serving.saved_users import SavedPerson
     from pamela.serving.types import Suggestion
     from pamela.serving.user_context import User
@@ -79,21 +79,27 @@ def adapt(
     ] = False,
 ) -> None:
     """Adapt to a new person from a few ratings and keep them in data/people/ for `pamela score`."""
-    from pamela.cli.ratings_file import RatingsFile
+    from pamela.cli.ratings_file import read_ratings_file
 
     if replace and add:
         raise PamelaError("say either --replace or --add")
     Project.here()  # where the person is kept
-    file = RatingsFile(ratings)
-    facts = dict(_split(pair) for pair in demographic or [])
+    rated = read_ratings_file(ratings)
+    unrated = rated.drop_unrated()
+    facts = _demographics(demographic or [])
     reward = load_reward(model)
-    _check_name(reward, name, replace=replace, add=add)
-    person, user, changed = _person(reward, file, name, facts, dataset, add=add)
-    learned = _learned(reward, user, name, person)
     assert reward.people is not None
-    reward.people.save(name, person)
-    if file.left_out:
-        print(f"columns left out: {', '.join(file.left_out)}", file=sys.stderr)
+    while True:  # again if somebody else saved this person meanwhile
+        before = reward.people.state(name)
+        _check_name(reward, name, replace=replace, add=add)
+        person, user, changed = _person(reward, rated, name, facts, dataset, add=add)
+        learned = _learned(reward, user, name, person)
+        if reward.people.save(name, person, before):
+            break
+    if rated.left_out:
+        print(f"columns left out: {', '.join(rated.left_out)}", file=sys.stderr)
+    if unrated:
+        print(f"rows left out, as they have no rating: {unrated}", file=sys.stderr)
     if changed:
         print(f"{changed} earlier ratings replaced", file=sys.stderr)
     if sys.stdout.isatty():
@@ -104,11 +110,16 @@ def adapt(
         typer.echo(json.dumps(asdict(learned), ensure_ascii=False))
 
 
-def _split(pair: str) -> tuple[str, str]:
-    name, sign, value = pair.partition("=")
-    if not sign or not name.strip() or not value.strip():
-        raise PamelaError(f"--demographic {pair!r}: write NAME=VALUE, e.g. gender=female")
-    return name.strip(), value.strip()
+def _demographics(pairs: Sequence[str]) -> dict[str, str]:
+    """Return what ``NAME=VALUE`` pairs say, each name once."""
+    facts: dict[str, str] = {}
+    for pair in pairs:
+        name, sign, value = (part.strip() for part in pair.partition("="))
+        if not sign or not name or not value:
+            raise PamelaError(f"--demographic {pair!r}: write NAME=VALUE, e.g. gender=female")
+        if facts.setdefault(name, value) != value:
+            raise PamelaError(f"--demographic {name}: both {facts[name]} and {value}; say one")
+    return facts
 
 
 def _check_name(reward: Reward, name: str, *, replace: bool, add: bool) -> None:
@@ -128,7 +139,7 @@ def _check_name(reward: Reward, name: str, *, replace: bool, add: bool) -> None:
 
 def _person(
     reward: Reward,
-    file: RatingsFile,
+    rated: RatingsTable,
     name: str,
     demographics: dict[str, str],
     dataset: str | None,
@@ -136,7 +147,7 @@ def _person(
     add: bool,
 ) -> tuple[SavedPerson, User, int]:
     """Return what to save, the user it makes, and how many earlier ratings it replaces."""
-    from pamela.serving.saved_users import joined, reject_rated_twice
+    from pamela.serving.saved_users import joined
 
     people, adapter = reward.people, reward.adapter
     assert people is not None
@@ -144,15 +155,12 @@ def _person(
     if before is not None and dataset not in (None, before.dataset):
         raise PamelaError(f"{name!r} was adapted on dataset {before.dataset}, not {dataset}")
     dataset = adapter.dataset(before.dataset if before else dataset)
-    file.check_scale(dataset, *adapter.bundle.scales[dataset])
-    images, rows = file.images(dataset), file.rows
-    asked = adapter.pictures.find(images, file.names)
-    values = rows["rating"].to_list()
+    rated.check_scale(dataset, *adapter.bundle.scales[dataset])
+    asked = adapter.pictures.find(rated.images(dataset), rated.names)
     user = adapter.user(
-        dataset, demographics, asked, rows["prompt"].to_list(), values, file.names, keep=True
+        dataset, demographics, asked, rated.prompts, rated.ratings, rated.names, keep=True
     )
-    person = people.record(adapter, user, asked, values)
-    reject_rated_twice(file.names, person.ratings)
+    person = people.record(adapter, user, asked, rated.ratings)
     if before is None:
         return person, user, 0
     person, changed = joined(before, person)

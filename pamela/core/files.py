@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +19,8 @@ import polars as pl
 from pamela.core.errors import PamelaError
 
 METRIC_DIGITS = 3  # after the point, of figures that stand in git: machines differ beyond them
+# A temporary folder of `atomic_folder`: for which name, by which process.
+ABANDONED = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)(\.t[0-9a-f]{8})?\.tmp")
 ROW_GROUP = 1 << 18  # rows that are in memory at once where a table is written in pieces
 
 
@@ -35,19 +40,64 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder beside `path`; on success it replaces `path`."""
+def atomic_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
+    """Yield an empty temporary folder beside `path`; on success it takes the name `path`.
+
+    What killed processes left of earlier attempts is removed first.
+
+    Parameters
+    ----------
+    replace : whether a folder `path` may be replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If `path` exists at the end, whoever made it, and may not be replaced.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    shutil.rmtree(aside, ignore_errors=True)
+    remove_abandoned(path.parent, path.name)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.t{secrets.token_hex(4)}.tmp")
     aside.mkdir()
     try:
         yield aside
-        if path.exists():
+        if replace and path.exists():
             shutil.rmtree(path)
-        aside.rename(path)
+        _rename_to_new(aside, path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _rename_to_new(folder: Path, path: Path) -> None:
+    """Rename `folder` to `path`; a folder with contents there is never lost (POSIX's rename)."""
+    try:
+        folder.rename(path)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise FileExistsError(error.errno, f"{path} exists already") from None
+        raise
+
+
+def remove_abandoned(parent: Path, name: str | None = None) -> None:
+    """Remove the temporary folders of `atomic_folder` in `parent` whose process is gone.
+
+    Parameters
+    ----------
+    name : only those for a folder of this name.
+    """
+    for aside in parent.glob(".*.tmp"):
+        made_by = ABANDONED.fullmatch(aside.name)
+        if made_by and name in (None, made_by["name"]) and not _is_running(int(made_by["pid"])):
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's process
+        return True
+    return True
 
 
 def write_json(path: Path, value: Any) -> None:

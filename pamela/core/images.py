@@ -7,6 +7,7 @@ suffix; sizes are checked before a pixel is decoded, so that memory stays bounde
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 from contextlib import nullcontext
@@ -74,7 +75,15 @@ def open_rgb(picture: Picture, name: str) -> Image.Image:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen kinds on broken bytes
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(picture, Image.Image) and isinstance(error, AssertionError):
+            reason = "its file was closed before it was loaded"
         raise PamelaError(f"{name}: does not decode as an image ({reason})") from None
+
+
+def hash_pixels(picture: Picture, name: str) -> str:
+    """Return a hash of a picture's pixels: the same however the picture is given."""
+    image = open_rgb(picture, name)
+    return hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -33,5 +33,13 @@ def read_yaml(path: Path, shown: str | None = None) -> Any:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         where = f":{mark.line + 1}" if mark else ""
         # of a list that stands twice, ruamel.yaml names a value that it has not read yet
-        why = f" ({problem.partition(' with value ')[0]})" if problem else ""
+        said = problem.partition(" with value ")[0] if problem else _of_a_value(error)
+        why = f" ({said})" if said else ""
         raise PamelaError(f"{shown or path}{where}: not valid YAML{why}") from None
+
+
+def _of_a_value(error: Exception) -> str:
+    """Return what is wrong with a value that looks like a date or a time and is none."""
+    if isinstance(error, YAMLError | UnicodeError | RecursionError):
+        return ""
+    return f"a date or time that is none: {error}"

@@ -25,9 +25,11 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import file_sha256, write_parquet
 from pamela.core.images import DECODER, open_rgb
 from pamela.core.progress import progress
+from pamela.data.csv_faults import TableFault
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 THREADS = min(8, os.cpu_count() or 1)
+PICTURES_OPTION: Final = "have it looked for by the end of its path: --pictures FOLDER"
 DECODES: Final = "decodes"
 _STAMPS: Final = [(c, pl.Int64()) for c in ("size", "mtime_ns", "ctime_ns")]
 STATE: Final = pl.Schema([(s.FILE, pl.String()), *_STAMPS])
@@ -51,15 +53,17 @@ def check_paths(images: pl.DataFrame, folder: Path) -> None:
     ------
     PamelaError
         Naming file, row and path: an absolute path, ``..``, a link that leads out, or a suffix
-        other than those of `SUFFIXES`.
+        other than those of `SUFFIXES`, or a backslash (no folder here would be found by it).
     """
     named = images.drop_nulls(s.FILE)
     path = pl.col(s.FILE)
     leaves = (
         path.str.contains(r"^([/\\~]|[A-Za-z]:)") | path.str.contains(r"(^|[/\\])\.\.([/\\]|$)")
     ) | path.str.contains("\0", literal=True)
+    backslash = path.str.contains("\\", literal=True)
     known = path.str.to_lowercase().str.contains(rf"({'|'.join(map(_escaped, SUFFIXES))})$")
     _reject(named.filter(leaves), "leaves the dataset's folder; name a path inside it")
+    _reject(named.filter(backslash), "has a backslash; write / between folders and file")
     _reject(named.filter(~known), f"has an unknown suffix; give {', '.join(SUFFIXES)}")
     outside = _links_out(named.get_column(s.FILE).unique().to_list(), folder)
     _reject(named.filter(path.is_in(outside)), "is a link that leads out of the dataset's folder")
@@ -72,8 +76,9 @@ def _escaped(suffix: str) -> str:
 def _reject(rows: pl.DataFrame, why: str) -> None:
     if rows.height:
         row = rows.row(0, named=True)
-        raise PamelaError(
-            f"{row[s.SOURCE_FILE]} row {row[s.SOURCE_ROW]}: file {row[s.FILE]!r} {why}"
+        raise TableFault(
+            f"{row[s.SOURCE_FILE]} row {row[s.SOURCE_ROW]}: file {row[s.FILE]!r} {why}",
+            PICTURES_OPTION,
         )
 
 

@@ -22,6 +22,7 @@ from pamela.data.formats import base
 from pamela.data.formats.base import Tables
 from pamela.data.formats.files import shown
 from pamela.data.partitions import partition_name
+from pamela.data.remarks import remarks
 from pamela.params import Params
 
 SYNTHETIC: Final = "synthetic"
@@ -156,7 +157,8 @@ def _merge_users(users: pl.DataFrame) -> pl.DataFrame:
     keys = list(s.USERS_KEYS)
     for column in demographics:
         known = pl.col(column).drop_nulls().first().over(keys)
-        clash = users.with_columns(_known=known).filter(pl.col(column) != pl.col("_known"))
+        told, other = pl.col(column).str.to_lowercase(), pl.col("_known").str.to_lowercase()
+        clash = users.with_columns(_known=known).filter(told != other)
         if clash.height:
             row = clash.row(0, named=True)
             raise PamelaError(
@@ -217,6 +219,7 @@ def dataset_metadata(project: Project, datasets: Sequence[Dataset]) -> dict[str,
             "root": project.relative(d.tables.folder),
             # So that new contents under an old name make `embed` run again:
             "features_sha256": [file_sha256(path) for path in d.features],
+            "remarks": remarks(d.sources),
         }
         for d in sorted(datasets, key=lambda d: d.tables.name)
     }

@@ -65,7 +65,7 @@ def same_encoder(wanted: Mapping[str, Any], what: str, **settings: Any) -> Encod
     if name == PRECOMPUTED:
         raise PamelaError(
             f"{what}: this model was trained on precomputed features, so it can score "
-            "only the pictures of its own datasets"
+            "only the pictures of its own datasets, which it knows by their files and ids"
         )
     encoder = get_encoder(name, **settings)
     if encoder.fingerprint != wanted["fingerprint"]:

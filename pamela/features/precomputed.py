@@ -21,8 +21,9 @@ def read_precomputed(project: Project, images: pl.DataFrame) -> tuple[Floats32, 
     Raises
     ------
     PamelaError
-        If a dataset has no features file, the files lack a picture or hold a NaN, or two
-        differ in width; the message names the dataset, the file and the picture.
+        If a dataset has no features file, the files lack a picture, hold a NaN or the same row for
+        every picture, or two differ in width; the message names the dataset, the file and the
+        picture.
     """
     meta = read_json(project.tables / "datasets.json")
     found: Floats32 | None = None
@@ -74,15 +75,22 @@ def _read_rows(project: Project, paths: list[Path], ids: pl.Series) -> Floats32:
     absent = at.filter(pl.col("_at").is_null())
     if absent.height:
         raise PamelaError(
-            f"{where}: no features for {absent.height} images, first {absent[s.IMAGE][0]}"
+            f"{where}: no features for {absent.height} images, first {absent[s.IMAGE][0]}; its "
+            f"image_id has {', '.join(map(repr, known[s.IMAGE].head(3).to_list())) or 'nothing'}"
         )
     values = np.concatenate([values for _, values in tables])
-    rows = values[at["_at"].to_numpy()].astype(np.float32)
+    with np.errstate(over="ignore"):  # infinite then, which is told below
+        rows = values[at["_at"].to_numpy()].astype(np.float32)
     broken = ~np.isfinite(rows).all(axis=1)
     if broken.any():
         raise PamelaError(
             f"{where}: NaN or infinite features for {int(broken.sum())} images, first "
             f"{ids[int(broken.argmax())]}"
+        )
+    if len(rows) > 1 and (rows == rows[0]).all():
+        raise PamelaError(
+            f"{where}: the same features for all {len(rows)} images, so that nothing tells them "
+            "apart; write the features of its own picture for each image_id"
         )
     return rows
 
@@ -99,10 +107,13 @@ def _read_npz(project: Project, path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise PamelaError(f"{where}: no array {error}; it needs image_id and features") from None
     except (OSError, ValueError, EOFError) as error:
         raise PamelaError(f"{where}: not readable as .npz ({error})".splitlines()[0]) from None
-    if values.ndim != 2 or len(values) != len(names):
+    if values.ndim != 2 or len(values) != len(names) or values.shape[1] == 0:
         raise PamelaError(
-            f"{where}: {len(names)} ids but features of shape {values.shape}; expected (n, d)"
+            f"{where}: {len(names)} ids but features of shape {values.shape}; expected (n, d), "
+            "d at least 1"
         )
+    if values.dtype.kind not in "fiu":
+        raise PamelaError(f"{where}: features of {values.dtype}; save them as float32")
     if len(set(names.tolist())) < len(names):
         raise PamelaError(f"{where}: {len(names) - len(set(names.tolist()))} image_ids occur twice")
     return names, values

@@ -24,6 +24,7 @@ from pamela.core.errors import PamelaError, hidden
 from pamela.core.paths import Project
 from pamela.params import Params, tracking_uri
 from pamela.registry import sqlite_reader
+from pamela.registry.reachable import require_server, said_by, shown
 from pamela.registry.runs import RunSpec
 from pamela.registry.runs_table import EXPERIMENT_TAGS, NOTE
 
@@ -54,17 +55,19 @@ def client_of(project: Project, params: Params) -> MlflowClient:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_DISABLE_AGENT_HINT", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # seconds; 7 take minutes
+    uri = tracking_uri(params, project.root)
+    require_server(uri)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)  # after MLflow has set its own
-    uri = tracking_uri(params, project.root)
     try:
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
     except (MlflowException, ImportError) as error:  # or no driver of that database
         why = reason_of(error)
-        raise PamelaError(f"tracking.uri {uri}: MLflow cannot open it ({why})") from None
+        raise PamelaError(f"{said_by()} {shown(uri)}: MLflow cannot open it ({why})") from None
 
 
 def reason_of(error: Exception) -> str:

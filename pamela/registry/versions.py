@@ -14,6 +14,7 @@ from pamela.core.errors import PamelaError, require
 from pamela.core.paths import Project
 from pamela.params import Params, load_params, tracking_uri
 from pamela.registry import sqlite_reader
+from pamela.registry.reachable import said_by, shown
 from pamela.registry.sqlite_reader import Version
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 NAME = "pamela"
 CHAMPION = "champion"
+_SET_AGAIN = (
+    f"ask for models:/{NAME}/VERSION, or set the alias again: `make ui`, Models, {NAME}, a "
+    f"version, Aliases, {CHAMPION}"
+)
 URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[^/@]+))")
 
 
@@ -33,9 +38,17 @@ def list_versions(project: Project, params: Params, name: str = NAME) -> list[Ve
     if database is not None and not database.exists():
         return []  # asking MLflow would create it
     require("mlflow", "a registry other than the project's own database")
+    from mlflow.exceptions import MlflowException
+
     from pamela.registry.publish import client_of
 
-    return _ask_mlflow(client_of(project, params), name)
+    try:
+        return _ask_mlflow(client_of(project, params), name)
+    except MlflowException as error:
+        raise PamelaError(
+            f"{said_by()} {shown(tracking_uri(params, project.root))}: no MLflow registry there "
+            f"({(str(error).splitlines() or [''])[0]})"
+        ) from None
 
 
 def _ask_mlflow(client: MlflowClient, name: str) -> list[Version]:
@@ -92,9 +105,10 @@ def choose(uri: str, versions: list[Version], alias: str | None, version: str | 
         return wanted[0]
     aliases = sorted(a for v in versions for a in v.aliases)
     what = f"alias {alias!r}" if alias else f"version {version!r}"
+    how = f"; {_SET_AGAIN}" if alias == CHAMPION else ""
     raise PamelaError(
         f"{uri}: no {what}; there are versions {', '.join(v.version for v in versions)} and "
-        f"aliases {', '.join(aliases) or '(none)'}"
+        f"aliases {', '.join(aliases) or '(none)'}{how}"
     )
 
 

@@ -11,7 +11,9 @@ and so on. After two matrix products a pick costs O(n k).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -20,6 +22,7 @@ from pamela.core import schema as s
 from pamela.core.arrays import Floats, Ints
 from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
+from pamela.serving.types import CatalogImage, ImageLike, Suggestion
 from pamela.serving.user_context import UserContext, UserContexts
 
 DIGITS = 10  # of a gain's share of the largest: below that, rounding is no preference
@@ -147,6 +150,39 @@ def suggest_rows(
     return catalogue.items.take(free), choose_greedily(
         target[free], target, covariance, model.prior.noise, count
     )
+
+
+def suggest_pictures(
+    user_contexts: UserContexts,
+    user_context: UserContext,
+    count: int,
+    candidates: Items | None,
+    given: Sequence[ImageLike] | None,
+    root: Path | None,
+) -> list[Suggestion]:
+    """Choose what `user_context` should rate next, as pictures.
+
+    Parameters
+    ----------
+    candidates, given : what to choose from, and how a caller gave it; None for training pictures.
+    root : where the files of training pictures lie, if that is known.
+    """
+    items, design = suggest_rows(user_contexts, user_context, count, candidates)
+    unit = s.internal_unit(*user_contexts.bundle.scales[user_context.dataset])
+    frame = items.frame
+    files = frame[s.FILE] if s.FILE in frame.columns else [None] * frame.height
+    names, keys, prompts = frame[s.DATASET], frame[s.IMAGE], frame[s.PROMPT]
+    return [
+        Suggestion(
+            image=given[row] if given else CatalogImage(names[row], keys[row]),
+            image_id=keys[row],
+            file=root / files[row] if files[row] and root else None,
+            prompt=prompts[row],
+            before=design.before * unit,
+            left=left * unit,
+        )
+        for row, left in zip(design.picks.tolist(), design.left.tolist(), strict=True)
+    ]
 
 
 def _rated(user_contexts: UserContexts, user_context: UserContext) -> tuple[Items, pl.DataFrame]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pamela.core import schema as s
+from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
 from pamela.serving.image_lookup import PictureLookup
-from pamela.serving.types import ImageLike
+from pamela.serving.types import ImageLike, Recorded, ResolvedImage
 from pamela.serving.user_context import User
 from pamela.training.bundle import Bundle
 from pamela.training.user_lookup import UserLookup
@@ -27,6 +28,8 @@ class Adapter:
         known = list(self.bundle.scales)
         if name is None and len(known) == 1:
             return known[0]
+        if name is None:
+            raise PamelaError(f"the model knows several datasets: give one of {', '.join(known)}")
         if name not in known:
             raise PamelaError(f"dataset {name!r}: give one of {', '.join(known)}")
         return name
@@ -52,8 +55,8 @@ class Adapter:
         Raises
         ------
         PamelaError
-            If the model cannot learn from ratings, or something is off the scale, unknown or
-            missing.
+            If the model cannot learn from ratings, or something is off the scale, unknown, missing
+            or rated twice.
         """
         model = self.bundle.model
         if len(ratings) and not model.adapts:
@@ -62,11 +65,37 @@ class Adapter:
                 "give demographics alone, or use a champion that adapts"
             )
         low, high = self.bundle.scales[dataset]
-        off = next((r for r in ratings if not low <= r <= high), None)
-        if off is not None:
-            raise PamelaError(f"rating {off:g} is off the scale {low:g}..{high:g} of {dataset}")
+        names = names or [f"rating {number}" for number in range(1, len(images) + 1)]
+        for name, rating in zip(names, ratings, strict=True):
+            if not low <= rating <= high:
+                raise PamelaError(
+                    f"{name}: rating {rating:g} is off the scale {low:g}..{high:g} of {dataset}"
+                )
         self.users.check(dataset, demographics)
-        context = self.pictures.items(images, prompts, names, keep=keep)
+        resolved = self.pictures.find(images, names)
+        context = self.pictures.items(resolved, prompts, names, keep=keep)
+        _reject_rated_twice(resolved, context, names)
         internal = tuple(s.to_internal(float(r), low, high) for r in ratings)
         encoder = str(self.bundle.encoder["fingerprint"])
         return User(dataset, dict(demographics), context, internal, encoder)
+
+
+def _reject_rated_twice(
+    resolved: Sequence[ResolvedImage], context: Items, names: Sequence[str]
+) -> None:
+    """Raise if a picture (with the same prompt) is rated twice, naming both ratings.
+
+    What was saved is taken as it is: it was checked when it was given.
+    """
+    from pamela.core.images import hash_pixels
+
+    ids = context.frame.select(s.DATASET, s.IMAGE, s.SHA256, s.PROMPT).iter_rows()
+    first: dict[tuple[str, str | None], int] = {}
+    for number, (dataset, image, known, prompt) in enumerate(ids):
+        one, name = resolved[number], names[number]
+        if isinstance(one.picture, Recorded):
+            continue
+        content = known or (f"{dataset}/{image}" if image else hash_pixels(one.picture, name))
+        earlier = first.setdefault((content, prompt), number)
+        if earlier != number:
+            raise PamelaError(f"{name}: the same picture as in {names[earlier]}; keep one of them")

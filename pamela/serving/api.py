@@ -11,10 +11,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,10 +24,22 @@ from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.serving.adaptation import Adapter
+from pamela.serving.arguments.pictures import read_images, read_prompts
+from pamela.serving.arguments.ratings import read_ratings
+from pamela.serving.arguments.texts import (
+    read_count,
+    read_dataset,
+    read_demographics,
+    read_text,
+    read_user,
+    shown,
+)
+from pamela.serving.forking import mark_used, refuse_forked
 from pamela.serving.image_lookup import PictureLookup
 from pamela.serving.saved_users import PEOPLE, SavedPeople
-from pamela.serving.types import CatalogImage, ImageLike, Score, Source, Suggestion
+from pamela.serving.types import ImageLike, Score, Source, Suggestion
 from pamela.serving.user_context import User, UserContext, UserContexts
+from pamela.serving.user_resolver import UserResolver
 from pamela.training.bundle import Bundle, load_bundle
 
 if TYPE_CHECKING:
@@ -47,13 +61,16 @@ def load(uri: str | Path = "models:/pamela@champion") -> Reward:
     PamelaError
         If there is no such model; the message says what exists.
     """
+    refuse_forked()
+    if not isinstance(uri, str | PathLike):
+        raise PamelaError(f"load {shown(uri)}; give a bundle folder or models:/NAME@ALIAS")
     if str(uri).startswith("models:/"):
         from pamela.registry.versions import resolve
 
         project = Project.here()
         return Reward(load_bundle(resolve(str(uri), project)), project=project)
     folder = Path(uri)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 (false, where `Path.is_dir` raises)
         raise PamelaError(f"{folder}: no such folder; give a bundle folder or models:/NAME@ALIAS")
     return Reward(load_bundle(folder), project=project_here())
 
@@ -85,6 +102,7 @@ class Reward:
         workers: int = 2,
         project: Project | None = None,
     ) -> None:
+        mark_used()
         self.bundle = bundle
         self.user_contexts = UserContexts(bundle)
         self.pictures = PictureLookup(
@@ -96,8 +114,14 @@ class Reward:
         )
         self.adapter = Adapter(bundle, self.user_contexts.users, self.pictures)
         self.people = SavedPeople(project.people, project.root) if project else None
-        self._recalled: dict[str, tuple[tuple[int, int], User]] = {}
+        self.resolver = UserResolver(self.user_contexts, self.adapter, self.people)
         self._root = project.root if project else None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Load the model again in the process that a copy is for, with the usual settings."""
+        if self.bundle.folder is None:
+            raise PamelaError("this model was loaded from no folder: call pamela.load instead")
+        return load, (self.bundle.folder.resolve(),)
 
     @cached_property
     def explainer(self) -> Explainer:
@@ -126,8 +150,8 @@ class Reward:
         self,
         *,
         user: str | User | None,
-        images: Sequence[ImageLike],
-        prompt: str | Sequence[str | None] | None = None,
+        images: ImageLike | Iterable[ImageLike],
+        prompt: str | Iterable[str | None] | None = None,
         dataset: str | None = None,
     ) -> list[Score]:
         """Score `images` for `user`, in the order given; any batch size gives the same numbers.
@@ -136,19 +160,20 @@ class Reward:
         ----------
         user : ``dataset/user`` (bare where unique), a saved person's name, a `User`, or None for
             the population.
-        images : paths, contents (bytes) of files, PIL images or uint8 arrays (h, w, 3).
+        images : paths, contents (bytes) of files, open binary files, PIL images or uint8 arrays
+            (h, w, 3). One picture alone is a list of one.
         prompt : one for all, or one per image. A known picture brings its own if none is given.
-        dataset : whose scale to answer on, for ``user=None`` with several datasets.
+        dataset : whose scale to answer on, for ``user=None`` with several datasets; a bare user is
+            looked for in it alone.
 
         Raises
         ------
         PamelaError
             For an unknown user or an image that is missing or does not decode; it names which.
         """
-        if isinstance(images, str | Path | bytes):
-            raise PamelaError("images: give a list of images, not a single path")
         user_context = self.user_context(user, dataset)
-        items = self.pictures.items(list(images), prompt)
+        given = read_images(images)
+        items = self.pictures.items(given, read_prompts(prompt, len(given)))
         prediction = self.user_contexts.predict(user_context, items)
         cut = self.pictures.cut(items.frame[s.PROMPT].to_list())
         scale = self.bundle.scales[user_context.dataset]
@@ -170,7 +195,7 @@ class Reward:
     def adapt(
         self,
         *,
-        ratings: Sequence[tuple[ImageLike, float] | tuple[ImageLike, str, float]],
+        ratings: Iterable[tuple[ImageLike, float] | tuple[ImageLike, str | None, float]] | Any,
         demographics: Mapping[str, str] | None = None,
         dataset: str | None = None,
     ) -> User:
@@ -178,7 +203,8 @@ class Reward:
 
         Parameters
         ----------
-        ratings : ``(image, rating)`` or ``(image, prompt, rating)``, on the dataset's own scale.
+        ratings : ``(image, rating)`` or ``(image, prompt, rating)``, on the dataset's own scale; or
+            a DataFrame with the columns image (a path) or image_id, rating and perhaps prompt.
         demographics : e.g. ``{"gender": "female"}``; the names are those of the users table.
         dataset : whose scale the ratings are on; may be left out where the model knows only one.
 
@@ -186,14 +212,13 @@ class Reward:
         ------
         PamelaError
             If the model cannot learn from ratings (`RewardModel.adapts`), a rating is off the
-            scale, a picture is missing, or a demographic is unknown.
+            scale, a picture is missing or rated twice, or a demographic is unknown.
         """
+        refuse_forked()
+        dataset = self.adapter.dataset(read_dataset(dataset))
+        facts, rated = read_demographics(demographics), read_ratings(ratings, dataset)
         user = self.adapter.user(
-            self.adapter.dataset(dataset),
-            demographics or {},
-            [r[0] for r in ratings],
-            [r[1] if len(r) == 3 else None for r in ratings],
-            [float(r[-1]) for r in ratings],
+            dataset, facts, rated.images, rated.prompts, rated.ratings, rated.names
         )
         self.user_contexts.adapted(user)  # what the ratings teach is worked out here, once
         return user
@@ -203,7 +228,7 @@ class Reward:
         *,
         user: str | User | None,
         n: int = 10,
-        candidates: Sequence[ImageLike] | None = None,
+        candidates: ImageLike | Iterable[ImageLike] | None = None,
         dataset: str | None = None,
     ) -> list[Suggestion]:
         """Name the pictures whose ratings would teach most about the order in which `user` likes.
@@ -221,27 +246,13 @@ class Reward:
         PamelaError
             If the model's taste is not linear, so that it cannot tell.
         """
-        from pamela.serving.active_learning import suggest_rows
+        from pamela.serving.active_learning import suggest_pictures
 
+        count = read_count(n, "n")
         user_context = self.user_context(user, dataset)
-        given = None if candidates is None else self.pictures.items(list(candidates), None)
-        items, design = suggest_rows(self.user_contexts, user_context, n, given)
-        unit = s.internal_unit(*self.bundle.scales[user_context.dataset])
-        frame = items.frame
-        files = frame[s.FILE] if s.FILE in frame.columns else [None] * frame.height
-        chosen = zip(design.picks.tolist(), design.left.tolist(), strict=True)
-        names, keys, prompts = frame[s.DATASET], frame[s.IMAGE], frame[s.PROMPT]
-        return [
-            Suggestion(
-                image=candidates[row] if candidates else CatalogImage(names[row], keys[row]),
-                image_id=keys[row],
-                file=self._root / files[row] if files[row] and self._root else None,
-                prompt=prompts[row],
-                before=design.before * unit,
-                left=left * unit,
-            )
-            for row, left in chosen
-        ]
+        given = None if candidates is None else read_images(candidates, "candidates")
+        own = None if given is None else self.pictures.items(given, None)
+        return suggest_pictures(self.user_contexts, user_context, count, own, given, self._root)
 
     def explain(self, *, user: str | User) -> Explanation:
         """Say which attributes, metadata, words and prompts raise and lower `user`'s scores.
@@ -259,6 +270,8 @@ class Reward:
         from pamela.explain.personal_part import Context
         from pamela.serving.explanation import Explanation
 
+        if user is None:
+            raise PamelaError("explain: name a user; the population has no personal part")
         user_context = self.user_context(user)
         found = self.explainer.explain(
             Person(
@@ -274,33 +287,10 @@ class Reward:
 
     def person(self, name: str) -> User:
         """Return the saved person called `name` (``pamela adapt``) as a `User` of this model."""
-        if self.people is None or not self.people.has(name):
-            there = ", ".join(self.people.names) if self.people else ""
-            raise PamelaError(f"no saved person {name!r}; there are: {there or '(none)'}")
-        state = self.people.state(name)
-        if self._recalled.get(name, (None,))[0] != state:
-            self._recalled[name] = (state, self.people.recall(name, self.adapter))
-        return self._recalled[name][1]
+        refuse_forked()
+        return self.resolver.person(read_text(name, "name").removeprefix(f"{PEOPLE}/"))
 
     def user_context(self, user: str | User | None, dataset: str | None = None) -> UserContext:
         """Return who looks; what is known of them is worked out once."""
-        if user is None:
-            return self.user_contexts.nobody(self.adapter.dataset(dataset))
-        if isinstance(user, User):
-            return self.user_contexts.adapted(user)
-        if self._is_saved(user):
-            return self.user_contexts.adapted(self.person(user.removeprefix(f"{PEOPLE}/")))
-        others = self.people.names if self.people else []
-        return self.user_contexts.seen(self.user_contexts.users.find(user, others))
-
-    def _is_saved(self, user: str) -> bool:
-        known = self.user_contexts.users.matches(user)
-        name = user.removeprefix(f"{PEOPLE}/")
-        if self.people is None or user in known or not self.people.has(name):
-            return False
-        if known and name == user:
-            raise PamelaError(
-                f"user {user!r} is a saved person and a user: say {PEOPLE}/{user} or "
-                f"{' or '.join(known)}"
-            )
-        return True
+        refuse_forked()
+        return self.resolver.context(read_user(user), read_dataset(dataset))

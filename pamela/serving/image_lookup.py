@@ -1,8 +1,9 @@
 """From a picture and a prompt to the features and metadata that a model reads.
 
 A picture known by its content or its id brings its features, prompt and metadata from the bundle; a
-new one is encoded. Nothing falls back in silence: a missing or broken file is an error that names
-the picture.
+new one is encoded. What comes as pixels, or in other bytes, and has the features of a known picture
+is that picture. Nothing falls back in silence: a missing or broken file is an error that names the
+picture.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from pamela.core import schema as s
 from pamela.core.arrays import Bools, Floats32, Ints
 from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError, PromptWarning
+from pamela.core.files import file_sha256
 from pamela.features.cache import FeatureCache
-from pamela.serving.types import NEW, CatalogImage, ImageLike, Recorded, ResolvedImage
+from pamela.features.recognise import KnownPictures
+from pamela.serving.types import NEW, CatalogImage, ImageLike, Recorded, ResolvedImage, names_of
 from pamela.training.bundle import Bundle
 
 UNREAD = (
@@ -46,7 +49,7 @@ class PictureLookup:
             "batch_size": batch_size,
             "workers": workers,
         }
-        self._cache = cache
+        self._cache, self._known = cache, KnownPictures(bundle.items.image)
         self._encoder: Any = None
         frame = bundle.items.frame
         self._prompts: list[str | None] = frame[s.PROMPT].to_list()
@@ -87,14 +90,13 @@ class PictureLookup:
         if isinstance(image, Recorded):
             return self._find_recorded(image)
         if isinstance(image, bytes):
-            return self._find_content(image, image)
+            return self._find_content(hashlib.sha256(image).hexdigest(), image)
         if isinstance(image, str | Path):
             # the path goes on, not the content: thousands of them would fill the memory
-            return self._find_content(_read(Path(image), name), Path(image))
+            return self._find_content(_sha256(Path(image), name), Path(image))
         return ResolvedImage(NEW, None, image)
 
-    def _find_content(self, content: bytes, picture: bytes | Path) -> ResolvedImage:
-        sha256 = hashlib.sha256(content).hexdigest()
+    def _find_content(self, sha256: str, picture: bytes | Path) -> ResolvedImage:
         return ResolvedImage(self._by_content.get(sha256, NEW), sha256, picture)
 
     def _find_recorded(self, image: Recorded) -> ResolvedImage:
@@ -148,37 +150,53 @@ class PictureLookup:
             raise PamelaError(f"{len(images)} images but {len(prompts)} prompts")
         names = names or names_of(images)
         resolved = self.find(images, names)
-        rows = np.array([one.row for one in resolved], np.int64)
+        features, rows = self._image_features(resolved, names, keep=keep)
         own = [self._prompts[row] if row != NEW else None for row in rows]
         said = [mine if p is None else p for p, mine in zip(prompts, own, strict=True)]
         same = [row != NEW and p == mine for row, p, mine in zip(rows, said, own, strict=True)]
         return Items(
             self._frame(rows, said),
-            self._image_features(resolved, rows, names, keep=keep),
+            features,
             self._prompt_features(said, rows, np.array(same, bool)),
         )
 
     def _image_features(
-        self, resolved: Sequence[ResolvedImage], rows: Ints, names: Sequence[str], *, keep: bool
+        self, resolved: Sequence[ResolvedImage], names: Sequence[str], *, keep: bool
+    ) -> tuple[Floats32, Ints]:
+        """Return the features (n, d), and the catalog row of each picture or `NEW`."""
+        rows = np.array([one.row for one in resolved], np.int64)
+        features = np.zeros((len(rows), self._catalog.image.shape[1]), np.float32)
+        new = np.flatnonzero(rows == NEW).tolist()
+        if new:
+            some = [resolved[i] for i in new]
+            features[new] = self._new_features(some, [names[i] for i in new], keep=keep)
+            rows[new] = self._recognised(features[new])
+        known = rows != NEW
+        features[known] = self._catalog.image[rows[known]]
+        return features, rows
+
+    def _new_features(
+        self, resolved: Sequence[ResolvedImage], names: Sequence[str], *, keep: bool
     ) -> Floats32:
+        """Return the features of pictures that are not known by content or id."""
         features = np.zeros((len(resolved), self._catalog.image.shape[1]), np.float32)
-        features[rows != NEW] = self._catalog.image[rows[rows != NEW]]
-        new = np.flatnonzero(rows == NEW)
-        if not len(new):
-            return features
-        keys = [resolved[i].sha256 for i in new.tolist()]
-        kept, cache = np.zeros(len(new), bool), self._open_cache() if keep else None
+        keys = [one.sha256 for one in resolved]
+        kept, cache = np.zeros(len(keys), bool), self._open_cache() if keep else None
         if cache is not None:
             kept = cache.holds(keys)
-            features[new[kept]] = cache.rows(
-                pl.Series(np.array(keys, object)[kept], dtype=pl.String)
-            )
-        rest = new[~kept].tolist()
+            features[kept] = cache.rows(pl.Series(np.array(keys, object)[kept], dtype=pl.String))
+        rest = np.flatnonzero(~kept).tolist()
         if rest:
             features[rest] = self._encode([resolved[i] for i in rest], [names[i] for i in rest])
         if cache is not None:
-            _add(cache, [resolved[i].sha256 for i in rest], features[rest])
+            _add(cache, [keys[i] for i in rest], features[rest])
         return features
+
+    def _recognised(self, features: Floats32) -> list[int]:
+        """Return the catalog rows of the pictures that have these features (n, d), or `NEW`."""
+        rows = self._known.rows_of(features).tolist()
+        return [row if row == NEW else self._by_content.get(self._sha256[row] or "", row)
+                for row in rows]  # fmt: skip
 
     def _encode(self, resolved: Sequence[ResolvedImage], names: Sequence[str]) -> Floats32:
         encoder = self._get_encoder(names[0])
@@ -249,38 +267,29 @@ class PictureLookup:
         return self._encoder
 
 
-def names_of(images: Sequence[ImageLike]) -> list[str]:
-    """Return what a message calls each image: its position from 1, and its path or id."""
-    return [f"image {i + 1}{_detail(image)}" for i, image in enumerate(images)]
-
-
-def _detail(image: ImageLike) -> str:
-    if isinstance(image, CatalogImage):
-        return f" ({image.dataset}/{image.image_id})"
-    return f" ({image})" if isinstance(image, str | Path) else ""
-
-
-def _read(path: Path, name: str) -> bytes:
+def _sha256(path: Path, name: str) -> str:
+    """Return the hash of a file's content; what is no regular file is not waited for."""
     try:
-        return path.read_bytes()
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise PamelaError(f"{name}: not a regular file; give the file of a picture")
+        return file_sha256(path)
     except (OSError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise PamelaError(f"{name}: {why}") from None
 
 
-def _again(picture: Recorded, name: str) -> bytes:
-    """Return the content of a picture that was rated earlier, and is the same still."""
+def _again(picture: Recorded, name: str) -> Path:
+    """Return the file of a picture that was rated earlier, and is the same still."""
     if picture.file is None:
         raise PamelaError(
             f"{name}: the picture {picture.image_id!r} is no longer in dataset {picture.dataset}, "
             "and no file of it is recorded; adapt again without it"
         )
-    content = _read(picture.file, name)
-    if picture.sha256 and hashlib.sha256(content).hexdigest() != picture.sha256:
+    if picture.sha256 not in (_sha256(picture.file, name), None):
         raise PamelaError(
             f"{name}: {picture.file} is not the picture that was rated; put it back, or adapt again"
         )
-    return content
+    return picture.file
 
 
 def _add(cache: FeatureCache, keys: Sequence[str | None], features: Floats32) -> None:

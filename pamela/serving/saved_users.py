@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,6 +27,8 @@ from pamela.serving.user_context import User
 FORMAT: Final = 1
 PEOPLE: Final = "people"  # `people/NAME` is a saved person, whoever else has that name
 NAME: Final = re.compile(r"[^\W_][\w.-]{0,63}")
+LONGEST_NAME: Final = 200  # bytes; a file system takes 255, and a letter may have four
+State: TypeAlias = tuple[int, int, int]  # of a file: another one after every change
 
 
 class SavedRating(BaseModel):
@@ -72,7 +75,7 @@ class SavedPeople:
     @property
     def names(self) -> list[str]:
         """Who is there."""
-        return sorted(path.stem for path in self.folder.glob("[!.]*.json"))
+        return sorted(path.stem for path in self.folder.glob("[!.]*.json") if path.is_file())
 
     def path(self, name: str) -> Path:
         """Return the file of the person called `name`.
@@ -82,21 +85,25 @@ class SavedPeople:
         PamelaError
             If nobody can be called that.
         """
-        if not NAME.fullmatch(name):
+        known = _spelling(name)
+        if known is None:
             raise PamelaError(
-                f"name {name!r}: give up to 64 letters, digits, dots, dashes or underscores, "
-                "beginning with a letter or digit"
+                f"name {name!r}: give up to 64 letters, digits, dots, dashes or underscores "
+                f"({LONGEST_NAME} bytes), beginning with a letter or digit"
             )
-        return self.folder / f"{name}.json"
+        return self.folder / f"{known}.json"
 
     def has(self, name: str) -> bool:
         """Tell whether there is such a person."""
-        return bool(NAME.fullmatch(name)) and self.path(name).is_file()
+        return _spelling(name) is not None and self.path(name).is_file()
 
-    def state(self, name: str) -> tuple[int, int]:
-        """Return what changes when a person's file does."""
-        found = self.path(name).stat()
-        return found.st_mtime_ns, found.st_size
+    def state(self, name: str) -> State | None:
+        """Return what changes when a person's file does; None where there is none."""
+        try:
+            found = self.path(name).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
 
     def load(self, name: str) -> SavedPerson:
         """Read a person; a file that is none is an error that names it."""
@@ -110,11 +117,46 @@ class SavedPeople:
             raise PamelaError(f"{path}: format {found.format}, not {FORMAT}; adapt again")
         return found
 
-    def save(self, name: str, person: SavedPerson) -> Path:
-        """Write a person and return the file."""
+    def save(self, name: str, person: SavedPerson, before: State | None) -> bool:
+        """Write a person, unless somebody else has written them meanwhile.
+
+        Parameters
+        ----------
+        before : the `state` when what is saved was worked out.
+
+        Returns
+        -------
+        Whether it was written; if not, load it again.
+
+        Raises
+        ------
+        PamelaError
+            If the file cannot be written.
+        """
         path = self.path(name)
-        write_json(path, person.model_dump())
-        return path
+        try:
+            with self._locked():
+                if self.state(name) != before:
+                    return False
+                for left in self.folder.glob(".*.json"):  # by a writer that was killed: we hold
+                    left.unlink(missing_ok=True)  # the lock, so nobody else is writing
+                write_json(path, person.model_dump())
+        except OSError as error:
+            raise PamelaError(f"{path}: cannot be written ({error.strerror})") from None
+        return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the folder's lock; the system drops it with the process."""
+        import fcntl  # not everywhere, and needed only to write
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def record(
         self,
@@ -209,13 +251,13 @@ def _named(one: SavedRating) -> str:
     return one.file or one.image_id or (one.sha256 or "")[:12]
 
 
-def reject_rated_twice(names: Sequence[str], ratings: Sequence[SavedRating]) -> None:
-    """Raise if a picture (with the same prompt) is rated twice, naming both rows."""
-    first: dict[tuple[str | None, str | None], str] = {}
-    for name, one in zip(names, ratings, strict=True):
-        if one.key in first:
-            raise PamelaError(f"{name}: the same picture as in {first[one.key]}; keep one of them")
-        first[one.key] = name
+def _spelling(name: str) -> str | None:
+    """Return how a person's name is spelt in a file's name; None where nobody can be called so."""
+    try:
+        known = s.one_spelling(name)
+    except UnicodeEncodeError:  # half a character, as a terminal of another encoding passes it
+        return None
+    return known if NAME.fullmatch(known) and len(known.encode()) <= LONGEST_NAME else None
 
 
 def joined(before: SavedPerson, after: SavedPerson) -> tuple[SavedPerson, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -104,3 +105,15 @@ class Suggestion:
     prompt: str | None
     before: float
     left: float
+
+
+def names_of(images: Sequence[ImageLike]) -> list[str]:
+    """Return what a message calls each image: its position from 1, and its path or id."""
+    return [f"image {i + 1}{detail(image)}" for i, image in enumerate(images)]
+
+
+def detail(image: ImageLike) -> str:
+    """Return what tells a picture in a message: its path or id, in brackets."""
+    if isinstance(image, CatalogImage):
+        return f" ({image.dataset}/{image.image_id})"
+    return f" ({image})" if isinstance(image, str | Path) else ""

@@ -142,6 +142,11 @@ class UserContexts:
             raise PamelaError(
                 "this User was made by a model with another encoder: call `adapt` of this one"
             )
+        if user.dataset not in self.bundle.scales:
+            raise PamelaError(
+                f"this User is one of dataset {user.dataset}, which this model does not know: "
+                "call `adapt` of this one"
+            )
         found = self._adapted.get(user)
         if found is None:
             person = self.users.cold_start_user(user.dataset, user.demographics)

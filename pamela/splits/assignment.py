@@ -55,6 +55,7 @@ class Sides:
     users : DataFrame (dataset, fold, user_id, side), sorted by fold and id.
     images : DataFrame (dataset, fold, image_id, side), sorted by fold and id.
     groups : of near-duplicates, where there are fewer of them than images; else None.
+    fewer : why there are fewer folds than ``split.folds``; else empty.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Sides:
     users: pl.DataFrame
     images: pl.DataFrame
     groups: int | None = None
+    fewer: str = ""
 
 
 def find_sides(project: Project, name: str, ratings: pl.LazyFrame, params: SplitParams) -> Sides:
@@ -122,6 +124,7 @@ def sides_in_folds(
         If nobody, or nothing, can be held out from the others.
     """
     _require_two(name, images, founders)
+    fewer = _why_fewer(founders, params.folds)
     folds = min(params.folds, len(founders.users), len(founders.groups))
     params = params.model_copy(update={"folds": folds})
     user_ids = users.get_column(s.USER).unique().sort()
@@ -129,7 +132,22 @@ def sides_in_folds(
     image_sides = _image_sides(name, keys, founders.groups, params)
     sides = _sorted(name, False, folds, user_sides, image_sides)
     grouped = len(founders.groups) < len(founders.images)
-    return replace(sides, groups=len(founders.groups) if grouped else None)
+    return replace(sides, groups=len(founders.groups) if grouped else None, fewer=fewer)
+
+
+def _why_fewer(founders: Founders, asked: int) -> str:
+    """Return why a study cannot have the folds that are `asked` for; empty where it can."""
+    users, groups = len(founders.users), len(founders.groups)
+    if min(users, groups) >= asked:
+        return ""
+    if users <= groups:
+        return f"{users} users have ratings"
+    if groups == len(founders.images):
+        return f"{groups} images are rated"
+    return (
+        f"by prompt_id the rated images are {groups} groups, which stay together; leave prompt_id "
+        "empty where they are no variants of one picture"
+    )
 
 
 def _require_two(name: str, images: pl.DataFrame, founders: Founders) -> None:

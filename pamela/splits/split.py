@@ -253,9 +253,11 @@ def describe(split: Split, images: pl.DataFrame) -> dict[str, Any]:
     ``overlaps`` counts, per fold, what lies on two sides (`pamela.data.leakage`).
     """
     folds = range(split.sides.folds)
+    fewer = {"fewer_folds": split.sides.fewer} if split.sides.fewer else {}
     return {
         "folds": split.sides.folds,
         "own": split.sides.own,
+        **fewer,
         "parts": {str(fold): split.part_counts(fold) for fold in folds},
         "overlaps": {str(fold): _overlaps(split, images, fold) for fold in folds},
     }
@@ -287,17 +289,14 @@ def write_splits(project: Project, splits: Sequence[Split]) -> dict[str, Any]:
     return record
 
 
-def counts(record: Mapping[str, Any], asked: int | None = None) -> str:
-    """Return the parts of every dataset's first fold, for people.
-
-    `asked` is ``split.folds``: a dataset that has fewer is told so.
-    """
+def counts(record: Mapping[str, Any]) -> str:
+    """Return the parts of every dataset's first fold, for people."""
     lines = []
     for name, dataset in record["datasets"].items():
         parts = ", ".join(f"{part} {p['rows']:,}" for part, p in dataset["parts"]["0"].items())
         kind = "the release's own splits" if dataset["own"] else f"{dataset['folds']} folds"
-        if asked is not None and not dataset["own"] and dataset["folds"] < asked:
-            kind += f", not {asked}: it has no more users, or groups of images, to hold out in turn"
+        if fewer := dataset.get("fewer_folds"):
+            kind += f" (fewer than split.folds: {fewer})"
         twice = sum(o["same_content_on_two_sides"] for o in dataset["overlaps"].values())
         warning = f"; WARNING: {twice} pictures lie on two sides under two ids" if twice else ""
         lines.append(f"{name}: {kind}; fold 0: {parts}{warning}")

@@ -27,34 +27,39 @@ class UserLookup:
         self._people = bundle.people
         self.row = {key: row for row, key in enumerate(bundle.people.keys)}
 
-    def matches(self, user: str) -> list[str]:
-        """Return the keys that `user` may mean: ``dataset/user``, or a bare id."""
+    def matches(self, user: str, dataset: str | None = None) -> list[str]:
+        """Return the keys that `user` may mean: ``dataset/user``, or a bare id, in `dataset`."""
         user = s.one_spelling(user)
         if user in self.row:
             return [user]
-        return [f"{name}/{user}" for name in self._datasets if f"{name}/{user}" in self.row]
+        names = self._datasets if dataset is None else [dataset]
+        return [f"{name}/{user}" for name in names if f"{name}/{user}" in self.row]
 
-    def find(self, user: str, others: Iterable[str] = ()) -> People:
+    def find(self, user: str, others: Iterable[str] = (), dataset: str | None = None) -> People:
         """Return the one row of `user`: ``dataset/user``, or a bare id where that is unique.
 
         Parameters
         ----------
         others : further names that an unknown user may have been meant for.
+        dataset : where to look for a bare id; by default everywhere.
         """
-        keys = self.matches(user)
+        keys = self.matches(user, dataset)
         if len(keys) == 1:
             return People(self._people.frame[self.row[keys[0]]])
         if keys:
             raise PamelaError(f"user {user!r} is in several datasets: say {' or '.join(keys)}")
-        raise PamelaError(
-            f"unknown user {user!r}: {self._hint(user, others)} (None scores for the population)"
-        )
+        raise PamelaError(f"unknown user {user!r}: {self._hint(user, others)}")
 
     def _hint(self, user: str, others: Iterable[str]) -> str:
         full = "/" in user
         names = list(self.row) if full else [key.split("/", 1)[1] for key in self.row]
         close = difflib.get_close_matches(user, [*names, *others], 3)
-        return f"did you mean {', '.join(dict.fromkeys(close))}?" if close else "see Reward.users"
+        if close:
+            return f"did you mean {', '.join(dict.fromkeys(close))}?"
+        some = [*self.row, *others]
+        if len(some) <= MOST_NAMED:
+            return f"known are {', '.join(some) or 'none'}"
+        return f"{len(some)} are known, such as {', '.join(some[:3])}"
 
     @cached_property
     def _datasets(self) -> list[str]:

@@ -63,6 +63,12 @@ def _datasets(project: Project) -> dict[str, dict[str, Any]]:
     return datasets
 
 
+def remarks_on(project: Project, name: str) -> list[str]:
+    """Return what ingest found odd about dataset `name` (`pamela.data.remarks`)."""
+    remarks: list[str] = _datasets(project)[name].get("remarks", [])
+    return remarks
+
+
 def ingested_datasets(project: Project) -> list[str]:
     """Return the names of the ingested datasets."""
     return list(_datasets(project))
@@ -121,9 +127,9 @@ def _with_origin(project: Project, name: str, table: str) -> pl.DataFrame:
     )
 
 
-def counts(name: str, results: TableResults) -> str:
-    """Return what happened to dataset `name`, for people."""
-    lines = []
+def counts(project: Project, name: str, results: TableResults) -> str:
+    """Return what happened to dataset `name` and what is odd about it, for people."""
+    lines = [f"{name}: warning: {remark}" for remark in remarks_on(project, name)]
     for table, result in results.items():
         rules = ", ".join(f"{rule} {n:,}" for rule, n in result.by_rule.items())
         tail = f" ({rules})" if rules else ""
@@ -151,6 +157,7 @@ def write_validation_report(
         name: {
             **tables["ratings"].summary(),
             "share": tables["ratings"].share,
+            "remarks": remarks_on(project, name),
             "users": tables["users"].summary(),
             "images": tables["images"].summary(),
             "expectations": [

@@ -286,6 +286,15 @@ class TestContract:
         found = fitted(name, FOLD.with_items(bare)).predict(bare, FOLD.people, EVERY)
         assert np.isfinite(found.mean).all()
 
+    def test_survives_pictures_that_all_look_alike(self, name: str, tmp_path: Path) -> None:
+        n = len(FOLD.items)
+        alike = Items(FOLD.items.frame, np.full((n, 6), 0.5, np.float32), np.zeros((n, 0), "f4"))
+        model = fitted(name, FOLD.with_items(alike))
+        model.save(tmp_path)
+        found = load_model(tmp_path).predict(alike, FOLD.people, EVERY, FOLD[s.CONTEXT_UNSEEN])
+        assert np.isfinite(found.mean).all()
+        assert np.isfinite(found.std).all()
+
 
 class TestPlantedTaste:
     """The answer is known: who must find it, and who must not."""

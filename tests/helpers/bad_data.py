@@ -17,6 +17,7 @@ import pytest
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
+from pamela.core.files import read_json
 from pamela.core.paths import Project
 from pamela.data import ingest
 from pamela.params import load_params
@@ -202,9 +203,14 @@ def batch(name: str, *lines: str, header: str = "user_id,image_id,rating") -> Sp
     return spoil
 
 
-def csv_fault(name: str, why: str) -> str:
-    """Return the line that says a CSV file cannot be read."""
-    return f"data/raw/{NAME}/{name}: not readable as UTF-8 CSV ({why}" + ("" if why == "…" else ")")
+def warned(*parts: str) -> Callable[[Project], object]:
+    """Look for the one remark on the dataset: in the report of validate, each of the `parts`."""
+
+    def look(project: Project) -> None:
+        (remark,) = read_json(project.reports / "validation.json")["datasets"][NAME]["remarks"]
+        assert all(part in remark for part in parts), remark
+
+    return look
 
 
 def has_user(user: str, gender: str | None, n: int) -> Callable[[Project], object]:

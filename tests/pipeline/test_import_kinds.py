@@ -16,6 +16,7 @@ from pamela.core.errors import PamelaError
 from tests.conftest import copy_project, override_params, run_in
 from tests.helpers.miniatures import MINIATURES, Planted
 from tests.helpers.stages import run_stages
+from tests.helpers.survey_exports import label_studio, long_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SMALL = {
@@ -26,6 +27,10 @@ SMALL = {
     "steer": {"bootstrap": 100},
 }  # fmt: skip
 NAME = "brought"
+LONG = (
+    "user_id=Participant id,image_id=Stimulus,file=Url,"
+    "rating=How much do you like it, from 1 to 7?,rated_at=Answered at"
+)
 
 
 def zipped(folder: Path, path: Path) -> Path:
@@ -66,6 +71,29 @@ def test_a_release_goes_from_import_to_report(
     assert {"group_mean", "population"} <= set(evaluation["model"])
     told = evaluation.filter(model="population", metric="srocc", population="seen")
     assert told["value"].null_count() == 0
+    assert NAME in (project / "reports/index.html").read_text()
+
+
+@pytest.mark.parametrize("tool", ["label-studio", "survey"])
+def test_an_export_goes_from_import_to_report(
+    tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if tool == "survey":
+        export = long_csv(tmp_path / "src", stimuli=40)
+        said = ["tables", export.file, "--scale", "1,7", "--demographics", "Sex,Age", "--map", LONG]
+    else:
+        export = label_studio(tmp_path / "src", people=12, tasks=40)
+        said = ["label-studio", export.file, "--scale", "1,5"]
+    project = copy_project(tmp_path / "project", SMALL)
+    monkeypatch.chdir(project)
+    words = [*said, "--pictures", export.pictures, "--name", NAME, "--use"]
+    done = CliRunner().invoke(app, ["import", *map(str, words)])
+    assert done.exit_code == 0, done.output
+    run_stages(project)
+    kept = pl.read_parquet(project / "data/validated/ratings.parquet")
+    assert sorted(kept.select(s.USER, s.IMAGE, s.RATING).rows()) == sorted(export.ratings)
+    told = pl.read_parquet(project / "reports/evaluation.parquet").filter(model="population")
+    assert told["value"].count() > 0
     assert NAME in (project / "reports/index.html").read_text()
 
 

@@ -13,6 +13,7 @@ from pamela.params import load_params, tracking_uri
 from tests.helpers import yaml
 from tests.paths import ROOT
 
+NAN, INFINITY = float("nan"), float("inf")
 RAW = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
@@ -56,6 +57,37 @@ def test_an_unknown_key_is_named(tmp_path, section):
         ("ablation", "models", {}, "ablation.models"),
         ("ablation", "models", {"paper": 0}, "ablation.models.paper"),
         ("ablation", "shots", [-1], "ablation.shots"),
+        ("ablation", "shots", [0, 20, 20], "each must be larger than the one before it"),
+        ("evaluate", "shots", [0, 10, 10], "each must be larger than the one before it"),
+        ("evaluate", "shots", [0, 10, 5], "each must be larger than the one before it"),
+        ("evaluate", "shots", [5, 10], "evaluate.shots: must begin with 0"),
+        ("evaluate", "shots", [0, 2.0], "evaluate.shots.1"),
+        ("evaluate", "shots", [False, 5], "evaluate.shots.0"),
+        ("evaluate", "shots", [-1, 0], "evaluate.shots.0"),
+        ("evaluate", "shots", [], "evaluate.shots"),
+        ("evaluate", "shots", [0, 10**20], "evaluate.shots.1"),
+        ("evaluate", "bootstrap", 10**20, "evaluate.bootstrap"),
+        ("evaluate", "shots", 5, "evaluate.shots"),
+        ("evaluate", "margins", [0.0, NAN], "evaluate.margins.1"),
+        ("evaluate", "margins", [0.0, INFINITY], "evaluate.margins.1"),
+        ("evaluate", "margins", [0.0, 1.0, 1.0], "each must be larger than the one before it"),
+        ("evaluate", "margins", [0.0, 2.0, 1.0], "each must be larger than the one before it"),
+        ("evaluate", "margins", [0.5, 1.0], "evaluate.margins: must begin with 0"),
+        ("evaluate", "margins", [-0.5, 0.0], "evaluate.margins.0"),
+        ("evaluate", "margins", [0.0, 4.5], "evaluate.margins.1"),
+        ("evaluate", "margins", [0.0, True], "evaluate.margins.1"),
+        ("evaluate", "margins", [], "evaluate.margins"),
+        ("retrain", "tolerance", INFINITY, "retrain.tolerance"),
+        ("retrain", "tolerance", NAN, "retrain.tolerance"),
+        ("train", "models", ["mf", "mf"], "mf is named twice"),
+        ("train", "models", [], "train.models"),
+        ("tracking", "uri", "", "tracking.uri"),
+        ("validate", "latest_rated_at", "yesterday", "validate.latest_rated_at"),
+        ("validate", "latest_rated_at", "2026-02-30", "validate.latest_rated_at"),
+        ("validate", "latest_rated_at", dt.date(9999, 12, 31), "validate.latest_rated_at"),
+        ("validate", "latest_rated_at", dt.date(26, 11, 28), "validate.latest_rated_at"),
+        ("validate", "latest_rated_at", dt.datetime(2026, 2, 28, 12), "validate.latest_rated_at"),
+        ("validate", "latest_rated_at", 20260228, "validate.latest_rated_at"),
     ],
 )
 def test_a_bad_value_names_its_key(tmp_path, section, key, value, says):
@@ -108,7 +140,7 @@ def test_values_are_read_as_dvc_reads_them(tmp_path, section, key, written, valu
         ("retrain.tolerance=0.00001", 1e-5),
         ("retrain.tolerance=5e-3", 0.005),
         ("retrain.tolerance=0", 0.0),
-        ("evaluate.margins=[0.00001,1e-3]", [1e-5, 1e-3]),
+        ("evaluate.margins=[0,0.00001,1e-3]", [0.0, 1e-5, 1e-3]),
         ("retrain.commit=true", True),
         ("report.title='on'", "on"),
         ("report.title='1e-05'", "1e-05"),
@@ -135,6 +167,27 @@ def test_a_switch_is_true_or_false_and_nothing_like_it(tmp_path, written):
     path.write_text(path.read_text().replace("PLACE", written))
     with pytest.raises(PamelaError, match=r"retrain\.commit: .* valid boolean"):
         load_params(path)
+
+
+FLOATS = [(section, key) for section, keys in RAW.items() for key, value in keys.items()
+          if isinstance(value, float)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("section", "key"), FLOATS)
+@pytest.mark.parametrize("value", [NAN, INFINITY, -INFINITY])
+def test_no_number_is_infinite_or_none(tmp_path, section, key, value):
+    raw = {**RAW, section: {**RAW[section], key: value}}
+    with pytest.raises(PamelaError, match=rf"{section}\.{key}: Input should be"):
+        load_params(write(tmp_path, raw))
+
+
+@pytest.mark.parametrize("value", ["2026-02-30", "2026-13-01", "2026-02-28 25:00:00"])
+def test_a_date_that_is_none_is_told(tmp_path, value):
+    text = (ROOT / "params.yaml").read_text()
+    told = text.replace("latest_rated_at: null", f"latest_rated_at: {value}")
+    (tmp_path / "params.yaml").write_text(told)
+    with pytest.raises(PamelaError, match=r"params.yaml: not valid YAML \(a date or time that is"):
+        load_params(tmp_path / "params.yaml")
 
 
 def test_broken_yaml_names_the_line(tmp_path):

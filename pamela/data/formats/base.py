@@ -21,6 +21,14 @@ Table = TypeVar("Table", pl.DataFrame, pl.LazyFrame)
 
 
 @dataclass(frozen=True)
+class Words:
+    """Cells of a column of numbers that are none: how many, and examples."""
+
+    n: int = 0
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Tables:
     """One dataset (or one batch) as the three tables, structurally sound, rows not yet validated.
 
@@ -39,6 +47,7 @@ class Tables:
     ignored : columns that were not taken over, by file name.
     files : the annotation files that were read; with the pictures they are what an import brings.
     counted : what `count_by_rater` says of the ratings, where the reader has found it already.
+    words : ratings that are words, as far as the reader tells.
     """
 
     name: str
@@ -52,6 +61,7 @@ class Tables:
     ignored: dict[str, list[str]] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
     counted: pl.DataFrame | None = None
+    words: Words = field(default_factory=Words)
 
     @property
     def demographics(self) -> list[str]:
@@ -253,14 +263,19 @@ def impossible_ages(rows: pl.DataFrame, age: pl.Expr) -> list[str]:
     return [f"impossible ages in {found.height:,} rows (such as {examples}; taken as unknown)"]
 
 
-NOTHING: Final = ("", "na", "n/a", "nan", "none", "null")  # how tools write an empty cell
+# How tools write an empty cell, in lower case: pandas, R, spreadsheets, Stata, Prolific, people.
+NOTHING: Final = (
+    "", "na", "n/a", "<na>", "#n/a", "#na", "#n/a n/a", "n.a.", "nan", "-nan", "nat", "none",
+    "null", "nil", "-", "--", "---", "–", "—", "?", ".", "#value!", "#null!", "#ref!",
+    "data_expired", "consent_revoked",
+)  # fmt: skip
 
 
 def category(column: str) -> pl.Expr:
     """Return a text column as categories: trimmed, 2.0 is 2, and `NOTHING` in any case is null."""
-    value = pl.col(column).cast(pl.String).str.strip_chars()
+    value = s.identifier(column)
     given = ~value.str.to_lowercase().is_in(NOTHING)
-    return pl.when(given).then(value.str.replace(r"^([+-]?\d+)\.0+$", "$1")).alias(column)
+    return pl.when(given).then(value.str.replace(r"^\+?(-?\d+)(\.0*)?$", "$1")).alias(column)
 
 
 def unit_band(column: str) -> pl.Expr:

@@ -105,7 +105,7 @@ def read(folder: Path, name: str, root: Path) -> Tables:
     return Tables(
         name=name,
         scale=SCALE,
-        ratings=published.ratings_of(votes, name, columns).lazy(),
+        ratings=published.ratings_of(votes, name, columns, numbered=True).lazy(),
         users=users,
         folder=folder,
         **vars(placed),
@@ -130,7 +130,7 @@ def _age() -> pl.Expr:
 
 def _words(column: str, words: Mapping[str, str]) -> pl.Expr:
     """Return codes as words; a code that the release does not explain stays as it is."""
-    code = base.category(column)
+    code = base.category(column).str.replace_all(r"(\d)\.0+\b", "$1")  # also in a list: 1.0,2.0
     return code.replace(list(words), list(words.values())) if words else code
 
 
@@ -151,7 +151,7 @@ def _groups(path: Path, root: Path) -> pl.DataFrame:
     """Return (image_id, group) of every categorised image, in words."""
     rows, _ = published.read_rows(path, root, (s.IMAGE, CATEGORY))
     named = rows.select(
-        s.identifier(s.IMAGE), _words(CATEGORY, GROUPS).alias(s.GROUP), *base.SOURCE
+        published.number_as_id(s.IMAGE), _words(CATEGORY, GROUPS).alias(s.GROUP), *base.SOURCE
     ).drop_nulls(s.IMAGE)
     base.reject_repeats(
         named.with_columns(pl.lit("").alias(s.DATASET)), s.IMAGE, advice="one category per picture"
@@ -160,7 +160,7 @@ def _groups(path: Path, root: Path) -> pl.DataFrame:
 
 
 def _images(votes: pl.DataFrame, groups: pl.DataFrame, name: str) -> pl.DataFrame:
-    named = votes.select(s.identifier(s.IMAGE), *base.SOURCE).with_columns(
+    named = votes.select(published.number_as_id(s.IMAGE), *base.SOURCE).with_columns(
         (pl.col(s.IMAGE) + ".jpg").alias(s.FILE)
     )
     images, _ = published.images_of(named, name)

@@ -12,16 +12,20 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
+from pamela.data import csv_faults
+from pamela.data.csv_faults import TableFault
 
 TABLE_SUFFIXES = (".parquet", ".csv")
 LATIN1: Final = "pamela.latin1"  # name of the error handler below
 # First bytes of files that are given a table's name; compressed ones have no bound in memory.
+# What it is, what to do, and what `pamela import tables` has for it.
+UTF_16: Final = ("UTF-16 text", "save it as UTF-8 CSV", "add --encoding utf-16")
 OTHER_CONTENT: Final = {
-    b"\x1f\x8b": ("compressed (gzip)", "unpack it"),
-    b"\x28\xb5\x2f\xfd": ("compressed (zstandard)", "unpack it"),
-    b"PK\x03\x04": ("a zip archive or a spreadsheet", "unpack it, or save it as UTF-8 CSV"),
-    b"\xff\xfe": ("UTF-16 text", "save it as UTF-8 CSV"),
-    b"\xfe\xff": ("UTF-16 text", "save it as UTF-8 CSV"),
+    b"\x1f\x8b": ("compressed (gzip)", "unpack it", "end its name in .gz"),
+    b"\x28\xb5\x2f\xfd": ("compressed (zstandard)", "unpack it", ""),
+    b"PK\x03\x04": ("a zip archive or a spreadsheet", "unpack it, or save it as UTF-8 CSV", ""),
+    b"\xff\xfe": UTF_16,
+    b"\xfe\xff": UTF_16,
 }
 RESERVED: Final = frozenset({s.DATASET, s.SOURCE_FILE, s.SOURCE_ROW})
 # What reading a broken file raises; Polars panics on damaged Parquet pages.
@@ -48,8 +52,9 @@ def find_table(folder: Path, stem: str, root: Path) -> Path | None:
     Raises
     ------
     PamelaError
-        If both are there, if only another suffix is, or if it is a link that leads out.
+        If both are there, if only another suffix or a folder is, or if it is a link that leads out.
     """
+    _reject_folder(folder, stem, root)
     found = [p for suffix in TABLE_SUFFIXES if (p := folder / f"{stem}{suffix}").is_file()]
     if len(found) > 1:
         raise PamelaError(
@@ -66,6 +71,14 @@ def find_table(folder: Path, stem: str, root: Path) -> Path | None:
     return None
 
 
+def _reject_folder(folder: Path, stem: str, root: Path) -> None:
+    for path in (folder / f"{stem}{suffix}" for suffix in TABLE_SUFFIXES):
+        if path.is_dir():
+            raise PamelaError(
+                f"{shown(path, root)}: a folder, as Spark writes; put one file of that name there"
+            )
+
+
 def reject_link_out(path: Path, folder: Path, root: Path) -> None:
     """Raise if a link leads `path` out of the dataset's `folder`: it is not the dataset's then."""
     if not path.resolve().is_relative_to(folder.resolve()):
@@ -75,20 +88,26 @@ def reject_link_out(path: Path, folder: Path, root: Path) -> None:
 
 
 @contextmanager
-def reading(path: Path, root: Path) -> Iterator[None]:
+def reading(
+    path: Path, root: Path, *, separator: str = ",", kind: str | None = None
+) -> Iterator[None]:
     """Turn what Polars raises on a broken file into one line that names `path`.
 
     Rows of a lazy table are read when it is collected, so whoever collects one wraps that.
+
+    Parameters
+    ----------
+    separator : what stands between the cells of a CSV file.
+    kind : what it should be, where the suffix (CSV or Parquet) does not say it.
     """
     try:
         yield
     except BROKEN as error:
-        kind = "CSV" if path.suffix != ".parquet" else "Parquet"
+        name, is_csv = shown(path, root), kind is None and path.suffix != ".parquet"
+        fault = csv_faults.find_fault(path, name, separator) if is_csv else None
+        what = kind or ("UTF-8 CSV" if is_csv else "Parquet")
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-        raise PamelaError(
-            f"{shown(path, root)}: not readable as {'UTF-8 ' if kind == 'CSV' else ''}{kind} "
-            f"({reason})"
-        ) from None
+        raise fault or PamelaError(f"{name}: not readable as {what} ({reason})") from None
 
 
 def scan_table(
@@ -113,7 +132,7 @@ def scan_table(
         are collected (see `reading`).
     """
     name = shown(path, root)
-    with reading(path, root):
+    with reading(path, root, separator=separator, kind="CSV" if latin1 else None):
         if path.stat().st_size == 0:
             raise PamelaError(f"{name}: the file is empty (0 bytes); copy it again")
         _reject_other_content(path, name)
@@ -141,7 +160,7 @@ def read_table(
         If the file is empty, truncated, not UTF-8, or otherwise not what its suffix says.
     """
     frame = scan_table(path, root, separator=separator, latin1=latin1)
-    with reading(path, root):
+    with reading(path, root, separator=separator, kind="CSV" if latin1 else None):
         return frame.collect()
 
 
@@ -149,9 +168,9 @@ def _reject_other_content(path: Path, name: str) -> None:
     """Raise on content that is no table though a reader might take it for one."""
     with path.open("rb") as stream:
         start = stream.read(max(map(len, OTHER_CONTENT)))
-    for mark, (what, advice) in OTHER_CONTENT.items():
+    for mark, (what, advice, option) in OTHER_CONTENT.items():
         if start.startswith(mark):
-            raise PamelaError(f"{name}: {what}; {advice}")
+            raise TableFault(f"{name}: {what}; {advice}", option)
 
 
 def _scan_csv(source: Path | bytes, name: str, separator: str, may_end_blank: bool) -> pl.LazyFrame:
@@ -212,16 +231,24 @@ def _may_end_blank(path: Path, separator: str) -> bool:
 
 
 def require_columns(
-    frame: pl.DataFrame | pl.LazyFrame, columns: Sequence[str], path: Path, root: Path
+    frame: pl.DataFrame | pl.LazyFrame,
+    columns: Sequence[str],
+    path: Path,
+    root: Path,
+    *,
+    separator: str = ",",
 ) -> None:
     """Raise if a column of `columns` is missing, naming the file, the column and what is there."""
     found = frame.collect_schema().names()
     missing = [c for c in columns if c not in found]
     if missing:
         there = [c for c in found if c not in (s.SOURCE_FILE, s.SOURCE_ROW)]
-        line = f"{shown(path, root)}: no column {missing[0]}; the file has {', '.join(there)}"[:300]
-        alone = "; are its cells separated in another way?" if len(there) == 1 else ""
-        raise PamelaError(f"{line}{alone}")
+        name = shown(path, root)
+        other = csv_faults.other_separator(there[0], separator) if len(there) == 1 else None
+        if other:
+            raise csv_faults.separator_fault(name, other, separator)
+        line = f"{name}: no column {missing[0]}; the file has {', '.join(there)}"[:300]
+        raise TableFault(line, f"say which one it is: --map {missing[0]}=COLUMN")
 
 
 def require_cells(

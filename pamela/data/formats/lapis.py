@@ -99,7 +99,7 @@ def read(folder: Path, name: str, root: Path) -> Tables:
     return Tables(
         name=name,
         scale=SCALE,
-        ratings=published.ratings_of(rows, name, columns).lazy(),
+        ratings=published.ratings_of(rows, name, columns, numbered=True).lazy(),
         users=users,
         folder=folder,
         **vars(placed),
@@ -126,7 +126,7 @@ def _people(rows: pl.DataFrame, form: Layout) -> pl.DataFrame:
 
 def _works(rows: pl.DataFrame, form: Layout, metadata: Sequence[tuple[str, str]]) -> pl.DataFrame:
     return rows.select(
-        s.identifier(s.IMAGE),
+        published.number_as_id(s.IMAGE),
         s.identifier(form.file).alias(s.FILE),
         *(base.category(theirs).alias(ours) for ours, theirs in metadata),
         *base.SOURCE,

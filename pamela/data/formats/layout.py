@@ -112,6 +112,8 @@ def place_pictures(images: pl.DataFrame, folder: Path, root: Path, home: str) ->
         If a name leaves the folder or has an unknown suffix, if two files of different contents
         answer to one name, or if there are neither pictures nor features.
     """
+    # as Windows tools write it; no release has a backslash within a name
+    images = images.with_columns(pl.col(s.FILE).str.replace_all("\\", "/", literal=True))
     image_files.check_paths(images, folder)
     listed = _list_pictures(folder)
     named = images.with_columns(_wanted=pl.col(s.FILE).str.normalize("NFC"))

@@ -24,7 +24,8 @@ def read_rows(
 ) -> tuple[pl.DataFrame, list[str]]:
     """Return the rows of a release's table with all its cells as text, and its other columns.
 
-    Those of `optional` are kept where they are there.
+    Those of `optional` are kept where they are there. A name that is there in another case only is
+    taken for the same.
 
     Raises
     ------
@@ -32,6 +33,7 @@ def read_rows(
         If the file cannot be read, lacks a column of `required`, or has no rows.
     """
     rows = files.read_table(path, root, separator=separator, latin1=latin1)
+    rows = rows.rename(_other_case(rows.columns, (*required, *optional)))
     files.require_columns(rows, required, path, root)
     if not rows.height:
         raise PamelaError(f"{shown(path, root)}: the table has no rows; copy it again")
@@ -39,7 +41,24 @@ def read_rows(
     return rows.drop(others), others
 
 
-def ratings_of(rows: pl.DataFrame, name: str, columns: Mapping[str, str]) -> pl.DataFrame:
+def _other_case(there: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
+    """Return {column: its published name} of those that are there in another case, once each."""
+    lower = [column.lower() for column in there]
+    return {
+        there[lower.index(name.lower())]: name
+        for name in wanted
+        if name not in there and lower.count(name.lower()) == 1
+    }
+
+
+def number_as_id(column: str) -> pl.Expr:
+    """Return ids that a release has as whole numbers; tools that hold an empty cell write 71.0."""
+    return s.identifier(column).str.replace(r"^(\d+)\.0+$", "$1")
+
+
+def ratings_of(
+    rows: pl.DataFrame, name: str, columns: Mapping[str, str], *, numbered: bool = False
+) -> pl.DataFrame:
     """Return rating rows in `pamela.core.schema.RATINGS_SCHEMA`.
 
     Parameters
@@ -47,12 +66,13 @@ def ratings_of(rows: pl.DataFrame, name: str, columns: Mapping[str, str]) -> pl.
     rows : the release's rows, with source_file and source_row.
     name : the dataset.
     columns : the release's column for user_id, image_id and rating.
+    numbered : whether its image_ids are `number_as_id`.
     """
     user, image, rating = columns[s.USER], columns[s.IMAGE], columns[s.RATING]
     named = rows.select(
         pl.lit(name).alias(s.DATASET),
         s.identifier(user).alias(s.USER),
-        s.identifier(image).alias(s.IMAGE),
+        (number_as_id(image) if numbered else s.identifier(image)).alias(s.IMAGE),
         base.number(rating).alias(s.RATING),
         *base.SOURCE,
     )

@@ -1,10 +1,12 @@
 """The tables format: a folder with dataset.yaml, ratings, users, images, pictures or features.
 
-A batch of new ratings is the same folder, of which only dataset.yaml and ratings are required.
+The users table is optional. A batch of new ratings is the same folder, of which only dataset.yaml
+and ratings are required.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,6 +18,7 @@ from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.core.strict_yaml import read_yaml
 from pamela.data import image_files
+from pamela.data.csv_faults import TableFault
 from pamela.data.formats import base, files
 from pamela.data.formats.base import Tables
 from pamela.data.formats.files import shown
@@ -28,12 +31,17 @@ IMAGES_REQUIRED: Final = (s.IMAGE, s.FILE, s.PROMPT)
 IMAGES_OPTIONAL: Final = (s.TYPE, s.GROUP, s.STYLE, s.GENERATOR, s.PROMPT_ID)
 QUARANTINED_AS: Final = ("rule", "rules")  # columns that quarantined rows are given
 IDS: Final = (s.IMAGE, s.PROMPT_ID)
+CATEGORIES: Final = (*s.METADATA, s.GENERATOR)
+IMAGES_OPTION: Final = "name the ratings' column of picture paths: --map file=COLUMN"
+# The arrays of a features file, and how one of Python objects becomes one that can be read.
+AS_ARRAY: Final = {"image_id": "ids.astype(str)", "features": "np.stack(rows).astype(np.float32)"}
+Shape = tuple[int, ...]
 COLUMNS: Final = """\
 dataset.yaml: name, scale: [lowest, highest]; optional features (file name)
 ratings.csv or .parquet: user_id, image_id, rating; optional rated_at (time),
   position (order within the user), split (train, val_seen, val_unseen,
   test_seen, test_unseen, context_unseen)
-users.csv or .parquet: user_id, then any categorical demographics
+users.csv or .parquet (optional): user_id, then any categorical demographics
 images.csv or .parquet: image_id, file (path inside the folder), prompt;
   optional type, group, style, generator, prompt_id
 images/: the pictures; may be absent as a whole where features are given
@@ -69,7 +77,7 @@ def read(folder: Path, name: str, root: Path, *, batch: bool = False) -> Tables:
     folder : the dataset, or one batch of it.
     name : what the dataset is called in the project.
     root : project root, which recorded paths are relative to.
-    batch : whether users, images and pictures may be absent, and splits do not count.
+    batch : whether images and pictures may be absent, and splits do not count.
 
     Raises
     ------
@@ -79,9 +87,10 @@ def read(folder: Path, name: str, root: Path, *, batch: bool = False) -> Tables:
     """
     declared = read_dataset_file(folder, root)
     path = _require_table(folder, "ratings", root)
-    ratings = read_ratings(path, name, root, batch=batch)
+    scale = (declared.scale[0], declared.scale[1])
+    ratings = read_ratings(path, name, root, scale, batch=batch)
     ignored = {"ratings": ratings.dropped}
-    users = _read_users(folder, name, root, batch=batch)
+    users = _read_users(folder, name, root)
     images, ignored["images"] = _read_images(folder, name, root, batch=batch)
     features = _find_features(folder, declared.features, root)
     has_images = (folder / PICTURES).is_dir() or _any_file(images, root)
@@ -92,9 +101,10 @@ def read(folder: Path, name: str, root: Path, *, batch: bool = False) -> Tables:
         )
     return Tables(
         name=name,
-        scale=(declared.scale[0], declared.scale[1]),
+        scale=scale,
         ratings=ratings.rows,
         counted=ratings.counted,
+        words=ratings.words,
         users=users,
         images=images,
         folder=folder,
@@ -118,8 +128,9 @@ def read_dataset_file(folder: Path, root: Path) -> DatasetFile:
         files.reject_link_out(path, folder, root)
         raw = read_yaml(path, name)
     except FileNotFoundError:
-        raise PamelaError(
-            f"{name}: no such file; declare `name:` and `scale: [lowest, highest]` in it"
+        raise TableFault(
+            f"{name}: no such file; declare `name:` and `scale: [lowest, highest]` in it",
+            "give --scale LOWEST,HIGHEST",
         ) from None
     if not isinstance(raw, dict):
         raise PamelaError(f"{name}: declare `name:` and `scale: [lowest, highest]` in it")
@@ -129,8 +140,8 @@ def read_dataset_file(folder: Path, root: Path) -> DatasetFile:
         raise PamelaError(f"{name}: {first_fault(error)}") from None
 
 
-def _read_users(folder: Path, name: str, root: Path, *, batch: bool) -> pl.DataFrame:
-    path = _find_table(folder, "users", root, optional=batch)
+def _read_users(folder: Path, name: str, root: Path) -> pl.DataFrame:
+    path = files.find_table(folder, "users", root)
     if path is None:
         return base.empty_table(s.USERS_KEYS)
     frame = files.read_table(path, root)
@@ -141,12 +152,12 @@ def _read_users(folder: Path, name: str, root: Path, *, batch: bool) -> pl.DataF
     frame = base.whole_floats_as_integers(frame, [s.USER, *demographics]).select(
         pl.lit(name).alias(s.DATASET),
         s.identifier(s.USER),
-        *(base.text(c) for c in demographics),
+        *(base.category(c) for c in demographics),
         *base.SOURCE,
     )
     base.reject_empty_ids(frame, s.USER)
     base.reject_repeats(frame, s.USER, advice="one row per user")
-    return frame
+    return base.unify_case(frame, demographics)
 
 
 def _reject_names(demographics: list[str], path: Path, root: Path) -> None:
@@ -160,7 +171,9 @@ def _reject_names(demographics: list[str], path: Path, root: Path) -> None:
 def _read_images(
     folder: Path, name: str, root: Path, *, batch: bool
 ) -> tuple[pl.DataFrame, list[str]]:
-    path = _find_table(folder, "images", root, optional=batch)
+    path = files.find_table(folder, "images", root)
+    if path is None and not batch:
+        raise _no_table(folder, "images", root, IMAGES_OPTION)
     if path is None:
         return base.empty_table(s.IMAGES_SCHEMA.names()), []
     frame = files.read_table(path, root)
@@ -171,8 +184,9 @@ def _read_images(
     dropped = [c for c in frame.columns if c not in (*known, *base.SOURCE)]
     frame = base.whole_floats_as_integers(frame, present).with_columns(
         pl.lit(name).alias(s.DATASET),
-        *(s.identifier(c) if c in IDS else base.text(c) for c in present),
+        *(_cell(c) for c in present),
     )
+    frame = base.unify_case(frame, [c for c in CATEGORIES if c in present])
     base.reject_empty_ids(frame, s.IMAGE)
     base.reject_repeats(frame, s.IMAGE, advice="one row per picture")
     image_files.check_paths(frame, folder)
@@ -181,18 +195,25 @@ def _read_images(
     return base.conform(frame, s.IMAGES_SCHEMA, base.SOURCE), dropped
 
 
+def _cell(column: str) -> pl.Expr:
+    """Return how a column of the images table is read."""
+    if column in IDS:
+        return s.identifier(column)
+    return base.category(column) if column in CATEGORIES else base.text(column)
+
+
 def _require_table(folder: Path, stem: str, root: Path) -> Path:
     path = files.find_table(folder, stem, root)
     if path is None:
-        raise PamelaError(
-            f"{shown(folder, root)}: no {stem}.csv or {stem}.parquet; the tables format needs it"
-        )
+        raise _no_table(folder, stem, root)
     return path
 
 
-def _find_table(folder: Path, stem: str, root: Path, *, optional: bool) -> Path | None:
-    find = files.find_table if optional else _require_table
-    return find(folder, stem, root)
+def _no_table(folder: Path, stem: str, root: Path, option: str = "") -> TableFault:
+    return TableFault(
+        f"{shown(folder, root)}: no {stem}.csv or {stem}.parquet; the tables format needs it",
+        option,
+    )
 
 
 def _any_file(images: pl.DataFrame, root: Path) -> bool:
@@ -218,11 +239,13 @@ def check_features(path: Path, root: Path) -> Path:
     Raises
     ------
     PamelaError
-        If it is no ``.npz`` with ``image_id`` (n,) and ``features`` (n, d).
+        If it is no ``.npz`` with ``image_id`` (n,) and ``features`` (n, d), or holds pickles.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            ids, values = arrays["image_id"].shape, arrays["features"].shape
+            ids, values = (_array_shape(arrays, key, path, root) for key in AS_ARRAY)
+    except PamelaError:
+        raise
     except Exception as error:  # numpy, zipfile and zlib each raise their own on broken bytes
         reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
         raise PamelaError(
@@ -234,3 +257,19 @@ def check_features(path: Path, root: Path) -> Path:
             "(n, d)"
         )
     return path
+
+
+def _array_shape(arrays: Mapping[str, np.ndarray], key: str, path: Path, root: Path) -> Shape:
+    """Return an array's shape; one of Python objects, which is a pickle, says how to save it."""
+    try:
+        array = arrays[key]
+    except ValueError as error:
+        if "Object arrays" not in str(error):
+            raise
+        raise PamelaError(
+            f"{shown(path, root)}: {key} holds Python objects, which are not read; save it with "
+            f"{AS_ARRAY[key]}"
+        ) from None
+    if key == "features" and array.dtype.kind not in "fiu":
+        raise PamelaError(f"{shown(path, root)}: features holds {array.dtype}; give numbers")
+    return array.shape

@@ -11,6 +11,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.data.formats import base, files
+from pamela.data.formats.base import Words
 from pamela.data.formats.files import shown
 
 REQUIRED: Final = (s.USER, s.IMAGE, s.RATING)
@@ -22,6 +23,9 @@ WANTED: Final = {
     s.RATED_AT: "a time such as 2026-01-31T12:00:00",
 }
 READ: Final = "_read_"  # prefix of a column of values that were read
+WORD: Final = "_word"  # a rating's cell that is no number
+N_WORDS: Final = "_n_words"
+EXAMPLES: Final = 3  # of them that are kept
 UNREADABLE: Final = "_unreadable_"  # prefix of a column that marks cells
 
 
@@ -34,17 +38,22 @@ class Ratings:
     rows : LazyFrame with `pamela.core.schema.RATINGS_SCHEMA`.
     dropped : columns that were not taken over.
     counted : `base.count_by_rater` of the rows.
+    words : cells of the rating that are no numbers: how many, and the first of some raters.
     """
 
     rows: pl.LazyFrame
     dropped: list[str]
     counted: pl.DataFrame
+    words: Words
 
 
-def read_ratings(path: Path, name: str, root: Path, *, batch: bool) -> Ratings:
+def read_ratings(
+    path: Path, name: str, root: Path, scale: tuple[float, float], *, batch: bool
+) -> Ratings:
     """Read ``ratings.csv`` or ``.parquet`` as the ratings of dataset `name`.
 
-    The whole file is read once, to know that it can be.
+    The whole file is read once, to know that it can be. True and False are 1 and 0 on the `scale`
+    [0, 1]; on any other they are no ratings.
 
     Raises
     ------
@@ -60,12 +69,30 @@ def read_ratings(path: Path, name: str, root: Path, *, batch: bool) -> Ratings:
     if batch and s.SPLIT in frame.collect_schema():
         frame = frame.drop(s.SPLIT)  # a batch's rows follow from who and what the dataset holds out
         dropped.append(s.SPLIT)
+    if scale == (0.0, 1.0):
+        frame = frame.with_columns(_truth_as_number())
     marked = _marked(frame, name, path, root)
     counted = _read_through(marked, path, root)
-    return Ratings(marked.select(s.RATINGS_SCHEMA.names()), dropped, counted)
+    examples = counted.get_column(WORD).drop_nulls().unique(maintain_order=True).head(EXAMPLES)
+    words = Words(int(counted.get_column(N_WORDS).sum()), tuple(examples))
+    return Ratings(marked.select(s.RATINGS_SCHEMA.names()), dropped, counted, words)
 
 
 # --- from cells to values ---------------------------------------------------------------------
+def _truth_as_number() -> pl.Expr:
+    """Return the rating as text, where the words (or the type) of a truth value are 1 and 0."""
+    cell = pl.col(s.RATING).cast(pl.String)
+    word = cell.str.strip_chars().str.to_lowercase()
+    return (
+        pl.when(word == "true")
+        .then(pl.lit("1"))
+        .when(word == "false")
+        .then(pl.lit("0"))
+        .otherwise(cell)
+        .alias(s.RATING)
+    )
+
+
 def _marked(frame: pl.LazyFrame, name: str, path: Path, root: Path) -> pl.LazyFrame:
     """Return canonical rows, and for each optional column a mark at the cells it cannot read."""
     with files.reading(path, root):
@@ -81,13 +108,14 @@ def _marked(frame: pl.LazyFrame, name: str, path: Path, root: Path) -> pl.LazyFr
         s.identifier(s.USER),
         s.identifier(s.IMAGE),
         base.number(s.RATING),
+        pl.when(base.number(s.RATING).is_null()).then(base.text(s.RATING)).alias(WORD),
         *(pl.col(READ + c).alias(c) for c in values),
         *(
             (base.text(c).is_not_null() & pl.col(READ + c).is_null()).alias(UNREADABLE + c)
             for c in values
         ),
     )
-    return base.conform(canonical, s.RATINGS_SCHEMA, [UNREADABLE + c for c in values])
+    return base.conform(canonical, s.RATINGS_SCHEMA, [WORD, *(UNREADABLE + c for c in values)])
 
 
 def _values(schema: pl.Schema) -> dict[str, pl.Expr]:
@@ -136,9 +164,10 @@ def _read_through(marked: pl.LazyFrame, path: Path, root: Path) -> pl.DataFrame:
     """Read all rows and return `base.count_by_rater`; raise at the first unreadable cell."""
     marks = [c for c in marked.collect_schema() if c.startswith(UNREADABLE)]
     first_rows = (pl.col(s.SOURCE_ROW).filter(pl.col(mark)).min().alias(mark) for mark in marks)
+    words = (pl.col(WORD).drop_nulls().first(), pl.col(WORD).count().alias(N_WORDS))
     other_cells = pl.col(s.IMAGE, s.RATING, s.RATED_AT, s.POSITION).count()  # read them as well
     with files.reading(path, root):
-        counted = base.count_by_rater(marked, *first_rows, other_cells)
+        counted = base.count_by_rater(marked, *first_rows, *words, other_cells)
     if not counted.height:
         raise PamelaError(f"{shown(path, root)}: the table has no rows; give at least one rating")
     unreadable = [(counted.get_column(mark).min(), mark) for mark in marks]

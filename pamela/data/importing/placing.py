@@ -1,4 +1,4 @@
-"""Bringing files into a dataset's folder: copied, hard-linked or moved, never half done.
+"""Finding pictures, and bringing files into a dataset's folder, never half done.
 
 A move links first and removes the originals only when the whole dataset stands; where the two
 folders lie on different file systems it copies first.
@@ -13,12 +13,20 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import unquote
 
+import polars as pl
+
+from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.core.progress import progress
+from pamela.data import image_files
+from pamela.data.formats import layout
+from pamela.data.formats.tables import PICTURES
 
 How = Literal["copy", "link", "move"]
 NO_LINK: Final = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP)
+ADDRESS: Final = r"^[A-Za-z][A-Za-z0-9+.-]*://[^/]*/"  # scheme and host of a web address
 
 
 def place(files: Mapping[Path, Path], how: How) -> None:
@@ -69,3 +77,52 @@ def _advice(error: OSError, how: How) -> str:
     if how == "link" and error.errno in NO_LINK:
         return "; hard links need one file system that has them: import without --link"
     return "; nothing was imported"
+
+
+# --- where pictures lie ---------------------------------------------------------------------------
+def locate(images: pl.DataFrame, folder: Path, below: Path | None) -> pl.DataFrame:
+    """Return `images` with ``file`` as in the dataset and ``_now``, where the picture should lie.
+
+    Parameters
+    ----------
+    images : DataFrame with file, source_file and source_row.
+    folder : what paths are relative to, which they must not leave.
+    below : where pictures are looked for by the end of their paths instead, or None.
+
+    Raises
+    ------
+    PamelaError
+        If a path leaves the folder or is no picture's, or if none is found `below`.
+    """
+    if below is None:
+        images = images.with_columns(pl.col(s.FILE).str.replace(r"^(\./+)+", ""))
+        image_files.check_paths(images, folder)
+        return images.with_columns(_now=pl.lit(f"{folder}/") + pl.col(s.FILE))
+    top = below.resolve()
+    if not top.is_dir():
+        raise PamelaError(f"--pictures {below}: no such folder")
+    named = images.with_columns(_decoded(images.get_column(s.FILE))).with_columns(_end_of_path())
+    try:
+        located = layout.place_pictures(named, top, top, PICTURES)
+    except PamelaError as error:
+        raise PamelaError(f"--pictures {below}: {str(error).removeprefix('.: ')}") from None
+    now = pl.col(s.FILE).str.strip_prefix("./")
+    inside = pl.when(now.str.starts_with(f"{PICTURES}/")).then(now)
+    return located.images.with_columns(
+        _now=pl.lit(f"{top}/") + now,
+        file=inside.otherwise(pl.lit(f"{PICTURES}/") + now),
+    )
+
+
+def _decoded(files: pl.Series) -> pl.Series:
+    """Return web addresses with their ``%20`` s as the characters that they stand for."""
+    web = files.filter(files.str.contains(r"://.*%|[?&]d=.*%")).unique()
+    return files.replace(web, pl.Series(map(unquote, web), dtype=pl.String))
+
+
+def _end_of_path() -> pl.Expr:
+    """Return ``file`` without web host, drive, query and leading folders that lead elsewhere."""
+    file = pl.col(s.FILE).str.replace_all("\\", "/", literal=True)
+    local = file.str.extract(r"[?&]d=([^&]+)", 1)  # Label Studio's local files
+    bare = pl.coalesce(local, file).str.replace(ADDRESS, "").str.replace(r"[?#].*$", "")
+    return bare.str.replace(r"^([A-Za-z]:)?(\.{0,2}/)*", "").alias(s.FILE)

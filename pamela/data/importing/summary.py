@@ -13,6 +13,7 @@ from pamela.core import schema as s
 from pamela.data import image_files
 from pamela.data.formats import Tables
 from pamela.data.leakage import count_overlaps, describe_overlaps, released_image_sides
+from pamela.data.remarks import ScaleUse, remarks, scale_use
 
 WIDTH: Final = 80
 KEY: Final = 14  # columns that the names of the lines take
@@ -24,12 +25,16 @@ class ImportSummary:
 
     Attributes
     ----------
+    users, listed : people who rated; rows of the users table, and raters among them.
+    images, rated : rows of the images table; those of them that are rated.
+    use : how the ratings fill the scale; None where no rating is a number.
     splits : rows of each of the release's own parts.
     pictures, missing_pictures : picture files that came in; named ones that are not there.
     ignored : columns that were not taken over, by table.
     faults : rows that will be quarantined, by what is wrong with them, as far as import looks.
     unnamed, junk : files that no annotation names; those that an operating system left behind.
     overlaps : `pamela.data.leakage` of the release's own splits; empty without any.
+    remarks : `pamela.data.remarks`: what is odd about the whole.
     """
 
     folder: str
@@ -47,6 +52,10 @@ class ImportSummary:
     unnamed: int = 0
     junk: int = 0
     overlaps: dict[str, int] = field(default_factory=dict)
+    listed: tuple[int, int] = (0, 0)
+    rated: int = 0
+    use: ScaleUse | None = None
+    remarks: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         """Return the summary as lines for a terminal."""
@@ -54,10 +63,11 @@ class ImportSummary:
         missing = f", {self.missing_pictures:,} named but absent" if self.missing_pictures else ""
         faults = ", ".join(f"{n:,} {what}" for what, n in self.faults.items())
         lines = {
-            "ratings": f"{self.ratings:,} on a scale of {self.scale[0]:g}..{self.scale[1]:g}",
-            "users": f"{self.users:,}",
+            "ratings": f"{self.ratings:,} on a scale of {self.scale[0]:g}..{self.scale[1]:g}"
+            + (f", they run over {self.use.span[0]:g}..{self.use.span[1]:g}" if self.use else ""),
+            "users": f"{self.users:,} who rated, {self._match()}",
             "demographics": ", ".join(self.demographics) or "none",
-            "images": f"{self.images:,}",
+            "images": f"{self.images:,}, {self.rated:,} of them rated",
             "pictures": f"{self.pictures:,} files{missing}",
             "features": self.features or "none",
             "splits": parts or "none of its own (split.folds will be made)",
@@ -67,8 +77,18 @@ class ImportSummary:
         if self.splits:
             found = describe_overlaps(self.overlaps)
             lines["overlaps"] = "; ".join(found) or "none: no user, image or content on two sides"
-        lines_shown = (_wrapped(f"  {key:<{KEY}}", value) for key, value in lines.items())
+        every = [*lines.items(), *(("WARNING", remark) for remark in self.remarks)]
+        lines_shown = (_wrapped(f"  {key:<{KEY}}", value) for key, value in every)
         return "\n".join([f"{self.folder}:", *lines_shown])
+
+    @property
+    def faulty_share(self) -> float:
+        """Share of the ratings that are plainly faulty, as far as import looks."""
+        return sum(self.faults.values()) / max(self.ratings, 1)
+
+    def _match(self) -> str:
+        rows, matched = self.listed
+        return f"{matched:,} of them among the {rows:,} of the users table" if rows else "unlisted"
 
     def _left_out(self) -> list[str]:
         said = [f"{table}: {', '.join(c)}" for table, c in self.ignored.items()]
@@ -98,7 +118,9 @@ def summarise(tables: Tables, folder: str, root: Path) -> ImportSummary:
     """
     named = tables.images.get_column(s.FILE).drop_nulls().n_unique()
     present = len(named_pictures(tables, root))
-    counts = _count(tables)
+    counts = _count(tables, root)
+    raters, listed = tables.raters.get_column(s.USER), tables.users.get_column(s.USER)
+    images = tables.images.get_column(s.IMAGE)
     ratings = counts.pop("ratings")
     counted = tables.ratings.drop_nulls(s.SPLIT).group_by(s.SPLIT).len()
     rows_of = dict(counted.collect(engine="streaming").iter_rows())
@@ -106,7 +128,11 @@ def summarise(tables: Tables, folder: str, root: Path) -> ImportSummary:
     return ImportSummary(
         folder=folder,
         ratings=ratings,
-        users=tables.raters.height,
+        users=raters.len(),
+        listed=(listed.len(), raters.filter(raters.is_in(listed.implode())).len()),
+        rated=images.filter(images.is_in(_rated(tables).implode())).len(),
+        use=scale_use(tables.ratings, tables.scale),
+        remarks=remarks([tables]),
         images=tables.images.height,
         scale=tables.scale,
         demographics=tables.demographics,
@@ -122,13 +148,24 @@ def summarise(tables: Tables, folder: str, root: Path) -> ImportSummary:
 
 def named_pictures(tables: Tables, root: Path) -> list[Path]:
     """Return the picture files that the images table names and that are there, by name."""
+    return [root / file for file in _there(tables, root)]
+
+
+def _there(tables: Tables, root: Path) -> list[str]:
     files = tables.images.get_column(s.FILE).drop_nulls().unique().sort()
-    return [path for file in files if (path := root / file).is_file()]
+    return [file for file in files if (root / file).is_file()]
 
 
-def _count(tables: Tables) -> dict[str, int]:
+def _rated(tables: Tables) -> pl.Series:
+    found = tables.ratings.select(s.IMAGE).drop_nulls().unique().collect(engine="streaming")
+    return found.get_column(s.IMAGE)
+
+
+def _count(tables: Tables, root: Path) -> dict[str, int]:
     """Return the number of ratings, and of those that are plainly faulty, by what is wrong."""
-    known = tables.images.select(s.IMAGE).with_columns(_known=pl.lit(True)).lazy()
+    absent = pl.lit(tables.has_images) & ~pl.col(s.FILE).is_in(_there(tables, root))
+    absent = absent.fill_null(tables.has_images)
+    known = tables.images.select(s.IMAGE, _absent=absent, _known=pl.lit(True)).lazy()
     rating = pl.col(s.RATING)
     counts = tables.ratings.join(known, on=s.IMAGE, how="left").select(
         pl.len().alias("ratings"),
@@ -136,6 +173,7 @@ def _count(tables: Tables) -> dict[str, int]:
         rating.is_null().sum().alias("without a rating"),
         (~rating.is_between(*tables.scale)).sum().alias("off the scale"),
         pl.col("_known").is_null().sum().alias("on an unknown image"),
+        pl.col("_absent").sum().alias("on an absent picture"),
     )
     return counts.collect(engine="streaming").row(0, named=True)
 

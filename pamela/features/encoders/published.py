@@ -145,7 +145,7 @@ def _said_by(model: str, tag: str) -> dict[str, Any]:
     Either side may say QuickGELU. Most tags say it although the model of their plain name does not;
     roberta-ViT-B-32 says it, and its tag nothing.
     """
-    pair: Mapping[str, Any] = open_clip.get_pretrained_cfg(model, tag)
+    pair: dict[str, Any] = open_clip.get_pretrained_cfg(model, tag)
     named = open_clip.get_model_config(model) or {}
     said = asdict(PreprocessCfg()) | pair
     quick = bool(pair.get(QUICK_GELU) or named.get(QUICK_GELU))

@@ -96,7 +96,12 @@ def factorise(
 
 
 def leading_directions(weights: Floats, rank: int) -> Floats:
-    """Return a projection (d, rank) that explains most of people's weights (users, d)."""
+    """Return a projection (d, rank) that explains most of people's weights (users, d).
+
+    Its rank is at most d: 0 where the pictures' features do not differ.
+    """
+    if not weights.shape[1]:
+        return np.zeros((0, 0))
     _, spread, rows = np.linalg.svd(weights, full_matrices=False)
     rank = min(rank, len(spread))
     rows, spread = rows[:rank], spread[:rank]
@@ -115,6 +120,6 @@ def _solve(count: sparse.csr_array, columns: Floats, right: Floats, penalty: Flo
     """Return the ridge solutions (n, k) of all n rows of `count` on `columns` (m, k)."""
     k = columns.shape[1]
     outer = (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), k * k)
-    gram = (count @ outer).reshape(-1, k, k) + penalty
+    gram = (count @ outer).reshape(count.shape[0], k, k) + penalty
     solved: Floats = np.linalg.solve(gram, right[:, :, None])[:, :, 0]
     return solved

@@ -71,6 +71,7 @@ def facts(docs: DatasetDocs) -> dict[str, str]:
         "splits": "the dataset's own" if docs.meta["own_splits"] else "none; folds are made",
         "times": _times(docs),
         "order": _order(docs),
+        "odd": "; ".join(checked.get("remarks", [])) or "nothing about the whole",
     }
 
 

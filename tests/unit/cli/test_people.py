@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
+import time
 from io import StringIO
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import pamela
+from flows.server import free_port
 from pamela.cli import app
 from pamela.cli import people as cli_people
 from pamela.core import schema as s
@@ -21,9 +25,12 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, read_parquet, write_json
 from pamela.features.embed import Features, write_features
 from pamela.features.factory import get_encoder
+from pamela.params import load_params
 from pamela.serving.types import CatalogImage, Score
+from tests.conftest import command_env
 from tests.helpers.encoder_kit import write_open_clip
 from tests.helpers.small_model import NEW, fit_bundle
+from tests.paths import ROOT
 
 BUNDLE = ("--model", "models/bundle")
 FIRST = "image,image_id,rating,prompt\nbarn.png,,5,a red barn\nlake.png,,1,\n,i03,4,\n"
@@ -117,7 +124,7 @@ def _adapt_fault(text: str, file: str = "mine.csv", *more: str) -> str:
         ("image,rating\nbarn.png,5\nmine.csv,3\n", r"row 2 \(mine.csv\): does not decode"),
         ("image,rating\nbarn.png,5\nlake.png,9\n", r"row 2: rating 9 is off the scale 1\.\.5"),
         ("image,rating\nbarn.png,5\nlake.png,good\n", r"row 2: rating 'good' is not a number"),
-        ("image,rating\nbarn.png,5\nlake.png,\n", r"row 2: rating None is not a number"),
+        ("image,rating\nbarn.png,\nlake.png, \n", r"mine.csv: no rating is filled in"),
         ("image,rating\nbarn.png,5\n,3\n", r"row 2: names no picture"),
         ("image_id,rating\ni01,5\ni99,3\n", r"row 2 \(i99\): no picture 'i99'"),
         ("image,image_id,rating\nbarn.png,i01,3\n", r"row 1: has both image and image_id"),
@@ -147,22 +154,125 @@ def test_json_lines_name_the_line_that_is_none(small_project):
     assert "unknown suffix '.txt'" in _adapt_fault(good, "mine.txt")
 
 
+def test_a_sheet_that_is_filled_in_partly_is_taken_as_far_as_it_is(small_project):
+    pamela_command("suggest", "-n", "5", "--csv", "sheet.csv")
+    rows = Path("sheet.csv").read_text().splitlines()
+    some = [rows[0], "", *(row.replace(",,", f",{n}," if n % 2 else ", ,", 1) for n, row in
+                       enumerate(rows[1:], 1))]  # fmt: skip
+    Path("sheet.csv").write_text("\n".join(some))
+    done = CliRunner().invoke(
+        app.app, ["adapt", "--ratings", "sheet.csv", "--name", "anna", *BUNDLE]
+    )
+    assert done.exit_code == 0, done.exception
+    assert "rows left out, as they have no rating: 3, 5\n" in done.stderr
+    saved = read_json(small_project.people / "anna.json")["ratings"]
+    assert [one["rating"] for one in saved] == [1.0, 3.0, 5.0]
+
+
+def test_a_line_of_json_may_hold_a_line_separator(small_project):
+    prompt = "a barn\u2028at dusk"
+    row = json.dumps({"image": "barn.png", "rating": 5, "prompt": prompt}, ensure_ascii=False)
+    adapt(row, file="mine.jsonl")
+    assert read_json(small_project.people / "anna.json")["ratings"][0]["prompt"] == prompt
+    assert "not valid Unicode" in _adapt_fault('{"image_id": "\\ud800", "rating": 1}', "mine.jsonl")
+
+
+# --- several at once ------------------------------------------------------------------------------
+def test_two_who_add_for_one_person_lose_no_rating(small_project, monkeypatch):
+    """Another command saves while this one works: it starts again from what is there now."""
+    adapt("image,rating\nbarn.png,5\n")
+    real, at_work = cli_people._person, []
+
+    def meanwhile(*given, **more):
+        found = real(*given, **more)
+        if not at_work:
+            at_work.append(True)
+            adapt("image,rating\nlake.png,4\n", "anna", "--add", file="other.csv")
+        return found
+
+    monkeypatch.setattr(cli_people, "_person", meanwhile)
+    assert adapt("image,rating\nboat.png,1\n", "anna", "--add")["ratings"] == 3
+    saved = read_json(small_project.people / "anna.json")["ratings"]
+    assert sorted(one["file"] for one in saved) == ["barn.png", "boat.png", "lake.png"]
+
+
+def test_two_who_take_one_new_name_are_told(small_project, monkeypatch):
+    real = cli_people._person
+
+    def meanwhile(*given, **more):
+        monkeypatch.setattr(cli_people, "_person", real)
+        adapt("image,rating\nlake.png,4\n", file="other.csv")
+        return real(*given, **more)
+
+    monkeypatch.setattr(cli_people, "_person", meanwhile)
+    Path("mine.csv").write_text("image,rating\nboat.png,1\n")
+    assert "is there already" in fault("adapt", "--ratings", "mine.csv", "--name", "anna")
+    (saved,) = read_json(small_project.people / "anna.json")["ratings"]
+    assert saved["file"] == "lake.png"
+
+
+ADD = """
+import sys
+from pamela.cli.app import main
+sys.argv[1:] = ["adapt", "--ratings", sys.argv[1], "--name", "anna", "--add", "--model",
+                "models/bundle"]
+main()
+"""
+
+
+def test_processes_that_add_at_once_lose_no_rating(small_project):
+    adapt("image,rating\nbarn.png,5\n")
+    for n in range(2):
+        Path(f"{n}.csv").write_text(f"image_id,rating\ni{n:02d},3\ni{n + 10},4\n")
+    words = [sys.executable, "-c", ADD]
+    env = command_env(PYTHONPATH=str(ROOT))
+    running = [subprocess.Popen([*words, f"{n}.csv"], env=env) for n in range(2)]
+    assert [process.wait(timeout=200) for process in running] == [0] * 2
+    assert len(read_json(small_project.people / "anna.json")["ratings"]) == 5
+    assert [path.name for path in small_project.people.iterdir()] == ["anna.json"]
+
+
+def test_what_a_killed_writer_left_is_removed(small_project):
+    adapt("image,rating\nbarn.png,5\n")
+    (small_project.people / ".anna.99999999.json").write_text("half a f")
+    adapt("image,rating\nlake.png,5\n", "bob")
+    assert sorted(path.name for path in small_project.people.iterdir()) == ["anna.json", "bob.json"]
+
+
+def test_a_person_who_cannot_be_saved_is_one_line(small_project):
+    small_project.people.write_text("a file where the folder belongs")
+    assert "data/people/bob.json: cannot be written" in _adapt_fault(FIRST)
+
+
 def test_names_that_clash_are_refused(small_project):
     adapt()
     mine = ("adapt", "--ratings", "mine.csv", "--name")
     assert "'p001' is the user synthetic/p001" in fault(*mine, "p001")
     assert "'anna' is there already (data/people/anna.json)" in fault(*mine, "anna")
-    for name in ("../anna", "a/b", "", ".x", "x" * 65):
-        assert "give up to 64 letters" in fault(*mine, name)
+    for name in ("../anna", "a/b", "", ".x", "x" * 65, "x" * 254, "\u3042" * 64 + "a", "\udcff",
+                 "a\0b", "-x", "people/anna"):  # fmt: skip
+        assert "give up to 64 letters" in fault(*mine, f"--name={name}")
     assert "nobody is saved as 'bob'" in fault(*mine, "bob", "--add")
     assert "either --replace or --add" in fault(*mine, "anna", "--add", "--replace")
     for facts, says in (
         ("gender", "write NAME=VALUE"),
         ("shoe=42", "unknown demographic 'shoe'"),
         ("gender=femal", "unknown gender 'femal' in dataset synthetic: known are female, male"),
+        ("gender=male", "--demographic gender: both male and female; say one"),
     ):
-        assert says in fault(*mine, "bob", "--demographic", facts)
+        twice = ("--demographic", "gender=female") if "both" in says else ()
+        assert says in fault(*mine, "bob", "--demographic", facts, *twice)
     assert [p.name for p in small_project.people.iterdir()] == ["anna.json"]
+
+
+@pytest.mark.parametrize(
+    "name", ["x.dvc", "x.json", "x.", "Jos\u00e9", "Jose\u0301", "\u3042" * 60]
+)
+def test_a_name_is_found_as_it_was_given(small_project, name):
+    adapt("image,rating\nbarn.png,5\n", name)
+    (row,) = pamela_command("score", "--user", name, "barn.png")
+    assert row["source"] == "adapted"
+    assert adapt("image,rating\nlake.png,5\n", name, "--add")["ratings"] == 2
 
 
 def test_replace_forgets_and_add_remembers(small_project):
@@ -301,6 +411,75 @@ def test_score_names_what_is_unknown(small_project):
     assert said.startswith("image 2 (gone.png)")
     done = CliRunner().invoke(app.app, ["score", "--model", "models:/pamela@best", "barn.png"])
     assert "no alias 'best'; there are versions 1 and aliases champion" in str(done.exception)
+
+
+PYTHON = re.compile(r"Reward|None|user=|pamela\.(?!yaml)|`adapt`|Traceback|\(str\)|\(int\)")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("score", "--user", "nobody", "barn.png"),
+        ("score", "--user", "", "barn.png"),
+        ("score", "--user", "people/zoe", "barn.png"),
+        ("score", "--user", "\udcff", "barn.png"),
+        ("score", "--user", "p001", "--dataset", "zzz", "barn.png"),
+        ("score", "--dataset", "zzz", "barn.png"),
+        ("score", "--user", "p001", "--prompt", "\udcff", "barn.png"),
+        ("score", "--user", "p001", "gone.png"),
+        ("score", "--user", "p001", "data"),
+        ("score", "--user", "p001", "params.yaml"),
+        ("score", "--user", "p001", "/dev/zero"),
+        ("suggest", "--user", "nobody"),
+        ("suggest", "--dataset", "zzz"),
+        ("suggest", "--csv", "gone/sheet.csv"),
+        ("explain", "--user", "nobody"),
+        ("explain", "--user", "p001", "--plot", "plot.pdf"),
+        ("explain", "--user", "p001", "--plot", "params.yaml/plot.png"),
+        ("adapt", "--ratings", "gone.csv", "--name", "anna"),
+        ("adapt", "--ratings", "data", "--name", "anna"),
+        ("adapt", "--ratings", "barn.png", "--name", "anna"),
+        ("adapt", "--ratings", "params.yaml", "--name", "anna"),
+    ],
+)
+def test_a_fault_is_told_in_the_words_of_the_command(small_project, words):
+    said = fault(*words)
+    assert "\n" not in said
+    assert not PYTHON.search(said), said
+
+
+def test_a_folder_is_nobody(small_project):
+    (small_project.people / "zoe.json").mkdir(parents=True)
+    assert fault("score", "--user", "zoe", "barn.png").startswith(
+        "unknown user 'zoe': 24 are known"
+    )
+
+
+def test_an_unknown_user_is_shown_some(small_project):
+    said = "unknown user 'nobody': 24 are known, such as synthetic/p000, synthetic/p001"
+    assert fault("score", "--user", "nobody", "barn.png") == f"{said}, synthetic/p002"
+
+
+def test_a_champion_without_its_alias_is_told_how_to_set_it(small_project):
+    from pamela.registry.publish import client_of
+
+    client = client_of(small_project, load_params(small_project.params_file))
+    client.delete_registered_model_alias("pamela", "champion")
+    done = CliRunner().invoke(app.app, ["score", "barn.png"])
+    said = str(done.exception)
+    assert "no alias 'champion'; there are versions 1 and aliases (none); ask for models:/" in said
+    assert "set the alias again: `make ui`, Models, pamela, a version, Aliases, champion" in said
+
+
+def test_a_tracking_server_that_is_off_is_told_within_seconds(small_project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:secret@127.0.0.1:{free_port()}")
+    began = time.monotonic()
+    done = CliRunner().invoke(app.app, ["score", "barn.png"])
+    said = str(done.exception)
+    assert said.startswith("MLFLOW_TRACKING_URI: no MLflow server answers at http://127.0.0.1:")
+    assert "secret" not in said
+    assert "start it, or unset the variable" in said
+    assert time.monotonic() - began < 30
 
 
 def test_suggest_writes_a_sheet_once(small_project):

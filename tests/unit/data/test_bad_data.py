@@ -22,7 +22,6 @@ from tests.helpers.bad_data import (
     batch,
     bytes_in,
     check,
-    csv_fault,
     cut,
     has_user,
     in_parquet,
@@ -31,6 +30,7 @@ from tests.helpers.bad_data import (
     ratings,
     replaced,
     rows,
+    warned,
 )
 from tests.helpers.folders import ratings_of, write_release
 
@@ -60,6 +60,22 @@ def constant(folder: Path) -> None:
     ratings(rating=values)(folder)
 
 
+def removed(name: str) -> Spoil:
+    """Take a file away."""
+    return lambda folder: (folder / name).unlink()
+
+
+def aged(*cells: str) -> Spoil:
+    """Give the four users an age, or whatever else."""
+    frame = pl.DataFrame({"user_id": [f"u{n}" for n in range(4)], "age": cells})
+    return lambda folder: frame.write_csv(folder / "users.csv")
+
+
+def declared(low: int, high: int) -> Spoil:
+    """Declare another scale."""
+    return bytes_in("dataset.yaml", f"name: d\nscale: [{low}, {high}]\n".encode())
+
+
 # --- what must hold -------------------------------------------------------------------------------
 def first_rating(value: float) -> Callable[[Project], object]:
     """Look for the value of the first rating."""
@@ -74,6 +90,20 @@ def everyone_knows_their_image(project: Project) -> None:
     """All 24 ratings are there and no user but the four."""
     assert kept(project).height == 24
     assert kept(project, "users").height == 4
+
+
+def ages(*expected: str | None) -> Callable[[Project], object]:
+    """Look for the ages of the four users."""
+
+    def look(project: Project) -> None:
+        assert kept(project, "users").sort("user_id")["age"].to_list() == list(expected)
+
+    return look
+
+
+def sorted_values(project: Project, expected: list[float]) -> None:
+    """Look for the values of all ratings."""
+    assert sorted(kept(project)["rating"]) == expected
 
 
 def release_holds(project: Project) -> None:
@@ -115,14 +145,13 @@ FILES = [
     Case(
         "file-latin-1",
         replaced("users.csv", b"u3,f", b"u3,f\xe9m"),
-        stops=csv_fault("users.csv", "invalid utf-8 sequence"),
+        stops=f"{USERS}: not UTF-8 text (byte 0xE9 in line 5); save it as UTF-8",
     ),
     Case("file-latin-1-lapis", nothing, start=miniature(miniatures.lapis_new), holds=lapis_letters),
     Case(
         "file-equals-delimited",
         replaced("ratings.csv", b",", b"="),
-        stops=f"{RATINGS}: no column user_id; the file has user_id=image_id=rating; "
-        "are its cells separated in another way?",
+        stops=f"{RATINGS}: its cells are separated by '=', not by ','; save it with ','",
     ),
     Case("file-equals-delimited-eva", nothing, start=miniature(miniatures.eva)),
     Case("birth-year", nothing, start=miniature(miniatures.eva), holds=eva_ages),
@@ -180,7 +209,7 @@ FILES = [
     Case(
         "file-truncated-csv-quote",
         replaced("images.csv", b"i3,", b'"i3,'),
-        stops=f"{IMAGES}: not readable as UTF-8 CSV (…",
+        stops=f"{IMAGES} row 4: a quote that is not closed, …",
     ),
     Case(
         "file-truncated-parquet",
@@ -235,6 +264,26 @@ IDS = [
     ),
     Case("id-unknown-image", rows("u0,nowhere,3"), ratings=rated("unknown_image", 25)),
     Case("id-unknown-user", rows("stranger,i0,3"), holds=has_user("stranger", None, 1)),
+    Case(
+        "id-users-match-nobody",
+        replaced("users.csv", b"\nu", b"\nU"),
+        holds=lambda project: (
+            warned("4 of 4 raters are not in the users table", "'u0'", "'U0'")(project),
+            has_user("u0", None, 6)(project),
+        ),
+    ),
+    Case("id-no-users-table", removed("users.csv"), holds=everyone_knows_their_image),
+    Case(
+        "demographic-nothing",
+        replaced("users.csv", b"u1,m", b"u1,N/A"),
+        holds=has_user("u1", None, 6),
+    ),
+    Case("demographic-age", aged("25", "25.0", " 25 ", "-"), holds=ages("25", "25", "25", None)),
+    Case(
+        "demographic-case",
+        aged("Student", "student", "Student", "Retired"),
+        holds=ages("Student", "Student", "Student", "Retired"),
+    ),
     Case("id-no-demographics", nothing, holds=has_user("u2", None, 6)),
     Case(
         "id-repeated-image",
@@ -257,7 +306,7 @@ RATED = [
     Case(
         "rating-decimal-comma-bare",
         rows("u0,i0,4,5"),
-        stops=csv_fault("ratings.csv", "…"),
+        stops=f"{RATINGS} row 25: 4 cells, but the header names 3; …",
     ),
     Case(
         "rating-text-number",
@@ -273,6 +322,24 @@ RATED = [
         "rating-off-scale",
         rows("u0,nowhere,5.01", "new,i0,0"),
         ratings=rated("rating_off_scale", 25, 26),
+    ),
+    Case(
+        "rating-true-false",
+        all_of(ratings(rating=["True", "false"] * 12), declared(0, 1)),
+        holds=lambda project: sorted_values(project, [0.0] * 12 + [1.0] * 12),
+    ),
+    Case(
+        "rating-true-false-other-scale",
+        ratings(rating=["True", *["3"] * 11, *["4"] * 12]),
+        ratings=rated(MISSING, 1),
+        holds=warned(
+            "ratings that are no numbers: 1, such as 'True'; write numbers (True and False"
+        ),
+    ),
+    Case(
+        "scale-too-wide",
+        declared(0, 100),
+        holds=warned("within 1..5, which is 4% of the declared scale 0..100"),
     ),
     Case("rater-with-one-rating", rows("single,i0,3"), holds=has_user("single", None, 1)),
     Case("rater-constant", constant, holds=has_user("u0", "f", 6)),

@@ -18,16 +18,16 @@ from tests.helpers.bad_data import (
     batch,
     bytes_in,
     check,
-    csv_fault,
     has_user,
     rated,
     ratings,
     replaced,
     rows,
 )
+from tests.helpers.folders import ratings_of
 
 YAML = f"data/raw/{NAME}/dataset.yaml"
-OTHERWISE = "; are its cells separated in another way?"
+OTHERWISE = "its cells are separated by ';', not by ','; save it with ','"
 LINK = "a link out of the dataset's folder; put the file there"
 
 
@@ -67,6 +67,13 @@ def no_header(folder: Path) -> None:
     path.write_text(path.read_text().split("\n", 1)[1])
 
 
+def spark(folder: Path) -> None:
+    """Put a folder of parts in the place of the ratings."""
+    (folder / "ratings.csv").unlink()
+    (folder / "ratings.parquet").mkdir()
+    ratings_of(4, 6).write_parquet(folder / "ratings.parquet" / "part-00000.parquet")
+
+
 def other_scale(folder: Path) -> None:
     """Add a batch on another scale."""
     batch("b", "u0,i0,3")(folder)
@@ -86,7 +93,29 @@ CASES = [
     Case(
         "odd-semicolons",
         replaced("ratings.csv", b",", b";"),
-        stops=f"{RATINGS}: no column user_id; the file has user_id;image_id;rating{OTHERWISE}",
+        stops=f"{RATINGS}: {OTHERWISE}",
+    ),
+    Case(
+        "odd-semicolons-and-a-comma",
+        replaced("ratings.csv", b"user_id,image_id,rating\n", b"user_id;image_id;rating;why\n"),
+        stops=f"{RATINGS}: {OTHERWISE}",
+    ),
+    Case(
+        "odd-cell-too-many",
+        rows("u0,i0,3,a word"),
+        stops=f"{RATINGS} row 25: 4 cells, but the header names 3; put a cell that holds ',' in "
+        "quotes",
+    ),
+    Case(
+        "odd-comma-at-the-end",
+        rows("u0,i0,3,"),
+        stops=f"{RATINGS} row 25: 4 cells, but the header names 3; take ',' away from its end",
+    ),
+    Case(
+        "odd-spark-folder",
+        spark,
+        stops=f"data/raw/{NAME}/ratings.parquet: a folder, as Spark writes; put one file of that "
+        "name there",
     ),
     Case("odd-gzip", compressed, stops=f"{RATINGS}: compressed (gzip); unpack it"),
     Case(
@@ -105,7 +134,18 @@ CASES = [
         replaced("ratings.csv", b"\nu1,i0", b"\n\nu1,i0"),
         ratings=rated("user_missing", 7),
     ),
-    Case("odd-quote", rows('"u0,i0,3'), stops=csv_fault("ratings.csv", "…")),
+    Case(
+        "odd-quote",
+        rows('"u0,i0,3'),
+        stops=f"{RATINGS} row 25: a quote that is not closed, or stands inside a quoted cell; "
+        "close it, and write a quote of the text itself twice",
+    ),
+    Case(
+        "odd-quote-inside",
+        bytes_in("users.csv", b'user_id,gender\nu0,5" f\nu1,m\nu2,f\nu3,f\n'),
+        stops=f"{USERS} line 2: a quote by itself; put the cell in quotes, and write a quote of "
+        "the text itself twice",
+    ),
     Case("odd-table-link", linked("ratings.csv"), stops=f"{RATINGS}: {LINK}"),
     Case("odd-yaml-link", linked("dataset.yaml"), stops=f"{YAML}: {LINK}"),
     Case(

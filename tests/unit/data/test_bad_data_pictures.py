@@ -270,6 +270,12 @@ CASES = [
     Case("path-absolute", rename_to("/etc/x.png"), stops=LEAVES.format("/etc/x.png")),
     Case("path-drive", rename_to("C:\\x.png"), stops=LEAVES.format("C:\\x.png")),
     Case(
+        "path-backslash",
+        rename_to("images\\i5.png"),
+        stops=f"{IMAGES} row 6: file 'images\\\\i5.png' has a backslash; write / between folders "
+        "and file",
+    ),
+    Case(
         "path-suffix",
         rename_to("images/x.gif"),
         stops=f"{IMAGES} row 6: file 'images/x.gif' has an unknown suffix; give .png, .jpg, "

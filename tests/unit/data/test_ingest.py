@@ -78,6 +78,7 @@ def test_canonical_tables(project: Project) -> None:
         "own_splits": False,
         "root": "data/raw/one",
         "features_sha256": [],
+        "remarks": [],
     }
     assert list(project.synthetic.iterdir()) == []
     assert list(project.truth.iterdir()) == []

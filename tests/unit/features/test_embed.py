@@ -286,6 +286,30 @@ def two_widths(root: Path) -> Project:
             r"features of shape \(2,\)",
         ),
         (
+            lambda root: precomputed_project(root, ["a", "b"], np.zeros((2, 0))),
+            r"features of shape \(2, 0\); expected \(n, d\), d at least 1",
+        ),
+        (
+            lambda root: precomputed_project(root, ["a", "b"], np.full((2, 3), 0.5)),
+            r"d/features\.npz: the same features for all 2 images",
+        ),
+        (
+            lambda root: precomputed_project(root, ["a", "b"], np.array([["1", "2"], ["3", "4"]])),
+            r"d/features\.npz: features of <U1; save them as float32",
+        ),
+        (
+            lambda root: precomputed_project(root, ["a", "b"], np.array([[1j], [2j]])),
+            r"features of complex128; save them as float32",
+        ),
+        (
+            lambda root: precomputed_project(root, ["a", "b"], np.array([[True], [False]])),
+            r"features of bool; save them as float32",
+        ),
+        (
+            lambda root: precomputed_project(root, ["a", "b"], np.array([[1e300], [1.0]])),
+            r"NaN or infinite .* first a",
+        ),
+        (
             lambda root: precomputed_project(
                 root, ["a"], np.zeros((1, 2)), {"d": ["a"], "e": ["z"]}
             ),

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from decimal import Decimal
+from fractions import Fraction
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from PIL import Image
@@ -17,6 +21,7 @@ from pamela.core.errors import PamelaError, PromptWarning
 from pamela.models import create_model
 from pamela.params import load_params
 from pamela.serving.api import Reward
+from pamela.serving.types import CatalogImage, Suggestion
 from pamela.training.bundle import Bundle
 from tests.paths import ROOT
 
@@ -145,9 +150,103 @@ def test_a_prompt_that_a_model_does_not_read_is_told(reward, pictures):
         reward.score(user="bob", images=pictures[:1], prompt="a red barn")
 
 
-def test_one_path_is_not_a_list(reward, pictures):
-    with pytest.raises(PamelaError, match="give a list"):
-        reward.score(user="bob", images=str(pictures[0]))
+def test_one_picture_alone_is_a_list_of_one(reward, pictures):
+    content = pictures[0].read_bytes()
+    suggested = Suggestion(pictures[0], None, None, None, 1.0, 1.0)
+    (expected,) = reward.score(user="bob", images=[pictures[0]])
+    for one in (pictures[0], str(pictures[0]), content, bytearray(content), BytesIO(content),
+                pictures[0].open("rb"), CatalogImage("wide", "0"), suggested):  # fmt: skip
+        assert reward.score(user="bob", images=one) == [expected]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [tuple, iter, np.array, pl.Series, pd.Series, dict.fromkeys, lambda x: dict.fromkeys(x).keys()],
+)
+def test_any_sequence_is_a_list(reward, pictures, kind):
+    paths = [str(path) for path in pictures[:3]]
+    given = kind(paths)
+    expected = reward.score(user="bob", images=paths)
+    if isinstance(given, dict):
+        with pytest.raises(PamelaError, match="give a list of pictures"):
+            reward.score(user="bob", images=given)
+    else:
+        assert reward.score(user="bob", images=given) == expected
+
+
+def test_a_stream_is_read_from_its_beginning(reward, pictures, tmp_path):
+    stream = BytesIO(pictures[1].read_bytes())
+    stream.read()  # and stands at its end now
+    expected = reward.score(user="bob", images=[pictures[1]])
+    assert reward.score(user="bob", images=[stream]) == expected
+    with pytest.raises(PamelaError, match="opened as text"):
+        reward.score(user="bob", images=[StringIO("text")])
+    writing = (tmp_path / "new").open("wb")
+    with writing, pytest.raises(PamelaError, match="not opened for reading"):
+        reward.score(user="bob", images=writing)
+
+
+def test_a_dataset_that_is_not_the_users_is_not_ignored(reward, pictures):
+    one = pictures[:1]
+    with pytest.raises(PamelaError, match="dataset 'zzz': give one of wide, other"):
+        reward.score(user="bob", images=one, dataset="zzz")
+    with pytest.raises(PamelaError, match="the user is one of dataset wide"):
+        reward.score(user="wide/bob", images=one, dataset="other")
+    bare = reward.score(user="ann", images=one, dataset="wide")  # which of the two is said
+    assert bare == reward.score(user="wide/ann", images=one)
+
+
+@pytest.mark.filterwarnings("ignore::pamela.core.errors.PromptWarning")
+@pytest.mark.parametrize("make", [pl.DataFrame, pd.DataFrame, lambda rows: pl.LazyFrame(rows)])
+def test_a_table_of_ratings_is_the_same_as_pairs(pictures, make):
+    reward = make_reward(pictures, "user_mean")
+    rows = {
+        "image": [str(pictures[0]), None],
+        "image_id": [None, "1"],
+        "rating": [80, 30],
+        "prompt": [None, "a lake"],
+        "seconds": [1.5, 2.5],  # not read
+    }
+    table = reward.adapt(ratings=make(rows), dataset="wide")
+    known = CatalogImage("wide", "1")
+    pairs = reward.adapt(ratings=[(pictures[0], 80), (known, "a lake", 30)], dataset="wide")
+    assert table.ratings == pairs.ratings
+    assert table.context.frame.equals(pairs.context.frame)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ({"image": ["0.png"], "stars": [5]}, "ratings: no column rating; there are image, stars"),
+        ({"file": ["0.png"], "rating": [5]}, "neither a column image .* nor image_id"),
+        ({"image_id": ["0", "1"], "rating": [5, None]}, "ratings row 2: has no rating"),
+        ({"image_id": ["0", "1"], "rating": ["5", "good"]}, "row 2: rating 'good' is not a number"),
+        ({"image_id": ["0", "9"], "rating": [5, 5]}, r"ratings row 2 \(9\): no picture '9'"),
+        (
+            {"image_id": ["0", "0"], "rating": [5, 6]},
+            r"row 2 \(0\): the same picture as in .* row 1",
+        ),
+        ({"image_id": ["0"], "rating": [True]}, "rating 'true' is not a number"),
+        ({"image_id": [["0"]], "rating": [5]}, "column image_id holds List"),
+        ({"image_id": [], "rating": []}, "no rows"),
+    ],
+)
+def test_a_faulty_table_of_ratings_names_its_row(pictures, rows, says):
+    with pytest.raises(PamelaError, match=says):
+        make_reward(pictures, "user_mean").adapt(ratings=pl.DataFrame(rows), dataset="wide")
+
+
+@pytest.mark.filterwarnings("ignore::pamela.core.errors.PromptWarning")
+def test_a_picture_is_rated_once(pictures):
+    reward = make_reward(pictures, "user_mean")
+    same = [(pictures[0], 10), (CatalogImage("wide", "0"), 90)]
+    with pytest.raises(PamelaError, match=r"rating 2 \(wide/0\): the same picture as in rating 1"):
+        reward.adapt(ratings=same, dataset="wide")
+    for whole in (Decimal(10), Fraction(10), np.float32(10)):
+        user = reward.adapt(ratings={pictures[0]: whole}.items(), dataset="wide")
+        assert user.ratings == (1.4,)
+    other_prompt = [(pictures[0], 10), (pictures[0], "at night", 90)]
+    assert reward.adapt(ratings=other_prompt, dataset="wide").ratings == (1.4, 4.6)
 
 
 def test_arguments_are_keyword_only(reward, pictures):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +60,57 @@ def test_a_picture_is_the_same_as_path_content_array_and_image(reward, fresh):
     forms = [fresh[0], str(fresh[0]), fresh[0].read_bytes(), opened, array]
     ratings = [score.rating for score in reward.score(user="p001", images=forms, prompt="x")]
     np.testing.assert_allclose(ratings, ratings[0], atol=1e-5)
+
+
+def test_a_training_picture_is_known_however_it_is_given(reward, small_template, tmp_path):
+    """By path, bytes, stream, PIL image, array, or saved again: its prompt and its score."""
+    file = small_template.root / reward.bundle.items.frame[s.FILE][3]
+    with Image.open(file) as opened:
+        opened.load()
+    opened.save(tmp_path / "again.webp", lossless=True)
+    array = np.asarray(opened)
+    forms = [file, file.read_bytes(), BytesIO(file.read_bytes()), opened, array,
+             np.dstack([array, np.full(array.shape[:2], 255, np.uint8)]), tmp_path / "again.webp",
+             CatalogImage("synthetic", "i03")]  # fmt: skip
+    scores = reward.score(user="p001", images=forms)
+    assert scores == scores[:1] * len(forms)
+    assert [reward.score(user="p001", images=one)[0] for one in (opened, array)] == scores[:2]
+    me = reward.adapt(ratings=[(array, 5)])
+    assert me.context.frame[s.IMAGE].to_list() == ["i03"]
+    assert me.context.frame[s.PROMPT].to_list() == ["a portrait number 3"]
+    with pytest.raises(PamelaError, match=r"rating 2 .*: the same picture as in rating 1"):
+        reward.adapt(ratings=[(array, 5), (file, 1)])
+
+
+def test_a_picture_whose_file_was_closed_is_told(reward, fresh):
+    with Image.open(fresh[0]) as closed:
+        pass
+    with pytest.raises(PamelaError, match=r"image 1: .*its file was closed before it was loaded"):
+        reward.score(user="p001", images=closed)
+
+
+def test_a_picture_that_differs_a_little_is_another(reward, small_template):
+    file = small_template.root / reward.bundle.items.frame[s.FILE][3]
+    with Image.open(file) as opened:
+        array = np.array(opened)
+    array[:8, :8] = 255 - array[:8, :8]
+    assert reward.pictures.items([array], None).frame[s.IMAGE].to_list() == [None]
+
+
+def test_a_new_picture_is_rated_once_whatever_its_form(reward, fresh):
+    with Image.open(fresh[0]) as opened:
+        array = np.asarray(opened)
+    with pytest.raises(PamelaError, match=r"rating 3: the same picture as in rating 1 \("):
+        reward.adapt(ratings=[(fresh[0], 5), (fresh[1], 4), (array, 5)])
+
+
+def test_what_is_no_regular_file_is_not_waited_for(reward, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    for path, says in ((tmp_path / "pipe.png", "not a regular file"), (tmp_path, "Is a directory")):
+        with pytest.raises(PamelaError, match=rf"image 1 \({path}\): {says}"):
+            reward.score(user="p001", images=path)
+    with pytest.raises(PamelaError, match="not a regular file"):
+        reward.score(user="p001", images="/dev/zero")
 
 
 def test_a_known_picture_is_the_same_by_content_and_by_id(reward, small_template):

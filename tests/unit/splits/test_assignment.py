@@ -340,16 +340,22 @@ def test_dealt_sides_are_pinned() -> None:
     assert val == [(0, "u2"), (1, "u5"), (2, "u9"), (3, "u6"), (4, "u2")]
 
 
-def test_fewer_folds_are_said(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("users", "images", "prompts", "why"),
+    [
+        (3, 12, 12, "3 users have ratings"),
+        (12, 3, 3, "3 images are rated"),
+        (12, 12, 3, "by prompt_id the rated images are 3 groups, which stay together; leave"),
+    ],
+)
+def test_fewer_folds_are_said(
+    project: Project, users: int, images: int, prompts: int, why: str
+) -> None:
     """folds-fewer"""
-    for users, images, prompts in (
-        (3, 12, None),
-        (12, 12, {f"i{i}": f"p{i % 3}" for i in range(12)}),
-    ):
-        write(project, full(users, images), prompts)
-        record = write_splits(project, [split(project)])
-        assert record["datasets"]["d"]["folds"] == 3
-        assert "d: 3 folds, not 5: it has no more users, or groups of images" in counts(record, 5)
+    write(project, full(users, images), {f"i{i}": f"p{i % prompts}" for i in range(images)})
+    record = write_splits(project, [split(project)])
+    assert record["datasets"]["d"]["folds"] == 3
+    assert f"d: 3 folds (fewer than split.folds: {why}" in counts(record)
 
 
 def test_one_prompt_id_for_all_images_is_named(project: Project) -> None:

@@ -65,6 +65,24 @@ def test_birth_years_become_bands_and_codes_words(tmp_path: Path) -> None:
     assert "impossible ages in 1 rows (such as 1817; taken as unknown)" in tables.ignored[eva.USERS]
 
 
+def test_ids_and_codes_that_a_tool_has_made_floats_are_the_same(tmp_path: Path) -> None:
+    planted = write_eva(tmp_path / "d", faults=False)
+    before = read_folder(planted.folder, "d", tmp_path)
+    data = planted.folder / "data"
+    votes = pl.read_csv(data / "votes_filtered.csv", separator="=", infer_schema=False)
+    votes.with_columns(pl.col("image_id") + ".0").write_csv(
+        data / "votes_filtered.csv", separator="="
+    )
+    users = pl.read_csv(data / "users.csv", separator="=", infer_schema=False)
+    ticked = pl.col("eyecheck").str.replace_all(r"(\d)", "$1.0")  # 1,2 is 1.0,2.0
+    users.with_columns(ticked).write_csv(data / "users.csv", separator="=")
+    after = read_folder(planted.folder, "d", tmp_path)
+    assert "both" in after.users["eyecheck"]
+    assert after.users.equals(before.users)
+    assert after.images.equals(before.images)
+    assert after.ratings.collect().equals(before.ratings.collect())
+
+
 def test_only_filtered_votes_count_where_there_are_both(tmp_path: Path) -> None:
     planted = write_eva(tmp_path / "d", faults=False)
     votes = planted.folder / "data" / "votes.csv"

@@ -163,6 +163,21 @@ def test_what_differs_in_case_only_is_one_value(tmp_path: Path) -> None:
     assert not [note for note in tables.ignored["LAPIS_PIAA.csv"] if "several" in note]
 
 
+def test_a_table_that_other_tools_have_saved_is_the_same(tmp_path: Path) -> None:
+    """Column names in another case, ids as floats, paths with backslashes."""
+    folder = lapis_old(tmp_path / "d", faults=False).folder
+    before = read_folder(folder, "d", tmp_path)
+    frame = pl.read_csv(folder / OLD, infer_schema=False, encoding="latin-1")
+    frame = frame.with_columns(
+        pl.col("image_id") + ".0", pl.col("file").str.replace("/", "\\", literal=True)
+    )
+    frame.rename({"genre": "Genre", "style": "STYLE", "age": "Age"}).write_csv(folder / OLD)
+    after = read_folder(folder, "d", tmp_path)
+    assert after.images.equals(before.images)
+    assert after.users.equals(before.users)
+    assert after.ratings.collect().equals(before.ratings.collect())
+
+
 def test_a_row_without_a_file_name_does_not_take_the_work_s_picture(tmp_path: Path) -> None:
     rows = ("1,,p1,5,,,,,,", "1,a.jpg,p2,5,,,,,,", "1,,p3,5,,,,,,")
     tables = read_folder(write_rows(tmp_path / "d", *rows), "d", tmp_path)

@@ -141,7 +141,7 @@ def test_columns_outside_the_format_are_reported(tmp_path: Path) -> None:
     assert tables.ignored == {"ratings": ["mood"]}
 
 
-@pytest.mark.parametrize("name", ["ratings.csv", "users.csv", "images.csv", "dataset.yaml"])
+@pytest.mark.parametrize("name", ["ratings.csv", "images.csv", "dataset.yaml"])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     assert name in fault(folder) or "no known dataset" in fault(folder)
@@ -226,6 +226,7 @@ def test_a_repeated_image_and_user_id_are_named_with_both_rows(folder: Path) -> 
         ("images/link.png", "link that leads out"),
         ("linked/i0.png", "link that leads out"),
         ("images/i0.gif", "unknown suffix"),
+        ("images\\i0.png", "has a backslash; write / between folders and file"),
         ("images/i0", "unknown suffix"),
     ],
 )
@@ -258,6 +259,12 @@ def test_features_may_stand_for_pictures(tmp_path: Path) -> None:
     assert not tables.has_images
     np.savez(folder / "f.npz", image_id=np.array(["i0"]), features=np.eye(6))
     assert "shape" in fault(folder)
+    names = np.array(["i0", "i1"], dtype=object)
+    np.savez(folder / "f.npz", image_id=names, features=np.eye(2))
+    assert fault(folder).endswith("image_id holds Python objects, which are not read; save it with "
+                                  "ids.astype(str)")  # fmt: skip
+    np.savez(folder / "f.npz", image_id=names.astype(str), features=np.array([[1], [2, 3]], object))
+    assert "features holds Python objects" in fault(folder)
     (folder / "f.npz").write_bytes(b"PK")
     assert "not an .npz file" in fault(folder)
     (folder / "dataset.yaml").write_text("name: d\nscale: [1, 5]\n")
@@ -274,7 +281,7 @@ def test_a_batch_needs_only_its_header_and_ratings(folder: Path) -> None:
     assert (batch.ratings.collect().height, batch.users.height, batch.images.height) == (2, 0, 0)
     assert batch.ratings.collect()["split"].null_count() == 2  # a batch does not choose its side
     assert batch.ignored == {"ratings": ["split"]}
-    assert "no users.csv" in fault(folder)
+    assert "no images.csv" in fault(folder)
     (folder / "ratings.csv").write_text("user_id,image_id,rating\n")
     assert "no rows" in fault(folder, batch=True)
 

@@ -1,0 +1,276 @@
+"""Tables as people have them, written anew in the tables format: then ingest has one path.
+
+What is written is ``dataset.yaml``, ``ratings``, ``images.csv`` and, where something is known of
+the users, ``users.csv``. Pictures are named, not brought.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+from pamela.data.csv_faults import TableFault
+from pamela.data.formats import base, files, published, tables
+from pamela.data.formats.base import Tables
+from pamela.data.formats.files import shown
+from pamela.data.importing import open_tables, reshape
+from pamela.data.importing.open_tables import Opener
+from pamela.data.importing.options import TABLES, TableOptions
+from pamela.data.importing.placing import locate
+from pamela.data.importing.reshape import ABOUT_IMAGES, Opened
+
+REQUIRED: Final = (s.USER, s.IMAGE, s.RATING)
+RATINGS: Final = "ratings"
+USERS: Final = "users"
+IMAGES: Final = "images"
+NO_PICTURES: Final = "give their folder with --pictures FOLDER"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is to be converted.
+
+    Attributes
+    ----------
+    tables : ratings and, where given, users and images; with source_file and source_row.
+    names : what each is called in messages.
+    folder : what the pictures' paths are relative to.
+    paths : the files that were read.
+    opener : what opened them, which knows why one cannot be read.
+    """
+
+    tables: Opened
+    names: Mapping[str, str]
+    folder: Path
+    paths: tuple[Path, ...]
+    opener: Opener | None = None
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Turn what Polars raises on a broken file into one line that names it."""
+        try:
+            yield
+        except files.BROKEN as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+            fault = self.opener.find_fault() if self.opener else None
+            names = ", ".join(self.names.values())
+            raise fault or PamelaError(f"{names}: not readable as tables ({reason})") from None
+
+    def require_columns(self, opened: Opened, table: str, columns: Sequence[str]) -> None:
+        """Raise if a table lacks a column."""
+        separator = self.opener.separators.get(self.names[table], ",") if self.opener else ","
+        files.require_columns(
+            opened[table], columns, Path(self.names[table]), Path(), separator=separator
+        )
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A dataset in the tables format.
+
+    Attributes
+    ----------
+    tables : as read from there; ``file`` of a picture as it will lie in the dataset.
+    pictures : where each picture lies now, by that ``file``; absent ones are left out.
+    """
+
+    tables: Tables
+    pictures: dict[str, Path]
+
+
+def open_source(src: Path, options: TableOptions, scratch: Path) -> Source:
+    """Open the tables at `src`: a folder of them, or the file of ratings alone.
+
+    Raises
+    ------
+    PamelaError
+        If there is no ratings table, or a table is of no kind that is read.
+    """
+    folder = src if src.is_dir() and open_tables.kind_of(src) is None else src.parent
+    found: dict[str, Path] = {}
+    if folder == src:
+        for table in TABLES:
+            path = open_tables.find(folder, table, src.parent)
+            if path is not None:
+                found[table] = path
+    else:
+        found[RATINGS] = src
+    if RATINGS not in found:
+        raise PamelaError(
+            f"{src.name}: no ratings table there; call it ratings.csv (or "
+            f"{', '.join(open_tables.KINDS[1:])}), or give the file itself in place of its folder"
+        )
+    opener = Opener(options, scratch, src.parent)
+    opened = {table: opener.open(path) for table, path in found.items()}
+    names = {table: shown(path, src.parent) for table, path in found.items()}
+    return Source(opened, names, folder, tuple(found.values()), opener)
+
+
+def convert(source: Source, name: str, options: TableOptions, home: Path) -> Converted:
+    """Write `source` to the folder `home` in the tables format, and read it from there.
+
+    Raises
+    ------
+    PamelaError
+        On a structural fault, in the source's words where it shows there.
+    """
+    opened = dict(reshape.rename(source.tables, options, source.names))
+    with source.explaining():
+        if options.wide:
+            opened[RATINGS] = reshape.lengthen(opened[RATINGS], options, source.names[RATINGS])
+        if options.decimal_comma:
+            opened = {table: reshape.points(frame) for table, frame in opened.items()}
+        header = _write_header(source, name, options, home)
+        source.require_columns(opened, RATINGS, REQUIRED)
+        pictures = _write_images(opened, source, options, home)
+        left_out = _write_users(opened, source, options, home)
+        left_out |= _write_ratings(opened[RATINGS], options, home)
+    found = _found(pictures)
+    if found or not header.features:
+        (home / tables.PICTURES).mkdir(exist_ok=True)
+    read = tables.read(home, name, home)
+    if not found and not header.features:
+        raise _no_pictures(pictures, options)
+    ignored = {t: c for t, c in {**read.ignored, **left_out}.items() if c}
+    return Converted(replace(read, ignored=ignored), found)
+
+
+# --- dataset.yaml ---------------------------------------------------------------------------------
+def _write_header(
+    source: Source, name: str, options: TableOptions, home: Path
+) -> tables.DatasetFile:
+    """Write dataset.yaml, the source's own or of ``--scale``; the features come with it."""
+    own = source.folder / tables.DATASET_FILE
+    target = home / tables.DATASET_FILE
+    if options.scale is not None:
+        if own.exists():
+            raise PamelaError(
+                f"--scale: {shown(own, source.folder.parent)} declares it; correct it there, or "
+                "take that file away"
+            )
+        low, high = options.scale
+        target.write_text(f"name: {name}\nscale: [{low}, {high}]\n", encoding="utf-8")
+    elif own.is_file():
+        shutil.copyfile(own, target)
+    else:
+        raise PamelaError(
+            f"{shown(own, source.folder.parent)}: no such file; give --scale LOWEST,HIGHEST, such "
+            "as --scale 1,5"
+        )
+    header = tables.read_dataset_file(home, home)
+    if header.features:
+        inside = source.folder / header.features
+        if inside.is_file() and inside.resolve().is_relative_to(source.folder.resolve()):
+            (home / header.features).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(inside, home / header.features)
+    return header
+
+
+# --- images ---------------------------------------------------------------------------------------
+def _write_images(
+    opened: Opened, source: Source, options: TableOptions, home: Path
+) -> dict[str, Path]:
+    """Write images.csv; return where each picture should lie now, by its path in the dataset."""
+    if IMAGES in opened:
+        source.require_columns(opened, IMAGES, [s.IMAGE])
+        images = opened[IMAGES].collect()
+        name = source.names[IMAGES]
+    else:
+        images, name = _images_of_ratings(opened[RATINGS]), source.names[RATINGS]
+    if s.FILE not in images.columns:
+        raise TableFault(
+            f"{name}: no column file, the path of a picture; it has {_columns(images)}",
+            tables.IMAGES_OPTION,
+        )
+    images = base.whole_floats_as_integers(images, images.columns)
+    images = images.with_columns(base.text(s.FILE).str.strip_chars())
+    placed = locate(images, source.folder, options.pictures)
+    written = placed.drop("_now", *base.SOURCE, s.DATASET, strict=False)
+    written.write_csv(home / "images.csv")
+    pairs = placed.select(s.FILE, "_now").drop_nulls().unique(maintain_order=True).iter_rows()
+    return {file: Path(now) for file, now in pairs}
+
+
+def _columns(frame: pl.DataFrame) -> str:
+    return ", ".join(c for c in frame.columns if c not in base.SOURCE)
+
+
+def _images_of_ratings(ratings: pl.LazyFrame) -> pl.DataFrame:
+    """Return a row per image of a ratings table that says of each rating which picture it is."""
+    there = ratings.collect_schema().names()
+    if s.FILE not in there:
+        raise TableFault("no images table, and the ratings name no picture; give images.csv "
+                         "(image_id, file, prompt)", tables.IMAGES_OPTION)  # fmt: skip
+    metadata = [c for c in ABOUT_IMAGES if c in there and c != s.FILE]
+    rows = ratings.select(s.IMAGE, s.FILE, *metadata, *base.SOURCE).collect(engine="streaming")
+    rows = base.whole_floats_as_integers(rows, rows.columns).with_columns(
+        s.identifier(s.IMAGE), base.text(s.FILE), *(base.text(c) for c in metadata)
+    )
+    images, _ = published.images_of(rows, "", metadata)
+    none = [c for c in tables.IMAGES_OPTIONAL if c not in there]
+    return images.drop(s.SHA256, *none)
+
+
+def _found(pictures: Mapping[str, Path]) -> dict[str, Path]:
+    return {file: now for file, now in pictures.items() if now.is_file()}
+
+
+def _no_pictures(pictures: Mapping[str, Path], options: TableOptions) -> PamelaError:
+    first = next(iter(pictures.values()), None)
+    line = f"none of the {len(pictures):,} pictures that are named is there, first {first}"
+    advice = NO_PICTURES if options.pictures is None else "is it the right folder?"
+    return PamelaError(f"{line}; {advice}")
+
+
+# --- users and ratings ----------------------------------------------------------------------------
+def _write_users(
+    opened: Opened, source: Source, options: TableOptions, home: Path
+) -> dict[str, list[str]]:
+    """Write users.csv where anything is known of them; return what was not taken over."""
+    if USERS in opened:
+        if options.demographics:
+            raise PamelaError(
+                f"--demographics takes columns of the ratings; {source.names[USERS]} is there too: "
+                "keep one of them"
+            )
+        users = opened[USERS].drop(*base.SOURCE).collect()
+        source.require_columns(opened, USERS, [s.USER])
+        base.whole_floats_as_integers(users, users.columns).write_csv(home / "users.csv")
+        return {}
+    if not options.demographics:
+        return {}
+    asked = list(options.demographics)
+    ratings = opened[RATINGS]
+    source.require_columns(opened, RATINGS, asked)
+    rows = ratings.select(s.USER, *asked, *base.SOURCE).collect(engine="streaming")
+    rows = base.whole_floats_as_integers(rows, rows.columns).with_columns(
+        s.identifier(s.USER), *(base.category(c) for c in asked)
+    )
+    users, notes = published.users_of(rows, "", asked)
+    users.drop(*base.SOURCE, s.DATASET).write_csv(home / "users.csv")
+    return {USERS: notes}
+
+
+def _write_ratings(
+    ratings: pl.LazyFrame, options: TableOptions, home: Path
+) -> dict[str, list[str]]:
+    """Write the ratings, in their order and piece by piece; typed columns stay typed."""
+    columns = [s.USER, s.IMAGE, s.RATING, s.RATED_AT, s.POSITION, s.SPLIT]
+    schema = ratings.collect_schema()
+    known = [c for c in columns if c in schema]
+    kept = ratings.select(known)
+    if all(schema[c] == pl.String for c in known):
+        kept.sink_csv(home / "ratings.csv", engine="streaming", maintain_order=True)
+    else:
+        kept.sink_parquet(home / "ratings.parquet", engine="streaming", maintain_order=True)
+    told = (*known, *options.demographics, *ABOUT_IMAGES, *base.SOURCE)
+    others = [c for c in schema.names() if c not in told]
+    return {RATINGS: others}
