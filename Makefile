@@ -2,9 +2,10 @@
 # make test     lint, types, import contracts and fast tests (about 10 minutes on 2 cores)
 # make test-slow  what is long: real ratings, the README's commands, a full run
 # make ui       MLflow and Prefect in the browser
+# make serve    the champion over HTTP, on loopback
 # make bench    reports/bench.json
 # make encoder  train the embedded encoder again (an hour at most on 2 cores)
-.PHONY: setup repro test lint test-slow ui bench encoder clean
+.PHONY: setup repro test lint test-slow ui serve bench encoder clean
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
@@ -45,6 +46,9 @@ test-slow: $(STAMP)
 
 ui: $(STAMP)
 	@$(BIN)/python -m flows.ui
+
+serve: $(STAMP)
+	@$(BIN)/pamela serve
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks.run
