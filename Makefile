@@ -2,10 +2,11 @@
 # make test     lint, types, import contracts and fast tests (about 10 minutes on 2 cores)
 # make test-slow  what is long: real ratings, the README's commands, a full run
 # make ui       MLflow and Prefect in the browser
+# make serve    the champion over HTTP, on loopback
 # make bench    reports/bench.json
 # make ablation train again without user, demographics, metadata (15 minutes; docs/ablation.md)
 # make encoder  train the embedded encoder again (an hour at most on 2 cores)
-.PHONY: setup repro test lint test-slow ui bench ablation encoder clean
+.PHONY: setup repro test lint test-slow ui serve bench ablation encoder clean
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
@@ -46,6 +47,9 @@ test-slow: $(STAMP)
 
 ui: $(STAMP)
 	@$(BIN)/python -m flows.ui
+
+serve: $(STAMP)
+	@$(BIN)/pamela serve
 
 # DVC knows the ablation from its first run on
 ablation: $(STAMP)

@@ -3,7 +3,7 @@
 The whole run on the embedded dataset, suggested ratings (`benchmarks.suggest`), large tables
 (`benchmarks.scale`), planted pairs of datasets (`benchmarks.joint`; the real pair is
 ``python -m benchmarks.joint --real``); on the models of that run `benchmarks.training`, `scoring`,
-`encoding` and `newcomers`; and `benchmarks.growth`.
+`encoding`, `serve` and `newcomers`; and `benchmarks.growth`.
 
 A list of ``name, value, unit, baseline, ratio``. Every speed claim is the ratio of two things
 measured in this run on this machine.
@@ -27,6 +27,7 @@ from benchmarks.joint import bench_planted
 from benchmarks.newcomers import bench_newcomers
 from benchmarks.scale import bench_scale
 from benchmarks.scoring import bench_scoring
+from benchmarks.serve import bench_serve
 from benchmarks.suggest import bench_suggest
 from benchmarks.timing import timed
 from benchmarks.training import bench_training
@@ -94,7 +95,7 @@ def bench_sizes(project: Project) -> list[Entry]:
 
 BENCHES: tuple[Callable[[Project], list[Entry]], ...] = (
     bench_server, bench_stages, bench_nothing_to_do, bench_suggest, bench_tables, bench_joint,
-    bench_training, bench_scoring, bench_encoding, bench_newcomers, bench_sizes,
+    bench_training, bench_scoring, bench_encoding, bench_serve, bench_newcomers, bench_sizes,
 )  # fmt: skip
 
 

@@ -214,6 +214,20 @@ class RetrainParams(_Strict):
     commit: bool
 
 
+class ServeParams(_Strict):
+    """``pamela serve``; `image_folder` holds for MLflow's server too."""
+
+    host: str  # address to listen on; 127.0.0.1: this machine alone
+    port: Annotated[int, Field(ge=0, lt=2**16)]  # 0: any free one
+    # below which a client may name pictures by their path, relative to the project; null: nowhere
+    image_folder: Annotated[str, Field(min_length=1)] | None
+    max_batch: Count  # pictures of several requests that are encoded together
+    batch_ms: Annotated[float, Field(ge=0.0, le=1000.0)]  # how long a request waits for others
+    max_request_mb: Annotated[float, Field(gt=0.0)]
+    reload_s: Annotated[float, Field(gt=0.0)]  # how often the registry is asked for the champion
+    stop_s: Count  # how long a stop waits for requests that are not answered yet
+
+
 class TrackingParams(_Strict):
     """Where MLflow writes, unless ``MLFLOW_TRACKING_URI`` says otherwise."""
 
@@ -234,6 +248,7 @@ class Params(_Strict):
     steer: SteerParams
     report: ReportParams
     retrain: RetrainParams
+    serve: ServeParams
     tracking: TrackingParams
 
     @model_validator(mode="after")

@@ -20,6 +20,7 @@ from pamela.cli.explain import explain_command
 from pamela.cli.import_dataset import ImportCommand, import_command
 from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
 from pamela.cli.people import adapt, suggest
+from pamela.cli.serve import serve_command
 from pamela.cli.tracking import run_command
 from pamela.core.errors import (
     EXTRAS,
@@ -45,6 +46,7 @@ app.command("import", cls=ImportCommand)(import_command)
 app.command("explain")(explain_command)
 app.command("adapt")(adapt)
 app.command("suggest")(suggest)
+app.command("serve")(serve_command)
 
 
 @app.command()

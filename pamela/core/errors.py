@@ -112,6 +112,8 @@ EXTRAS: Final = {
     "psutil": "pipeline",
     "sklearn": "pipeline",
     "fastapi": "serve",
+    "fastapi_offline": "serve",
+    "python_multipart": "serve",
     "uvicorn": "serve",
     "transformers": "transformers",
 }

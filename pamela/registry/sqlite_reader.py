@@ -12,7 +12,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlparse
+from urllib.parse import quote, unquote, urlparse
 
 SQLITE = "sqlite:///"
 PATH = "path"  # the tag that holds a version's folder
@@ -118,7 +118,7 @@ def _rows(uri: str, query: str, *values: str) -> list[tuple[str, ...]] | None:
     if path is None or not path.is_file():
         return None
     with contextlib.closing(
-        sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
+        sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5)
     ) as connection:
         try:
             return connection.execute(query, values).fetchall()

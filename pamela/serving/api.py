@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
+from pamela.models.base import Prediction
 from pamela.serving.adaptation import Adapter
 from pamela.serving.arguments.pictures import read_images, read_prompts
 from pamela.serving.arguments.ratings import read_ratings
@@ -175,7 +176,13 @@ class Reward:
         given = read_images(images)
         items = self.pictures.items(given, read_prompts(prompt, len(given)))
         prediction = self.user_contexts.predict(user_context, items)
-        cut = self.pictures.cut(items.frame[s.PROMPT].to_list())
+        return self.scores(user_context, prediction, items.frame[s.PROMPT].to_list())
+
+    def scores(
+        self, user_context: UserContext, prediction: Prediction, prompts: Sequence[str | None]
+    ) -> list[Score]:
+        """Return predictions (`UserContexts.predict`) as scores on the dataset's scale."""
+        cut = self.pictures.cut(prompts)
         scale = self.bundle.scales[user_context.dataset]
         percentile = self.user_contexts.percentile(user_context, prediction.mean)
         return [

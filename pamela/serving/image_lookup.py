@@ -122,6 +122,11 @@ class PictureLookup:
         found: str | None = frame[s.FILE][resolved.row]
         return found
 
+    def file_of(self, dataset: str, image_id: str | None) -> str | None:
+        """Return where the picture of an id lies, as `file` does."""
+        row = self._by_id.get((dataset, image_id or ""), NEW)
+        return self.file(ResolvedImage(row, None, None))
+
     # --- features ---------------------------------------------------------------------------------
     def items(
         self,
@@ -253,6 +258,11 @@ class PictureLookup:
             return None
         owner = f"{self._wanted['fingerprint'][:16]}-{self._wanted.get('precision', 'fp32')}"
         return FeatureCache(self._cache / owner / "image", self._catalog.image.shape[1])
+
+    @property
+    def encodes(self) -> bool:
+        """Whether the encoder was needed already."""
+        return self._encoder is not None
 
     def encoder(self) -> Any:
         """Return the encoder the model was trained with (`pamela.features.factory.Encoder`)."""

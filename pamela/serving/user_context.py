@@ -7,8 +7,9 @@ is linear (`LinearTaste`), and what they think of the training pictures.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -122,6 +123,12 @@ class UserContexts:
         self._named.move_to_end(key)
         return self._named[key]
 
+    def kept(self, key: str) -> UserContext | None:
+        """Return the context of ``dataset/user_id`` if it was worked out already."""
+        if key in self._named:
+            self._named.move_to_end(key)
+        return self._named.get(key)
+
     def nobody(self, dataset: str) -> UserContext:
         """Return people in general, as raters of `dataset`."""
         key = f"{dataset}/"
@@ -196,6 +203,22 @@ class UserContexts:
             np.concatenate([items.prompt, user_context.context.prompt]),
         )
         return self.bundle.model.predict(both, user_context.person, asked, shown)
+
+    def predict_each(
+        self, parts: Sequence[tuple[UserContext, int]], items: Items
+    ) -> list[Prediction]:
+        """Predict several users' ratings: the first so many of `items` are the first one's, etc."""
+        ends = np.cumsum([0, *(count for _, count in parts)]).tolist()
+        asked = zip((one for one, _ in parts), pairwise(ends), strict=True)
+        if self.linear is None:
+            return [self.predict(one, items.take(np.arange(a, b))) for one, (a, b) in asked]
+        base, variance, columns = self.linear.columns(
+            items
+        )  # costs little more for all than for one
+        return [
+            self.linear.opinion((base[a:b], variance[a:b], columns[a:b]), *(one.taste or ()))
+            for one, (a, b) in asked
+        ]
 
     def percentile(self, user_context: UserContext, mean: Floats32) -> Floats:
         """Return how many of the training pictures, 0 to 100, the user likes less (n,)."""

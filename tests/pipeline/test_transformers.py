@@ -24,9 +24,8 @@ def test_a_siglip_like_model_works_with_the_real_library(tmp_path: Path) -> None
     if find_spec("transformers") is None:
         _install(folder, "transformers", "tokenizers")
     path = os.pathsep.join([str(folder), str(ROOT)])
-    done = run_in(
-        ROOT, "python", "-m", "pytest", "-q", "-rs", "-k", "siglip_like", TESTS, PYTHONPATH=path
-    )
+    words = ("pytest", "-o", "addopts=", "-rs", "-k", "siglip_like", TESTS)
+    done = run_in(ROOT, "python", "-m", *words, PYTHONPATH=path)
     assert "1 passed" in done.stdout, done.stdout[-3000:]
 
 

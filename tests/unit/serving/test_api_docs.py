@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ import pamela
 from pamela.cli.app import app
 from pamela.registry.mlflow_model import TEXTS
 from pamela.serving.pyfunc import Served
+from pamela.serving.requests.pictures import PictureDoor
 from pamela.serving.types import Score
+from tests.helpers import http_kit
 from tests.paths import ROOT
 
 PAGE = (ROOT / "docs" / "api.md").read_text()
@@ -40,7 +44,7 @@ def run_shell(block: str) -> list[str]:
 
 def test_the_page_has_the_parts_that_are_run_here():
     assert {name: len(blocks(name)) for name, _ in BLOCKS} == {
-        "python": 3, "bash": 2, "csv": 1, "json": 1, "text": 1,
+        "python": 3, "bash": 2, "csv": 1, "json": 1, "text": 2, "sh": 1,
     }  # fmt: skip
 
 
@@ -82,11 +86,21 @@ def test_the_request_of_the_page_is_answered(small_project):
     run_shell(blocks("bash")[0])
     reward = pamela.load("models:/pamela@champion")
     records = json.loads(blocks("json")[0])["dataframe_records"]
-    answer = Served(reward).predict(pd.DataFrame(records))
+    answer = Served(reward, PictureDoor(small_project.root)).predict(pd.DataFrame(records))
     assert answer["source"].to_list() == ["seen", "adapted", "adapted"]
     prompt = "a red barn at dusk"
     seen = reward.score(user="synthetic/p001", prompt=prompt, images=["barn.png"])
     assert answer["rating"][0] == seen[0].rating
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_curl_commands_are_answered(small_project):
+    with http_kit.served(small_project.root) as here:
+        for line in blocks("sh")[0].strip().splitlines():
+            command = shlex.split(line.replace("http://127.0.0.1:8000", here.url))
+            assert command[0] == "curl"
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            assert "model_version" in done.stdout, (line, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize("field", list(Score.__dataclass_fields__))

@@ -23,19 +23,23 @@ import pamela
 from pamela.registry.mlflow_model import GREY_PNG
 from pamela.registry.versions import resolve
 from pamela.serving.types import CatalogImage, Score
-from tests.conftest import command_env
+from tests.conftest import command_env, override_params
 
 PROMPT = "a red barn at dusk"
+RATED = {"image_id": "i01", "rating": 3}
+BROKEN = base64.b64encode(b"\x89PNG\r\n\x1a\n broken").decode()
 
 
 @pytest.fixture
 def served(small_project):
-    """The registered champion as MLflow loads it."""
+    """The registered champion as MLflow loads it; pictures of the project may be named."""
+    override_params(small_project.root, {"serve": {"image_folder": "."}})
     return mlflow.pyfunc.load_model(str(resolve("models:/pamela@champion", small_project)))
 
 
 def ask(served, *records: dict) -> pd.DataFrame:
-    return served.predict(pd.DataFrame(list(records)))
+    """Ask as MLflow's server does, which takes texts for objects of any type."""
+    return served.predict(pd.DataFrame(list(records)).astype(object))
 
 
 def test_nothing_is_pickled_and_the_folder_is_a_bundle_still(small_project):
@@ -70,7 +74,7 @@ def test_rows_are_answered_in_order_as_the_api_does(served):
         {"user": "p002", "prompt": PROMPT, "image": barn},
         {"user": "p001", "image_id": "i03"},
         {"user": "p002", "prompt": PROMPT, "image": f"data:image/png;base64,{barn}"},
-        {"user": None, "prompt": PROMPT, "image": "lake.png"},
+        {"user": None, "dataset": "synthetic", "prompt": PROMPT, "image": "lake.png"},
     )
     expected = [
         reward.score(user=user, prompt=prompt, images=[image])[0]
@@ -95,7 +99,8 @@ def test_a_row_may_bring_its_person(served):
         {"image_id": "i03", "rating": 4.5},
     ]
     row = {"ratings": ratings, "demographics": {"gender": "female"}}
-    answer = ask(served, row | {"image": "barn.png"}, {"image": "barn.png"})
+    anybody = {"dataset": "synthetic", "image": "barn.png"}
+    answer = ask(served, row | {"image": "barn.png"}, anybody)
     me = reward.adapt(
         ratings=[("lake.png", PROMPT, 1), (CatalogImage("synthetic", "i03"), 4.5)],
         demographics={"gender": "female"},
@@ -110,25 +115,36 @@ def test_a_row_may_bring_its_person(served):
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ({"user": "nobody", "image": "barn.png"}, "unknown user 'nobody'"),
-        ({"image": "gone.png"}, r"row 2 \(gone.png\): No such file"),
-        ({"user": "p001"}, "row 2: give either image or image_id"),
-        ({"image": "barn.png", "image_id": "i01"}, "row 2 .*give either image or image_id"),
-        ({"image_id": "i99"}, "row 2: no picture 'i99'"),
-        ({"image": "data:image/png,x"}, "a data: URL without base64"),
-        ({"image": "barn.png", "ratings": "good"}, "ratings is not a list of objects"),
-        ({"image": "barn.png", "ratings": [{"image_id": "i01"}]}, "row 2 rating 1.*not a number"),
-        ({"image": "barn.png", "ratings": [{"image_id": "i01", "rating": 9}]}, "rating 9 is off"),
-        ({"image": "barn.png", "demographics": {"gender": "x"}}, "unknown gender 'x'"),
+        ({"user": "nobody"}, "row 2: unknown user 'nobody'"),
+        ({"usr": "p001", "user": None}, "row 2: names no user"),
+        ({"user": 5}, r"row 2: user: should be a text \(got 5\)"),
+        ({"user": True}, r"row 2: user: should be a text \(got True\)"),
+        ({"user": ""}, r"row 2: user: should not be empty"),
+        ({"prompt": 1984}, r"row 2: prompt: should be a text \(got 1984"),
+        ({"image": "gone.png"}, r"row 2 \('gone.png'\): image is neither"),
+        ({"image": "/etc/passwd"}, "row 2: image is neither"),
+        ({"image": None}, "row 2: give either image or image_id"),
+        ({"image_id": "i01"}, "row 2: give either image or image_id"),
+        ({"image": None, "image_id": "i99"}, "row 2: no picture 'i99'"),
+        ({"image": None, "image_id": 1}, "row 2: image_id: should be a text"),
+        ({"image": "data:image/png,x"}, "row 2: a data: URL without base64"),
+        ({"image": BROKEN}, "row 2.*does not decode"),
+        ({"ratings": "good"}, "row 2: ratings: is not a list"),
+        ({"user": None, "ratings": [{"image_id": "i01"}]}, "row 2: rating 1: missing key 'rating'"),
         (
-            {"user": "p001", "image": "barn.png", "ratings": [{"image_id": "i01", "rating": 3}]},
-            "has both user and ratings",
+            {"user": None, "ratings": [{"image_id": "i01", "rating": 3, "promt": "x"}]},
+            "row 2: rating 1: unknown key 'promt'",
         ),
+        ({"user": None, "ratings": [RATED | {"rating": 9}]}, "row 2.*9 is off the scale"),
+        ({"user": None, "ratings": [RATED, RATED]}, "row 2 rating 2: the same picture as in row 2"),
+        ({"user": None, "demographics": {"gender": "x"}}, "row 2: unknown gender 'x'"),
+        ({"ratings": [RATED]}, "row 2: has both user and ratings"),
     ],
 )
 def test_a_fault_names_its_row(served, row, says):
+    sound = {"user": "p001", "image": "lake.png"}
     with pytest.raises(MlflowException, match=says) as caught:
-        ask(served, {"user": "p001", "image": "lake.png"}, row)
+        ask(served, sound, sound | row)
     assert caught.value.get_http_status_code() == 400
 
 
@@ -199,6 +215,7 @@ def test_the_champion_answers_over_http(small_project):
 
     from pamela.cli.app import app
 
+    override_params(small_project.root, {"serve": {"image_folder": "."}})
     Path("mine.csv").write_text("image,rating\nbarn.png,5\nlake.png,1\n")
     done = CliRunner().invoke(app, ["adapt", "--ratings", "mine.csv", "--name", "anna"])
     assert done.exit_code == 0, done.output
@@ -223,4 +240,6 @@ def test_the_champion_answers_over_http(small_project):
             assert (got["source"], got["model_version"]) == (want.source, want.model_version)
         status, answer = post(url, [{"user": "p001", "image": "gone.png"}])
         assert status == 400
-        assert "row 1 (gone.png): No such file" in answer["message"]
+        assert "row 1 ('gone.png'): image is neither" in answer["message"]
+        status, answer = post(url, [{"usr": "p001", "image_id": "i03"}])
+        assert (status, "row 1: names no user" in answer["message"]) == (400, True)

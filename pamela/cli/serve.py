@@ -1,0 +1,33 @@
+"""``pamela serve``: the champion over HTTP."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Final
+
+import typer
+
+from pamela.cli.model import CHAMPION_URI, MODEL_HELP
+from pamela.core.errors import require
+
+PACKAGES: Final = ("fastapi", "fastapi_offline", "python_multipart", "uvicorn")
+
+
+def serve_command(
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = CHAMPION_URI,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="0: any free one. [default: of params.yaml]"),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. [default: of params.yaml]")
+    ] = None,
+) -> None:
+    """Serve a model over HTTP: score, adapt, suggest, explain. Follows the champion as it moves."""
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # as `pamela.cli.model.load_reward`
+    for package in PACKAGES:
+        require(package, "pamela serve")
+    from pamela.serving.api import project_here
+    from pamela.serving.http.server import serve
+
+    serve(model, project_here(), host, port)

@@ -1,0 +1,1 @@
+"""The champion over HTTP: ``pamela serve``."""

@@ -1,0 +1,1 @@
+"""From what a client sent to scores: strict records, pictures that may be sent, answers."""

@@ -1,0 +1,271 @@
+"""Checked requests answered together: one pass over the encoder for all of them.
+
+An `Answers` belongs to one loaded model and is used by one thread. A fault in one request is the
+answer to that one alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from threading import Lock
+from typing import Final
+
+from pamela.core import schema as s
+from pamela.core.errors import PamelaError
+from pamela.serving.api import Reward
+from pamela.serving.requests.pictures import PictureDoor, named
+from pamela.serving.requests.records import CandidateRecord, PersonRecord, PictureRecord
+from pamela.serving.requests.unknown import unknown_image, unknown_user
+from pamela.serving.saved_users import PEOPLE
+from pamela.serving.types import CatalogImage, ResolvedImage, Score
+from pamela.serving.user_context import User, UserContext
+
+ADAPTED: Final = "adapted"  # before the names of people who were adapted to here
+MOST_KEPT: Final = 1024  # of them that are remembered
+
+
+class AdaptedPeople:
+    """People given by their ratings, under a name made of those; the longest unused go first."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, User] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, name: str) -> User | None:
+        """Return the person called `name`, if they are remembered."""
+        with self._lock:
+            found = self._kept.get(name)
+            if found is not None:
+                self._kept.move_to_end(name)
+            return found
+
+    def keep(self, name: str, user: User) -> None:
+        """Remember a person."""
+        with self._lock:
+            self._kept[name] = user
+            if len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """Pictures to score for one person.
+
+    Parameters
+    ----------
+    names : what a message calls each picture.
+    prompt : of the pictures that bring none.
+    name : what a message calls the person's own data; empty where there is nothing to tell apart.
+    """
+
+    person: PersonRecord
+    pictures: Sequence[PictureRecord]
+    names: Sequence[str]
+    prompt: str | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A request whose person and pictures were found."""
+
+    request: ScoreRequest
+    user_context: UserContext
+    images: list[ResolvedImage]
+    names: list[str]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one model answers.
+
+    Parameters
+    ----------
+    door : what lets pictures in.
+    people : who was adapted to; may be shared between models with the same encoder.
+    """
+
+    reward: Reward
+    door: PictureDoor
+    people: AdaptedPeople
+
+    # --- scores -----------------------------------------------------------------------------------
+    def score(self, requests: Sequence[ScoreRequest]) -> list[list[Score] | PamelaError]:
+        """Score the pictures of every request; new ones are encoded together."""
+        found = [self._ready(request) for request in requests]
+        ready = [one for one in found if isinstance(one, _Ready)]
+        scores = iter(self._score(ready))
+        return [next(scores) if isinstance(one, _Ready) else one for one in found]
+
+    def _ready(self, request: ScoreRequest) -> _Ready | PamelaError:
+        try:
+            context = self.user_context(request.person, request.name)
+            names = [
+                named(p.image, n) for p, n in zip(request.pictures, request.names, strict=True)
+            ]
+            images = self.images(request.pictures, names, context.dataset)
+        except PamelaError as error:
+            return error
+        return _Ready(request, context, images, names)
+
+    def _score(self, ready: Sequence[_Ready]) -> list[list[Score] | PamelaError]:
+        if not ready:
+            return []
+        prompts = [
+            one.request.prompt if picture.prompt is None else picture.prompt
+            for one in ready
+            for picture in one.request.pictures
+        ]
+        try:
+            items = self.reward.pictures.items(
+                [image for one in ready for image in one.images],
+                prompts,
+                [name for one in ready for name in one.names],
+            )
+        except PamelaError as error:  # of one picture: the other requests are sound
+            if len(ready) == 1:
+                return [error]
+            return [answer for one in ready for answer in self._score([one])]
+        predictions = self.reward.user_contexts.predict_each(
+            [(one.user_context, len(one.images)) for one in ready], items
+        )
+        read = iter(items.frame[s.PROMPT].to_list())
+        return [
+            self.reward.scores(one.user_context, prediction, list(islice(read, len(one.images))))
+            for one, prediction in zip(ready, predictions, strict=True)
+        ]
+
+    # --- who and what -----------------------------------------------------------------------------
+    def user(self, person: PersonRecord, name: str = "") -> str | User | None:
+        """Return whom `person` means, as `Reward` takes it; ratings are learned from once."""
+        if person.ratings or person.demographics:
+            return self.adapt(person, name)[1]
+        if person.user is None:
+            return None
+        user = s.one_spelling(person.user)
+        adapted = self.people.get(user)
+        if adapted is not None and self._reads(adapted):
+            return adapted
+        known = self.reward.user_contexts.users.matches(user)
+        saved = self.reward.people is not None and self.reward.people.has(
+            user.removeprefix(f"{PEOPLE}/")
+        )
+        if not known and not saved:
+            raise PamelaError(_after(name, unknown_user(self.reward, user, ADAPTED)))
+        return user
+
+    def _reads(self, adapted: User) -> bool:
+        """Tell whether somebody whom an earlier model adapted to is one of this model's kind."""
+        bundle = self.reward.bundle
+        return adapted.encoder == bundle.encoder["fingerprint"] and adapted.dataset in bundle.scales
+
+    def user_context(self, person: PersonRecord, name: str = "") -> UserContext:
+        """Return what the model knows of `person`.
+
+        Raises
+        ------
+        PamelaError
+            Beginning with `name`.
+        """
+        found = self._known(person.user) or self._looked_up(person, name)
+        if person.dataset is not None and found.dataset != s.one_spelling(person.dataset):
+            said = f"is of dataset {found.dataset}, not of {person.dataset!r}"
+            raise PamelaError(_after(name, f"user {person.user!r} {said}"))
+        return found
+
+    def _known(self, user: str | None) -> UserContext | None:
+        """Return the context of ``dataset/user``, if it is spelled so: the usual case."""
+        contexts = self.reward.user_contexts
+        if user is None or user not in contexts.users.row:
+            return None
+        return contexts.kept(user) or contexts.seen(contexts.users.find(user))
+
+    def _looked_up(self, person: PersonRecord, name: str) -> UserContext:
+        user = self.user(person, name)
+        try:
+            return self.reward.user_context(user, person.dataset)
+        except PamelaError as error:
+            raise PamelaError(_after(name, str(error))) from None
+
+    def adapt(self, person: PersonRecord, name: str = "") -> tuple[str, User]:
+        """Return the name and the `User` of somebody who gave ratings or demographics."""
+        ratings = person.ratings or []
+        names = [
+            named(one.image, _after(name, f"rating {i + 1}", " ")) for i, one in enumerate(ratings)
+        ]
+        try:
+            dataset = self.reward.adapter.dataset(person.dataset)
+        except PamelaError as error:
+            raise PamelaError(_after(name, str(error))) from None
+        images = self.images(ratings, names, dataset)
+        digest = _digest(dataset, person, images, str(self.reward.bundle.encoder["fingerprint"]))
+        known = self.people.get(digest)
+        if known is not None:
+            return digest, known
+        try:
+            user = self.reward.adapter.user(
+                dataset,
+                person.demographics or {},
+                images,
+                [one.prompt for one in ratings],
+                [one.rating for one in ratings],
+                names,
+            )
+        except PamelaError as error:
+            said = str(error)
+            raise PamelaError(
+                said if name and said.startswith(name) else _after(name, said)
+            ) from None
+        self.people.keep(digest, user)
+        return digest, user
+
+    def images(
+        self, pictures: Sequence[CandidateRecord], names: Sequence[str], dataset: str
+    ) -> list[ResolvedImage]:
+        """Look `pictures` up in the catalog; a known id is one of `dataset`."""
+        found: list[ResolvedImage] = []
+        for picture, name in zip(pictures, names, strict=True):
+            if picture.image is not None:
+                image = self.door.enter(picture.image, name)
+                found += self.reward.pictures.find([image], [name])
+                continue
+            key = s.one_spelling(str(picture.image_id))
+            try:
+                found += self.reward.pictures.find([CatalogImage(dataset, key)], [name])
+            except PamelaError:
+                raise PamelaError(f"{name}: {unknown_image(self.reward, dataset, key)}") from None
+        return found
+
+
+def refuse_repeats(names: Sequence[str], images: Sequence[ResolvedImage]) -> None:
+    """Raise where one picture is named twice: it would count twice."""
+    first: dict[int | str, str] = {}
+    for name, image in zip(names, images, strict=True):
+        earlier = first.setdefault(_key(image), name)
+        if earlier != name:
+            raise PamelaError(f"{name}: the same picture as in {earlier}; keep one of them")
+
+
+def _after(name: str, message: str, between: str = ": ") -> str:
+    return f"{name}{between}{message}" if name else message
+
+
+def _key(image: ResolvedImage) -> int | str:
+    return image.sha256 or image.row
+
+
+def _digest(
+    dataset: str, person: PersonRecord, images: Sequence[ResolvedImage], encoder: str
+) -> str:
+    """Return a name that is the same for the same person of the same encoder."""
+    ratings = [
+        (_key(image), one.prompt, float(one.rating))
+        for image, one in zip(images, person.ratings or [], strict=True)
+    ]
+    said = json.dumps([encoder, dataset, ratings, person.demographics], sort_keys=True)
+    return f"{ADAPTED}/{hashlib.sha256(said.encode(errors='surrogatepass')).hexdigest()[:16]}"
