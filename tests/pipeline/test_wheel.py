@@ -163,13 +163,14 @@ def test_its_command_scores_and_says_what_is_missing(fresh: Path, place: Path) -
     done = run(fresh, place, *command, "score", "--model", "bundle", "barn.png")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["source"] == "population"
+    shutil.copyfile(ROOT / "params.yaml", place / "params.yaml")  # a project, for the others
     for words in (
         ("import", "tables", ".", "--name", "x"),
         ("retrain", "--once"),
         ("explain", "--model", "bundle", "--user", "p001", "--plot", "x.png"),
     ):
         failed = run(fresh, place, *command, *words)
-        assert failed.returncode == 1
+        assert failed.returncode == 1, (words, failed.stdout)
         (line,) = failed.stderr.splitlines()
         assert line.startswith("error: ")
         assert "pip install 'pamela[pipeline]'" in line
