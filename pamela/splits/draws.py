@@ -63,7 +63,7 @@ def hash_sides(
     stem = _stem(dataset, kind, params)
     home = _hashed_homes(stem, keys, params.folds)
     draws = [stable_hashes(f"{stem}/val{fold}/", keys) / 2**64 for fold in range(params.folds)]
-    return _sides(keys, home, [draw < params.val_share for draw in draws])
+    return _sides(keys, home, [np.less(draw, params.val_share) for draw in draws])
 
 
 def deal_sides(
