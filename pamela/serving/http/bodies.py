@@ -106,6 +106,7 @@ class ModelAnswer(BaseModel):
     uri: str
     version: str | None  # in the registry
     model_version: str
+    evaluated_version: str  # the fit of fold 0, whose figures are published
     loaded_at: str
     adapts: bool
     encoder: str

@@ -157,6 +157,7 @@ class Service:
             "uri": self.model.uri,
             "version": now.found.version,
             "model_version": reward.version,
+            "evaluated_version": reward.evaluated_version,
             "loaded_at": now.loaded_at,
             "adapts": bundle.model.adapts,
             "encoder": bundle.encoder["encoder"],
