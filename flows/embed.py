@@ -7,7 +7,7 @@ import sys
 from flows.runtime import here, main, stage, step
 from pamela.features import embed as features
 from pamela.features.factory import PRECOMPUTED
-from pamela.features.prompts import cut_sentence
+from pamela.features.prompts import prompt_notes
 
 list_images = step("list validated images")(features.list_images)
 open_encoder = step("open encoder")(features.open_encoder)
@@ -32,8 +32,8 @@ def embed() -> None:
         n_prompts = encode_prompts(project, encoder, images)
         print(f"embed: {n_images} new pictures and {n_prompts} new prompts encoded")
         found = collect(project, encoder, images)
-        if cut := cut_sentence(found.details["prompts"], encoder.name):
-            print(f"embed: warning: {cut}", file=sys.stderr)
+        for note in prompt_notes(found.details["prompts"], encoder.name):
+            print(f"embed: warning: {note}", file=sys.stderr)
     write_features(project, images, found)
 
 

@@ -70,7 +70,7 @@ def same_encoder(wanted: Mapping[str, Any], what: str, **settings: Any) -> Encod
     encoder = get_encoder(name, **settings)
     if encoder.fingerprint != wanted["fingerprint"]:
         raise PamelaError(
-            f"encoder {name!r} here has other weights than the model was trained with: "
-            "run the pipeline again, or restore them"
+            f"encoder {name!r} here has other weights, another activation or preprocessing than "
+            "the model was trained with: run the pipeline again, or restore them"
         )
     return encoder

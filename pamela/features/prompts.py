@@ -1,7 +1,8 @@
-"""Prompts of which an encoder reads only the beginning: counted at embed, told where one is scored.
+"""Prompts that an encoder does not read whole: counted at embed, told where one is scored.
 
 A text tower reads a fixed number of tokens (`Encoder.context_length`). What is beyond changes
-nothing, so two prompts that differ only there are one to the model.
+nothing, so two prompts that differ only there are one to the model; and so are all prompts of which
+it knows no word.
 """
 
 from __future__ import annotations
@@ -33,17 +34,20 @@ def read_prompts(encoder: Encoder, images: pl.DataFrame) -> dict[str, Any]:
 
     Returns
     -------
-    ``distinct`` prompts; how many of them were ``cut``; ``context_length``, the most tokens that
-    are read; ``longest``, of a prompt; ``example``: dataset, image_id, prompt and tokens of the
-    longest; ``cut_keys``: the beginnings of the keys of those that were cut.
+    ``distinct`` prompts; how many of them were ``cut``, and ``unread`` as no word of them is known;
+    ``context_length``, the most tokens that are read; ``longest``, of a prompt; ``example``:
+    dataset, image_id, prompt and tokens of the longest; ``cut_keys``: the beginnings of the keys
+    of those that were cut; ``unread_example``: the first of those that are not read.
     """
     texts = images.drop_nulls(s.PROMPT).unique(s.PROMPT, keep="first", maintain_order=True)
     tokens = pl.Series("tokens", encoder.prompt_lengths(texts[s.PROMPT].to_list()), dtype=pl.Int64)
     lengths = texts.select(s.DATASET, s.IMAGE, s.PROMPT).with_columns(tokens)
     cut = lengths.filter(pl.col("tokens") > encoder.context_length)
+    unread = lengths.filter(pl.Series(encoder.unread(texts[s.PROMPT].to_list()), dtype=pl.Boolean))
     record: dict[str, Any] = {
         "distinct": lengths.height,
         "cut": cut.height,
+        "unread": unread.height,
         "context_length": encoder.context_length,
         "longest": lengths["tokens"].max() or 0,
     }
@@ -52,21 +56,33 @@ def read_prompts(encoder: Encoder, images: pl.DataFrame) -> dict[str, Any]:
             0, named=True
         )
         record["cut_keys"] = sorted(prompt_key(text)[:KEY_LETTERS] for text in cut[s.PROMPT])
+    if unread.height:
+        record["unread_example"] = unread.row(0, named=True)
     return record
 
 
-def cut_sentence(record: Mapping[str, Any], encoder: str) -> str | None:
-    """Return what to tell of prompts that were cut; None where all were read whole."""
-    if not record.get("cut"):
-        return None
-    one = record["example"]
+def prompt_notes(record: Mapping[str, Any], encoder: str) -> list[str]:
+    """Return what to tell of prompts that are not read whole; nothing where all are."""
+    notes = []
+    if record["cut"]:
+        one = record["example"]
+        notes.append(
+            f"{record['cut']:,} of {record['distinct']:,} prompts are longer than the "
+            f"{record['context_length']} tokens that {encoder} reads, and only their beginning "
+            f"counts; the longest has {one['tokens']}: {_shown(one)}"
+        )
+    if record["unread"]:
+        notes.append(
+            f"{record['unread']:,} of {record['distinct']:,} prompts have no word that {encoder} "
+            f"knows, and are all one to it: {_shown(record['unread_example'])}"
+        )
+    return notes
+
+
+def _shown(one: Mapping[str, Any]) -> str:
     text = " ".join(str(one[s.PROMPT]).split())
-    shown = text if len(text) <= EXAMPLE_LETTERS else f"{text[:EXAMPLE_LETTERS]}..."
-    return (
-        f"{record['cut']:,} of {record['distinct']:,} prompts are longer than the "
-        f"{record['context_length']} tokens that {encoder} reads, and only their beginning counts; "
-        f"the longest has {one['tokens']}: {one[s.DATASET]}/{one[s.IMAGE]} ({shown!r})"
-    )
+    cut = text if len(text) <= EXAMPLE_LETTERS else f"{text[:EXAMPLE_LETTERS]}..."
+    return f"{one[s.DATASET]}/{one[s.IMAGE]} ({cut!r})"
 
 
 def warn_of_cut(encoder: Encoder, prompts: Sequence[str | None]) -> None:
@@ -74,7 +90,15 @@ def warn_of_cut(encoder: Encoder, prompts: Sequence[str | None]) -> None:
 
     The text names numbers alone: Python keeps every text that it has warned of.
     """
-    lengths = encoder.prompt_lengths([prompt for prompt in prompts if prompt is not None])
+    given = [prompt for prompt in prompts if prompt]
+    lengths, unread = encoder.prompt_lengths(given), sum(encoder.unread(given))
+    if unread:
+        warnings.warn(
+            f"{unread} of {len(given)} new prompts {'has' if unread == 1 else 'have'} no word that "
+            f"the encoder {encoder.name!r} knows: the picture alone is scored",
+            PromptWarning,
+            stacklevel=2,
+        )
     longest = max(lengths, default=0)
     if longest > encoder.context_length:
         cut = sum(length > encoder.context_length for length in lengths)

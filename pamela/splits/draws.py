@@ -19,7 +19,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.arrays import Floats, Ints
+from pamela.core.arrays import Bools, Ints
 from pamela.data.leakage import SIDE, TEST, VAL
 from pamela.params import SplitParams
 
@@ -63,7 +63,7 @@ def hash_sides(
     stem = _stem(dataset, kind, params)
     home = _hashed_homes(stem, keys, params.folds)
     draws = [stable_hashes(f"{stem}/val{fold}/", keys) / 2**64 for fold in range(params.folds)]
-    return _sides(keys, home, [draw < params.val_share for draw in draws])
+    return _sides(keys, home, [np.less(draw, params.val_share) for draw in draws])
 
 
 def deal_sides(
@@ -98,7 +98,7 @@ def _dealt_homes(stem: str, count: int, folds: int) -> Ints:
     return orders.ravel()[:count]
 
 
-def _at_even_distances(there: npt.NDArray[np.bool_], share: float, start: float) -> Floats:
+def _at_even_distances(there: Bools, share: float, start: float) -> Bools:
     """Return which of those `there` validate: a `share` of them, the first of them never.
 
     Parameters
@@ -111,9 +111,7 @@ def _at_even_distances(there: npt.NDArray[np.bool_], share: float, start: float)
     return there & due
 
 
-def _sides(
-    keys: list[str], home: Ints, validating: Sequence[npt.NDArray[np.bool_]]
-) -> pl.DataFrame:
+def _sides(keys: list[str], home: Ints, validating: Sequence[Bools]) -> pl.DataFrame:
     """Return (id, fold, side): test at `home`, validation where `validating` says so."""
     drawn = pl.DataFrame({"id": keys, "_home": home}, schema={"id": pl.String, "_home": pl.Int64})
     return pl.concat(

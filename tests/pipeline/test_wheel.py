@@ -163,19 +163,19 @@ def test_its_command_scores_and_says_what_is_missing(fresh: Path, place: Path) -
     done = run(fresh, place, *command, "score", "--model", "bundle", "barn.png")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["source"] == "population"
+    shutil.copyfile(ROOT / "params.yaml", place / "params.yaml")  # a project, for the others
     for words in (
         ("import", "tables", ".", "--name", "x"),
         ("retrain", "--once"),
         ("explain", "--model", "bundle", "--user", "p001", "--plot", "x.png"),
     ):
         failed = run(fresh, place, *command, *words)
-        assert failed.returncode == 1
+        assert failed.returncode == 1, (words, failed.stdout)
         (line,) = failed.stderr.splitlines()
         assert line.startswith("error: ")
         assert "pip install 'pamela[pipeline]'" in line
 
 
 def test_importing_it_takes_less_than_a_second_of_cpu(fresh: Path, place: Path) -> None:
-    code = "import time, pamela; pamela.load, pamela.Reward; print(time.process_time())"
-    run(fresh, place, "-c", code)  # byte code is written
-    assert float(run(fresh, place, "-c", code).stdout) < 1.0
+    done = run(fresh, place, "-c", "import time, pamela; print(time.process_time())")
+    assert float(done.stdout) < 1.0

@@ -64,6 +64,10 @@ class Encoder(Protocol):
         """Return how many tokens each prompt has, start and end included, before it is cut."""
         ...
 
+    def unread(self, prompts: Sequence[str]) -> list[bool]:
+        """Tell of each prompt whether no word of it is known, so that all of them are one."""
+        ...
+
 
 def resolve_device(device: str) -> str:
     """Return the torch device that `device` (auto, cpu, gpu, cuda) means on this machine.

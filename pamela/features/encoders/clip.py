@@ -106,6 +106,11 @@ class ClipEncoder:
         """Return how many tokens each prompt has; see `base.Encoder`."""
         return self.count_tokens(list(prompts)) if prompts else []
 
+    def unread(self, prompts: Sequence[str]) -> list[bool]:
+        """Tell of each prompt whether no word of it is known; see `base.Encoder`."""
+        knows = getattr(self.tokenizer, "knows", None)  # only ours has a small vocabulary
+        return [knows is not None and not knows(prompt) for prompt in prompts]
+
     def _run(self, embed: Callable[[Tensor], Tensor], batch: Tensor) -> Floats32:
         """Run `embed` on `batch` padded with copies of its first row, and drop the padding."""
         rows = len(batch)

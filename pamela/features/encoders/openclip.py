@@ -57,6 +57,7 @@ def open_clip_encoder(name: str, device: str, batch_size: int, workers: int) -> 
         with _quiet(), hub_offline(not reachable):
             config, training = _training(name, model_name, pretrained)
             require_tokenizer(name, config)
+            tokenizer = _tokenizer(name, model_name, local=local)
             model: Any = open_clip.create_model(
                 model_name,
                 pretrained,
@@ -64,7 +65,6 @@ def open_clip_encoder(name: str, device: str, batch_size: int, workers: int) -> 
                 force_quick_gelu=training.quick_gelu,
                 force_preprocess_cfg=training.preprocess,
             )
-            tokenizer: Any = open_clip.get_tokenizer(model_name)
     except PamelaError:
         raise
     except Exception as error:  # open_clip, the hub and torch raise a dozen kinds
@@ -153,6 +153,20 @@ def _read_config(name: str, model: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # also what is no UTF-8
         raise PamelaError(f"embed.encoder {name!r}: {path}: no JSON ({error})") from None
+
+
+def _tokenizer(name: str, model: str, *, local: bool) -> Any:
+    """Return the model's tokenizer; one that a folder should hold and does not is named."""
+    try:
+        return open_clip.get_tokenizer(model)
+    except Exception as error:  # transformers raises a dozen kinds
+        if not local:
+            raise
+        raise PamelaError(
+            f"embed.encoder {name!r}: its tokenizer could not be loaded ({_first_line(error)}); "
+            "its files (tokenizer.json, tokenizer_config.json) must lie beside the weights, and "
+            "`import transformers` must work"
+        ) from None
 
 
 def _activation(model: Any) -> str:

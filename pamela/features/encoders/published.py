@@ -113,9 +113,9 @@ def of_config(name: str, config: Any) -> Training:
     if lacking:
         copy = "download it and " if name.startswith(HF_HUB) else ""
         raise PamelaError(
-            f"embed.encoder {name!r}: {CONFIG_FILE} does not say {', '.join(lacking)}, and the "
-            f"weights of this architecture differ in it: {copy}add {_remedy(lacking)}, as the "
-            f"weights were trained ({PAGE})"
+            f"embed.encoder {name!r}: {CONFIG_FILE} does not say {', '.join(lacking)}, and no "
+            f"published weights of this architecture settle it: {copy}add {_remedy(lacking)}, as "
+            f"the weights were trained ({PAGE})"
         )
     taken = [key for key in KEYS if key in alike and key not in declared]
     if not _has_activation(architecture) and QUICK_GELU in taken:
@@ -200,6 +200,7 @@ class _Preprocess(BaseModel):
     mean: _Mean | None = None
     std: _Std | None = None
     mode: Literal["RGB"] | None = None
+    fill_color: Annotated[int, Field(ge=0, le=255)] | None = None
     interpolation: Literal["bicubic", "bilinear"] | None = None
     resize_mode: Literal["shortest", "longest", "squash"] | None = None
 

@@ -111,13 +111,23 @@ def test_prompts_that_are_cut_are_counted_and_told(
     assert "2 of 3 prompts" in capfd.readouterr().err
 
 
+def test_prompts_without_a_known_word_are_counted_and_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    prompts = ["a red house", "Пейзаж, 12", "Утро"]
+    project, params = make_project(tmp_path, [1, 2, 3], "embedded", prompts)
+    run_stage("embed", project, params)
+    assert read_json(project.features / "features.json")["prompts"]["unread"] == 2
+    assert "2 of 3 prompts have no word that embedded knows" in capfd.readouterr().err
+
+
 def test_prompts_that_are_read_whole_are_no_matter(
     tmp_path: Path, encoder: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     project, params = make_project(tmp_path, [1], encoder, ["tree " * 75])
     run_stage("embed", project, params)
     read = read_json(project.features / "features.json")["prompts"]
-    assert read == {"distinct": 1, "cut": 0, "context_length": 77, "longest": 77}
+    assert read == {"distinct": 1, "cut": 0, "unread": 0, "context_length": 77, "longest": 77}
     assert "warning" not in capfd.readouterr().err
 
 

@@ -151,6 +151,8 @@ def test_a_prompt_that_is_cut_is_told_and_marked(reward, fresh):
     assert (whole.prompt_cut, cut.prompt_cut) == (False, True)
     with pytest.warns(PromptWarning):
         reward.adapt(ratings=[(fresh[0], LONG, 4)])
+    with pytest.warns(PromptWarning, match="1 of 1 new prompts has no word that the encoder"):
+        reward.score(user="p001", images=fresh[:1], prompt="Пейзаж")
 
 
 def test_a_training_prompt_that_was_cut_is_marked_without_the_encoder(reward, monkeypatch):

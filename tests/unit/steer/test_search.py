@@ -345,6 +345,9 @@ class MeanColour:
     def prompt_lengths(self, prompts):
         return [len(prompt.split()) for prompt in prompts]
 
+    def unread(self, prompts):
+        return [False for _ in prompts]
+
 
 def test_a_model_scores_drawn_pictures_for_the_right_user_each_encoded_once(cases):
     people = People(pl.DataFrame({s.DATASET: ["synthetic"] * 2, s.USER: ["a", "b"]}))

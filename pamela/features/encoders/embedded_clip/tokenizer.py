@@ -57,6 +57,10 @@ class WordTokenizer:
         """Write the vocabulary, one word a line."""
         path.write_text("\n".join(self.words) + "\n", encoding="utf-8")
 
+    def knows(self, text: str) -> bool:
+        """Tell whether any word of `text` is in the vocabulary; marks and numbers are no words."""
+        return any(word in self._id for word in split_words(text) if word[0].isalpha())
+
     def encode(self, text: str) -> list[int]:
         """Return the ids of one text's words, uncut, without start and end."""
         return [self._id.get(word, UNKNOWN) for word in split_words(text)]

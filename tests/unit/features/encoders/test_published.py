@@ -206,6 +206,7 @@ def without(*keys: str) -> dict[str, Any]:
         (changed(resize_mode="crop"), r"preprocess_cfg\.resize_mode.*'squash'"),
         (changed(interpolation="random"), r"preprocess_cfg\.interpolation"),
         (changed(mode="L"), r"preprocess_cfg\.mode"),
+        (changed(resize_mode="longest", fill_color="white"), r"preprocess_cfg\.fill_color"),
         (changed(mean=[0.5, 0.5, float("nan")]), r"preprocess_cfg\.mean"),
         ({"vision_cfg": {}}, "missing key model_cfg"),
         ([1], r"open_clip_config\.json"),
@@ -340,3 +341,7 @@ def test_a_siglip_like_model_works_with_its_own_tokenizer(siglip: str, tmp_path:
     text = (tmp_path / "tokenizer.json").read_text()
     (tmp_path / "tokenizer.json").write_text(text.replace('"snow"', '"rain"'))
     assert encoder(siglip).fingerprint != before  # other words, other features
+    for file in tmp_path.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(PamelaError, match=r"its tokenizer could not be loaded.*tokenizer\.json"):
+        encoder(siglip)
