@@ -50,13 +50,13 @@ def run(project: Project, *, reason: str, dvc_args: list[str] | None = None) -> 
 
     While stages run, MLflow shows them: `repro` and `publish` under one run of the pipeline.
     """
+    require_given_server()
+    params = load_params(project.params_file)
+    require_server(tracking_uri(params, project.root))
     stale = stale_stages(project)
     if not dvc_args and not stale:
         publish(project, reason)
         return []
-    require_given_server()
-    params = load_params(project.params_file)
-    require_server(tracking_uri(params, project.root))
     from pamela.registry.live import shown_live
 
     with shown_live(project, params, reason) as session:
