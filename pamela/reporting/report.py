@@ -26,7 +26,11 @@ from pamela.reporting.sections.joint_training import held_out_note, joint_table
 from pamela.reporting.sections.people import PeoplePart, people_note
 from pamela.reporting.sections.personalisation import people_sections
 from pamela.reporting.sections.subgroups import gaps_section
-from pamela.reporting.sections.synthetic_world import calibration_table, ideal_table
+from pamela.reporting.sections.synthetic_world import (
+    admirers_table,
+    calibration_table,
+    ideal_table,
+)
 from pamela.reporting.tables import (
     differences_table,
     further_table,
@@ -84,6 +88,7 @@ def context(results: Results, people: PeoplePart | None) -> dict[str, Any]:
         "people": people,
         "paper": paper_table(results),
         "world": calibration_table(results),
+        "admirers": admirers_table(results),
         "steering": _steering(results, plots),
         "validation": validation_table(results),
         "training": [

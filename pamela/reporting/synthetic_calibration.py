@@ -16,16 +16,20 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.arrays import Floats
 from pamela.reporting import paper_figures
-from pamela.synthetic import vocabulary as v
+from pamela.reporting.admirers import ADMIRERS, ELIGIBLE, count_admirers
 from pamela.synthetic.design import PART_ROWS
 from pamela.synthetic.published_facts import (
-    BOTH_TYPES_AT_MOST,
     DEMOGRAPHICS_SHARE,
+    ELIGIBLE_FROM,
+    GROUP_ADMIRERS,
     GROUP_FACTS,
     NATIONALITIES,
     OVERALL_MEAN,
     RATERS,
+    RATERS_OF_BOTH,
     SINGLE_RATING_ICC,
+    STYLE_ADMIRERS,
+    STYLE_ELIGIBLE,
     STYLE_FACTS,
     TYPE_MEANS,
 )
@@ -34,6 +38,8 @@ DEMOGRAPHICS: Final = ("age_binned", "gender", "nationality")
 MEAN_TOLERANCE: Final = 0.1  # of a mean rating
 CORRELATION_TOLERANCE: Final = 0.03
 SEEN_MINUS_UNSEEN: Final = 0.06
+RATERS_TOLERANCE: Final = 3  # people
+ADMIRERS_TOLERANCE: Final = 0.25  # of the published number
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,9 @@ def rating_facts(rated: pl.DataFrame) -> list[Fact]:
     return [
         *_sizes(rated),
         *_means(train),
-        *_people(rated),
+        *_people(train),
+        near("nationalities", NATIONALITIES, rated["nationality"].n_unique(), 0, 0),
+        *_admirers(train),
         *_scale_use(train),
     ]
 
@@ -130,21 +138,30 @@ def largest_deviation(
     return max(gaps, default=float("nan"))
 
 
-def _people(rated: pl.DataFrame) -> list[Fact]:
-    people = rated.unique(s.USER)
-    types = rated.group_by(s.USER).agg(pl.col(s.TYPE).unique())[s.TYPE]
-    art, photo = (types.list.contains(kind) for kind in (v.ART, v.PHOTO))
+def _people(train: pl.DataFrame) -> list[Fact]:
+    rated = train.group_by(s.USER, s.TYPE).len().filter(pl.col("len") >= ELIGIBLE_FROM)
+    found = dict(rated.group_by(s.TYPE).len().iter_rows())
+    both = rated.group_by(s.USER).len().filter(pl.col("len") > 1).height
     return [
-        near("people who rate Art", RATERS[v.ART], int(art.sum()), 12, 0),
-        near("people who rate Photorealism", RATERS[v.PHOTO], int(photo.sum()), 12, 0),
-        Fact(
-            "share who rate both",
-            "few",
-            float((art & photo).to_numpy().mean()),
-            high=BOTH_TYPES_AT_MOST,
-        ),
-        near("nationalities", NATIONALITIES, people["nationality"].n_unique(), 0, 0),
-    ]
+        *(near(f"people who rate {kind}", people, found.get(kind, 0), RATERS_TOLERANCE, 0)
+          for kind, people in RATERS.items()),
+        near("people who rate both", RATERS_OF_BOTH, both, RATERS_TOLERANCE, 0),
+    ]  # fmt: skip
+
+
+def _admirers(train: pl.DataFrame) -> list[Fact]:
+    """Return how many can admire a style, and how many admire groups and styles, in all."""
+    groups, styles = (count_admirers(train, by) for by in (s.GROUP, s.STYLE))
+    least, most = STYLE_ELIGIBLE
+    totals = {"groups": sum(admirers for _, admirers in GROUP_ADMIRERS.values()),
+              "styles": sum(STYLE_ADMIRERS.values())}  # fmt: skip
+    return [
+        Fact("people with 3 ratings in a style, mean over styles", f"{least} to {most}",
+             float(styles[ELIGIBLE].to_numpy().mean()), least, most, 1),
+        *(near(f"admirers of {name}, in all", totals[name], int(counted[ADMIRERS].sum()),
+               ADMIRERS_TOLERANCE * totals[name], 0)
+          for name, counted in (("groups", groups), ("styles", styles))),
+    ]  # fmt: skip
 
 
 def _scale_use(train: pl.DataFrame) -> list[Fact]:

@@ -181,15 +181,18 @@ def plan_ratings(params: ReleaseParams, world: World, items: list[Item]) -> pl.D
 
 
 def _assign(people: pl.DataFrame, is_art: Bools, count: int, rng: Rng) -> tuple[Ints, Ints]:
-    """Return `count` pairs (person, picture): each picture's raters are drawn by their activity."""
+    """Return `count` pairs (person, picture): each picture's raters are drawn by their activity
+    and by how much of its type they rate.
+    """
     rates = np.stack([people.get_column(name).to_numpy() for name in (p.RATES_PHOTO, p.RATES_ART)])
     fits = rates[is_art.astype(int)]
     per_picture = np.full(len(is_art), count // len(is_art))
     per_picture[rng.permutation(len(is_art))[: count % len(is_art)]] += 1
-    per_picture = np.minimum(per_picture, fits.sum(axis=1))
+    per_picture = np.minimum(per_picture, (fits > 0).sum(axis=1))
     # The k largest of log(weight) + Gumbel noise are k draws without replacement.
-    keys = np.log(people.get_column("activity").to_numpy())[None, :] + rng.gumbel(size=fits.shape)
-    order = np.argsort(-np.where(fits, keys, -np.inf), axis=1)
+    with np.errstate(divide="ignore"):  # who does not rate the type comes last
+        weight = np.log(fits * people.get_column("activity").to_numpy())
+    order = np.argsort(-(weight + rng.gumbel(size=fits.shape)), axis=1)
     taken = np.arange(fits.shape[1])[None, :] < per_picture[:, None]
     what, rank = np.nonzero(taken)
     return order[what, rank], what

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -15,9 +16,19 @@ from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER, IDEAL_
 from pamela.evaluation.results import POPULATIONS, Results, headline_rows
 from pamela.reporting import paper_figures
 from pamela.reporting import synthetic_calibration as cal
+from pamela.reporting.admirers import count_admirers
 from pamela.reporting.sections.personalisation import rows_by_key
 from pamela.reporting.tables import Cell, Table, Where, number_cell, users_name
 from pamela.synthetic.design import PART_ROWS
+from pamela.synthetic.published_facts import (
+    ADMIRED,
+    ADMIRED_ABOVE_OWN,
+    ELIGIBLE_FROM,
+    GROUP_ADMIRERS,
+    STYLE_ADMIRERS,
+    STYLE_ELIGIBLE,
+    STYLES_ELIGIBLE,
+)
 
 PAPER = "paper"
 LEVELS = ("global_mean", "user_mean", "group_mean")  # see no picture: no question of the encoder
@@ -45,6 +56,46 @@ def calibration_table(results: Results) -> Table | None:
             "conflict pairs follow from the correlations; the paper's rule for ties is not known."
         ),
     )
+
+
+def admirers_table(results: Results) -> Table | None:
+    """Return who can and does admire each group and style, beside the release; None as above."""
+    rated = _rated(results)
+    if rated is None:
+        return None
+    train = rated.filter(pl.col(s.PART) == s.TRAIN)
+    least, most = STYLE_ELIGIBLE
+    groups = {name: (str(people), count) for name, (people, count) in GROUP_ADMIRERS.items()}
+    styles = {name: (f"{least} to {most}", count) for name, count in STYLE_ADMIRERS.items()}
+    of_groups = sum(people for people, _ in GROUP_ADMIRERS.values())
+    return Table(
+        title="Who admires what",
+        columns=["", "can, published", "can, here", "admire, published", "admire, here"],
+        rows=[*_admirer_rows(train, s.GROUP, groups, of_groups),
+              *_admirer_rows(train, s.STYLE, styles, STYLES_ELIGIBLE)],
+        caption=(
+            "People of the training part. Who can admire a group or style has at least "
+            f"{ELIGIBLE_FROM} ratings in it; who does gives it {ADMIRED:g} or more on average, and "
+            f"{ADMIRED_ABOVE_OWN:g} more than everything they rated. Set after the release are the "
+            "mix of raters and the totals; single groups and styles are as they come."
+        ),
+        strong={0, 1 + len(groups)},
+    )  # fmt: skip
+
+
+def _admirer_rows(
+    train: pl.DataFrame, by: str, published: Mapping[str, tuple[str, int]], eligible: int
+) -> list[list[Cell]]:
+    """Return the total of all groups or styles, and a row for each."""
+    counted = {name: counts for name, *counts in count_admirers(train, by).iter_rows()}
+    can, does = (sum(counts[i] for counts in counted.values()) for i in (0, 1))
+    total = [f"all {by}s", f"{eligible:,}", f"{can:,}",
+             str(sum(count for _, count in published.values())), str(does)]  # fmt: skip
+    rows = [total]
+    for name, (people, count) in published.items():
+        here_can, here_does = counted.get(name, (0, 0))
+        rows.append([name, people, str(here_can), str(count), str(here_does)])
+    return [[Cell(text) for text in row] for row in rows]
 
 
 def _rated(results: Results) -> pl.DataFrame | None:

@@ -55,7 +55,7 @@ def draw_newcomers(
     Parameters
     ----------
     context_images, query_images : rows of ``data/truth/images.parquet``. Each person is asked
-        about pictures of the types that they rate, drawn without replacement.
+        about pictures of each type as much as they rate it, drawn without replacement.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def draw_newcomers(
         If there are too few pictures of a type.
     """
     rng = np.random.Generator(np.random.PCG64([seed, 11]))
-    people = p.create_people(count, world.prior, world.nations, rng).select(
+    people = p.create_people(count, world.prior, world.nations, rng, all_busy=True).select(
         pl.Series(s.USER, [f"n{number + 1:05d}" for number in range(count)]), pl.all()
     )
     parts = [
@@ -118,11 +118,13 @@ def _choose(
 ) -> Ints:
     """Return which pictures (people, size) each person is asked about."""
     rates = people.select(p.RATES_PHOTO, p.RATES_ART).to_numpy()[:, is_art.astype(int)]
-    least = int(rates.sum(axis=1).min(initial=len(is_art)))
+    least = int((rates > 0).sum(axis=1).min(initial=len(is_art)))
     if least < size:
         raise PamelaError(
             f"newcomers: {size} {name} ratings each are asked for, but there are only {least} "
             "pictures of one type; give more pictures or ask for fewer ratings"
         )
-    keys = np.where(rates, rng.random(rates.shape), 2.0)
+    # The k smallest of exponential noise over the weight are k draws without replacement.
+    noise = rng.exponential(size=rates.shape)
+    keys = np.divide(noise, rates, out=np.full(rates.shape, np.inf), where=rates > 0)
     return np.argsort(keys, axis=1)[:, :size]

@@ -46,7 +46,7 @@ def predictability(people: pl.DataFrame, scenes: list[Spec], shared: Floats) -> 
 
     Parameters
     ----------
-    scenes : complete scenes; a person is asked about those of the types that they rate.
+    scenes : complete scenes; a person is asked about each type as much as they rate it.
     shared : (scenes,), the opinion that everybody shares.
 
     Returns
@@ -82,10 +82,10 @@ def _predictability(people: pl.DataFrame, scenes: list[Spec], shared: Floats) ->
 
 
 def _asked(people: pl.DataFrame, scenes: list[Spec]) -> Floats:
-    """Return weights (people, scenes) of the scenes that each person rates, summing to one."""
+    """Return how much each person rates of the scenes (people, scenes), summing to one."""
     art = np.array([scene.type == v.ART for scene in scenes])
     rates = people.select(p.RATES_PHOTO, p.RATES_ART).to_numpy()
-    asked = rates[:, art.astype(int)].astype(float)
+    asked = rates[:, art.astype(int)]
     return asked / asked.sum(axis=1, keepdims=True)
 
 

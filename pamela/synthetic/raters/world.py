@@ -34,7 +34,7 @@ from pamela.synthetic.raters import unseen_panel
 from pamela.synthetic.raters import utility as taste
 from pamela.synthetic.raters.prior import MIDDLE, TastePrior
 
-VERSION: Final = 2
+VERSION: Final = 3
 VALIDATION_SHARE: Final = 12 / 43  # of the unseen people
 # Of single opinions about the mean of a cell: taste, bias and noise together (measured).
 SPREAD: Final = 1.20
@@ -137,7 +137,7 @@ class World:
         trained = p.centred(p.create_people(params.train_users, prior, nations, rng))
         scenes = unseen_panel.reference_scenes(rng)
         shared = shared_opinion(scenes, taste.SHARED_WEIGHTS, SPREAD)
-        wanted = unseen_panel.predictability(trained, scenes, shared)
+        wanted = unseen_panel.predictability(p.busy(trained), scenes, shared)
         validation = max(1, round(params.unseen_users * VALIDATION_SHARE))
         rng = np.random.Generator(np.random.PCG64([params.seed, 6]))
         blocks = [trained.with_columns(pl.lit(TRAIN).alias(p.BLOCK))]
@@ -145,9 +145,8 @@ class World:
             (VAL_UNSEEN, validation),
             (TEST_UNSEEN, params.unseen_users - validation),
         ):
-            pool = p.create_people(
-                size * unseen_panel.panels_of(size), prior, nations, rng, group=size
-            )
+            candidates = size * unseen_panel.panels_of(size)
+            pool = p.create_people(candidates, prior, nations, rng, group=size, all_busy=True)
             rows = unseen_panel.choose_panel(
                 wanted, unseen_panel.predictability(pool, scenes, shared), size
             )

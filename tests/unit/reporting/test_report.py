@@ -17,7 +17,11 @@ from pamela.reporting.presentation.html import Picture
 from pamela.reporting.report import write_report
 from pamela.reporting.sections.ideal_share import shares_section
 from pamela.reporting.sections.people import PeoplePart, PersonPart, Tile
-from pamela.reporting.sections.synthetic_world import calibration_table, ideal_table
+from pamela.reporting.sections.synthetic_world import (
+    admirers_table,
+    calibration_table,
+    ideal_table,
+)
 from pamela.reporting.tables import (
     differences_table,
     further_table,
@@ -28,6 +32,7 @@ from pamela.reporting.tables import (
     validation_table,
 )
 from pamela.reporting.text import headline_sentences, skipped
+from pamela.synthetic.published_facts import GROUP_ADMIRERS
 from tests.helpers.made_up import make_project, params_of
 from tests.helpers.world_kit import make
 
@@ -260,6 +265,7 @@ def test_other_datasets_have_no_ideal_and_no_calibration(tmp_path):
     again = load(other.project)
     assert ideal_table(again, "oasis") is None
     assert calibration_table(again) is None
+    assert admirers_table(again) is None
 
 
 def test_calibration_stands_beside_the_release_and_judges_only_its_size(results):
@@ -280,4 +286,10 @@ def test_calibration_stands_beside_the_release_and_judges_only_its_size(results)
     assert shown["mean, Art"][1].text == "2.99"
     assert shown["paper model, SROCC of unseen users"][2].text == "0.390"
     assert {row[-1].text for row in table.rows} == {""}
+    admirers = {row[0].text: row for row in admirers_table(load(results.project)).rows}
+    assert [cell.text for cell in admirers["all styles"]][1::2] == ["1,690", "178"]
+    assert [cell.text for cell in admirers["landscape"]][1::2] == ["145", "26"]
+    assert int(admirers["all groups"][2].text) == sum(
+        int(admirers[name][2].text) for name in GROUP_ADMIRERS
+    )
     assert "not of the release's size" in table.caption

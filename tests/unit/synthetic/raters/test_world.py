@@ -20,6 +20,7 @@ from pamela.synthetic import design
 from pamela.synthetic import vocabulary as v
 from pamela.synthetic.raters import noise_balancing, prior, unseen_panel
 from pamela.synthetic.raters import utility as taste
+from pamela.synthetic.raters.people import RATES_ART, RATES_PHOTO
 from pamela.synthetic.raters.prior import MIDDLE
 from pamela.synthetic.raters.world import World
 from pamela.synthetic.rendering.render import scene_of
@@ -235,11 +236,14 @@ def test_predictability_is_what_ratings_show() -> None:
     users = world.users.get_column(s.USER).to_list()
     opinions = world.utility(users, scenes)
     art = np.array([scene.type == v.ART for scene in scenes])
-    for row, person in enumerate(world.people.head(6).iter_rows(named=True)):
-        asked = np.where(art, person["rates_art"], person["rates_photorealism"]).astype(bool)
-        many = np.tile(opinions[row, asked], 60)
-        ratings = world.rate(many[None], [person[s.USER]], rng)[0]
-        for column, known in enumerate((np.tile(shared[asked], 60), many)):
+    people = pl.concat([rows.head(2) for rows in world.people.partition_by(RATES_ART, RATES_PHOTO)])
+    assert people.height >= 6
+    for person in people.iter_rows(named=True):
+        row = users.index(person[s.USER])
+        weight = np.where(art, person[RATES_ART], person[RATES_PHOTO])
+        asked = rng.choice(len(scenes), 12_000, p=weight / weight.sum())
+        ratings = world.rate(opinions[row, asked][None], [person[s.USER]], rng)[0]
+        for column, known in enumerate((shared[asked], opinions[row, asked])):
             assert np.corrcoef(known, ratings)[0, 1] == pytest.approx(
                 expected[row, column], abs=0.03
             )
