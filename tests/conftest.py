@@ -17,6 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run, so that a change fails by what it changed. To look for new ones:
+# `pytest --hypothesis-profile=explore`.
+settings.register_profile("steady", derandomize=True, database=None, deadline=None)
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.load_profile("steady")
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # the same numbers however many cores; one core a worker
 os.environ.update(ONE_THREAD)  # before anything imports numpy or torch
