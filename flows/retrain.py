@@ -31,8 +31,7 @@ from pamela.core.errors import PamelaError, hidden
 from pamela.core.paths import Project
 from pamela.core.strict_yaml import read_yaml
 from pamela.params import Params
-from pamela.registry import promotion
-from pamela.validation import inbox
+from pamela.retraining import admission, inbox, promotion
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -44,7 +43,7 @@ DEPLOYMENT = "new-ratings"
 # --- the steps --------------------------------------------------------------------------------
 
 
-take_batches = step("take batches")(inbox.take)
+take_batches = step("take batches")(admission.take)
 run_gate = step("gate")(promotion.decide_and_promote)
 
 

@@ -6,7 +6,7 @@ it now, on the current features and users. They are compared by the mean over us
 correlation, with a paired bootstrap over users; the challenger passes unless it is worse by more
 than ``retrain.tolerance``. Several datasets are judged one by one, and it must pass in each: a gain
 for the many users of one pays for no loss in another. What follows from that, for the models that
-serve, is in `pamela.registry.promotion`.
+serve, is in `pamela.retraining.promotion`.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from pamela.core.files import write_json
 from pamela.core.paths import Project
 from pamela.evaluation.metrics.bootstrap import Estimate
 from pamela.params import load_params
-from pamela.registry import promotion
-from pamela.registry.gate import Comparison
+from pamela.retraining import promotion
+from pamela.retraining.gate import Comparison
 from tests.paths import ROOT
 
 BATCHES = st.dictionaries(st.sampled_from(["d/a", "d/b", "e/a", "e/c"]), st.sampled_from("123"))

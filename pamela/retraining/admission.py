@@ -1,9 +1,9 @@
-"""The inbox: batches of new ratings wait in ``data/inbox/<dataset>/<batch>/``.
+"""Whether a batch of new ratings may enter: checked, then accepted or refused.
 
-A batch is complete when it holds a file ``_DONE``; until then it is not touched. A complete one is
-checked and becomes the immutable ``data/batches/<dataset>/<batch>/``, in one rename, or is refused:
-it stays where it is, with a file ``_REFUSED`` that says why. Whoever mends it deletes ``_REFUSED``,
-and the next retrain (``pamela retrain --once``) takes it up again.
+A complete batch (`pamela.retraining.inbox`) is held to the pipeline's rules and becomes the
+immutable ``data/batches/<dataset>/<batch>/``, in one rename, or is refused: it stays where it is,
+with a file ``_REFUSED`` that says why. Whoever mends it deletes ``_REFUSED``, and the next retrain
+(``pamela retrain --once``) takes it up again.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 import errno
 import re
 import shutil
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -25,78 +24,11 @@ from pamela.data import formats, image_files, ingest
 from pamela.data.formats import Tables
 from pamela.data.partitions import partitions_of
 from pamela.params import PRECOMPUTED, Params
+from pamela.retraining.inbox import REFUSED, Batch, scan_inbox
 from pamela.validation import checks, validate
 from pamela.validation.checks import RatingRules
 
-DONE = "_DONE"
-REFUSED = "_REFUSED"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # as params names datasets; safe as a path
-
-
-@dataclass(frozen=True, order=True)
-class Batch:
-    """One folder of new ratings for one dataset."""
-
-    dataset: str
-    name: str
-    folder: Path
-
-    @property
-    def label(self) -> str:
-        """``dataset/batch``, unique."""
-        return f"{self.dataset}/{self.name}"
-
-
-@dataclass(frozen=True)
-class Inbox:
-    """What lies in the inbox now.
-
-    Attributes
-    ----------
-    ready : complete batches of datasets that are ingested, in order of dataset and name.
-    refused : complete batches that a retrain refused earlier.
-    foreign : complete batches of datasets that are not in ``ingest.datasets``.
-    waiting : batches without ``_DONE``.
-    """
-
-    ready: list[Batch]
-    refused: list[Batch]
-    foreign: list[Batch]
-    waiting: list[Batch]
-
-
-def scan_inbox(project: Project, datasets: Collection[str]) -> Inbox:
-    """Return what lies in the inbox; nothing is touched.
-
-    Parameters
-    ----------
-    datasets : the names in ``ingest.datasets``.
-    """
-    inbox = Inbox([], [], [], [])
-    for batch in _batches_below(project.inbox):
-        if not (batch.folder / DONE).exists():
-            inbox.waiting.append(batch)
-        elif batch.dataset not in datasets:
-            inbox.foreign.append(batch)
-        elif (batch.folder / REFUSED).exists():
-            inbox.refused.append(batch)
-        else:
-            inbox.ready.append(batch)
-    return inbox
-
-
-def accepted(project: Project) -> list[Batch]:
-    """Return the batches in ``data/batches/``, in order of dataset and name."""
-    return _batches_below(project.batches)
-
-
-def _batches_below(root: Path) -> list[Batch]:
-    """Return ``<dataset>/<batch>`` folders below `root`; hidden ones are half-made copies."""
-    return sorted(
-        Batch(folder.parent.name, folder.name, folder)
-        for folder in root.glob("*/*")
-        if folder.is_dir() and not folder.name.startswith(".") and folder.parent.name[0] != "."
-    )
 
 
 # --- taking -----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.evaluation.metrics.bootstrap import Estimate
 from pamela.models.base import Prediction, Progress, RewardModel, silent
-from pamela.registry import gate
+from pamela.retraining import gate
 from pamela.training.bundle import Bundle
 
 USERS, ITEMS, D = 24, 80, 4

@@ -19,9 +19,10 @@ from pamela.evaluation.provenance import dataset_hashes, stable_hash
 from pamela.evaluation.results import Results
 from pamela.models.base import model_hash
 from pamela.params import Params
-from pamela.registry import gate, publish, registration, versions
-from pamela.registry.gate import Comparison
+from pamela.registry import publish, registration, versions
 from pamela.registry.runs import RunSpec, common_tags
+from pamela.retraining import gate
+from pamela.retraining.gate import Comparison
 from pamela.training.bundle import BUNDLE_FOLD, Bundle, load_evaluated
 
 RUN_NAME = "gate"
@@ -82,8 +83,8 @@ def decide_and_promote(
     Raises
     ------
     PamelaError
-        If the two cannot be compared fairly (`pamela.registry.gate.compare_on_holdout`); the alias
-        is unmoved then.
+        If the two cannot be compared fairly (`pamela.retraining.gate.compare_on_holdout`); the
+        alias is unmoved then.
     """
     decision = _decide(project, params)
     entry = _entry(params, decision, batches, judged(project))

@@ -17,7 +17,8 @@ from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.data import ingest
 from pamela.params import Params, load_params
-from pamela.validation import inbox, validate
+from pamela.retraining import admission, inbox
+from pamela.validation import validate
 from tests.conftest import ROOT, override_params
 from tests.helpers import yaml
 
@@ -89,7 +90,7 @@ def params(project: Project) -> Params:
 def test_complete_batch_is_moved_whole(project: Project, params: Params) -> None:
     folder = finish(write_batch(project.inbox / "faces" / "b1", [*good_rows(), ("new", "i3", 5)]))
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    assert inbox.take(project, params) == {}
+    assert admission.take(project, params) == {}
     target = project.batches / "faces" / "b1"
     assert {p.name: p.read_bytes() for p in target.iterdir()} == before
     assert not folder.exists()
@@ -102,7 +103,7 @@ def test_complete_batch_is_moved_whole(project: Project, params: Params) -> None
 def test_batch_without_done_is_left_untouched(project: Project, params: Params) -> None:
     folder = write_batch(project.inbox / "faces" / "b1", [("u0", "nowhere", 99)])
     before = sorted(p.name for p in folder.iterdir())
-    assert inbox.take(project, params) == {}
+    assert admission.take(project, params) == {}
     assert sorted(p.name for p in folder.iterdir()) == before
     assert [b.label for b in inbox.scan_inbox(project, ["faces"]).waiting] == ["faces/b1"]
     assert inbox.accepted(project) == []
@@ -110,7 +111,7 @@ def test_batch_without_done_is_left_untouched(project: Project, params: Params) 
 
 def test_unknown_dataset_is_left_and_said(project: Project, params: Params) -> None:
     folder = finish(write_batch(project.inbox / "other" / "b1", good_rows()))
-    assert inbox.take(project, params) == {}
+    assert admission.take(project, params) == {}
     assert folder.is_dir()
     assert [b.label for b in inbox.scan_inbox(project, ["faces"]).foreign] == ["other/b1"]
 
@@ -143,50 +144,50 @@ def test_faulty_batch_is_refused_and_nothing_else_happens(
     bad = finish(write_batch(project.inbox / "faces" / "bad", good_rows()))
     finish(write_batch(project.inbox / "faces" / "good", good_rows()))
     spoil(bad)
-    refused = inbox.take(project, params)
+    refused = admission.take(project, params)
     assert list(refused) == ["faces/bad"]
     with pytest.raises(PamelaError, match=says):
         raise PamelaError(refused["faces/bad"])
     assert "\n" not in refused["faces/bad"]
     assert refused["faces/bad"] in (bad / inbox.REFUSED).read_text()
     assert [b.label for b in inbox.accepted(project)] == ["faces/good"]
-    assert inbox.take(project, params) == {}  # a refused batch is not tried again ...
+    assert admission.take(project, params) == {}  # a refused batch is not tried again ...
     assert [b.label for b in inbox.scan_inbox(project, ["faces"]).refused] == ["faces/bad"]
 
 
 def test_mended_batch_is_taken_up_again(project: Project, params: Params) -> None:
     folder = finish(write_batch(project.inbox / "faces" / "b1", [("new", "i0", 9)]))
-    assert list(inbox.take(project, params)) == ["faces/b1"]
+    assert list(admission.take(project, params)) == ["faces/b1"]
     (folder / "ratings.csv").write_text("user_id,image_id,rating\nnew,i0,4\n")
     (folder / inbox.REFUSED).unlink()
-    assert inbox.take(project, params) == {}
+    assert admission.take(project, params) == {}
     assert [b.label for b in inbox.accepted(project)] == ["faces/b1"]
 
 
 def test_few_faulty_rows_are_left_to_validation(project: Project, params: Params) -> None:
     rows = good_rows(100)
     finish(write_batch(project.inbox / "faces" / "two", [*rows, ("u0", "i0", 9)]))
-    assert inbox.take(project, params) == {}
+    assert admission.take(project, params) == {}
     worse = [*good_rows(100, users="x"), ("u0", "i0", 9), ("u0", "i0", "x"), ("u0", "gone", 3)]
     finish(write_batch(project.inbox / "faces" / "three", worse))
-    refused = inbox.take(project, params)
+    refused = admission.take(project, params)
     assert "3 of 103 ratings (2.9%)" in refused["faces/three"]
 
 
 def test_a_batch_is_held_against_the_ratings_that_stand(project: Project, params: Params) -> None:
     """What the pipeline would set apart counts here too: an accepted batch cannot stop it."""
     finish(write_batch(project.inbox / "faces" / "b1", [*good_rows(40), ("u0", "i0", 1)]))
-    assert inbox.take(project, params) == {}  # a repeat is set apart, and no reason to refuse
+    assert admission.take(project, params) == {}  # a repeat is set apart, and no reason to refuse
     finish(write_batch(project.inbox / "faces" / "b2", good_rows(40)))
-    assert inbox.take(project, params) == {}
+    assert admission.take(project, params) == {}
     finish(write_batch(project.inbox / "faces" / "b3", [("u0", "i0", 5)]))
-    assert inbox.take(project, params) == {}  # another rating is what the person says now
+    assert admission.take(project, params) == {}  # another rating is what the person says now
 
 
 def test_of_two_batches_taken_together_the_first_stands(project: Project, params: Params) -> None:
     for name in ("b1", "b2"):
         finish(write_batch(project.inbox / "faces" / name, good_rows()))
-    assert "none of its 20 ratings is new" in inbox.take(project, params)["faces/b2"]
+    assert "none of its 20 ratings is new" in admission.take(project, params)["faces/b2"]
     assert [b.label for b in inbox.accepted(project)] == ["faces/b1"]
 
 
@@ -199,10 +200,10 @@ def test_picture_that_does_not_decode_counts_as_faulty(project: Project, params:
     Image.fromarray(np.full((8, 8, 3), 7, np.uint8)).save(folder / "images" / "n0.png")
     (folder / "images" / "n1.png").write_bytes(b"not a picture")
     finish(folder)
-    assert "image_undecodable (1)" in inbox.take(project, params)["faces/b1"]
+    assert "image_undecodable (1)" in admission.take(project, params)["faces/b1"]
     Image.fromarray(np.full((8, 8, 3), 9, np.uint8)).save(folder / "images" / "n1.png")
     (folder / inbox.REFUSED).unlink()
-    assert inbox.take(project, params) == {}
+    assert admission.take(project, params) == {}
 
 
 def test_second_batch_may_rate_what_the_first_brings(project: Project, params: Params) -> None:
@@ -212,15 +213,15 @@ def test_second_batch_may_rate_what_the_first_brings(project: Project, params: P
     Image.fromarray(np.full((8, 8, 3), 7, np.uint8)).save(first / "images" / "n0.png")
     finish(first)
     finish(write_batch(project.inbox / "faces" / "b2", [("u1", "n0", 2)]))
-    assert inbox.take(project, params) == {}
+    assert admission.take(project, params) == {}
     assert [b.label for b in inbox.accepted(project)] == ["faces/b1", "faces/b2"]
 
 
 def test_accepted_batches_are_immutable(project: Project, params: Params) -> None:
     finish(write_batch(project.inbox / "faces" / "b1", good_rows()))
-    inbox.take(project, params)
+    admission.take(project, params)
     finish(write_batch(project.inbox / "faces" / "b1", good_rows(30)))
-    assert "immutable" in inbox.take(project, params)["faces/b1"]
+    assert "immutable" in admission.take(project, params)["faces/b1"]
     kept = pl.read_csv(project.batches / "faces" / "b1" / "ratings.csv")
     assert kept.height == 20
 
@@ -245,10 +246,10 @@ def test_move_across_file_systems_is_whole_and_can_be_finished(
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            inbox.take(project, params)
+            admission.take(project, params)
     assert (project.batches / "faces" / "b1" / "ratings.csv").is_file()
     assert folder.is_dir()
-    assert inbox.take(project, params) == {}  # the copy was whole: only the original goes
+    assert admission.take(project, params) == {}  # the copy was whole: only the original goes
     assert not folder.exists()
     assert [b.label for b in inbox.accepted(project)] == ["faces/b1"]
 
@@ -256,19 +257,19 @@ def test_move_across_file_systems_is_whole_and_can_be_finished(
 @pytest.mark.parametrize("name", ["sp ace", "-rf", "ü"])
 def test_unfit_names_are_refused(project: Project, params: Params, name: str) -> None:
     finish(write_batch(project.inbox / "faces" / name, good_rows()))
-    assert "rename it" in inbox.take(project, params)[f"faces/{name}"]
+    assert "rename it" in admission.take(project, params)[f"faces/{name}"]
 
 
 def test_link_is_refused(project: Project, params: Params, tmp_path: Path) -> None:
     outside = finish(write_batch(tmp_path / "elsewhere", good_rows()))
     (project.inbox / "faces").mkdir()
     (project.inbox / "faces" / "b1").symlink_to(outside)
-    assert "a link" in inbox.take(project, params)["faces/b1"]
+    assert "a link" in admission.take(project, params)["faces/b1"]
 
 
 def test_before_the_first_run_batches_wait(project: Project, params: Params) -> None:
     shutil.rmtree(project.validated)
     folder = finish(write_batch(project.inbox / "faces" / "b1", good_rows()))
     with pytest.raises(PamelaError, match="make repro"):
-        inbox.take(project, params)
+        admission.take(project, params)
     assert not (folder / inbox.REFUSED).exists()

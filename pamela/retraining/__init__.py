@@ -1,0 +1,1 @@
+"""New ratings become a better champion, or are turned away: batches, the gate, promotion."""
