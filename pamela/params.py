@@ -206,11 +206,28 @@ class ReportParams(_Strict):
     experiment: Name
 
 
+class TriggerParams(_Strict):
+    """What makes a cycle train; one of them is enough."""
+
+    new_ratings: Count
+    new_users: Count
+    max_age_days: Annotated[float, Field(gt=0.0)] | None
+
+
 class RetrainParams(_Strict):
-    """When new ratings retrain, and how good a challenger must be."""
+    """When new ratings retrain, and what the gate asks of a challenger."""
 
     cron: str
+    triggers: TriggerParams
+    newest_share: Annotated[float, Field(ge=0.0, lt=1.0)]
     tolerance: Annotated[float, Field(ge=0.0)]
+    max_total_loss: Annotated[float, Field(ge=0.0)]
+    slice_floor: Annotated[float, Field(ge=0.0)]
+    min_slice_users: Annotated[int, Field(ge=2)]
+    calibration_tolerance: Annotated[float, Field(ge=0.0)]
+    least_gain: Annotated[float, Field(ge=0.0)]
+    level: Annotated[float, Field(gt=0.0, lt=0.5)]
+    full_run: bool
     commit: bool
 
 

@@ -73,6 +73,10 @@ class Project:
     reports = Below("reports")  # tables, plots and the report
     metrics = Below("metrics")  # flat JSON for `dvc metrics`
 
+    # --- retraining ---------------------------------------------------------------------------
+    # the model of a retraining cycle, until the next (git-ignored)
+    challenger = Below("challenger")
+
     # --- local state --------------------------------------------------------------------------
     prefect_home = Below(".prefect")  # Prefect's database and server log (git-ignored)
     timings = Below(".prefect/timings")  # when each stage's last run did what (`core.timeline`)

@@ -1,237 +1,210 @@
-"""The gate between a newly trained model and the alias ``champion``.
+"""The gate: what a challenger must reach to become champion, as a table of checks.
 
-Champion (the registry's copy) and challenger (``models/bundle``) each hold a model of fold 0 that
-never saw the hold-out: fold 0's test_seen and test_unseen rows of the current splits. Both predict
-it now, on the current features and users. They are compared by the mean over users of the Spearman
-correlation, with a paired bootstrap over users; the challenger passes unless it is worse by more
-than ``retrain.tolerance``. Several datasets are judged one by one, and it must pass in each: a gain
-for the many users of one pays for no loss in another. What follows from that, for the models that
-serve, is in `pamela.retraining.promotion`.
+Champion and challenger each hold a fit of fold 0 that never saw the hold-out. Both predict it now
+(`pamela.retraining.comparison`), on the frozen hold-out and on a share of the newest ratings
+(`pamela.retraining.holdout`). Then:
+
+- **REJECT** if anything is worse: the SROCC on the frozen hold-out of a dataset by more than
+  ``retrain.tolerance``, or more than ``retrain.max_total_loss`` below the best champion so far, so
+  that many small losses do not add up; one kind of people or pictures beyond chance; calibration.
+- **PROMOTE** if nothing is worse and there is a gain beyond chance, on the frozen hold-out or on
+  the newest ratings. The two chances are halved, so that an equal challenger is promoted in at
+  most ``retrain.level`` of cases (Bonferroni). Where people have withdrawn, no gain is asked for.
+- **HOLD** otherwise: the champion stays, and so do the new ratings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
 
-import numpy as np
-import polars as pl
-
-from pamela.core import schema as s
-from pamela.core.arrays import Ints
-from pamela.core.dataset import Fold, Pairs
 from pamela.core.errors import PamelaError
-from pamela.evaluation.metrics.bootstrap import Estimate, paired_difference
-from pamela.evaluation.metrics.definitions import srocc
-from pamela.evaluation.metrics.grouping import group_predictions
+from pamela.evaluation.metrics.definitions import COVERAGE_90, RMSE, SROCC
+from pamela.params import Params, RetrainParams
+from pamela.retraining import comparison
+from pamela.retraining.comparison import FROZEN, NOMINAL, Row, Setting
+from pamela.retraining.holdout import NEWEST, Holdout
 from pamela.training.bundle import Bundle
 
-HOLDOUT = (s.TEST_SEEN, s.TEST_UNSEEN)
+Verdict = Literal["PROMOTE", "HOLD", "REJECT"]
+TESTS: Final = 2  # of a gain: the frozen hold-out, the newest ratings
+MET, FAILED, GAIN, NO_GAIN, SHOWN = "met", "failed", "gain", "no gain", "shown"
 
 
 @dataclass(frozen=True)
-class DatasetComparison:
-    """Scores on one dataset's part of the hold-out, as in `Comparison`.
-
-    All but `rows` and `users` are None where none of its users has two different ratings.
-    """
-
-    champion: float | None
-    challenger: float | None
-    difference: Estimate
-    rows: int
-    users: int
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Scores on the same hold-out.
+class Check:
+    """One line of the table.
 
     Attributes
     ----------
-    champion, challenger : mean over users of the Spearman correlation.
-    difference : challenger - champion over the same users, with its 95 % interval.
-    by_part : per part of the hold-out, the two means and the number of users.
-    rows, users : size of the hold-out; users whose ratings are all equal have no correlation.
-    by_dataset : the same for each dataset, where there are several.
+    kind : ``hold-out``, ``best so far``, ``slice``, ``calibration`` or ``gain``.
+    row : the two models' number.
+    wanted : what it must reach, in words.
+    result : ``met`` or ``failed``; for a gain ``gain`` or ``no gain``; ``shown`` decides nothing.
     """
 
-    champion: float
-    challenger: float
-    difference: Estimate
-    by_part: dict[str, dict[str, float | int | None]]
-    rows: int
-    users: int
-    by_dataset: dict[str, DatasetComparison] = field(default_factory=dict)
+    kind: str
+    row: Row
+    wanted: str
+    result: str
 
 
-# --- scoring ----------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Judgement:
+    """What the gate found: the verdict, why, in one line, and the table."""
+
+    verdict: Verdict
+    why: str
+    checks: tuple[Check, ...]
+
+    def srocc(self) -> Row:
+        """Return the row of the whole frozen hold-out."""
+        return next(c.row for c in self.checks if _is_overall(c.row))
 
 
-def compare_on_holdout(
-    champion: Bundle, challenger: Bundle, fold: Fold, *, draws: int, seed: int
-) -> Comparison:
-    """Score both models on the hold-out of `fold`, unseen users at 0 shots.
+def setting_of(params: Params) -> Setting:
+    """Return how the rows are estimated: draws and seed of ``evaluate``, half of the level."""
+    return Setting(params.evaluate.bootstrap, params.evaluate.seed, params.retrain.level / TESTS)
+
+
+def judge(
+    champion: Bundle,
+    challenger: Bundle,
+    holdout: Holdout,
+    params: Params,
+    *,
+    best: Bundle | None = None,
+    gain_wanted: bool = True,
+) -> Judgement:
+    """Compare the two and decide.
+
+    Parameters
+    ----------
+    champion, challenger : bundles with the fit of fold 0 (`load_evaluated`).
+    best : the best champion so far; None where it is the champion.
+    gain_wanted : whether a promotion needs a gain.
 
     Raises
     ------
     PamelaError
         If the two were not trained on the same features, if the champion was trained on what is
-        held out now, or if no user of the hold-out has ratings that differ.
+        held out now, or if nobody in the frozen hold-out has ratings that differ.
     """
-    pairs = Pairs.concat(*(fold[part] for part in HOLDOUT))
-    check_comparable(champion, challenger, fold, pairs)
-    both = np.stack(
-        [b.model.predict(fold.items, fold.people, pairs).mean for b in (champion, challenger)],
-        axis=1,
-    )
-    for side, mean in zip(("champion", "challenger"), both.T, strict=True):
-        if not np.isfinite(mean).all():
-            raise PamelaError(f"the {side} predicts numbers that are not finite: train it again")
-    j = group_predictions(pairs.user, pairs.item, pairs.rating, both)
-    values = srocc(j)
-    gain = paired_difference(values[:, 1], values[:, 0], draws=draws, seed=seed)
-    if gain.value is None:
+    comparison.check_comparable(champion, challenger, holdout)
+    setting = setting_of(params)
+    rows = comparison.compare(champion, challenger, holdout, setting)
+    if not rows[0].users:
         raise PamelaError(
-            "no user of the hold-out (test_seen, test_unseen of fold 0) has two different ratings: "
-            "nothing to compare on; add test ratings"
+            "no user of the hold-out (test_seen, test_unseen of fold 0, as imported) has two "
+            "different ratings: nothing to compare on; import the dataset with more test ratings"
         )
-    by_part = {part: _part_means(values, j.users, fold[part].user) for part in HOLDOUT}
-    known = ~np.isnan(values).any(axis=1)
-    return Comparison(
-        champion=float(values[known, 0].mean()),
-        challenger=float(values[known, 1].mean()),
-        difference=gain,
-        by_part=by_part,
-        rows=len(pairs),
-        users=int(known.sum()),
-        by_dataset=_by_dataset(values, j.users, fold, pairs, draws=draws, seed=seed),
-    )
+    against = comparison.compare_with_best(best, challenger, holdout, setting) if best else []
+    checks = tuple(table(rows, against, params.retrain))
+    verdict = decide(checks, gain_wanted=gain_wanted)
+    return Judgement(verdict, explain(verdict, checks, gain_wanted=gain_wanted), checks)
 
 
-def _by_dataset(
-    values: np.ndarray[Any, Any],
-    users: Ints,
-    fold: Fold,
-    pairs: Pairs,
-    *,
-    draws: int,
-    seed: int,
-) -> dict[str, DatasetComparison]:
-    """Return the comparison within each dataset; nothing where there is one."""
-    column = fold.people.frame[s.DATASET].to_numpy()
-    names = np.unique(column[users].astype(str))
-    found: dict[str, DatasetComparison] = {}
-    for name in names if len(names) > 1 else ():
-        rows = values[column[users] == name]
-        gain = paired_difference(rows[:, 1], rows[:, 0], draws=draws, seed=seed)
-        known = rows[~np.isnan(rows).any(axis=1)]
-        champion, challenger = known.mean(axis=0).tolist() if len(known) else (None, None)
-        count = int((column[pairs.user] == name).sum())
-        found[str(name)] = DatasetComparison(champion, challenger, gain, count, len(known))
-    return found
+# --- the table --------------------------------------------------------------------------------
 
 
-def _part_means(
-    values: np.ndarray[Any, Any], users: Ints, in_part: Ints
-) -> dict[str, float | int | None]:
-    """Return both means over the users of one part (a user is in one part of a fold)."""
-    rows = values[np.isin(users, in_part) & ~np.isnan(values).any(axis=1)]
-    champion, challenger = rows.mean(axis=0).tolist() if len(rows) else (None, None)
-    return {"champion": champion, "challenger": challenger, "users": len(rows)}
+def table(rows: Sequence[Row], best: Sequence[Row], params: RetrainParams) -> Iterator[Check]:
+    """Yield every check: `rows` against the champion, `best` against the best champion so far."""
+    for row in rows:
+        if row.rows_of == NEWEST or _is_overall(row):
+            yield _gain(row, params)
+        elif row.metric != SROCC:
+            yield _calibration(row, params)
+        elif row.slice:
+            yield _slice(row, params)
+        else:
+            yield _not_worse("hold-out", row, params.tolerance)
+    for row in best:
+        yield _not_worse("best so far", row, params.max_total_loss)
 
 
-def check_comparable(champion: Bundle, challenger: Bundle, fold: Fold, pairs: Pairs) -> None:
-    """Raise unless both models saw the same features and nothing of the hold-out in training."""
-    old, new = champion.encoder, challenger.encoder
-    if old["fingerprint"] != new["fingerprint"] and not _same_features(champion, challenger):
-        raise PamelaError(
-            f"the champion ({champion.version}) was trained on features of {_encoder(old)}, the "
-            f"challenger on {_encoder(new)}: no score compares them; set embed.encoder back, or "
-            "move the alias champion yourself in MLflow (`make ui`)"
-        )
-    held_out = np.unique(pairs.item)
-    images = _trained_ids(champion, "items") - _trained_ids(challenger, "items")
-    leaked = images & _ids(fold.items.frame[held_out], s.IMAGE)
-    users = _trained_ids(champion, "people") - _trained_ids(challenger, "people")
-    leaked |= users & _ids(fold.people.frame[np.unique(pairs.user)], s.USER)
-    if leaked:
-        raise PamelaError(
-            f"the champion ({champion.version}) was trained on {len(leaked)} users or images that "
-            f"are held out now, first {min(leaked)}: the splits changed, so no score is fair; set "
-            "`split` back, or move the alias champion yourself in MLflow (`make ui`)"
-        )
+def _is_overall(row: Row) -> bool:
+    return (row.rows_of, row.dataset, row.slice) == (FROZEN, "", "")
 
 
-def _same_features(one: Bundle, other: Bundle) -> bool:
-    """Whether the pictures that both know have the same features.
-
-    Precomputed features get a new fingerprint when a batch brings those of new pictures.
-    """
-    shared = (
-        _numbered(one, "one")
-        .join(_numbered(other, "other"), on=[s.DATASET, s.IMAGE])
-        .select("one", "other")
-        .to_numpy()
-    )
-    mine, theirs = one.items.take(shared[:, 0]), other.items.take(shared[:, 1])
-    return (
-        len(shared) > 0
-        and np.array_equal(mine.image, theirs.image)
-        and np.array_equal(mine.prompt, theirs.prompt)
-    )
+def _not_worse(kind: str, row: Row, allowed: float) -> Check:
+    wanted = f"at least {0.0 - allowed:g}"
+    if row.difference is None:
+        return Check(kind, row, wanted, SHOWN)
+    return Check(kind, row, wanted, MET if row.difference >= -allowed else FAILED)
 
 
-def _numbered(bundle: Bundle, name: str) -> pl.DataFrame:
-    row = pl.int_range(pl.len(), dtype=pl.Int64).alias(name)
-    return bundle.items.frame.select(s.DATASET, s.IMAGE, row)
+def _slice(row: Row, params: RetrainParams) -> Check:
+    """Hold a slice to its floor: failed if it falls below, and that by more than chance."""
+    wanted = f"at least {0.0 - params.slice_floor:g} or within chance"
+    if row.difference is None or row.ci_high is None or row.users < params.min_slice_users:
+        return Check("slice", row, f"{params.min_slice_users} people", SHOWN)
+    failed = row.difference < -params.slice_floor and row.ci_high < 0
+    return Check("slice", row, wanted, FAILED if failed else MET)
 
 
-def _encoder(info: Mapping[str, Any]) -> str:
-    return f"{info['encoder']} ({str(info['fingerprint'])[:8]})"
+def _calibration(row: Row, params: RetrainParams) -> Check:
+    """Hold coverage to the nominal 90 %, and the error to that of the champion."""
+    allowed = params.calibration_tolerance
+    if row.champion is None or row.challenger is None or row.users < params.min_slice_users:
+        return Check("calibration", row, f"{params.min_slice_users} people", SHOWN)
+    if row.metric == RMSE:
+        wanted, worse = f"at most +{allowed:g}", row.challenger - row.champion
+    else:
+        wanted = f"at most {allowed:g} further from .90"
+        worse = abs(row.challenger - NOMINAL) - abs(row.champion - NOMINAL)
+    return Check("calibration", row, wanted, MET if worse <= allowed else FAILED)
 
 
-def _trained_ids(bundle: Bundle, kind: Literal["items", "people"]) -> set[str]:
-    if kind == "items":
-        return _ids(bundle.items.frame.filter(bundle.in_train_items), s.IMAGE)
-    return _ids(bundle.people.frame.filter(bundle.in_train_people), s.USER)
-
-
-def _ids(frame: pl.DataFrame, column: str) -> set[str]:
-    keys = frame.select(pl.concat_str([pl.col(s.DATASET), pl.col(column)], separator="/"))
-    return set(keys.to_series().to_list())
+def _gain(row: Row, params: RetrainParams) -> Check:
+    wanted = f"above {params.least_gain:g} beyond chance"
+    if row.lower is None or row.users < params.min_slice_users:
+        return Check("gain", row, f"{params.min_slice_users} people", SHOWN)
+    return Check("gain", row, wanted, GAIN if row.lower > params.least_gain else NO_GAIN)
 
 
 # --- deciding ---------------------------------------------------------------------------------
 
 
-def decide(comparison: Comparison, tolerance: float) -> tuple[bool, str]:
-    """Return whether the challenger may be promoted, and why, for people.
+def decide(checks: Sequence[Check], *, gain_wanted: bool = True) -> Verdict:
+    """Return the verdict that follows from the checks."""
+    results = {check.result for check in checks}
+    if FAILED in results:
+        return "REJECT"
+    return "PROMOTE" if GAIN in results or not gain_wanted else "HOLD"
 
-    Parameters
-    ----------
-    tolerance : how much lower the challenger's mean SROCC may be, in each dataset.
-    """
-    judged: Mapping[str, Comparison | DatasetComparison] = comparison.by_dataset or {"": comparison}
-    allowed = all(
-        one.difference.value is None or one.difference.value >= -tolerance
-        for one in judged.values()
+
+def explain(verdict: Verdict, checks: Sequence[Check], *, gain_wanted: bool = True) -> str:
+    """Return why, in one line: the overall score, then what decided."""
+    overall = next(check.row for check in checks if _is_overall(check.row))
+    line = (
+        f"SROCC {_number(overall.challenger)} against {_number(overall.champion)} on "
+        f"{overall.rows:,} frozen hold-out ratings of {overall.users:,} people"
     )
-    lines = "; ".join(_sentence(name, one) for name, one in judged.items())
-    each = " in each dataset" if len(judged) > 1 else ""
-    return allowed, f"{lines}, wanted at least {0.0 - tolerance:g}{each}"
+    if verdict == "REJECT":
+        failed = [_sentence(check) for check in checks if check.result == FAILED]
+        more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
+        return f"{line}; worse: {'; '.join(failed[:3])}{more}"
+    gains = [_sentence(check) for check in checks if check.result == GAIN]
+    if gains:
+        return f"{line}; gain: {'; '.join(gains)}"
+    tried = [_sentence(check) for check in checks if check.kind == "gain"]
+    asked = "no gain beyond chance" if gain_wanted else "not worse, and people have withdrawn"
+    return f"{line}; {asked}: {'; '.join(tried)}"
 
 
-def _sentence(name: str, one: Comparison | DatasetComparison) -> str:
-    """Return one comparison in words."""
-    where = f"{name}: " if name else ""
-    gain = one.difference
-    if gain.value is None:
-        return f"{where}nothing to compare on ({one.rows} held-out ratings, none differ in a user)"
-    span = "" if gain.ci_low is None else f" [{gain.ci_low:+.3f}, {gain.ci_high:+.3f}]"
-    return (
-        f"{where}challenger SROCC {one.challenger:.3f}, champion {one.champion:.3f} on "
-        f"{one.rows} held-out ratings of {one.users} users scored now; difference "
-        f"{gain.value:+.3f}{span}"
-    )
+def _sentence(check: Check) -> str:
+    """Return one check in words: ``unseen people of faces: SROCC -.031 [-.05, -.01]``."""
+    row = check.row
+    where = " of ".join(part for part in (row.slice, row.dataset) if part) or row.rows_of
+    against = " against the best so far" if check.kind == "best so far" else ""
+    name = {SROCC: "SROCC", RMSE: "RMSE", COVERAGE_90: "90 % coverage"}[row.metric]
+    if row.difference is None:
+        return f"{where}: {name}{against} cannot be compared ({row.users} people)"
+    span = "" if row.ci_low is None else f" [{row.ci_low:+.3f}, {row.ci_high:+.3f}]"
+    wanted = f", wanted {check.wanted}" if check.result in (FAILED, NO_GAIN, SHOWN) else ""
+    return f"{where}: {name} {row.difference:+.3f}{span}{against}{wanted}"
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"

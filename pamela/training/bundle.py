@@ -99,20 +99,33 @@ class Bundle:
         return item[learned], item[~learned]
 
 
-def write_bundle(project: Project, model_name: str, folder: Path) -> None:
+def write_bundle(
+    project: Project,
+    model_name: str,
+    folder: Path,
+    *,
+    fits: Path | None = None,
+    fold: Fold | None = None,
+) -> None:
     """Write the bundle of ``models/<model_name>/{all,fold_0}`` to `folder`, replacing it.
+
+    Parameters
+    ----------
+    fits : where the fits lie, in place of ``models/``.
+    fold : what the evaluated model was fitted on, in place of the project's fold 0.
 
     Raises
     ------
     PamelaError
         If one of the two fits is not there.
     """
-    served = project.models / model_name / ALL_ROWS
-    evaluated = project.models / model_name / fold_name(BUNDLE_FOLD)
+    home = fits or project.models
+    served = home / model_name / ALL_ROWS
+    evaluated = home / model_name / fold_name(BUNDLE_FOLD)
     for fit in (served, evaluated):
         if not (fit / CONFIG).is_file():
             raise PamelaError(f"{project.relative(fit)}: no model there; run `dvc repro train`")
-    fold = load_fold(project, BUNDLE_FOLD)
+    fold = fold or load_fold(project, BUNDLE_FOLD)
     everything = fold.all_as_train()
     catalog = fold.items.frame.select(
         s.DATASET, s.IMAGE, s.SHA256, s.FILE, s.PROMPT, *s.METADATA, s.PROMPT_ID

@@ -86,22 +86,48 @@ def fit_fold(project: Project, params: TrainParams, model_name: str, fold_number
     fold = load_fold(project, fold_number)
     if not len(fold[s.TRAIN]):
         raise PamelaError(f"data/splits: fold {fold_number} has no rows in part train")
-    return _fit(project, params, create_model(model_name, params), fold, fold_number)
+    model = create_model(model_name, params)
+    return _fit(project, params, model, fold, fold_number, project.models)
 
 
 def refit_champion(project: Project, params: TrainParams) -> FoldFit:
     """Fit the champion on every accepted rating, with what its fit on fold 0 chose."""
-    chosen = load_model(project.models / params.champion / fold_name(BUNDLE_FOLD))
-    fold = load_fold(project, BUNDLE_FOLD).all_as_train()
-    return _fit(project, params, chosen.refit(params), fold, None)
+    return _refit(project, params, load_fold(project, BUNDLE_FOLD), project.models)
+
+
+def fit_challenger(project: Project, params: TrainParams, fold: Fold, home: Path) -> list[FoldFit]:
+    """Fit the champion's kind of model on `fold`, and on all of its rows, as stage train does.
+
+    Parameters
+    ----------
+    fold : fold 0, with or without rows that are held out for another reason.
+    home : where ``<model>/fold_0``, ``<model>/all`` and ``bundle`` go, in place of ``models/``.
+    """
+    model = create_model(params.champion, params)
+    fitted = [
+        _fit(project, params, model, fold, BUNDLE_FOLD, home),
+        _refit(project, params, fold, home),
+    ]
+    write_bundle(project, params.champion, home / BUNDLE, fits=home, fold=fold)
+    return fitted
+
+
+def _refit(project: Project, params: TrainParams, fold: Fold, home: Path) -> FoldFit:
+    chosen = load_model(home / params.champion / fold_name(BUNDLE_FOLD))
+    return _fit(project, params, chosen.refit(params), fold.all_as_train(), None, home)
 
 
 def _fit(
-    project: Project, params: TrainParams, model: RewardModel, fold: Fold, number: int | None
+    project: Project,
+    params: TrainParams,
+    model: RewardModel,
+    fold: Fold,
+    number: int | None,
+    home: Path,
 ) -> FoldFit:
-    """Fit `model` and write its folder, all of it or nothing."""
+    """Fit `model` and write its folder below `home`, all of it or nothing."""
     name = ALL_ROWS if number is None else fold_name(number)
-    folder = project.models / model.name / name
+    folder = home / model.name / name
     workdir = work_folder(project, params, f"{model.name}-{name}", fold)
     start = time.monotonic()
     with share_bar(f"train {model.name} {name.replace('_', ' ')}") as report:
@@ -135,6 +161,11 @@ def _rows(fold: Fold) -> dict[str, int]:
 
 def work_folder(project: Project, params: TrainParams, fit: str, fold: Fold) -> Path:
     """Return the folder of a fit's checkpoints, named after all that the fit depends on."""
+    return project.checkpoints / f"{fit}-{fit_hash(params, fold)[:16]}"
+
+
+def fit_hash(params: TrainParams, fold: Fold) -> str:
+    """Return a hash of everything that a fit on `fold` depends on but the code."""
     digest = hashlib.sha256(json.dumps(params.model_dump(), sort_keys=True).encode())
     digest.update(torch.__version__.encode())
     for frame in (fold.items.frame, fold.people.frame):
@@ -145,7 +176,7 @@ def work_folder(project: Project, params: TrainParams, fit: str, fold: Fold) -> 
         pairs = fold[part]
         for column in (pairs.user, pairs.item, pairs.rating):
             digest.update(np.ascontiguousarray(column).data)
-    return project.checkpoints / f"{fit}-{digest.hexdigest()[:16]}"
+    return digest.hexdigest()
 
 
 def remove_old(project: Project, params: TrainParams) -> list[str]:
