@@ -12,33 +12,24 @@ Prefect deployment, one run at a time, until it is stopped.
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import fcntl
-import os
+if __name__ == "__main__":  # before Prefect is imported: a cycle with nothing to do needs none
+    from flows.retrain_service import command
+
+    command()
+    raise SystemExit
+
 import subprocess
 import sys
-import warnings
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
 
 from flows.environment import environment
+from flows.lock import one_at_a_time
 from flows.pipeline import run, stale_stages
-from flows.runtime import here, main, stage, step
-from flows.server import server
-from pamela.core.errors import PamelaError, hidden
+from flows.runtime import here, stage, step
+from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
-from pamela.core.strict_yaml import read_yaml
-from pamela.params import Params
 from pamela.retraining import admission, inbox, promotion
-
-if TYPE_CHECKING:
-    from prefect import Flow
-    from prefect.deployments.runner import RunnerDeployment
-
-DEPLOYMENT = "new-ratings"
-
+from pamela.retraining.waiting import batch_hashes, dvc_file, nothing_to_do
 
 # --- the steps --------------------------------------------------------------------------------
 
@@ -53,7 +44,7 @@ def track_batches(project: Project) -> dict[str, str]:
     untracked = [
         project.relative(batch.folder)
         for batch in inbox.accepted(project)
-        if not _dvc_file(batch).is_file()
+        if not dvc_file(batch).is_file()
     ]
     if untracked:
         _command(project, "dvc", "add", "--quiet", *untracked)
@@ -116,56 +107,7 @@ def describe(news: Mapping[str, list[str]]) -> str:
     return "; ".join(f"{kind} {', '.join(names)}" for kind, names in news.items())
 
 
-def nothing_to_do(project: Project, params: Params) -> str:
-    """Return the line for an inbox without a complete batch; it names what else lies there."""
-    found = inbox.scan_inbox(project, params.ingest.datasets)
-    also = [
-        (found.waiting, f"without {inbox.DONE}"),
-        (found.refused, f"refused, see its {inbox.REFUSED}"),
-        (found.foreign, "of a dataset that is not in ingest.datasets"),
-    ]
-    notes = [f"{', '.join(b.label for b in some)} ({why})" for some, why in also if some]
-    line = f"nothing to do: no complete batch in {project.relative(project.inbox)}"
-    return f"{line}; left there: {'; '.join(notes)}" if notes else line
-
-
-def work_waits(project: Project, params: Params) -> bool:
-    """Return whether a cycle would do anything: a batch to take, or one that was not judged."""
-    if inbox.scan_inbox(project, params.ingest.datasets).ready:
-        return True
-    present = inbox.accepted(project)
-    return (
-        any(not _dvc_file(batch).is_file() for batch in present)
-        or batch_hashes(project) != promotion.judged(project)
-    )  # fmt: skip
-
-
-@contextlib.contextmanager
-def one_at_a_time(project: Project) -> Iterator[None]:
-    """Hold the project's retrain lock; a second retrain is an error, not a queue."""
-    project.prefect_home.mkdir(exist_ok=True)
-    with (project.prefect_home / "retrain.lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PamelaError("another retrain is running in this project: wait for it") from None
-        yield
-
-
 # --- DVC's and git's side ---------------------------------------------------------------------
-
-
-def batch_hashes(project: Project) -> dict[str, str]:
-    """Return ``{dataset/batch: DVC's hash of its contents}`` of every tracked batch."""
-    return {
-        batch.label: str(read_yaml(_dvc_file(batch))["outs"][0]["md5"])
-        for batch in inbox.accepted(project)
-        if _dvc_file(batch).is_file()
-    }
-
-
-def _dvc_file(batch: inbox.Batch) -> Path:
-    return batch.folder.with_name(f"{batch.name}.dvc")
 
 
 def _check_unchanged(project: Project) -> None:
@@ -188,73 +130,3 @@ def _command(project: Project, *words: str) -> None:
     if done.returncode:
         said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise PamelaError(f"`{' '.join(words[:2])}` failed: {said[-1] if said else 'no message'}")
-
-
-# --- how it is run ----------------------------------------------------------------------------
-
-
-def once() -> None:
-    """Run one cycle now; no Prefect server is started when there is nothing to do."""
-    project, params = here()
-    if not work_waits(project, params):
-        print(nothing_to_do(project, params))
-        return
-    with server(project) as url, connected(url):
-        retrain()
-
-
-def serve_schedule() -> None:
-    """Serve `retrain` on the schedule ``retrain.cron`` until stopped (Ctrl-C or SIGTERM)."""
-    from prefect import serve
-
-    project, params = here()
-    # Prefect's own handler of SIGTERM drops a coroutine on its way out; it stops all the same
-    warnings.filterwarnings("ignore", "coroutine 'Runner.astop' was never awaited")
-    with server(project) as url, connected(url):
-        deployment = _deployment(params.retrain.cron)
-        print(
-            f"serving retrain/{DEPLOYMENT} ({params.retrain.cron}, UTC) at {hidden(url)}",
-            flush=True,
-        )
-        serve(deployment, limit=1, print_starting_message=False)
-
-
-def _deployment(cron: str) -> RunnerDeployment:
-    try:
-        made = cast("Flow[[], str]", retrain).to_deployment(
-            name=DEPLOYMENT, cron=cron, concurrency_limit=1, description=__doc__
-        )
-        return cast("RunnerDeployment", made)  # a coroutine only inside an event loop
-    except ValueError:
-        raise PamelaError(
-            f'params.yaml: retrain.cron: {cron!r} is no cron line; e.g. "0 3 * * *" is 03:00 UTC'
-        ) from None
-
-
-@contextlib.contextmanager
-def connected(url: str) -> Iterator[None]:
-    """Make this process and the commands it runs talk to the Prefect server at `url`."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    before = os.environ.get("PREFECT_API_URL")
-    os.environ["PREFECT_API_URL"] = url
-    try:
-        with temporary_settings({PREFECT_API_URL: url}):
-            yield
-    finally:
-        if before is None:
-            del os.environ["PREFECT_API_URL"]
-        else:
-            os.environ["PREFECT_API_URL"] = before
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m flows.retrain", description=__doc__)
-    mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--once", action="store_true", help="one cycle now")
-    mode.add_argument("--serve", action="store_true", help="serve the schedule retrain.cron")
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    main(once if _arguments().once else serve_schedule)
