@@ -1,10 +1,11 @@
 """New ratings retrain the model: ``python -m flows.retrain --once`` (``pamela retrain --once``).
 
-One cycle takes the complete batches of ``data/inbox/`` (checked, moved to ``data/batches/``,
-DVC-tracked), runs the pipeline, scores champion and challenger on the same hold-out now, and moves
-the alias ``champion`` only if the challenger is not worse. It ends with one line that says what
-was decided and why. A cycle that was interrupted is finished by the next one: the batches that the
-last gate judged stand in ``reports/gate.json``. Exit status 1: a batch was refused, or a fault.
+One cycle takes the complete batches of ``data/inbox/`` (checked, copied to ``data/batches/``,
+DVC-tracked), brings the data up to date (``dvc repro embed``), fits a challenger, scores it and the
+champion on the same hold-out now, and moves the alias ``champion`` only if the gate says so. A
+rejected batch is set aside; several are tried apart. Each decision is one line, with its reason. A
+cycle that was interrupted is finished by the next one. Exit status 1: a batch was refused, or a
+fault.
 
 ``python -m flows.retrain --serve`` does the same on the cron schedule ``retrain.cron`` (UTC), as a
 Prefect deployment, one run at a time, until it is stopped.
@@ -18,29 +19,38 @@ if __name__ == "__main__":  # before Prefect is imported: a cycle with nothing t
     command()
     raise SystemExit
 
+import datetime as dt
 import subprocess
 import sys
-from collections.abc import Mapping
 
+from flows import pipeline
 from flows.environment import environment
 from flows.lock import one_at_a_time
-from flows.pipeline import run, stale_stages
 from flows.runtime import here, stage, step
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
-from pamela.retraining import admission, inbox, promotion
-from pamela.retraining.waiting import batch_hashes, dvc_file, nothing_to_do
+from pamela.params import Params
+from pamela.retraining import admission, batches, challenger, holdout, inbox, promotion, triggers
+from pamela.retraining.decision import Decision
+from pamela.retraining.triggers import dvc_file
+from pamela.retraining.waiting import nothing_to_do
+
+DATA = "embed"  # the last stage before training
 
 # --- the steps --------------------------------------------------------------------------------
 
 
+finish = step("finish what was decided")(promotion.finish)
 take_batches = step("take batches")(admission.take)
-run_gate = step("gate")(promotion.decide_and_promote)
+load_holdout = step("load the hold-out")(holdout.load_holdout)
+fit_challenger = step("fit the challenger")(challenger.fit_challenger)
+decide = step("gate")(promotion.decide)
+carry_out = step("carry out")(promotion.carry_out)
 
 
 @step("track batches")
-def track_batches(project: Project) -> dict[str, str]:
-    """`dvc add` every accepted batch that is not tracked yet; return ``{batch: hash}``."""
+def track_batches(project: Project) -> None:
+    """`dvc add` every accepted batch that is not tracked yet; none may have changed."""
     untracked = [
         project.relative(batch.folder)
         for batch in inbox.accepted(project)
@@ -48,26 +58,42 @@ def track_batches(project: Project) -> dict[str, str]:
     ]
     if untracked:
         _command(project, "dvc", "add", "--quiet", *untracked)
-    _check_unchanged(project)
-    return batch_hashes(project)
+    batches.check_unchanged(project)
+
+
+@step("bring the data up to date")
+def refresh_data(project: Project, reason: str) -> list[str]:
+    """`dvc repro embed`; on a fault the batches stay tracked and the champion where it is."""
+    return _repro(project, reason, [DATA])
 
 
 @step("run the pipeline")
 def run_pipeline(project: Project, reason: str) -> list[str]:
-    """`dvc repro` and publish; on a fault the batches stay tracked and the champion where it is."""
+    """`dvc repro` and publish: every model, figure and report."""
     try:
-        return run(project, reason=reason)
+        return pipeline.run(project, reason=reason)
     except (PamelaError, subprocess.CalledProcessError) as error:
-        raise PamelaError(
-            f"{error}; the champion is unmoved and the batches stay in data/batches: mend the "
-            "cause and run `pamela retrain --once` again, it goes on from there"
-        ) from None
+        raise _stopped(error) from None
+
+
+def _repro(project: Project, reason: str, dvc_args: list[str]) -> list[str]:
+    try:
+        return pipeline.repro(project, reason=reason, dvc_args=dvc_args)
+    except PamelaError as error:
+        raise _stopped(error) from None
+
+
+def _stopped(error: Exception) -> PamelaError:
+    return PamelaError(
+        f"{error}; the champion is unmoved and the batches stay in data/batches: mend the "
+        "cause and run `pamela retrain --once` again, it goes on from there"
+    )
 
 
 @step("commit")
 def commit(project: Project, line: str) -> None:
     """Commit the pointers of this cycle to git (only where ``retrain.commit`` is true)."""
-    paths = ["dvc.lock", "metrics", "MODEL_CARD.md", "data/batches"]
+    paths = ["dvc.lock", "metrics", "MODEL_CARD.md", "data/batches", "data/set_aside"]
     present = [path for path in paths if (project.root / path).exists()]
     _command(project, "git", "add", "--", *present)
     staged = subprocess.run(
@@ -83,42 +109,63 @@ def commit(project: Project, line: str) -> None:
 
 @stage("retrain")
 def retrain() -> str:
-    """Run one cycle and return the line that says what was decided and why."""
+    """Run one cycle and return the lines that say what was decided and why."""
     project, params = here()
     with one_at_a_time(project):
-        refused = take_batches(project, params)
-        batches = track_batches(project)
-        if batches == promotion.judged(project):
-            line = nothing_to_do(project, params)
-        else:
-            reason = "retrain: " + describe(promotion.news(batches, promotion.judged(project)))
-            run_pipeline(project, reason)
-            line = run_gate(project, params, batches, reason=reason).line
-            if params.retrain.commit:
-                commit(project, line)
-    print(line, flush=True)
+        decisions = [done] if (done := finish(project, params)) else []
+        refused = {} if triggers.pending(project) else take_batches(project, params)
+        track_batches(project)
+        while reason := next_trial(project, params):
+            decisions.append(learn(project, params, reason))
+        if decisions:
+            conclude(project, params, decisions)
+    lines = [decision.line for decision in decisions] or [nothing_to_do(project, params)]
+    print("\n".join(lines), flush=True)
     if refused:
         raise PamelaError("; ".join(f"batch {why}" for why in refused.values()))
-    return line
+    return lines[-1]
 
 
-def describe(news: Mapping[str, list[str]]) -> str:
-    """Return what is new for people: ``added synthetic/b1``."""
-    return "; ".join(f"{kind} {', '.join(names)}" for kind, names in news.items())
+def next_trial(project: Project, params: Params) -> str:
+    """Return why to train now; empty where there is no reason. A group on trial is put back."""
+    if waiting := triggers.pending(project):
+        for label in waiting[0]:
+            batches.take_back(project, label)
+        return f"retrain: rejected together, tried apart: {', '.join(waiting[0])}"
+    found = triggers.new_data(project)
+    reasons = triggers.fired(project, params, found, now=dt.datetime.now(dt.UTC))
+    return f"retrain: {'; '.join(reasons)}" if reasons else ""
+
+
+def learn(project: Project, params: Params, reason: str) -> Decision:
+    """Bring the data up to date, fit a challenger, judge it, and do what follows."""
+    found = triggers.new_data(project)
+    refresh_data(project, reason)
+    rows = load_holdout(
+        project, found.added, share=params.retrain.newest_share, seed=params.evaluate.seed
+    )
+    print(fit_challenger(project, params, rows), flush=True)
+    decision = decide(
+        project, params, rows, found.data,
+        group=found.added, to_try=triggers.pending(project)[1:], reason=reason,
+    )  # fmt: skip
+    carry_out(project, params, decision)
+    return decision
+
+
+def conclude(project: Project, params: Params, decisions: list[Decision]) -> None:
+    """Leave the data without what was rejected, and the reports as the params ask."""
+    promoted = any(decision.verdict == "PROMOTE" for decision in decisions)
+    reason = f"retrain: {decisions[-1].line}"
+    if params.retrain.full_run and promoted:
+        run_pipeline(project, reason)
+    elif decisions[-1].set_aside:
+        refresh_data(project, reason)
+    if params.retrain.commit:
+        commit(project, decisions[-1].line)
 
 
 # --- DVC's and git's side ---------------------------------------------------------------------
-
-
-def _check_unchanged(project: Project) -> None:
-    """Raise if an accepted batch is no longer what DVC tracked: batches are immutable."""
-    changed = [name for name in stale_stages(project) if name.endswith(".dvc")]
-    ours = [name for name in changed if name.startswith(project.relative(project.batches))]
-    if ours:
-        raise PamelaError(
-            f"{ours[0].removesuffix('.dvc')}: changed after it was accepted, and batches are "
-            f"immutable; `dvc checkout --force {ours[0]}` brings it back"
-        )
 
 
 def _command(project: Project, *words: str) -> None:

@@ -56,6 +56,7 @@ class Project:
     batches = Below("data/batches")  # accepted batches of new ratings: `<dataset>/<batch>/`
     # batches that wait: `<dataset>/<batch>/` with `_DONE` when complete
     inbox = Below("data/inbox")
+    withdrawn = Below("data/withdrawn.csv")  # people whose ratings are left out (dataset, user_id)
     # people whom models are adapted to, a file each (git-ignored: it is personal)
     people = Below("data/people")
 

@@ -9,6 +9,7 @@ own source is the fallback. `pamela.registry.versions` finds it again.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,13 @@ def is_registered(project: Project, params: Params) -> bool:
     return bool(found) and all(not v.path or _is_whole(project.root / v.path) for v in found)
 
 
-def register_challenger(project: Project, params: Params, *, bundle: Path | None = None) -> str:
+def register_challenger(
+    project: Project,
+    params: Params,
+    *,
+    bundle: Path | None = None,
+    figures: Mapping[str, str] | None = None,
+) -> str:
     """Register a bundle under the alias ``challenger`` and return its version.
 
     A bundle that is registered already keeps its version.
@@ -75,11 +82,13 @@ def register_challenger(project: Project, params: Params, *, bundle: Path | None
     Parameters
     ----------
     bundle : default ``models/bundle``.
+    figures : ``{population_metric: value}`` where the bundle's model is not the one that stage
+        evaluate measured; None: those of stage evaluate.
     """
     bundle = bundle or project.models / "bundle"
     digest = bundle_hash(bundle)
     known = [v for v in list_versions(project, params) if v.tags.get(BUNDLE_HASH) == digest]
-    version = known[-1].version if known else _register(project, params, bundle)
+    version = known[-1].version if known else _register(project, params, bundle, figures)
     _keep_copy(project, bundle, digest)
     client_of(project, params).set_registered_model_alias(NAME, CHALLENGER, version)
     return version
@@ -121,17 +130,22 @@ def _is_whole(folder: Path) -> bool:
     return (folder / DESCRIPTION_FILE).is_file()
 
 
-def _register(project: Project, params: Params, bundle: Path) -> str:
+def _register(
+    project: Project, params: Params, bundle: Path, figures: Mapping[str, str] | None = None
+) -> str:
     meta = read_json(bundle / "bundle.json")
     digest = bundle_hash(bundle)
     kept = _keep_copy(project, bundle, digest)
     client = client_of(project, params)
-    run = _run_of(client, project, params, meta)
+    run = _run_of(client, project, params, meta) if figures is None else None
     source = kept.as_uri()
     if sqlite_reader.database_file(tracking_uri(params, project.root)) is None and run is not None:
         client.log_artifacts(run.info.run_id, str(kept), "bundle")  # a remote server keeps its own
         source = f"{run.info.artifact_uri}/bundle"
-    numbers = _headline(project, params, meta)
+    if figures is None:
+        numbers = _headline(project, params, meta)
+    else:
+        numbers = {key: (value, value) for key, value in figures.items()}
     tags = _tags(project, meta) | {k: v for k, (v, _) in numbers.items()}
     tags |= {BUNDLE_HASH: digest, PATH: project.relative(kept)}
     if not client.search_registered_models(f"name = '{NAME}'"):

@@ -1,211 +1,240 @@
-"""From a retrained model to the alias ``champion``: the gate's verdict, carried out and recorded.
+"""From the gate's verdict to what follows: versions, aliases, records, batches set aside.
 
-Run by ``python -m flows.retrain`` (``pamela retrain``). The challenger becomes a registered
-version with what the gate found as tags; the alias moves or stays; ``reports/gate.json`` holds the
-last decision and the batches it was about, MLflow a run called ``gate``.
+Run by ``python -m flows.retrain`` (``pamela retrain``). `decide` judges the challenger and writes
+the decision down; `carry_out` does what follows from it. Every step of it can be done twice, so
+that a crash between any two is mended by doing all of them again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pamela.core.dataset import load_fold
-from pamela.core.files import read_json, write_json
+import polars as pl
+
+from pamela.core import schema as s
 from pamela.core.paths import Project
+from pamela.data.withdrawn import read_withdrawn
 from pamela.evaluation.provenance import dataset_hashes, stable_hash
 from pamela.evaluation.results import Results
 from pamela.models.base import model_hash
 from pamela.params import Params
 from pamela.registry import publish, registration, versions
 from pamela.registry.runs import RunSpec, common_tags
-from pamela.retraining import gate
-from pamela.retraining.gate import Comparison
-from pamela.training.bundle import BUNDLE_FOLD, Bundle, load_evaluated
+from pamela.retraining import batches, gate, records
+from pamela.retraining.challenger import challenger_bundle
+from pamela.retraining.decision import (
+    DECIDED,
+    DONE,
+    Data,
+    Decision,
+    Side,
+    decision_id,
+    halves,
+    last_decision,
+    write_decision,
+)
+from pamela.retraining.gate import Check, Judgement
+from pamela.retraining.holdout import Holdout
+from pamela.training.bundle import Bundle, load_evaluated
 
 RUN_NAME = "gate"
-JUDGED = "judged"
 TAG_PREFIX = "gate_"  # of a model version's tags
-
-Batches = Mapping[str, str]  # dataset/batch -> hash of its contents
-Outcome = Literal["promoted", "kept", "unchanged", "first"]
+BEST = "best"  # the alias of the best champion so far
 
 
-@dataclass(frozen=True)
-class Side:
-    """One of the two models.
-
-    Attributes
-    ----------
-    version : its number in the registry.
-    model : its name.
-    model_hash, evaluated_hash : of the model that serves, and of the one that the gate compares.
-    """
-
-    version: str
-    model: str
-    model_hash: str
-    evaluated_hash: str
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What was decided and why; `line` says it to people.
-
-    Attributes
-    ----------
-    champion : who held the alias before; None where nobody did.
-    comparison : both scores; None where there was nothing to compare.
-    """
-
-    outcome: Outcome
-    line: str
-    champion: Side | None
-    challenger: Side
-    comparison: Comparison | None
-
-
-def decide_and_promote(
-    project: Project, params: Params, batches: Batches, *, reason: str
+def decide(
+    project: Project,
+    params: Params,
+    holdout: Holdout,
+    data: Data,
+    *,
+    group: Sequence[str],
+    to_try: Sequence[Sequence[str]] = (),
+    reason: str,
 ) -> Decision:
-    """Judge ``models/bundle`` against the champion, move the alias or not, and record it.
-
-    What is compared are the two bundles' models of fold 0; what serves are their twins, fitted on
-    every accepted rating.
+    """Judge ``challenger/bundle`` against the champion, and write the decision down.
 
     Parameters
     ----------
-    batches : every accepted batch that the challenger was trained with.
-    reason : why it was trained; the run called ``gate`` carries it as a tag.
+    data : what the challenger was trained on.
+    group : the batches on trial, ``dataset/batch``.
+    to_try : groups of batches that are to be tried after this one.
+    reason : why the challenger was trained.
 
     Raises
     ------
     PamelaError
-        If the two cannot be compared fairly (`pamela.retraining.gate.compare_on_holdout`); the
-        alias is unmoved then.
+        If the two cannot be compared fairly (`pamela.retraining.gate.judge`); nothing has changed
+        then.
     """
-    decision = _decide(project, params)
-    entry = _entry(params, decision, batches, judged(project))
-    _tag_version(project, params, decision)
-    _log_run(project, params, decision, entry, reason)
-    write_json(record_file(project), entry)
+    folder = challenger_bundle(project)
+    new, challenger = _side("", folder)
+    holder = versions.champion(project, params)
+    withdrawal = False
+    if holder is None:
+        old, judgement = None, Judgement("PROMOTE", "no version held the alias champion before", ())
+    else:
+        old_folder = versions.resolve(f"models:/{versions.NAME}/{holder.version}", project, params)
+        old, champion = _side(holder.version, old_folder)
+        if (old.model_hash, old.evaluated_hash) == (new.model_hash, new.evaluated_hash):
+            why = f"the model trained now is the same ({old.model}, {old.model_hash[:8]})"
+            judgement = Judgement("HOLD", why, ())
+            new = old
+        else:
+            withdrawal = knows_withdrawn(project, champion)
+            judgement = gate.judge(
+                champion, challenger, holdout, params,
+                best=None if withdrawal else _best(project, params, holder.version),
+                gain_wanted=not withdrawal,
+            )  # fmt: skip
+    if new is not old:
+        version = registration.register_challenger(
+            project, params, bundle=folder, figures=_figures(judgement)
+        )
+        new = new.model_copy(update={"version": version})
+    best = new.version if withdrawal else _best_after(judgement, new, old)
+    return _write(project, judgement, old, new, best, holdout, data, group, to_try, reason)
+
+
+def _write(
+    project: Project,
+    judgement: Judgement,
+    old: Side | None,
+    new: Side,
+    best: str,
+    holdout: Holdout,
+    data: Data,
+    group: Sequence[str],
+    to_try: Sequence[Sequence[str]],
+    reason: str,
+) -> Decision:
+    """Write the decision down, with what is judged by it."""
+    rejected = judgement.verdict == "REJECT"
+    more = halves(group) if rejected else []
+    kept = {k: v for k, v in data.batches.items() if not (rejected and k in group)}
+    if judgement.checks and old:
+        row = judgement.srocc()
+        old = old.model_copy(update={"srocc": row.champion})
+        new = new.model_copy(update={"srocc": row.challenger})
+    decision = Decision(
+        id=decision_id(new, old, data),
+        state=DECIDED,
+        verdict=judgement.verdict,
+        why=judgement.why,
+        reason=reason,
+        champion=old,
+        challenger=new,
+        best=best if judgement.verdict == "PROMOTE" else "",
+        group=list(group),
+        to_try=[*more, *(list(one) for one in to_try)],
+        data=Data(batches=kept, withdrawn=data.withdrawn),
+        checks=[_flat(check) for check in judgement.checks],
+        newest=len(holdout.newest),
+    )
+    write_decision(project, decision)
     return decision
 
 
-# --- deciding ---------------------------------------------------------------------------------
-
-
-def _decide(project: Project, params: Params) -> Decision:
-    folder = project.models / "bundle"
-    challenger = load_evaluated(folder)
-    registered = registration.register_if_empty(project, params)
-    holder = versions.champion(project, params)
-    if registered or holder is None:
-        return _first(project, params, challenger, folder)
-    old_folder = versions.resolve(f"models:/{versions.NAME}/{holder.version}", project, params)
-    champion = load_evaluated(old_folder)
-    old = _side(holder.version, champion, old_folder)
-    new = _side("", challenger, folder)
-    if (old.model_hash, old.evaluated_hash) == (new.model_hash, new.evaluated_hash):
-        why = f"the model trained now is the same ({old.model}, {old.model_hash[:8]})"
-        line = f"kept version {old.version}: {why}"
-        return Decision("unchanged", line, old, old, None)
-    found = gate.compare_on_holdout(
-        champion,
-        challenger,
-        load_fold(project, BUNDLE_FOLD),
-        draws=params.evaluate.bootstrap,
-        seed=params.evaluate.seed,
+def _side(version: str, folder: Path) -> tuple[Side, Bundle]:
+    """Return one side and its evaluated model."""
+    bundle = load_evaluated(folder)
+    evaluated = bundle.evaluated_version.rpartition("-")[2]
+    side = Side(
+        version=version,
+        model=bundle.model.name,
+        model_hash=model_hash(folder),
+        evaluated_hash=evaluated,
     )
-    allowed, why = gate.decide(found, params.retrain.tolerance)
-    version = registration.register_challenger(project, params)
-    new = replace(new, version=version)
-    if not allowed:
-        line = f"kept version {old.version} against version {version}: {why}"
-        return Decision("kept", line, old, new, found)
-    registration.set_champion(project, params, version, reason=why)
-    line = f"promoted version {version} over version {old.version}: {why}"
-    return Decision("promoted", line, old, new, found)
+    return side, bundle
 
 
-def _first(project: Project, params: Params, challenger: Bundle, folder: Path) -> Decision:
-    """Promote without a comparison: nobody holds the alias."""
-    version = registration.register_challenger(project, params)
-    why = "no version held the alias champion before"
-    registration.set_champion(project, params, version, reason=why)
-    new = _side(version, challenger, folder)
-    return Decision("first", f"promoted version {version}: {why}", None, new, None)
+def _best(project: Project, params: Params, champion: str) -> Bundle | None:
+    """Return the best champion so far, where it is another version than the champion."""
+    known = versions.list_versions(project, params)
+    best = next((v.version for v in known if BEST in v.aliases), champion)
+    if best == champion:
+        return None
+    return load_evaluated(versions.resolve(f"models:/{versions.NAME}/{best}", project, params))
 
 
-def _side(version: str, bundle: Bundle, folder: Path) -> Side:
-    """Return one side; `bundle` is the evaluated model of `folder`."""
-    evaluated = bundle.version.rpartition("-")[2]
-    return Side(version, bundle.model.name, model_hash(folder), evaluated)
+def _best_after(judgement: Judgement, new: Side, old: Side | None) -> str:
+    """Return the version of the best champion so far; empty where it stays the one it was."""
+    if judgement.verdict != "PROMOTE":
+        return ""
+    against = [c.row.difference for c in judgement.checks if c.kind == "best so far"]
+    against = against or [c.row.difference for c in judgement.checks if c.kind == "hold-out"]
+    lost = any(one is not None and one < 0 for one in against)
+    return (old.version if old and not _has_best(judgement) else "") if lost else new.version
 
 
-# --- recording --------------------------------------------------------------------------------
+def _has_best(judgement: Judgement) -> bool:
+    return any(check.kind == "best so far" for check in judgement.checks)
 
 
-def record_file(project: Project) -> Path:
-    """``reports/gate.json``: the last decision."""
-    return project.reports / "gate.json"
+def knows_withdrawn(project: Project, champion: Bundle) -> bool:
+    """Return whether the champion was trained on people who have withdrawn since."""
+    gone = read_withdrawn(project)
+    known = champion.people.frame.filter(pl.Series(champion.in_train_people))
+    return known.join(gone, on=[s.DATASET, s.USER], how="semi").height > 0
 
 
-def judged(project: Project) -> dict[str, str]:
-    """Return ``{dataset/batch: hash}`` of the batches in the data when the gate last decided."""
-    path = record_file(project)
-    if not path.is_file():
-        return {}
-    batches: dict[str, str] = read_json(path)[JUDGED]
-    return batches
+def _figures(judgement: Judgement) -> dict[str, str]:
+    """Return the challenger's figures for its version's tags: SROCC of seen and unseen people."""
+    found = {}
+    for check in judgement.checks:
+        row = check.row
+        if row.metric == "srocc" and check.kind == "slice" and row.challenger is not None:
+            for part, name in gate.comparison.NAMES.items():
+                if row.slice == name:
+                    key = f"{part.removeprefix('test_')}_srocc"
+                    found.setdefault(key, f"{row.challenger:.3f}")
+    return found
 
 
-def news(batches: Batches, before: Batches) -> dict[str, list[str]]:
-    """Return which batches were added, changed or removed since `before`; empty kinds left out."""
-    kinds = {
-        "added": [b for b in batches if b not in before],
-        "changed": [b for b in batches if b in before and batches[b] != before[b]],
-        "removed": [b for b in before if b not in batches],
-    }
-    return {kind: sorted(names) for kind, names in kinds.items() if names}
+def _flat(check: Check) -> dict[str, Any]:
+    return {"kind": check.kind, **asdict(check.row), "wanted": check.wanted, "result": check.result}
 
 
-def _entry(params: Params, decision: Decision, batches: Batches, before: Batches) -> dict[str, Any]:
-    """Return the record of one decision, without times: the same cycle gives the same record."""
-    found = decision.comparison
-    champion = asdict(decision.champion) if decision.champion else None
-    challenger = asdict(decision.challenger)
-    holdout = difference = None
-    if found is not None and champion is not None:
-        champion["srocc"], challenger["srocc"] = found.champion, found.challenger
-        holdout = {"fold": BUNDLE_FOLD, "rows": found.rows, "users": found.users}
-        difference = asdict(found.difference)
-    return {
-        "decision": decision.outcome,
-        "why": decision.line,
-        "champion": champion,
-        "challenger": challenger,
-        "difference": difference,
-        "by_part": found.by_part if found else None,
-        "by_dataset": {k: asdict(v) for k, v in found.by_dataset.items()} if found else None,
-        "tolerance": params.retrain.tolerance,
-        "holdout": holdout,
-        "batches": news(batches, before),
-        JUDGED: dict(sorted(batches.items())),
-    }
+# --- carrying out -----------------------------------------------------------------------------
 
 
-def _tag_version(project: Project, params: Params, decision: Decision) -> None:
+def carry_out(project: Project, params: Params, decision: Decision) -> None:
+    """Do what follows from `decision`; what is done already is left as it is."""
+    for step in STEPS:
+        step(project, params, decision)
+    write_decision(project, decision.model_copy(update={"state": DONE}))
+
+
+def finish(project: Project, params: Params) -> Decision | None:
+    """Carry out what an interrupted cycle had decided; return it, or None where nothing is left."""
+    last = last_decision(project)
+    if last is None or last.state == DONE:
+        return None
+    carry_out(project, params, last)
+    return last
+
+
+def move_aliases(project: Project, params: Params, decision: Decision) -> None:
+    """Make the challenger champion, and mark the best champion so far."""
+    if decision.verdict == "PROMOTE":
+        registration.set_champion(project, params, decision.challenger.version, reason=decision.why)
+    if decision.best:
+        client = publish.client_of(project, params)
+        client.set_registered_model_alias(versions.NAME, BEST, decision.best)
+
+
+def tag_version(project: Project, params: Params, decision: Decision) -> None:
     """Write what the gate found on the challenger's version."""
-    tags = {"decision": decision.outcome, "why": decision.line}
-    if decision.outcome == "unchanged":
+    if decision.champion and decision.champion.version == decision.challenger.version:
         return
-    if decision.comparison is not None and decision.champion is not None:
+    tags = {"verdict": decision.verdict, "why": decision.why, "reason": decision.reason}
+    if decision.champion is not None and decision.challenger.srocc is not None:
         tags |= {
-            "srocc": f"{decision.comparison.challenger:.4f}",
-            "champion_srocc": f"{decision.comparison.champion:.4f}",
+            "srocc": f"{decision.challenger.srocc:.4f}",
+            "champion_srocc": f"{decision.champion.srocc:.4f}",
             "against": decision.champion.version,
         }
     client = publish.client_of(project, params)
@@ -215,20 +244,19 @@ def _tag_version(project: Project, params: Params, decision: Decision) -> None:
         )
 
 
-def _log_run(
-    project: Project, params: Params, decision: Decision, entry: dict[str, Any], reason: str
-) -> None:
-    """Log the decision as a run; the same decision on the same data is logged once."""
+def log_run(project: Project, params: Params, decision: Decision) -> None:
+    """Log the decision as a run, with its table; the same decision is logged once."""
     hashes = dataset_hashes(project)
-    tags = {"decision": decision.outcome, "reason": reason}
     spec = RunSpec(
-        name=RUN_NAME,
-        hash=stable_hash([RUN_NAME, entry, hashes]),
+        name=f"{RUN_NAME} {decision.verdict}",
+        hash=stable_hash([RUN_NAME, decision.id]),
         note=decision.line,
-        params={"retrain.tolerance": str(params.retrain.tolerance)},
-        metrics=_metrics(decision.comparison),
-        tags=common_tags(Results(project, params)) | tags,
+        params={f"retrain.{k}": str(v) for k, v in params.retrain.model_dump().items()},
+        metrics=_metrics(decision),
+        tags=common_tags(Results(project, params))
+        | {"decision": decision.verdict, "reason": decision.reason},
         datasets=hashes,
+        tables={"gate.json": pl.DataFrame(decision.checks)} if decision.checks else {},
     )
     client = publish.client_of(project, params)
     experiment = publish.experiment_id(client, project, params)
@@ -236,15 +264,44 @@ def _log_run(
         publish.create_run(client, experiment, spec)
 
 
-def _metrics(found: Comparison | None) -> list[tuple[str, float, int]]:
-    if found is None:
-        return []
-    values = {
-        "srocc_champion": found.champion,
-        "srocc_challenger": found.challenger,
-        "srocc_difference": found.difference.value,
-        "srocc_difference_ci_low": found.difference.ci_low,
-        "srocc_difference_ci_high": found.difference.ci_high,
-    }
-    values |= {f"srocc_difference_{k}": v.difference.value for k, v in found.by_dataset.items()}
+def _metrics(decision: Decision) -> list[tuple[str, float, int]]:
+    values: dict[str, float | None] = {"srocc_challenger": decision.challenger.srocc}
+    if decision.champion:
+        values["srocc_champion"] = decision.champion.srocc
+    for check in decision.checks:
+        if check["kind"] == "gain":
+            name = "srocc_difference" if check["rows_of"] != "newest" else "newest_difference"
+            values |= {name: check["difference"], f"{name}_ci_low": check["ci_low"],
+                       f"{name}_ci_high": check["ci_high"]}  # fmt: skip
     return [(key, value, 0) for key, value in values.items() if value is not None]
+
+
+def set_batches_aside(project: Project, params: Params, decision: Decision) -> None:
+    """Take rejected batches out of the training data, with the gate's table beside them."""
+    if decision.set_aside:
+        batches.set_aside(project, decision.set_aside, decision.model_dump())
+
+
+def append_record(project: Project, params: Params, decision: Decision) -> None:
+    """Add the decision to ``reports/promotions.jsonl``, once."""
+    action = decision.verdict.lower()
+    if decision.verdict == "PROMOTE" and decision.champion is None:
+        action = "first"
+    records.append(
+        project,
+        {
+            "decision": decision.id,
+            "action": action,
+            "by": "gate",
+            "version": decision.challenger.version,
+            "previous": decision.champion.version if decision.champion else None,
+            "why": decision.why,
+            "reason": decision.reason,
+            "batches": decision.group,
+            "srocc": decision.challenger.srocc,
+            "champion_srocc": decision.champion.srocc if decision.champion else None,
+        },
+    )
+
+
+STEPS = (move_aliases, tag_version, log_run, set_batches_aside, append_record)

@@ -1,0 +1,167 @@
+"""A decision of the gate as a record: ``reports/gate.json`` holds the last one.
+
+The record is written before anything is done about it, so that a cycle which was interrupted is
+completed by the next (`pamela.retraining.promotion`). It also says which batches have been judged,
+and which groups of rejected batches are still to be tried apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pamela.core.errors import PamelaError
+from pamela.core.files import read_json, write_json
+from pamela.core.paths import Project
+from pamela.evaluation.provenance import stable_hash
+from pamela.params import first_fault
+from pamela.retraining.gate import Verdict
+
+DECIDED, DONE = "decided", "done"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Side(_Record):
+    """One of the two models.
+
+    Attributes
+    ----------
+    version : its number in the registry.
+    model : its name.
+    model_hash, evaluated_hash : of the model that serves, and of the one that the gate compares.
+    srocc : on the frozen hold-out; None where nothing was compared.
+    """
+
+    version: str
+    model: str
+    model_hash: str
+    evaluated_hash: str
+    srocc: float | None = None
+
+
+class Data(_Record):
+    """What the challenger was trained on beside the datasets as imported.
+
+    Attributes
+    ----------
+    batches : ``{dataset/batch: hash of its contents}`` of every accepted batch.
+    withdrawn : hash of ``data/withdrawn.csv``; empty without one.
+    """
+
+    batches: dict[str, str] = {}
+    withdrawn: str = ""
+
+
+class Decision(_Record):
+    """What was decided and why.
+
+    Attributes
+    ----------
+    state : ``decided`` until everything that follows from it is done.
+    why : in one line, with the figures.
+    reason : why the challenger was trained.
+    champion : who held the alias before; None where nobody did.
+    best : version of the best champion so far, after this decision.
+    group : the batches on trial.
+    to_try : groups of rejected batches that are still to be tried apart.
+    data : what has been judged with this decision.
+    checks : the gate's table, a row per check.
+    newest : how many ratings were held out as the newest.
+    """
+
+    id: str
+    state: Literal["decided", "done"]
+    verdict: Verdict
+    why: str
+    reason: str
+    champion: Side | None
+    challenger: Side
+    best: str
+    group: list[str]
+    to_try: list[list[str]]
+    data: Data
+    checks: list[dict[str, Any]]
+    newest: int
+
+    @property
+    def line(self) -> str:
+        """The decision in one line, for people."""
+        new = self.challenger.version
+        old = self.champion.version if self.champion else None
+        if self.verdict == "PROMOTE":
+            over = f" over version {old}" if old else ""
+            return f"PROMOTE version {new}{over}: {self.why}"
+        against = f" against version {new}" if new and new != old else ""
+        aside = f"; set aside: {', '.join(self.group)}" if self.set_aside else ""
+        return f"{self.verdict}: version {old} stays{against}: {self.why}{aside}"
+
+    @property
+    def set_aside(self) -> list[str]:
+        """The batches that leave the training data with this decision."""
+        return self.group if self.verdict == "REJECT" else []
+
+
+def decision_id(challenger: Side, champion: Side | None, data: Data) -> str:
+    """Return a short hash of what a decision is about: the same cycle has the same one."""
+    about = [challenger.model_hash, champion.version if champion else "", data.model_dump()]
+    return stable_hash(about)[:12]
+
+
+def record_file(project: Project) -> Path:
+    """``reports/gate.json``: the last decision."""
+    return project.reports / "gate.json"
+
+
+def last_decision(project: Project) -> Decision | None:
+    """Return the last decision, or None before the first.
+
+    Raises
+    ------
+    PamelaError
+        If the record is damaged.
+    """
+    path = record_file(project)
+    if not path.is_file():
+        return None
+    try:
+        return Decision.model_validate(read_json(path))
+    except ValidationError as error:
+        raise PamelaError(
+            f"{project.relative(path)}: {first_fault(error)}; move it away, and the next retrain "
+            "judges every batch again"
+        ) from None
+
+
+def write_decision(project: Project, decision: Decision) -> None:
+    """Replace the last decision."""
+    write_json(record_file(project), decision.model_dump())
+
+
+def judged(project: Project) -> Data:
+    """Return what was in the data when the gate last decided."""
+    last = last_decision(project)
+    return last.data if last else Data()
+
+
+def news(batches: Mapping[str, str], before: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return which batches were added, changed or removed since `before`; empty kinds left out."""
+    kinds = {
+        "added": [b for b in batches if b not in before],
+        "changed": [b for b in batches if b in before and batches[b] != before[b]],
+        "removed": [b for b in before if b not in batches],
+    }
+    return {kind: sorted(names) for kind, names in kinds.items() if names}
+
+
+def halves(group: Sequence[str]) -> list[list[str]]:
+    """Return the two halves in which a rejected group is tried again; none for a single batch."""
+    if len(group) < 2:
+        return []
+    middle = (len(group) + 1) // 2
+    return [list(group[:middle]), list(group[middle:])]

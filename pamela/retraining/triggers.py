@@ -1,0 +1,139 @@
+"""When a cycle trains: enough new ratings or people, or an old champion (``retrain.triggers``).
+
+Batches that were taken back, people who withdrew, and rejected batches that are still to be tried
+apart are reasons by themselves. Read from tables alone, without the registry where that is not
+needed: a cycle with nothing to do ends here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.files import file_sha256
+from pamela.core.paths import Project
+from pamela.core.strict_yaml import read_yaml
+from pamela.data import formats
+from pamela.params import Params
+from pamela.registry import versions
+from pamela.retraining import inbox
+from pamela.retraining.decision import Data, judged, last_decision, news
+
+PROMOTED_AT = "promoted_at"  # the tag of a version: when it became champion, ISO 8601, UTC
+
+
+@dataclass(frozen=True)
+class NewData:
+    """What has come since the gate last decided.
+
+    Attributes
+    ----------
+    data : what a challenger would be trained on now.
+    changes : batches ``added``, ``changed``, ``removed``, as `pamela.retraining.decision.news`.
+    withdrawn : whether ``data/withdrawn.csv`` is another one.
+    """
+
+    data: Data
+    changes: dict[str, list[str]]
+    withdrawn: bool
+
+    @property
+    def added(self) -> list[str]:
+        """The batches that the gate has not judged."""
+        return self.changes.get("added", [])
+
+    def describe(self) -> str:
+        """Return it for people: ``added synthetic/b1``."""
+        said = [f"{kind} {', '.join(names)}" for kind, names in self.changes.items()]
+        return "; ".join([*said, "people withdrew"] if self.withdrawn else said)
+
+
+def data_now(project: Project) -> Data:
+    """Return the tracked batches and the people who withdrew."""
+    withdrawn = file_sha256(project.withdrawn) if project.withdrawn.is_file() else ""
+    return Data(batches=batch_hashes(project), withdrawn=withdrawn)
+
+
+def new_data(project: Project) -> NewData:
+    """Return what has come since the gate last decided."""
+    now, before = data_now(project), judged(project)
+    withdrew = now.withdrawn != before.withdrawn and bool(now.withdrawn or before.withdrawn)
+    return NewData(now, news(now.batches, before.batches), withdrew)
+
+
+def fired(project: Project, params: Params, found: NewData, *, now: dt.datetime) -> list[str]:
+    """Return why a cycle should train now, for people; empty where it should not.
+
+    Parameters
+    ----------
+    now : the time, with its zone.
+    """
+    asked = params.retrain.triggers
+    reasons = []
+    for kind in ("changed", "removed"):
+        if kind in found.changes:
+            reasons.append(f"{kind} {', '.join(found.changes[kind])}")
+    if found.withdrawn:
+        reasons.append("people withdrew")
+    if found.added:
+        ratings, users = new_counts(project, found.added)
+        if ratings >= asked.new_ratings:
+            reasons.append(f"{ratings:,} new ratings in {', '.join(found.added)}")
+        elif users >= asked.new_users:
+            reasons.append(f"{users:,} new people in {', '.join(found.added)}")
+    age = champion_age(project, params, now=now) if asked.max_age_days else None
+    if age is not None and asked.max_age_days and age > dt.timedelta(days=asked.max_age_days):
+        reasons.append(f"the champion is {age.days} days old")
+    return reasons
+
+
+def new_counts(project: Project, labels: list[str]) -> tuple[int, int]:
+    """Return the ratings in these batches, and how many of their people no model has learned."""
+    frames = []
+    for label in labels:
+        dataset, _, name = label.partition("/")
+        tables = formats.read_batch(project.batches / dataset / name, dataset, project.root)
+        frames.append(tables.ratings.select(pl.lit(dataset).alias(s.DATASET), s.USER))
+    raters = pl.concat(frames).group_by(s.DATASET, s.USER).len().collect()
+    known = project.validated / "users.parquet"
+    if known.is_file():
+        new = raters.join(pl.read_parquet(known), on=list(s.USERS_KEYS), how="anti").height
+    else:
+        new = raters.height
+    return int(raters["len"].sum()), new
+
+
+def champion_age(project: Project, params: Params, *, now: dt.datetime) -> dt.timedelta | None:
+    """Return how long the champion has served; None where nobody knows.
+
+    A champion whose time lies ahead (the clock was set back) is new.
+    """
+    champion = versions.champion(project, params)
+    since = champion.tags.get(PROMOTED_AT) if champion else None
+    if since is None:
+        return None
+    return max(now - dt.datetime.fromisoformat(since), dt.timedelta(0))
+
+
+def batch_hashes(project: Project) -> dict[str, str]:
+    """Return ``{dataset/batch: DVC's hash of its contents}`` of every tracked batch."""
+    return {
+        batch.label: str(read_yaml(dvc_file(batch))["outs"][0]["md5"])
+        for batch in inbox.accepted(project)
+        if dvc_file(batch).is_file()
+    }
+
+
+def dvc_file(batch: inbox.Batch) -> Path:
+    """Return where DVC's pointer to an accepted batch lies."""
+    return batch.folder.with_name(f"{batch.name}.dvc")
+
+
+def pending(project: Project) -> list[list[str]]:
+    """Return the groups of rejected batches that are still to be tried apart."""
+    last = last_decision(project)
+    return last.to_try if last else []
