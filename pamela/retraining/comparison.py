@@ -107,9 +107,16 @@ class Scored:
         what : `rows_of`, dataset and slice of the row.
         mask : (n,), which pairs.
         """
+        if not mask.any():
+            return nothing(what, metric)
         grouped = self.grouped(mask)
         values = {m.SROCC: m.srocc, m.COVERAGE_90: m.coverage_90, m.RMSE: m.rmse}[metric](grouped)
         return _row(what, metric, values, int(mask.sum()), setting)
+
+
+def nothing(what: tuple[str, str, str], metric: str, rows: int = 0) -> Row:
+    """Return the row of ratings on which nobody can be compared."""
+    return Row(*what, metric, None, None, None, None, None, None, 0, rows)
 
 
 def _row(
@@ -118,7 +125,7 @@ def _row(
     known = ~np.isnan(values).any(axis=1)
     some = values[known]
     if not len(some):
-        return Row(*what, metric, None, None, None, None, None, None, 0, rows)
+        return nothing(what, metric, rows)
     draws = make_draws(len(some), setting.draws, setting.seed)
     gain = (some[:, 1] - some[:, 0])[:, None]
     estimate = mean_estimates(gain, draws)[0]
@@ -142,10 +149,12 @@ def compare(champion: Bundle, challenger: Bundle, holdout: Holdout, setting: Set
         for dataset, name, mask, metrics in _frozen_slices(holdout)
         for metric in metrics
     ]
-    newest = Scored(models, holdout.fold, holdout.newest)
+    newest = (NEWEST, "", "")
+    if not len(holdout.newest):
+        return [*rows, nothing(newest, m.SROCC)]
+    scored = Scored(models, holdout.fold, holdout.newest)
     everyone = np.ones(len(holdout.newest), bool)
-    rows.append(newest.row((NEWEST, "", ""), m.SROCC, everyone, setting))
-    return rows
+    return [*rows, scored.row(newest, m.SROCC, everyone, setting)]
 
 
 def compare_with_best(

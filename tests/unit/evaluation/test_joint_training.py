@@ -19,7 +19,6 @@ from pamela.core.files import write_json, write_parquet
 from pamela.core.paths import Project
 from pamela.evaluation import joint_training
 from pamela.evaluation.metrics.bootstrap import Estimate
-from pamela.evaluation.predictions import restrict
 from pamela.evaluation.results import Results
 from pamela.models.base import RewardModel
 from pamela.models.preprocessing import Datasets
@@ -28,11 +27,13 @@ from pamela.models.transformer.selection import Configuration, SearchConfig
 from pamela.params import TrainParams, load_params
 from pamela.reporting.sections.joint_training import held_out_note, joint_table
 from pamela.retraining import gate
+from pamela.retraining.holdout import PARTS
 from pamela.training.bundle import Bundle
 from pamela.training.train import _rows
 from pamela.training.user_lookup import UserLookup
 from tests.conftest import ROOT
 from tests.helpers.folders import write_split
+from tests.helpers.gate_kit import make_holdout
 from tests.helpers.made_up import make_project, params_of
 
 SMALL = {FEW: Size(12, 24, 20, 8, 5), MANY: Size(20, 60, 24, 30, 101)}
@@ -150,40 +151,46 @@ def bundle(score: np.ndarray) -> Bundle:
     return Bundle(Told(score), PAIR.items, PAIR.people, mask, people, scales, encoder, "told-0")
 
 
+def judge(champion: Bundle, challenger: Bundle, fold: Fold) -> gate.Judgement:
+    """Judge by the order of pictures alone."""
+    params = load_params(ROOT / "params.yaml")
+    order_only = {"min_slice_users": 2, "slice_floor": 1e9, "calibration_tolerance": 1e9}
+    retrain = params.retrain.model_copy(update=order_only)
+    asked = params.model_copy(update={"retrain": retrain})
+    return gate.judge(champion, challenger, make_holdout(fold), asked)
+
+
+def by_dataset(found: gate.Judgement) -> dict[str, gate.Check]:
+    return {check.row.dataset: check for check in found.checks if check.kind == "hold-out"}
+
+
 def test_a_gain_for_many_pays_for_no_loss_of_few() -> None:
     truth = np.zeros(len(PAIR.items))
-    for part in gate.HOLDOUT:
+    for part in PARTS:
         np.add.at(truth, PAIR[part].item, PAIR[part].rating)
     noise = np.random.default_rng(0).normal(size=len(truth)) * truth.std()
     few = (PAIR.items.frame[s.DATASET] == FEW).to_numpy()
     fair = bundle(truth + noise)
     better_on_many = bundle(np.where(few, -truth, truth))
-    found = gate.compare_on_holdout(fair, better_on_many, PAIR, draws=200, seed=0)
-    by = found.by_dataset
-    assert by[MANY].difference.value > 0 > by[FEW].difference.value
-    assert by[FEW].users + by[MANY].users == found.users
-    allowed, why = gate.decide(found, 0.005)
-    assert not allowed
-    assert f"{FEW}: challenger" in why
-    assert "in each dataset" in why
-    up = gate.compare_on_holdout(better_on_many, bundle(truth), PAIR, draws=200, seed=0)
-    assert gate.decide(up, 0.005)[0]
-    one = restrict(PAIR, {MANY: 1})
-    assert gate.compare_on_holdout(fair, better_on_many, one, draws=200, seed=0).by_dataset == {}
+    found = judge(fair, better_on_many, PAIR)
+    by = by_dataset(found)
+    assert by[MANY].row.difference > 0 > by[FEW].row.difference
+    assert by[FEW].row.users + by[MANY].row.users == found.srocc().users
+    assert (by[FEW].result, by[MANY].result, found.verdict) == (gate.FAILED, gate.MET, "REJECT")
+    assert f"worse: {FEW}: SROCC -" in found.why
+    assert judge(better_on_many, bundle(truth), PAIR).verdict == "PROMOTE"
 
 
-def test_a_dataset_without_two_different_ratings_is_named_and_does_not_block() -> None:
+def test_a_dataset_without_two_different_ratings_is_shown_and_does_not_block() -> None:
     flat = {
         part: Pairs(p.user, p.item, np.where(BOTH.code[p.item] == 0, 3, p.rating))
         for part, p in PAIR.parts.items()
     }
     fold = Fold(0, PAIR.items, PAIR.people, flat)
     score = np.arange(len(PAIR.items), dtype=float)
-    allowed, why = gate.decide(
-        gate.compare_on_holdout(bundle(score), bundle(score), fold, draws=100, seed=0), 0
-    )
-    assert allowed
-    assert f"{FEW}: nothing to compare on" in why
+    found = judge(bundle(score), bundle(score), fold)
+    assert found.verdict == "HOLD"
+    assert by_dataset(found)[FEW].result == gate.SHOWN
 
 
 def test_a_demographic_of_another_dataset_is_unknown_here() -> None:

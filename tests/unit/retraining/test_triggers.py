@@ -1,0 +1,85 @@
+"""When a cycle trains."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pamela.core.paths import Project
+from pamela.params import Params, load_params
+from pamela.retraining import triggers
+from pamela.retraining.decision import Data, write_decision
+from pamela.retraining.triggers import NewData, fired, new_data
+from tests.paths import ROOT
+from tests.unit.retraining.test_decision import decision
+
+NOW = dt.datetime(2026, 11, 28, 3, tzinfo=dt.UTC)
+NOTHING = NewData(Data(), {}, False)
+
+
+def asked(**trigger: Any) -> Params:
+    params = load_params(ROOT / "params.yaml")
+    changed = params.retrain.triggers.model_copy(update=trigger)
+    retrain = params.retrain.model_copy(update={"triggers": changed})
+    return params.model_copy(update={"retrain": retrain})
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setattr(triggers, "new_counts", lambda _project, labels: (40 * len(labels), 3))
+    champion = SimpleNamespace(tags={triggers.PROMOTED_AT: "2026-11-20T03:00:00+00:00"})
+    monkeypatch.setattr(triggers.versions, "champion", lambda *_: champion)
+    return Project(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "found", "reason"),
+    [
+        ({}, NOTHING, None),
+        ({}, NewData(Data(), {"added": ["d/a"]}, False), "40 new ratings in d/a"),
+        ({"new_ratings": 41, "new_users": 4}, NewData(Data(), {"added": ["d/a"]}, False), None),
+        (
+            {"new_ratings": 41, "new_users": 4},
+            NewData(Data(), {"added": ["d/a", "d/b"]}, False),
+            "80 new ratings in d/a, d/b",
+        ),
+        (
+            {"new_ratings": 41, "new_users": 3},
+            NewData(Data(), {"added": ["d/a"]}, False),
+            "3 new people in d/a",
+        ),
+        ({}, NewData(Data(), {"removed": ["d/a"]}, False), "removed d/a"),
+        ({}, NewData(Data(), {}, True), "people withdrew"),
+        ({"max_age_days": 7.0}, NOTHING, "the champion is 8 days old"),
+        ({"max_age_days": 8.0}, NOTHING, None),
+    ],
+)
+def test_one_reason_is_enough(
+    project: Project, trigger: dict[str, Any], found: NewData, reason: str | None
+) -> None:
+    assert fired(project, asked(**trigger), found, now=NOW) == ([reason] if reason else [])
+
+
+def test_a_clock_that_was_set_back_makes_no_champion_old(project: Project) -> None:
+    before = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+    assert fired(project, asked(max_age_days=0.001), NOTHING, now=before) == []
+
+
+def test_new_data_is_what_the_last_decision_has_not_judged(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    folder = project.batches / "d"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        (folder / f"{name}.dvc").write_text(f"outs:\n- md5: {name}.dir\n  path: {name}\n")
+    assert new_data(project).added == ["d/a", "d/b"]
+    judged = Data(batches={"d/a": "a.dir", "d/gone": "1"})
+    write_decision(project, decision(data=judged, state="done"))
+    found = new_data(project)
+    assert (found.added, found.withdrawn) == (["d/b"], False)
+    assert found.describe() == "added d/b; removed d/gone"
+    project.withdrawn.write_text("dataset,user_id\nd,u1\n")
+    assert new_data(project).describe() == "added d/b; removed d/gone; people withdrew"
