@@ -148,12 +148,14 @@ def _calibration(row: Row, params: RetrainParams) -> Check:
     allowed = params.calibration_tolerance
     if row.champion is None or row.challenger is None or row.users < params.min_slice_users:
         return Check("calibration", row, f"{params.min_slice_users} people", SHOWN)
+    sure = True
     if row.metric == RMSE:
-        wanted, worse = f"at most +{allowed:g}", row.challenger - row.champion
+        wanted, worse = f"at most +{allowed:g} or within chance", row.challenger - row.champion
+        sure = row.ci_low is not None and row.ci_low > 0
     else:
         wanted = f"at most {allowed:g} further from .90"
         worse = abs(row.challenger - NOMINAL) - abs(row.champion - NOMINAL)
-    return Check("calibration", row, wanted, MET if worse <= allowed else FAILED)
+    return Check("calibration", row, wanted, FAILED if worse > allowed and sure else MET)
 
 
 def _gain(row: Row, params: RetrainParams) -> Check:
