@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -226,45 +225,12 @@ def test_accepted_batches_are_immutable(project: Project, params: Params) -> Non
     assert kept.height == 20
 
 
-def test_move_across_file_systems_is_whole_and_can_be_finished(
-    project: Project, params: Params, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = finish(write_batch(project.inbox / "faces" / "b1", good_rows()))
-    rename, remove = Path.rename, shutil.rmtree
-
-    def other_device(self: Path, target: Path) -> Path:
-        if self == folder:
-            raise OSError(errno.EXDEV, "cross-device link")
-        return rename(self, target)
-
-    def interrupted(path: Path, *args: object, **kwargs: object) -> None:
-        if Path(path) == folder:
-            raise KeyboardInterrupt
-        remove(path, *args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Path, "rename", other_device)
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            admission.take(project, params)
-    assert (project.batches / "faces" / "b1" / "ratings.csv").is_file()
-    assert folder.is_dir()
-    assert admission.take(project, params) == {}  # the copy was whole: only the original goes
-    assert not folder.exists()
-    assert [b.label for b in inbox.accepted(project)] == ["faces/b1"]
-
-
-@pytest.mark.parametrize("name", ["sp ace", "-rf", "ü"])
+@pytest.mark.parametrize(
+    "name", ["sp ace", "-rf", "ü", "b.dvc", "b.json", "dvc.yaml", "b.tmp", "b" * 101]
+)
 def test_unfit_names_are_refused(project: Project, params: Params, name: str) -> None:
     finish(write_batch(project.inbox / "faces" / name, good_rows()))
     assert "rename it" in admission.take(project, params)[f"faces/{name}"]
-
-
-def test_link_is_refused(project: Project, params: Params, tmp_path: Path) -> None:
-    outside = finish(write_batch(tmp_path / "elsewhere", good_rows()))
-    (project.inbox / "faces").mkdir()
-    (project.inbox / "faces" / "b1").symlink_to(outside)
-    assert "a link" in admission.take(project, params)["faces/b1"]
 
 
 def test_before_the_first_run_batches_wait(project: Project, params: Params) -> None:
