@@ -78,7 +78,7 @@ def _take_one(project: Project, params: Params, batch: Batch, known: KnownDatase
         return f"{batch.label}: {_told(project, error)}; it {NOT_NOW}"
     except PamelaError as error:
         why = _told(project, error)
-        why = why if batch.name in why else f"{batch.label}: {why}"
+        why = why if batch.label in why else f"{batch.label}: {why}"
     except (Exception, pl.exceptions.PanicException) as error:
         trace = hidden(traceback.format_exc())
         why = (
