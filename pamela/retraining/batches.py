@@ -36,12 +36,12 @@ NAMED: Final = 3  # files that a message names
 
 
 # --- unchanged --------------------------------------------------------------------------------
-def check_unchanged(project: Project, pointers: Iterable[Path]) -> list[Path]:
+def check_unchanged(project: Project, pointers: Iterable[Path] | None = None) -> list[Path]:
     """Raise if a tracked folder is no longer what DVC tracked: batches are immutable.
 
     Parameters
     ----------
-    pointers : ``.dvc`` files, as `all_pointers` gives them.
+    pointers : ``.dvc`` files; all those of accepted batches where not given.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def check_unchanged(project: Project, pointers: Iterable[Path]) -> list[Path]:
         Naming each folder, what of it is missing or changed, and where it can come from.
     """
     faults, uncached = [], []
-    for pointer in pointers:
+    for pointer in all_pointers(project) if pointers is None else pointers:
         folder = pointer.with_suffix("")
         md5 = tracked_hash(folder)
         if md5 is None:
@@ -165,6 +165,8 @@ def set_aside(
 def take_back(project: Project, name: str) -> str:
     """Bring a batch that was set aside back to ``data/batches/``; return its label.
 
+    A label (``dataset/batch``) that is there already is left as it is.
+
     Parameters
     ----------
     name : ``dataset/batch``, or the batch alone where that is unique.
@@ -177,6 +179,8 @@ def take_back(project: Project, name: str) -> str:
     finish_moves(project)
     labels = [batch.label for batch in inbox.set_aside(project)]
     found = [label for label in labels if name in (label, label.partition("/")[2])]
+    if not found and name in [batch.label for batch in inbox.accepted(project)]:
+        return name
     if len(found) != 1:
         there = f"there are {', '.join(labels)}" if labels else "there is none"
         fault = "several have this name" if found else "no batch of this name was set aside"

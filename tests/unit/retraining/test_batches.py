@@ -43,7 +43,7 @@ def project(template: Path, tmp_path: Path) -> Project:
 
 
 def check(project: Project) -> list[Path]:
-    return batches.check_unchanged(project, batches.all_pointers(project))
+    return batches.check_unchanged(project)
 
 
 def fault(project: Project) -> str:
@@ -128,6 +128,7 @@ def test_a_batch_set_aside_stays_under_dvc_and_comes_back_by_name(project: Proje
     assert "b1.dvc" in must(project.root, "git", "status", "--short", "-uall")
 
     assert batches.take_back(project, "b1") == "faces/b1"
+    assert batches.take_back(project, "faces/b1") == "faces/b1"  # there already
     assert tracking.listing(b1(project)) == before
     assert [path.name for path in (project.set_aside / "faces").iterdir()] == []
     assert check(project) == []
