@@ -206,6 +206,14 @@ class ReportParams(_Strict):
     experiment: Name
 
 
+class LimitParams(_Strict):
+    """How much may enter in one batch; one that holds more is refused."""
+
+    ratings_per_user: Count
+    ratings_per_batch: Count
+    batch_mb: Annotated[float, Field(gt=0.0)]
+
+
 class TriggerParams(_Strict):
     """What makes a cycle train; one of them is enough."""
 
@@ -218,6 +226,7 @@ class RetrainParams(_Strict):
     """When new ratings retrain, and what the gate asks of a challenger."""
 
     cron: str
+    limits: LimitParams
     triggers: TriggerParams
     newest_share: Annotated[float, Field(ge=0.0, lt=1.0)]
     tolerance: Annotated[float, Field(ge=0.0)]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pamela.cli.batches import batches_app
 from pamela.cli.explain import explain_command
 from pamela.cli.import_dataset import ImportCommand, import_command
 from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
@@ -47,6 +48,7 @@ app.command("explain")(explain_command)
 app.command("adapt")(adapt)
 app.command("suggest")(suggest)
 app.command("serve")(serve_command)
+app.add_typer(batches_app, name="batches")
 
 
 @app.command()

@@ -60,6 +60,10 @@ class PamelaError(Exception):
         super().__init__(line)
 
 
+class DiskFullError(PamelaError):
+    """No room to write; whoever makes some can go on, and nothing else is wrong."""
+
+
 def hidden(text: str) -> str:
     """Return `text` with the secret parts of its addresses replaced by ``***``."""
     for pattern in PATTERNS[:2]:

@@ -16,12 +16,34 @@ from typing import Any
 
 import polars as pl
 
-from pamela.core.errors import PamelaError
+from pamela.core.errors import DiskFullError, PamelaError
 
 METRIC_DIGITS = 3  # after the point, of figures that stand in git: machines differ beyond them
 # A temporary folder of `atomic_folder`: for which name, by which process.
 ABANDONED = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)(\.t[0-9a-f]{8})?\.tmp")
 ROW_GROUP = 1 << 18  # rows that are in memory at once where a table is written in pieces
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk is full, or a person's share of it
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Turn what a full disk raises into one line that names `folder`.
+
+    Raises
+    ------
+    DiskFullError
+        If there is no room. Polars says so in its text alone.
+    """
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        texts = (f"(os error {number})" for number in FULL)
+        if getattr(error, "errno", None) in FULL or any(text in str(error) for text in texts):
+            raise DiskFullError(
+                f"{folder}: no space is left there; make room and run the command again, it goes "
+                "on from what was done"
+            ) from None
+        raise
 
 
 @contextmanager
@@ -30,11 +52,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The temporary keeps the suffix of `path`, so that writers that look at it still work.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        yield aside
-        aside.replace(path)
+        with writing_to(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield aside
+            aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
 
@@ -54,15 +77,16 @@ def atomic_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
     FileExistsError
         If `path` exists at the end, whoever made it, and may not be replaced.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(path.parent, path.name)
     aside = path.with_name(f".{path.name}.{os.getpid()}.t{secrets.token_hex(4)}.tmp")
-    aside.mkdir()
     try:
-        yield aside
-        if replace and path.exists():
-            shutil.rmtree(path)
-        _rename_to_new(aside, path)
+        with writing_to(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(path.parent, path.name)
+            aside.mkdir()
+            yield aside
+            if replace and path.exists():
+                shutil.rmtree(path)
+            _rename_to_new(aside, path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

@@ -54,6 +54,8 @@ class Project:
     expectations = Below("expectations")  # Great Expectations suites as JSON
     raw = Below("data/raw")  # imported datasets, one DVC-tracked folder each
     batches = Below("data/batches")  # accepted batches of new ratings: `<dataset>/<batch>/`
+    # accepted batches that the gate found to make the model worse: no part of the data
+    set_aside = Below("data/set_aside")
     # batches that wait: `<dataset>/<batch>/` with `_DONE` when complete
     inbox = Below("data/inbox")
     withdrawn = Below("data/withdrawn.csv")  # people whose ratings are left out (dataset, user_id)
@@ -85,6 +87,8 @@ class Project:
     checkpoints = Below(".checkpoints")
     # which picture files were hashed and decoded before (git-ignored; may be deleted)
     picture_cache = Below(".cache/pictures")
+    # refused batches whose own folder cannot be marked (git-ignored; may be deleted)
+    refusals = Below(".cache/refused")
     # features of pictures that saved people rated (git-ignored; may be deleted)
     people_cache = Below(".cache/people")
     mlartifacts = Below("mlartifacts")  # MLflow's artifact store (git-ignored)

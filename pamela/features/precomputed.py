@@ -30,7 +30,7 @@ def read_precomputed(project: Project, images: pl.DataFrame) -> tuple[Floats32, 
     first_name, digest = "", hashlib.sha256()
     for (name,), rows in images.with_row_index("_row").group_by(s.DATASET, maintain_order=True):
         paths = _files(project, str(name), meta[name])
-        features = _read_rows(project, paths, rows[s.IMAGE])
+        features = read_rows(project, paths, rows[s.IMAGE])
         for path in paths:
             digest.update(bytes.fromhex(file_sha256(path)))
         if found is None:
@@ -58,7 +58,7 @@ def _files(project: Project, name: str, meta: dict[str, object]) -> list[Path]:
     return [project.root / str(file) for file in (own, *batches)]
 
 
-def _read_rows(project: Project, paths: list[Path], ids: pl.Series) -> Floats32:
+def read_rows(project: Project, paths: list[Path], ids: pl.Series) -> Floats32:
     """Return the rows of `ids` from one or more files; the first file that has one counts."""
     tables = [_read_npz(project, path) for path in paths]
     widths = {values.shape[1] for _, values in tables}

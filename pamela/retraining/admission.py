@@ -1,234 +1,226 @@
-"""Whether a batch of new ratings may enter: checked, then accepted or refused.
+"""Whether a batch of new ratings may enter: copied, the copy checked, then accepted or refused.
 
-A complete batch (`pamela.retraining.inbox`) is held to the pipeline's rules and becomes the
-immutable ``data/batches/<dataset>/<batch>/``, in one rename, or is refused: it stays where it is,
-with a file ``_REFUSED`` that says why. Whoever mends it deletes ``_REFUSED``, and the next retrain
-(``pamela retrain --once``) takes it up again.
+A complete batch (`pamela.retraining.inbox`) is copied beside ``data/batches/``, the copy is held to
+the pipeline's rules (`intake.check`), takes its name ``data/batches/<dataset>/<batch>/`` in one
+rename, and only then the original leaves the inbox. A process that dies at any point leaves a batch
+that is whole in one of the two places, and the next cycle goes on from there. What cannot be taken
+stays in the inbox: refused, with a file ``_REFUSED`` that says why, or for the next time. No batch
+stops those behind it.
 """
 
 from __future__ import annotations
 
-import errno
 import re
-import shutil
-from collections.abc import Sequence
+import traceback
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
-from pamela.core import schema as s
-from pamela.core.errors import PamelaError
-from pamela.core.files import atomic_folder, atomic_path, folder_sha256, read_parquet
+from pamela.core.errors import DiskFullError, PamelaError, hidden
+from pamela.core.files import FULL, atomic_folder, remove_abandoned
 from pamela.core.paths import Project
-from pamela.data import formats, image_files, ingest
-from pamela.data.formats import Tables
-from pamela.data.partitions import partitions_of
-from pamela.params import PRECOMPUTED, Params
-from pamela.retraining.inbox import REFUSED, Batch, scan_inbox
-from pamela.validation import checks, validate
-from pamela.validation.checks import RatingRules
+from pamela.params import Params
+from pamela.retraining import batches
+from pamela.retraining.inbox import Batch, accepted, scan_inbox, set_aside
+from pamela.retraining.intake import copying, limits, refusals
+from pamela.retraining.intake.check import KnownDataset, check
+from pamela.retraining.intake.contents import is_reserved, state_of, walk
+from pamela.retraining.intake.copying import Hashes
+from pamela.retraining.intake.faults import NotNowError, UnfitError
+from pamela.retraining.tracking import dvc_file, folder_hash, tracked_hash
 
+LONGEST_NAME: Final = 100  # of a batch; its name becomes part of others
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # as params names datasets; safe as a path
+NOT_NOW: Final = "stays in the inbox for the next time"
 
 
 # --- taking -----------------------------------------------------------------------------------
-
-
 def take(project: Project, params: Params) -> dict[str, str]:
-    """Accept every complete batch that is sound, refuse the others.
+    """Accept every complete batch that is sound; leave the others where they are.
 
     Returns
     -------
-    ``{dataset/batch: why}`` of the batches refused now.
+    ``{dataset/batch: why}`` of the batches that were not taken now: refused, or (a full disk, a
+    batch that changed meanwhile) left for the next time.
 
     Raises
     ------
     PamelaError
         If the pipeline has not run yet, or a dataset itself cannot be read; no batch is touched.
     """
+    missed = sweep(project)
     ready = scan_inbox(project, params.ingest.datasets).ready
     if ready and not (project.validated / "images.parquet").is_file():
         raise PamelaError(
             "the pipeline has not run here yet, so there is nothing to check a batch against: run "
             "`make repro` first; the batches stay in data/inbox"
         )
-    known: dict[str, list[Tables]] = {}
-    ratings: dict[str, list[pl.LazyFrame]] = {}  # accepted before; a batch may not repeat them
-    refused: dict[str, str] = {}
+    names = sorted({batch.dataset for batch in ready})
+    known = {name: KnownDataset.read(project, name) for name in names}
     for batch in ready:
-        if batch.dataset not in known:
-            known[batch.dataset] = _known(project, batch.dataset)
-            ratings[batch.dataset] = _validated_ratings(project, batch.dataset)
-        try:
-            if check_place(project, batch):
-                accept(project, batch)
-                continue
-            kept = check(project, params, batch, known[batch.dataset], ratings[batch.dataset])
-        except PamelaError as error:
-            refuse(batch, str(error))
-            refused[batch.label] = str(error)
-            continue
-        moved = accept(project, batch)  # read there: its pictures' paths are the new ones
-        tables = formats.read_batch(moved.folder, moved.dataset, project.root)
-        known[batch.dataset].append(tables)
-        ratings[batch.dataset].append(kept.lazy())
-    return refused
+        why = _take_one(project, params, batch, known[batch.dataset])
+        if why is not None:
+            missed[batch.label] = why
+    return missed
 
 
-def _known(project: Project, dataset: str) -> list[Tables]:
-    """Return the dataset as imported, then its accepted batches."""
-    batches = ingest.batch_folders(project, dataset)
-    return [
-        ingest.read_base(project, dataset),
-        *(formats.read_batch(folder, dataset, project.root) for folder in batches),
-    ]
+def _take_one(project: Project, params: Params, batch: Batch, known: KnownDataset) -> str | None:
+    """Accept `batch`, or say why not; whatever is wrong with it, those behind it go on."""
+    state = state_of(batch.folder)
+    trace = ""
+    try:
+        _Taking(project, params, batch, known, state).run()
+        refusals.forget(project, batch.folder)
+        return None
+    except (NotNowError, DiskFullError) as error:
+        return f"{batch.label}: {_told(project, error)}; it {NOT_NOW}"
+    except PamelaError as error:
+        why = _told(project, error)
+        why = why if batch.label in why else f"{batch.label}: {why}"
+    except (Exception, pl.exceptions.PanicException) as error:
+        trace = hidden(traceback.format_exc())
+        why = (
+            f"{batch.label}: an unexpected {type(error).__name__} ({error}) while it was checked: "
+            f"a fault of pamela, please report it with the {refusals.REFUSED} of the batch"
+        )
+    why = str(PamelaError(why))
+    refusals.refuse(project, batch.folder, why, state, trace=trace)
+    return why
 
 
-def _validated_ratings(project: Project, dataset: str) -> list[pl.LazyFrame]:
-    """Return the dataset's validated ratings, source by source."""
-    files = partitions_of(project.validated / "ratings.parquet", dataset)
-    return [pl.scan_parquet(file, glob=False) for file in files]
+@dataclass(frozen=True)
+class _Taking:
+    """One batch on its way in.
 
-
-def check(
-    project: Project,
-    params: Params,
-    batch: Batch,
-    known: Sequence[Tables],
-    accepted: Sequence[pl.LazyFrame],
-) -> pl.DataFrame:
-    """Hold `batch` to the same rules as the pipeline will; return the ratings that break none.
-
-    Parameters
+    Attributes
     ----------
-    known : the dataset as imported, then the batches accepted before.
-    accepted : the dataset's ratings accepted before, source by source.
-
-    Raises
-    ------
-    PamelaError
-        On a structural fault, a contradiction with what is known, or if the share of faulty
-        ratings exceeds ``validate.max_quarantined_share``.
+    state : of the batch when it was first looked at; what differs at the end is not accepted.
     """
-    tables = formats.read_batch(batch.folder, batch.dataset, project.root)
-    original, *earlier = known
-    merged = ingest.merge_batches(original, [*earlier, tables], project.root).tables
-    if params.embed.encoder == PRECOMPUTED and tables.images.height and tables.features is None:
-        raise PamelaError(
-            f"{project.relative(batch.folder)}: new images without features, and embed.encoder is "
-            f"{PRECOMPUTED}; give them in an .npz file and name it in dataset.yaml (features:)"
+
+    project: Project
+    params: Params
+    batch: Batch
+    known: KnownDataset
+    state: str
+
+    @property
+    def target(self) -> Path:
+        return self.project.batches / self.batch.dataset / self.batch.name
+
+    def run(self) -> None:
+        check_name(self.project, self.batch)
+        if self.target.exists():
+            hashes = copying.hash_files(self.target)
+            if copying.hash_files(self.batch.folder) != hashes:
+                raise UnfitError(
+                    f"{self.project.relative(self.target)} exists with other contents and is "
+                    "immutable; give the new batch another name"
+                )
+        else:
+            hashes = self._accept()
+        copying.let_go(self.batch.folder, hashes)
+
+    def _accept(self) -> Hashes:
+        """Copy the batch, check the copy, and give it its name in one rename."""
+        size = sum(entry.size for entry in walk(self.batch.folder))
+        limits.check_bytes(size, self.params.retrain.limits)
+        most = int(self.params.retrain.limits.batch_mb * limits.MB)
+        try:
+            with atomic_folder(self.target, replace=False) as aside:
+                hashes = copying.copy_files(self.batch.folder, aside, most)
+                kept = self._check(aside)
+                if state_of(self.batch.folder) != self.state:
+                    raise NotNowError("it changed while it was read")
+        except OSError as error:
+            where = self.project.relative(Path(error.filename or self.target.parent))
+            raise NotNowError(f"{where} cannot be written ({error.strerror or error})") from None
+        self.known.add(self.project, self.target, kept)
+        return hashes
+
+    def _check(self, aside: Path) -> pl.DataFrame:
+        """Hold the copy to the rules; what is said of it is said of the batch."""
+        lost = tracked_hash(self.target)
+        if lost is not None and folder_hash(aside) != lost:
+            raise UnfitError(
+                f"a batch of this name was accepted before ({self.project.relative(self.target)}."
+                "dvc) and is not here now; `dvc pull` brings it back; give a new batch another name"
+            )
+        shown = self.project.relative(aside), self.project.relative(self.batch.folder)
+        try:
+            return check(self.project, self.params, aside, self.known)
+        except DiskFullError:
+            raise
+        except PamelaError as error:
+            raise UnfitError(str(error).replace(*shown)) from None
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+
+def _told(project: Project, error: PamelaError) -> str:
+    """Return what `error` says, with paths relative to the project."""
+    return str(error).replace(f"{project.root}/", "")
+
+
+# --- what a batch may be called ---------------------------------------------------------------
+def check_name(project: Project, batch: Batch) -> None:
+    """Raise unless `batch` can become ``data/batches/<dataset>/<batch>``."""
+    if batch.folder.is_symlink() or batch.folder.parent.is_symlink():
+        raise UnfitError("a link; a batch must be a folder of its own")
+    if not _NAME.fullmatch(batch.name):
+        raise UnfitError(
+            "a batch's name may hold letters, digits, '_', '.' and '-', and begins with a letter "
+            "or digit; rename it"
         )
-    rules = _rules(project, params, tables, merged)
-    result = checks.check_ratings(batch.dataset, [tables.ratings], rules, accepted)
-    allowed = params.validate_.max_quarantined_share
-    if result.share > allowed:
-        first = result.first_fault
-        raise PamelaError(
-            f"{first[s.SOURCE_FILE]}: {result.describe_share(allowed)}, "
-            f"first in row {first[s.SOURCE_ROW]}"
+    if len(batch.name) > LONGEST_NAME:
+        raise UnfitError(f"a batch's name has at most {LONGEST_NAME} letters; rename it")
+    if is_reserved(batch.name) or batch.name.casefold().endswith(".json"):
+        raise UnfitError("DVC, git or pamela take this name for something else; rename it")
+    for other in [*accepted(project), *set_aside(project)]:
+        same = other.name.casefold() == batch.name.casefold()
+        if other.dataset == batch.dataset and same and other.name != batch.name:
+            raise UnfitError(
+                f"differs from {other.name}, which was accepted before, in case alone; rename it"
+            )
+    aside = project.set_aside / batch.dataset / batch.name
+    record = batches.record_file(project, batch.label)
+    if aside.exists() or dvc_file(aside).exists() or record.exists():
+        raise UnfitError(
+            f"a batch of this name was set aside ({project.relative(record)} says why): "
+            f"`pamela batches take-back {batch.label}` takes that one, a new one needs another name"
         )
-    if not result.rows_kept:
-        raise PamelaError(
-            f"{project.relative(batch.folder)}: none of its {result.rows_in:,} ratings is new "
-            f"({', '.join(result.by_rule)}); was it delivered before?"
-        )
-    return pl.concat(result.kept).collect()
 
 
-def _rules(project: Project, params: Params, batch: Tables, merged: Tables) -> RatingRules:
-    """Return what the batch's ratings are held to, given all pictures known with it."""
-    images = _with_hashes(project, merged.images, batch)
-    valid = _validated_images(project, merged.name)
-    fresh = images.join(valid, on=s.SHA256, how="anti", nulls_equal=False)
-    decoded = image_files.decode_files(fresh, project.root) if merged.has_images else None
-    states = checks.image_states(
-        images,
-        valid if decoded is None else pl.concat([valid, decoded]),
-        has_images=merged.has_images,
-    )
-    suites = validate.load_suites(project)
-    return RatingRules.of(states, suites, merged.scale, params.validate_.latest_rated_at)
-
-
-def _with_hashes(project: Project, images: pl.DataFrame, batch: Tables) -> pl.DataFrame:
-    """Return those `images` that the batch brings or rates, with the hash of each file."""
-    rated = batch.ratings.select(s.IMAGE).collect().get_column(s.IMAGE)
-    mine = pl.concat([batch.images.get_column(s.IMAGE), rated])
-    named = images.filter(pl.col(s.IMAGE).is_in(mine.drop_nulls().unique().to_list()))
-    named = named if named.height else images.head(1)  # no known picture: let the rule say so
-    hashes = image_files.hash_files(
-        named.get_column(s.FILE).drop_nulls(), project.root, project.picture_cache
-    )
-    return named.drop(s.SHA256).join(hashes, on=s.FILE, how="left", maintain_order="left")
-
-
-def _validated_images(project: Project, dataset: str) -> pl.DataFrame:
-    """Return (sha256, decodes) of the pictures that passed validation: they need no second look."""
-    images = read_parquet(project.validated / "images.parquet", [s.DATASET, s.SHA256])
-    known = images.filter(pl.col(s.DATASET) == dataset).drop_nulls(s.SHA256)
-    return known.select(s.SHA256, decodes=pl.lit(True)).unique(s.SHA256, maintain_order=True)
-
-
-def check_place(project: Project, batch: Batch) -> bool:
-    """Check that `batch` can become ``data/batches/<dataset>/<batch>``.
+# --- what earlier processes left --------------------------------------------------------------
+def sweep(project: Project) -> dict[str, str]:
+    """Finish or remove what killed processes left half-done; what is not ours is not touched.
 
     Returns
     -------
-    Whether it is there already, with the same contents: accepted, then interrupted.
-
-    Raises
-    ------
-    PamelaError
-        If it is a link, its name is unfit, or another batch of that name was accepted before.
+    ``{dataset/batch: why}`` of folders that could not be dealt with.
     """
-    if batch.folder.is_symlink() or batch.folder.parent.is_symlink():
-        raise PamelaError(f"{batch.label}: a link; a batch must be a folder of its own")
-    if not _NAME.fullmatch(batch.name):
-        raise PamelaError(
-            f"{batch.label}: a batch's name may hold letters, digits, '_', '.' and '-'; rename it"
-        )
-    target = _target(project, batch)
-    if not target.exists():
-        return False
-    if folder_sha256(batch.folder) != folder_sha256(target):
-        raise PamelaError(
-            f"{batch.label}: {project.relative(target)} exists with other contents and is "
-            "immutable; give the new batch another name"
-        )
-    return True
+    batches.finish_moves(project)
+    for home in (project.root / "data", project.batches, project.set_aside):
+        remove_abandoned(home)
+        for dataset in home.glob("*/"):
+            remove_abandoned(dataset)
+    told: dict[str, str] = {}
+    for dataset in sorted(project.inbox.glob("*/")):
+        for name, leaving in copying.leaving_folders(dataset):
+            try:
+                copying.finish_leaving(leaving, _copy_of(project, dataset.name, name))
+            except (PamelaError, OSError) as error:
+                told[f"{dataset.name}/{name}"] = f"{dataset.name}/{name}: {error}"
+    return told
 
 
-def accept(project: Project, batch: Batch) -> Batch:
-    """Move `batch` to ``data/batches/`` in one rename; a reader never meets half of it.
-
-    A batch that was copied there before an interruption (`check_place` has compared the two) is
-    only removed from the inbox.
-    """
-    target = _target(project, batch)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        shutil.rmtree(batch.folder)
-    else:
-        _move(batch.folder, target)
-    return Batch(batch.dataset, batch.name, target)
-
-
-def refuse(batch: Batch, why: str) -> None:
-    """Leave `batch` where it is, marked with the reason; later retrains pass it by."""
-    with atomic_path(batch.folder / REFUSED) as aside:
-        aside.write_text(f"{why}\nMend it, delete this file, and the next retrain takes it up.\n")
-
-
-def _target(project: Project, batch: Batch) -> Path:
-    return project.batches / batch.dataset / batch.name
-
-
-def _move(source: Path, target: Path) -> None:
-    try:
-        source.rename(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:  # the inbox may be another file system: copy aside, rename
-            raise PamelaError(f"{source}: cannot be moved to {target} ({error.strerror})") from None
-        with atomic_folder(target) as aside:
-            shutil.copytree(source, aside, dirs_exist_ok=True)
-        shutil.rmtree(source)
+def _copy_of(project: Project, dataset: str, name: str) -> Hashes:
+    """Return the hashes of an accepted batch, wherever it lies now; nothing if nowhere."""
+    for home in (project.batches, project.set_aside):
+        folder = home / dataset / name
+        if folder.is_dir():
+            return copying.hash_files(folder)
+    return {}

@@ -7,13 +7,14 @@ checked and accepted or refused (`pamela.retraining.admission`).
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pamela.core.paths import Project
+from pamela.retraining.intake.contents import DONE, REFUSED
+from pamela.retraining.intake.refusals import refusal_of
 
-DONE = "_DONE"
-REFUSED = "_REFUSED"
+__all__ = ["DONE", "REFUSED", "Batch", "Inbox", "accepted", "scan_inbox", "set_aside"]
 
 
 @dataclass(frozen=True, order=True)
@@ -37,15 +38,17 @@ class Inbox:
     Attributes
     ----------
     ready : complete batches of datasets that are ingested, in order of dataset and name.
-    refused : complete batches that a retrain refused earlier.
+    refused : complete batches that a retrain refused earlier, and that did not change since.
     foreign : complete batches of datasets that are not in ``ingest.datasets``.
     waiting : batches without ``_DONE``.
+    misplaced : files that lie in no batch's folder, which nobody will ever read.
     """
 
     ready: list[Batch]
     refused: list[Batch]
     foreign: list[Batch]
     waiting: list[Batch]
+    misplaced: list[Path] = field(default_factory=list)
 
 
 def scan_inbox(project: Project, datasets: Collection[str]) -> Inbox:
@@ -55,13 +58,13 @@ def scan_inbox(project: Project, datasets: Collection[str]) -> Inbox:
     ----------
     datasets : the names in ``ingest.datasets``.
     """
-    inbox = Inbox([], [], [], [])
+    inbox = Inbox([], [], [], [], _misplaced(project.inbox))
     for batch in _batches_below(project.inbox):
-        if not (batch.folder / DONE).exists():
+        if not _is_complete(batch.folder):
             inbox.waiting.append(batch)
         elif batch.dataset not in datasets:
             inbox.foreign.append(batch)
-        elif (batch.folder / REFUSED).exists():
+        elif refusal_of(project, batch.folder) is not None:
             inbox.refused.append(batch)
         else:
             inbox.ready.append(batch)
@@ -73,6 +76,19 @@ def accepted(project: Project) -> list[Batch]:
     return _batches_below(project.batches)
 
 
+def set_aside(project: Project) -> list[Batch]:
+    """Return the batches in ``data/set_aside/``, in order of dataset and name."""
+    return _batches_below(project.set_aside)
+
+
+def _is_complete(folder: Path) -> bool:
+    """Tell whether a batch is declared complete; one that cannot be read will be refused."""
+    try:
+        return (folder / DONE).exists()
+    except OSError:
+        return True
+
+
 def _batches_below(root: Path) -> list[Batch]:
     """Return ``<dataset>/<batch>`` folders below `root`; hidden ones are half-made copies."""
     return sorted(
@@ -80,3 +96,9 @@ def _batches_below(root: Path) -> list[Batch]:
         for folder in root.glob("*/*")
         if folder.is_dir() and not folder.name.startswith(".") and folder.parent.name[0] != "."
     )
+
+
+def _misplaced(root: Path) -> list[Path]:
+    """Return the files directly in the inbox or in a dataset's folder of it."""
+    found = (path for pattern in ("*", "*/*") for path in root.glob(pattern))
+    return sorted(path for path in found if path.name[0] != "." and not path.is_dir())

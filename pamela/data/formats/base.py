@@ -69,24 +69,25 @@ class Tables:
         return [c for c in self.users.columns if c not in (*s.USERS_KEYS, *SOURCE)]
 
     @cached_property
-    def _by_rater(self) -> pl.DataFrame:
+    def by_rater(self) -> pl.DataFrame:
+        """What `count_by_rater` says of the ratings."""
         return count_by_rater(self.ratings) if self.counted is None else self.counted
 
     @property
     def own_splits(self) -> bool:
         """Whether the dataset says itself who and what is held out."""
-        return bool(self._by_rater.get_column(OWN_SPLITS).any())
+        return bool(self.by_rater.get_column(OWN_SPLITS).any())
 
     @property
     def n_ratings(self) -> int:
         """Number of rating rows."""
-        return int(self._by_rater.get_column(N_RATINGS).sum())
+        return int(self.by_rater.get_column(N_RATINGS).sum())
 
     @property
     def raters(self) -> pl.DataFrame:
         """Everyone who rated, and first where: dataset, user_id, source_file, source_row."""
         keys = list(s.USERS_KEYS)
-        named = self._by_rater.drop_nulls(s.USER)
+        named = self.by_rater.drop_nulls(s.USER)
         return named.unique(keys, keep="first", maintain_order=True).select(*keys, *SOURCE)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.data import ingest
 from pamela.params import Params, load_params
-from pamela.retraining import admission, inbox
+from pamela.retraining import admission, batches, inbox, tracking
 from pamela.validation import validate
 from tests.conftest import ROOT, override_params
 from tests.helpers import yaml
@@ -226,45 +225,12 @@ def test_accepted_batches_are_immutable(project: Project, params: Params) -> Non
     assert kept.height == 20
 
 
-def test_move_across_file_systems_is_whole_and_can_be_finished(
-    project: Project, params: Params, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = finish(write_batch(project.inbox / "faces" / "b1", good_rows()))
-    rename, remove = Path.rename, shutil.rmtree
-
-    def other_device(self: Path, target: Path) -> Path:
-        if self == folder:
-            raise OSError(errno.EXDEV, "cross-device link")
-        return rename(self, target)
-
-    def interrupted(path: Path, *args: object, **kwargs: object) -> None:
-        if Path(path) == folder:
-            raise KeyboardInterrupt
-        remove(path, *args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Path, "rename", other_device)
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            admission.take(project, params)
-    assert (project.batches / "faces" / "b1" / "ratings.csv").is_file()
-    assert folder.is_dir()
-    assert admission.take(project, params) == {}  # the copy was whole: only the original goes
-    assert not folder.exists()
-    assert [b.label for b in inbox.accepted(project)] == ["faces/b1"]
-
-
-@pytest.mark.parametrize("name", ["sp ace", "-rf", "ü"])
+@pytest.mark.parametrize(
+    "name", ["sp ace", "-rf", "ü", "b.dvc", "b.json", "dvc.yaml", "b.tmp", "b" * 101]
+)
 def test_unfit_names_are_refused(project: Project, params: Params, name: str) -> None:
     finish(write_batch(project.inbox / "faces" / name, good_rows()))
     assert "rename it" in admission.take(project, params)[f"faces/{name}"]
-
-
-def test_link_is_refused(project: Project, params: Params, tmp_path: Path) -> None:
-    outside = finish(write_batch(tmp_path / "elsewhere", good_rows()))
-    (project.inbox / "faces").mkdir()
-    (project.inbox / "faces" / "b1").symlink_to(outside)
-    assert "a link" in admission.take(project, params)["faces/b1"]
 
 
 def test_before_the_first_run_batches_wait(project: Project, params: Params) -> None:
@@ -273,3 +239,99 @@ def test_before_the_first_run_batches_wait(project: Project, params: Params) -> 
     with pytest.raises(PamelaError, match="make repro"):
         admission.take(project, params)
     assert not (folder / inbox.REFUSED).exists()
+
+
+# --- limits, and what later stages would stop at ----------------------------------------------
+def with_limits(params: Params, **limits: float) -> Params:
+    retrain = params.retrain
+    narrow = retrain.limits.model_copy(update=limits)
+    return params.model_copy(update={"retrain": retrain.model_copy(update={"limits": narrow})})
+
+
+def test_one_persons_share_of_a_batch_is_bounded(project: Project, params: Params) -> None:
+    many = [("greedy", f"i{k % IMAGES}", 1 + k % 5) for k in range(10_000)]
+    finish(write_batch(project.inbox / "faces" / "a-many", [*many, *good_rows()]))
+    finish(write_batch(project.inbox / "faces" / "good", good_rows()))
+    refused = admission.take(project, params)
+    assert list(refused) == ["faces/a-many"]
+    assert (
+        "user 'greedy' gives 10,000, more than retrain.limits.ratings_per_user (2,000)"
+        in refused["faces/a-many"]
+    )
+    assert [b.label for b in inbox.accepted(project)] == ["faces/good"]
+
+
+def test_a_table_that_holds_more_than_it_may_is_not_read(project: Project, params: Params) -> None:
+    folder = write_batch(project.inbox / "faces" / "b1", good_rows())
+    same = pl.repeat("w0", 3_000_000, eager=True).alias("user_id")
+    pl.DataFrame({"user_id": same}).write_parquet(folder / "users.parquet")
+    assert (folder / "users.parquet").stat().st_size < 100_000
+    finish(folder)
+    line = admission.take(project, params)["faces/b1"]
+    assert "users.parquet: 3,000,000 rows, more than retrain.limits.ratings_per_batch" in line
+    few = with_limits(params, ratings_per_batch=19)
+    (folder / "users.parquet").unlink()
+    assert "ratings: 20 rows" in admission.take(project, few)["faces/b1"]
+
+
+def test_an_archive_that_unpacks_to_more_than_it_may_is_not_read(
+    project: Project, params: Params
+) -> None:
+    folder = write_batch(project.inbox / "faces" / "b1", good_rows())
+    np.savez_compressed(folder / "features.bin.npz", features=np.zeros(3_000_000))
+    finish(folder)
+    narrow = with_limits(params, batch_mb=10)
+    assert "24 MB unpacked" in admission.take(project, narrow)["faces/b1"]
+
+
+def test_a_batch_of_a_name_that_is_taken_is_refused(project: Project, params: Params) -> None:
+    """Whose folder is not here, or was set aside: what returns would meet the new one."""
+    for name in ("away", "aside"):
+        finish(write_batch(project.inbox / "faces" / name, good_rows(users=name)))
+    assert admission.take(project, params) == {}
+    away = project.batches / "faces" / "away"
+    pointer = f"outs:\n- md5: {tracking.folder_hash(away)}\n  path: away\n"
+    tracking.dvc_file(away).write_text(pointer)
+    shutil.rmtree(away)
+    batches.set_aside(project, ["faces/aside"], {"why": "worse"})
+    for name in ("away", "aside"):
+        finish(write_batch(project.inbox / "faces" / name, good_rows(users="z")))
+    refused = admission.take(project, params)
+    assert "`dvc pull` brings it back" in refused["faces/away"]
+    assert "`pamela batches take-back faces/aside`" in refused["faces/aside"]
+    # the very batch that is missing is welcome: it is what DVC recorded
+    shutil.rmtree(project.inbox / "faces" / "away")
+    finish(write_batch(project.inbox / "faces" / "away", good_rows(users="away")))
+    assert admission.take(project, params) == {}
+    assert tracking.folder_hash(away) == tracking.tracked_hash(away)
+
+
+def test_messages_name_the_inbox_not_the_copy(project: Project, params: Params) -> None:
+    finish(write_batch(project.inbox / "faces" / "b1", [("new", "i0", 9)]))
+    line = admission.take(project, params)["faces/b1"]
+    assert line.startswith("data/inbox/faces/b1/ratings.csv: ")
+    assert ".tmp" not in line
+
+
+@pytest.mark.parametrize(
+    ("width", "value", "says"), [(3, 0.5, "dimensions"), (2, np.nan, "NaN or infinite")]
+)
+def test_features_that_embed_would_stop_at_are_refused(
+    project: Project, params: Params, width: int, value: float, says: str
+) -> None:
+    base = project.raw / "faces"
+    ids = [f"i{k}" for k in range(IMAGES)]
+    np.savez(base / "features.npz", image_id=ids, features=np.random.default_rng(0).random((12, 2)))
+    (base / "dataset.yaml").write_text("name: faces\nscale: [1, 5]\nfeatures: features.npz\n")
+    folder = write_batch(project.inbox / "faces" / "b1", [("u0", "n0", 4)])
+    (folder / "dataset.yaml").write_text("name: faces\nscale: [1, 5]\nfeatures: f.npz\n")
+    (folder / "images.csv").write_text("image_id,file,prompt\nn0,images/n0.png,x\n")
+    (folder / "images").mkdir()
+    Image.fromarray(np.full((8, 8, 3), 7, np.uint8)).save(folder / "images" / "n0.png")
+    np.savez(folder / "f.npz", image_id=["n0"], features=np.full((1, width), value))
+    finish(folder)
+    embed = params.embed.model_copy(update={"encoder": "precomputed"})
+    params = params.model_copy(update={"embed": embed})
+    assert says in admission.take(project, params)["faces/b1"]
+    np.savez(folder / "f.npz", image_id=["n0"], features=np.full((1, 2), 0.5))
+    assert admission.take(project, params) == {}

@@ -1,0 +1,1 @@
+"""How a folder of the inbox enters: what it may hold, copying it, checking the copy, refusing."""

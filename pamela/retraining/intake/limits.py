@@ -1,0 +1,80 @@
+"""How much one batch and one person may bring: ``retrain.limits``.
+
+Sizes are asked for before anything is read into memory: a small Parquet or ``.npz`` file can hold
+billions of equal numbers. Pictures have bounds of their own (`pamela.core.images`).
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.data.formats.base import N_RATINGS, Tables
+from pamela.data.image_files import SUFFIXES
+from pamela.params import LimitParams
+from pamela.retraining.intake.faults import UnfitError
+
+MB: Final = 1_000_000
+
+
+def check_bytes(size: int, limits: LimitParams) -> None:
+    """Raise if a batch of `size` bytes is too large to be copied."""
+    if size > limits.batch_mb * MB:
+        raise UnfitError(
+            f"{size / MB:,.0f} MB, more than retrain.limits.batch_mb ({limits.batch_mb:,g}); give "
+            "several batches, or raise the limit in params.yaml"
+        )
+
+
+def check_unpacked(folder: Path, limits: LimitParams) -> None:
+    """Raise if a table or an archive in the batch `folder` is too large to be read.
+
+    A file that is neither is not this function's concern: whoever reads it says what is wrong.
+    """
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+            continue
+        if rows > limits.ratings_per_batch:
+            raise UnfitError(_too_many(path.name, rows, limits))
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in SUFFIXES or not zipfile.is_zipfile(path):
+            continue
+        try:
+            with zipfile.ZipFile(path) as archive:
+                size = sum(member.file_size for member in archive.infolist())
+        except (zipfile.BadZipFile, ValueError, NotImplementedError):
+            continue
+        if size > limits.batch_mb * MB:
+            raise UnfitError(
+                f"{path.relative_to(folder)}: {size / MB:,.0f} MB unpacked, more than "
+                f"retrain.limits.batch_mb ({limits.batch_mb:,g}); give several batches"
+            )
+
+
+def check_ratings(tables: Tables, limits: LimitParams) -> None:
+    """Raise if the batch, or one person in it, gives more ratings than it may."""
+    name = "ratings"
+    if tables.n_ratings > limits.ratings_per_batch:
+        raise UnfitError(_too_many(name, tables.n_ratings, limits))
+    by_user = tables.by_rater.drop_nulls(s.USER).group_by(s.USER).agg(pl.col(N_RATINGS).sum())
+    over = by_user.filter(pl.col(N_RATINGS) > limits.ratings_per_user)
+    for user, n in over.sort(N_RATINGS, s.USER, descending=[True, False]).head(1).iter_rows():
+        others = f" (and {over.height - 1:,} others)" if over.height > 1 else ""
+        raise UnfitError(
+            f"{name}: user {user!r} gives {n:,}{others}, more than "
+            f"retrain.limits.ratings_per_user ({limits.ratings_per_user:,}); leave some out, or "
+            "raise the limit in params.yaml"
+        )
+
+
+def _too_many(name: str, rows: int, limits: LimitParams) -> str:
+    return (
+        f"{name}: {rows:,} rows, more than retrain.limits.ratings_per_batch "
+        f"({limits.ratings_per_batch:,}); give several batches, or raise the limit in params.yaml"
+    )
