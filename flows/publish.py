@@ -17,6 +17,7 @@ from pamela.params import load_params
 from pamela.registry import healing, registration, versions
 from pamela.registry import publish as tracking
 from pamela.reporting.ablation_runs import all_specs
+from pamela.retraining.champion import complete_records
 
 
 def publish() -> str:
@@ -31,6 +32,7 @@ def publish() -> str:
     version = registration.register_if_empty(project, params)
     note = f"; registered {versions.NAME} version {version} as champion" if version else ""
     mended = healing.heal(project, params)
+    complete_records(project, params)
     return "\n".join([f"MLflow: {new} new runs{note}", *mended])
 
 

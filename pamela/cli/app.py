@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pamela.cli.champion import champion_command, promote_command, rollback_command
 from pamela.cli.explain import explain_command
 from pamela.cli.import_dataset import ImportCommand, import_command
 from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
@@ -47,6 +48,9 @@ app.command("explain")(explain_command)
 app.command("adapt")(adapt)
 app.command("suggest")(suggest)
 app.command("serve")(serve_command)
+app.command("champion")(champion_command)
+app.command("rollback")(rollback_command)
+app.command("promote")(promote_command)
 
 
 @app.command()

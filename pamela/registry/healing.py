@@ -7,7 +7,7 @@ serves again: that is said, and kept in its tags.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,7 +20,12 @@ from pamela.registry import copies, registration
 from pamela.registry.copies import BUNDLE, BUNDLE_HASH
 from pamela.registry.mlflow_model import DESCRIPTION_FILE, write_mlflow_files
 from pamela.registry.publish import client_of
-from pamela.registry.registration import PROMOTED_AT, PROMOTED_BECAUSE, PROMOTED_OVER
+from pamela.registry.registration import (
+    DECISION,
+    PROMOTED_AT,
+    PROMOTED_BECAUSE,
+    PROMOTED_OVER,
+)
 from pamela.registry.sqlite_reader import PATH, Version
 from pamela.registry.versions import CHALLENGER, CHAMPION, NAME, PREVIOUS, aliases_of, list_versions
 
@@ -69,31 +74,40 @@ class Registry:
         return "its files are gone" if gone else None
 
 
-def heal(project: Project, params: Params) -> list[str]:
+Check = Callable[[Registry], list[Mend]]
+
+
+def heal(project: Project, params: Params, checks: Sequence[Check] | None = None) -> list[str]:
     """Mend what is amiss; return a line for each thing that was done.
 
     An empty registry is none of it: `pamela.registry.registration.register_if_empty`.
+
+    Parameters
+    ----------
+    checks : some of `CHECKS`; by default all.
 
     Raises
     ------
     PamelaError
         If no version can be champion; it says what to do.
     """
-    if is_sound(project, params):
+    checks = CHECKS if checks is None else checks
+    if is_sound(project, params, checks):
         return []
     lines = []
     with copies.locked(project):
         copies.sweep(project)
-        for check in CHECKS:
+        for check in checks:
             for mend in check(_look(project, params)):
                 lines.append(mend())
     return lines
 
 
-def is_sound(project: Project, params: Params) -> bool:
+def is_sound(project: Project, params: Params, checks: Sequence[Check] | None = None) -> bool:
     """Tell whether there is nothing to mend that can be (no MLflow import with SQLite)."""
     registry = _look(project, params)
-    return not any(check(registry) for check in CHECKS) if registry.versions else True
+    asked = CHECKS if checks is None else checks
+    return not registry.versions or not any(check(registry) for check in asked)
 
 
 def is_registered(project: Project, params: Params) -> bool:
@@ -158,15 +172,15 @@ def _weight(version: Version) -> tuple[bool, bool, bool, int]:
 
 
 def _served(version: Version) -> bool:
-    return bool({PROMOTED_AT, PROMOTED_BECAUSE} & set(version.tags))
+    """Tell whether it was champion: its tags of that are complete, or older than times are."""
+    tags = version.tags
+    return DECISION in tags or (PROMOTED_BECAUSE in tags and PROMOTED_AT not in tags)
 
 
 def _drop(registry: Registry, version: Version, kept: Version) -> Mend:
     def mend() -> str:
         registry.client.delete_model_version(NAME, version.version)
-        return (
-            f"version {version.version}: registered twice; version {kept.version}, the same, stays"
-        )
+        return f"version {version.version}: the same as version {kept.version}; removed"
 
     return mend
 
@@ -195,14 +209,12 @@ def _rebuild(registry: Registry, version: Version, fault: str, source: copies.So
 
 def undescribed(registry: Registry) -> list[Mend]:
     """Find copies that MLflow cannot serve, as they lack its files."""
-    folders = {
-        v.version: registry.project.root / v.path for v in registry.versions if v.path
-    }  # fmt: skip
-    return [
-        _describe(number, folder)
-        for number, folder in folders.items()
-        if (folder / "bundle.json").is_file() and not (folder / DESCRIPTION_FILE).is_file()
-    ]
+    mends = []
+    for version in registry.versions:
+        folder = registry.project.root / (version.path or "nowhere")
+        if (folder / "bundle.json").is_file() and not (folder / DESCRIPTION_FILE).is_file():
+            mends.append(_describe(version.version, folder))
+    return mends
 
 
 def _describe(number: str, folder: Path) -> Mend:
@@ -242,7 +254,11 @@ def _seat_another(registry: Registry, holder: Version | None) -> str:
         if _served(chosen):  # it serves again as what it was; its tags tell why
             registry.client.set_registered_model_alias(NAME, CHAMPION, chosen.version)
             return f"{why}; version {chosen.version}, which held it last, has it again"
-        why = f"{registration.FIRST} ({why})"
+        number = chosen.version  # the first publication was interrupted
+        registration.move_champion(
+            project, params, number, reason=registration.FIRST, action="first"
+        )
+        return f"{why}; version {number}, {registration.FIRST}, has it"
     registration.move_champion(
         project, params, chosen.version, reason=why, by=HEALER, action=ACTION
     )
@@ -299,4 +315,11 @@ def _point(registry: Registry, alias: str, number: str | None) -> Mend:
     return mend
 
 
-CHECKS: Final = (lacking_tags, made_twice, lost_files, undescribed, no_champion, wrong_aliases)
+CHECKS: Final[tuple[Check, ...]] = (
+    lacking_tags,
+    made_twice,
+    lost_files,
+    undescribed,
+    no_champion,
+    wrong_aliases,
+)

@@ -10,10 +10,12 @@ mends.
 from __future__ import annotations
 
 import datetime as dt
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pamela.core.errors import PamelaError
 from pamela.core.files import read_json
 from pamela.core.paths import Project
 from pamela.core.strict_yaml import read_yaml
@@ -38,7 +40,7 @@ PROMOTED_BY: Final = "promoted_by"
 PROMOTED_BECAUSE: Final = "promoted_because"
 PROMOTED_OVER: Final = "promoted_over"  # the version that served before; empty where none did
 PROMOTED_AS: Final = "promoted_as"  # what kind of decision it was
-DECISION: Final = "decision"  # its id in the records
+DECISION: Final = "decision"  # its id in the records; written last of these
 FIRST: Final = "the first registered model"
 MOST_BATCHES: Final = 2000  # that a tag names
 DESCRIPTION = (
@@ -94,6 +96,7 @@ def set_champion(
     action: str = "promote",
     decision: str = "",
     at: str | None = None,
+    over: str | None = None,
 ) -> None:
     """Move the alias ``champion`` to `version`, and ``previous`` to the version that held it.
 
@@ -103,11 +106,18 @@ def set_champion(
     ----------
     reason, by, action, decision, at : kept as tags: why, who, what kind of decision, its id, when
         (ISO 8601; default now).
+    over : the version that the decision was about.
+
+    Raises
+    ------
+    PamelaError
+        If there is no such version, or another one than `over` holds the alias now.
     """
     with locked(project):
         move_champion(
-            project, params, version, reason=reason, by=by, action=action, decision=decision, at=at
-        )
+            project, params, version, reason=reason, by=by, action=action, decision=decision,
+            at=at, over=over,
+        )  # fmt: skip
 
 
 def move_champion(
@@ -120,6 +130,7 @@ def move_champion(
     action: str = "promote",
     decision: str = "",
     at: str | None = None,
+    over: str | None = None,
 ) -> None:
     """Do the work of `set_champion`; the caller holds the lock.
 
@@ -130,14 +141,20 @@ def move_champion(
     mine = choose(f"models:/{NAME}/{version}", versions, None, str(version))
     client = client_of(project, params)
     if CHAMPION not in mine.aliases:
-        over = next((v.version for v in versions if CHAMPION in v.aliases), "")
+        holder = next((v.version for v in versions if CHAMPION in v.aliases), "")
+        if over is not None and holder != over:
+            raise PamelaError(
+                f"version {version} was to replace version {over or '(none)'} as champion, but "
+                f"{f'version {holder}' if holder else 'no version'} is champion now: nothing was "
+                "moved; run it again"
+            )
         tags = {
             PROMOTED_AT: at or now_utc(),
             PROMOTED_BY: by,
             PROMOTED_BECAUSE: reason,
-            PROMOTED_OVER: over,
+            PROMOTED_OVER: holder,
             PROMOTED_AS: action,
-            DECISION: decision,
+            DECISION: decision or secrets.token_hex(8),
         }
         for key, value in tags.items():
             client.set_model_version_tag(NAME, mine.version, key, value)
