@@ -1,11 +1,12 @@
 """How often the gate is right: ``python -m benchmarks.gate [--people 187 --trials 400]``.
 
 Two simulated models of the embedded dataset's size (187 people with 65 held-out ratings each on 944
-pictures, 40 of the people with newest ratings) go through the whole gate (`pamela.retraining.gate`)
-many times. Each predicts what people like with errors of its own, a share of which is common to all
-people, as the errors of two fits are. A challenger with the champion's share of errors is equal, so
-that every promotion is false; one with less error is better, by a gain that is measured on 40 times
-as many people. Goals: at most 5 % false promotions; the table shows the power by people and gain.
+pictures, 40 of the people with newest ratings) go through the whole gate many times
+(`pamela.retraining.gate.judgement`). Each predicts what people like with errors of its own, a share
+of which is common to all people, as the errors of two fits are. A challenger with the champion's
+share of errors is equal, so that every promotion is false; one with less error is better, by a gain
+that is measured on many people. Goals: at most 5 % false promotions; the table shows the power by
+people and gain.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from pamela.core.paths import Project
 from pamela.evaluation.metrics.definitions import mean_srocc
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, silent
 from pamela.params import Params, load_params
-from pamela.retraining import gate
-from pamela.retraining.holdout import NEWEST, Holdout
+from pamela.retraining.gate import judgement as gate
+from pamela.retraining.gate.holdout import NEWEST, Holdout
 from pamela.training.bundle import Bundle
 
 PEOPLE: Final = 187  # with test ratings in the embedded dataset
@@ -114,7 +115,11 @@ def _rate(
 def _items() -> Items:
     ids = [f"i{n}" for n in range(PICTURES)]
     frame = pl.DataFrame(
-        {s.DATASET: "d", s.IMAGE: ids, s.TYPE: ["art" if n % 2 else "photo" for n in range(PICTURES)]}
+        {
+            s.DATASET: "d",
+            s.IMAGE: ids,
+            s.TYPE: ["art" if n % 2 else "photo" for n in range(PICTURES)],
+        }
     )
     empty = np.zeros((PICTURES, 0), np.float32)
     return Items(frame, empty, empty)
@@ -125,9 +130,7 @@ def _people(n: int) -> People:
     return People(pl.DataFrame({s.DATASET: "d", s.USER: ids, "age": groups}))
 
 
-def make_model(
-    world: World, error: float, common: float, rng: np.random.Generator
-) -> Bundle:
+def make_model(world: World, error: float, common: float, rng: np.random.Generator) -> Bundle:
     """Return a model whose errors have standard deviation `error`.
 
     Parameters
@@ -191,7 +194,10 @@ def run(project: Project, sizes: list[int], trials: int, seed: int = 0) -> list[
                 goal = FALSE if gain == 0 else None
                 entries.append(entry(f"{what}: promoted", share["PROMOTE"], "share", goal))
                 entries.append(entry(f"{what}: rejected", share["REJECT"], "share", None))
-                print(f"{what}: promoted {share['PROMOTE']:.3f}, rejected {share['REJECT']:.3f}", flush=True)  # noqa: E501
+                print(
+                    f"{what}: promoted {share['PROMOTE']:.3f}, rejected {share['REJECT']:.3f}",
+                    flush=True,
+                )
     return entries
 
 

@@ -14,23 +14,26 @@ from flows.environment import QUIET
 from pamela.core.errors import PamelaError, hide_in_tracebacks
 from pamela.core.paths import Project
 from pamela.params import load_params
+from pamela.registry import healing, registration, versions
 from pamela.registry import publish as tracking
-from pamela.registry import registration, versions
 from pamela.reporting.ablation_runs import all_specs
+from pamela.retraining.champion import complete_records
 
 
 def publish() -> str:
-    """Find or create every run, register when the registry is empty; return what was done."""
+    """Find or create every run, register the first model, mend what is amiss; say what was done."""
     project = Project.here()
     params = load_params(project.params_file)
     specs = all_specs(project, params)
     published = tracking.is_published(project, params, specs)
-    if published and registration.is_registered(project, params):
+    if published and healing.is_registered(project, params):
         return ""
     new = sum(run.created for run in tracking.publish(project, params, specs))
     version = registration.register_if_empty(project, params)
     note = f"; registered {versions.NAME} version {version} as champion" if version else ""
-    return f"MLflow: {new} new runs{note}"
+    mended = healing.heal(project, params)
+    complete_records(project, params)
+    return "\n".join([f"MLflow: {new} new runs{note}", *mended])
 
 
 def main() -> None:

@@ -30,9 +30,11 @@ from flows.runtime import here, stage, step
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.params import Params
-from pamela.retraining import admission, batches, challenger, holdout, inbox, promotion, triggers
-from pamela.retraining.decision import Decision
-from pamela.retraining.triggers import dvc_file
+from pamela.registry import healing
+from pamela.retraining import admission, batches, challenger, inbox, promotion, triggers
+from pamela.retraining.gate import holdout, trial
+from pamela.retraining.gate.decision import Decision
+from pamela.retraining.tracking import dvc_file
 from pamela.retraining.waiting import nothing_to_do
 
 DATA = "embed"  # the last stage before training
@@ -40,25 +42,22 @@ DATA = "embed"  # the last stage before training
 # --- the steps --------------------------------------------------------------------------------
 
 
+heal = step("heal the registry")(healing.heal)
 finish = step("finish what was decided")(promotion.finish)
 take_batches = step("take batches")(admission.take)
 load_holdout = step("load the hold-out")(holdout.load_holdout)
 fit_challenger = step("fit the challenger")(challenger.fit_challenger)
-decide = step("gate")(promotion.decide)
+decide = step("gate")(trial.decide)
 carry_out = step("carry out")(promotion.carry_out)
 
 
 @step("track batches")
 def track_batches(project: Project) -> None:
     """`dvc add` every accepted batch that is not tracked yet; none may have changed."""
-    untracked = [
-        project.relative(batch.folder)
-        for batch in inbox.accepted(project)
-        if not dvc_file(batch).is_file()
-    ]
-    if untracked:
-        _command(project, "dvc", "add", "--quiet", *untracked)
-    batches.check_unchanged(project)
+    untracked = [b.folder for b in inbox.accepted(project) if not dvc_file(b.folder).is_file()]
+    uncached = batches.check_unchanged(project)
+    if folders := [project.relative(folder) for folder in (*untracked, *uncached)]:
+        _command(project, "dvc", "add", "--quiet", *folders)
 
 
 @step("bring the data up to date")
@@ -112,6 +111,8 @@ def retrain() -> str:
     """Run one cycle and return the lines that say what was decided and why."""
     project, params = here()
     with one_at_a_time(project):
+        for mended in heal(project, params):
+            print(mended, flush=True)
         decisions = [done] if (done := finish(project, params)) else []
         refused = {} if triggers.pending(project) else take_batches(project, params)
         track_batches(project)

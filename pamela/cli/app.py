@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pamela.cli.batches import batches_app
+from pamela.cli.champion import champion_command, promote_command, rollback_command
 from pamela.cli.explain import explain_command
 from pamela.cli.import_dataset import ImportCommand, import_command
 from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
@@ -49,6 +50,9 @@ app.command("adapt")(adapt)
 app.command("suggest")(suggest)
 app.command("serve")(serve_command)
 app.add_typer(batches_app, name="batches")
+app.command("champion")(champion_command)
+app.command("rollback")(rollback_command)
+app.command("promote")(promote_command)
 
 
 @app.command()

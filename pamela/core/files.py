@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -187,10 +187,16 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def folder_sha256(folder: Path) -> str:
-    """Return one SHA-256 over the names and contents of all files below `folder`."""
+def folder_sha256(folder: Path, skipped: Collection[str] = ()) -> str:
+    """Return one SHA-256 over the names and contents of all files below `folder`.
+
+    Parameters
+    ----------
+    skipped : names of files directly in `folder` that do not count.
+    """
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    left_out = {folder / name for name in skipped}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p not in left_out):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(bytes.fromhex(file_sha256(path)))
     return digest.hexdigest()

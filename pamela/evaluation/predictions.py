@@ -136,14 +136,11 @@ def ask(
     if len(pairs) == 0:
         none: Floats32 = np.zeros(0, np.float32)
         return Prediction(none, none)
-    answer = model.predict(fold.items, fold.people if people is None else people, pairs, context)
-    bad = ~(np.isfinite(answer.mean) & np.isfinite(answer.std))
-    if bad.any():
-        raise PamelaError(
-            f"models/{name}/fold_{fold.number}: {int(bad.sum())} of {len(pairs)} predictions are "
-            "not finite numbers; train the model again (dvc repro -f train)"
-        )
-    return answer
+    asked = fold.people if people is None else people
+    try:
+        return model.predict(fold.items, asked, pairs, context)
+    except PamelaError as error:  # of an answer that is not finite
+        raise PamelaError(f"models/{name}/fold_{fold.number}: {error}") from None
 
 
 def frame_of(

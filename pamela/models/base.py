@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from pamela.core import schema as s
@@ -64,10 +65,23 @@ class Prediction:
     ----------
     mean : float32 array (n,)
     std : float32 array (n,), predictive standard deviation of one new rating.
+
+    Raises
+    ------
+    PamelaError
+        If a number is not finite: that is never an answer.
     """
 
     mean: Floats32
     std: Floats32
+
+    def __post_init__(self) -> None:
+        bad = int((~(np.isfinite(self.mean) & np.isfinite(self.std))).sum())
+        if bad:
+            raise PamelaError(
+                f"{bad} of {len(self.mean)} predictions are not finite numbers; train the model "
+                "again (dvc repro -f train)"
+            )
 
 
 class RewardModel(ABC):
@@ -164,8 +178,18 @@ def load_model(folder: Path) -> RewardModel:
     saved = read_json(folder / CONFIG)
     if not (folder / WEIGHTS).is_file():
         raise PamelaError(f"{folder / WEIGHTS}: no such file; the model folder is incomplete")
-    arrays: dict[str, npt.NDArray[Any]] = load_file(folder / WEIGHTS)
+    arrays = read_arrays(folder / WEIGHTS)
     return model_class(saved["model"]).from_state(saved["config"], arrays)
+
+
+def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Read named arrays; a missing or broken file is an error that names it."""
+    try:
+        return dict(load_file(path))
+    except FileNotFoundError:
+        raise PamelaError(f"{path}: no such file; run the stage that writes it") from None
+    except (OSError, SafetensorError) as error:
+        raise PamelaError(f"{path}: not readable as safetensors ({error})") from None
 
 
 def model_hash(folder: Path) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from pamela import __version__
 from pamela.core import schema as s
-from pamela.core.files import read_json, read_parquet
+from pamela.core.files import atomic_path, read_json, read_parquet
 from pamela.params import PRECOMPUTED
 
 if TYPE_CHECKING:
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 LOADER: Final = "pamela.serving"
 DESCRIPTION_FILE: Final = "MLmodel"
+MLFLOW_FILES: Final = (  # beside a bundle's own
+    DESCRIPTION_FILE,
+    "conda.yaml",
+    "input_example.json",
+    "python_env.yaml",
+    "requirements.txt",
+    "serving_input_example.json",
+)
 PICTURE, RATINGS, DEMOGRAPHICS = "image", "ratings", "demographics"
 TEXTS: Final = ("user", s.DATASET, s.PROMPT, PICTURE, s.IMAGE)
 NUMBERS_OUT: Final = ("rating", "std", "percentile")
@@ -47,7 +55,8 @@ def write_mlflow_files(bundle: Path) -> None:
             pip_requirements=[f"pamela=={__version__}"],
         )
         for path in sorted(folder.iterdir(), key=lambda p: p.name == DESCRIPTION_FILE):
-            shutil.copyfile(path, bundle / path.name)
+            with atomic_path(bundle / path.name) as made:
+                shutil.copyfile(path, made)
 
 
 def signature() -> ModelSignature:

@@ -1,71 +1,67 @@
 """The model registry: a bundle becomes a version of MLflow's registered model ``pamela``.
 
-A version is a bundle (`pamela.training.bundle`, opaque here) copied to
-``mlartifacts/registry/<hash>/``, because ``models/`` is overwritten by the next run. Each version
-records that folder relative to the project root, so that a moved project still loads it; MLflow's
-own source is the fallback. `pamela.registry.versions` finds it again.
+A version is a bundle (`pamela.training.bundle`, opaque here) with a copy of its own
+(`pamela.registry.copies`). Each version records that folder relative to the project root, so that a
+moved project still loads it; MLflow's own source is the fallback. `pamela.registry.versions` finds
+it again. Each step may be the last before a crash: what is then amiss, `pamela.registry.healing`
+mends.
 """
 
 from __future__ import annotations
 
-import shutil
+import datetime as dt
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pamela.core.errors import PamelaError
-from pamela.core.files import atomic_folder, folder_sha256, read_json
+from pamela.core.files import read_json
 from pamela.core.paths import Project
+from pamela.core.strict_yaml import read_yaml
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
-from pamela.evaluation.provenance import SHORT, dataset_hashes, git_state
+from pamela.evaluation.provenance import dataset_hashes, git_state, model_hashes
 from pamela.evaluation.results import POPULATIONS, Results, headline_rows
 from pamela.params import Params, tracking_uri
 from pamela.registry import sqlite_reader
-from pamela.registry.mlflow_model import DESCRIPTION_FILE, write_mlflow_files
+from pamela.registry.copies import BUNDLE, BUNDLE_HASH, content_hash, keep_copy, locked
 from pamela.registry.publish import client_of, experiment_id, find_run
 from pamela.registry.run_metrics import with_interval
 from pamela.registry.runs import evaluation_hash
-from pamela.registry.sqlite_reader import PATH
-from pamela.registry.versions import CHAMPION, NAME, choose, list_versions
+from pamela.registry.sqlite_reader import PATH, Version
+from pamela.registry.versions import CHALLENGER, CHAMPION, NAME, PREVIOUS, choose, list_versions
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CHALLENGER = "challenger"
-BUNDLE_HASH = "bundle_hash"
+# Tags of a version that serves or served, of the last time that it came to it.
+PROMOTED_AT: Final = "promoted_at"
+PROMOTED_BY: Final = "promoted_by"
+PROMOTED_BECAUSE: Final = "promoted_because"
+PROMOTED_OVER: Final = "promoted_over"  # the version that served before; empty where none did
+PROMOTED_AS: Final = "promoted_as"  # what kind of decision it was
+DECISION: Final = "decision"  # its id in the records; written last of these
+FIRST: Final = "the first registered model"
+MOST_BATCHES: Final = 2000  # that a tag names
 DESCRIPTION = (
     "Personal reward models: how much a given person likes a given picture. "
     "Load one with `pamela.load('models:/pamela@champion')`. The alias `champion` is what users "
-    "get; it moves only when a challenger is not worse on the same hold-out."
+    "get; it moves when a challenger passes the gate, or by `pamela promote`. `previous` is the "
+    "version before it, to which `pamela rollback` returns."
 )
 
 
 def register_if_empty(project: Project, params: Params) -> str | None:
     """Register ``models/bundle`` as champion when nothing is registered; return its version.
 
-    A registered copy that was deleted is restored where ``models/bundle`` still is that model.
+    What an interrupted attempt has left is mended by `pamela.registry.healing.heal`.
     """
-    versions = list_versions(project, params)
-    if not versions:
-        version = _register(project, params, project.models / "bundle")
-        set_champion(project, params, version, reason="the first registered model")
+    with locked(project):
+        if list_versions(project, params):
+            return None
+        version = register(project, params, project.models / BUNDLE)
+        move_champion(project, params, version, reason=FIRST, action="first")
         return version
-    lost = [project.root / v.path for v in versions if v.path]
-    lost = [folder for folder in lost if not _is_whole(folder)]
-    if lost:
-        bundle, digest = project.models / "bundle", bundle_hash(project.models / "bundle")
-        for folder in lost:
-            if folder.name == digest:
-                _keep_copy(project, bundle, digest)
-            elif folder.is_dir():  # kept before copies were MLflow models
-                write_mlflow_files(folder)
-    return None
-
-
-def is_registered(project: Project, params: Params) -> bool:
-    """Return whether the champion and its files are there (no MLflow import with SQLite)."""
-    found = list_versions(project, params)
-    return bool(found) and all(not v.path or _is_whole(project.root / v.path) for v in found)
 
 
 def register_challenger(
@@ -73,7 +69,7 @@ def register_challenger(
     params: Params,
     *,
     bundle: Path | None = None,
-    figures: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> str:
     """Register a bundle under the alias ``challenger`` and return its version.
 
@@ -82,72 +78,134 @@ def register_challenger(
     Parameters
     ----------
     bundle : default ``models/bundle``.
-    figures : ``{population_metric: value}`` where the bundle's model is not the one that stage
-        evaluate measured; None: those of stage evaluate.
+    tags : further tags of a version that is made.
     """
-    bundle = bundle or project.models / "bundle"
-    digest = bundle_hash(bundle)
-    known = [v for v in list_versions(project, params) if v.tags.get(BUNDLE_HASH) == digest]
-    version = known[-1].version if known else _register(project, params, bundle, figures)
-    _keep_copy(project, bundle, digest)
-    client_of(project, params).set_registered_model_alias(NAME, CHALLENGER, version)
+    with locked(project):
+        version = register(project, params, bundle or project.models / BUNDLE, tags or {})
+        client_of(project, params).set_registered_model_alias(NAME, CHALLENGER, version)
     return version
 
 
-def set_champion(project: Project, params: Params, version: str, *, reason: str = "") -> None:
-    """Move the alias ``champion`` to `version`; `reason` is kept as the version's tag."""
+def set_champion(
+    project: Project,
+    params: Params,
+    version: str,
+    *,
+    reason: str = "",
+    by: str = "gate",
+    action: str = "promote",
+    decision: str = "",
+    at: str | None = None,
+    over: str | None = None,
+) -> None:
+    """Move the alias ``champion`` to `version`, and ``previous`` to the version that held it.
+
+    May be repeated: to move it to the version that holds it completes what was interrupted.
+
+    Parameters
+    ----------
+    reason, by, action, decision, at : kept as tags: why, who, what kind of decision, its id, when
+        (ISO 8601; default now).
+    over : the version that the decision was about.
+
+    Raises
+    ------
+    PamelaError
+        If there is no such version, or another one than `over` holds the alias now.
+    """
+    with locked(project):
+        move_champion(
+            project, params, version, reason=reason, by=by, action=action, decision=decision,
+            at=at, over=over,
+        )  # fmt: skip
+
+
+def move_champion(
+    project: Project,
+    params: Params,
+    version: str,
+    *,
+    reason: str,
+    by: str = "gate",
+    action: str = "promote",
+    decision: str = "",
+    at: str | None = None,
+    over: str | None = None,
+) -> None:
+    """Do the work of `set_champion`; the caller holds the lock.
+
+    The tags come first, then the one write that counts, then what follows from the tags: an
+    interruption leaves either nothing or what `pamela.registry.healing` completes.
+    """
     versions = list_versions(project, params)
     mine = choose(f"models:/{NAME}/{version}", versions, None, str(version))
     client = client_of(project, params)
-    client.set_registered_model_alias(NAME, CHAMPION, mine.version)
-    if CHALLENGER in mine.aliases:
+    if CHAMPION not in mine.aliases:
+        holder = next((v.version for v in versions if CHAMPION in v.aliases), "")
+        if over is not None and holder != over:
+            raise PamelaError(
+                f"version {version} was to replace version {over or '(none)'} as champion, but "
+                f"{f'version {holder}' if holder else 'no version'} is champion now: nothing was "
+                "moved; run it again"
+            )
+        tags = {
+            PROMOTED_AT: at or now_utc(),
+            PROMOTED_BY: by,
+            PROMOTED_BECAUSE: reason,
+            PROMOTED_OVER: holder,
+            PROMOTED_AS: action,
+            DECISION: decision or secrets.token_hex(8),
+        }
+        for key, value in tags.items():
+            client.set_model_version_tag(NAME, mine.version, key, value)
+        client.set_registered_model_alias(NAME, CHAMPION, mine.version)
+        mine = Version(mine.version, mine.aliases, mine.tags | tags, mine.source)
+    settle_aliases(client, mine, [v.version for v in versions])
+
+
+def settle_aliases(client: MlflowClient, champion: Version, versions: list[str]) -> None:
+    """Let ``previous`` name what `champion` replaced; nobody is champion and challenger."""
+    over = champion.tags.get(PROMOTED_OVER)
+    if over in versions and over != champion.version:
+        client.set_registered_model_alias(NAME, PREVIOUS, over)
+    if CHALLENGER in champion.aliases:
         client.delete_registered_model_alias(NAME, CHALLENGER)
-    if reason:
-        client.set_model_version_tag(NAME, mine.version, "promoted_because", reason)
 
 
-def bundle_hash(bundle: Path) -> str:
-    """Return the hash that names a bundle's registered copy."""
-    if not (bundle / "bundle.json").is_file():
-        raise PamelaError(
-            f"{bundle}: no bundle.json, so nothing to register; run `dvc repro train`"
-        )
-    return folder_sha256(bundle)[:SHORT]
+def now_utc() -> str:
+    """Return the time as ``2026-11-29T03:00:00Z``."""
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _keep_copy(project: Project, bundle: Path, digest: str) -> Path:
-    """Copy a bundle to its content-addressed folder, as an MLflow model, unless it is there."""
-    kept = project.mlartifacts / "registry" / digest
-    if not _is_whole(kept):
-        with atomic_folder(kept) as aside:
-            shutil.copytree(bundle, aside, dirs_exist_ok=True)
-            write_mlflow_files(aside)
-    return kept
-
-
-def _is_whole(folder: Path) -> bool:
-    """Tell whether a registered copy is there, and one that MLflow can serve."""
-    return (folder / DESCRIPTION_FILE).is_file()
-
-
-def _register(
-    project: Project, params: Params, bundle: Path, figures: Mapping[str, str] | None = None
+def register(
+    project: Project, params: Params, bundle: Path, more: Mapping[str, str] | None = None
 ) -> str:
-    meta = read_json(bundle / "bundle.json")
-    digest = bundle_hash(bundle)
-    kept = _keep_copy(project, bundle, digest)
+    """Return the version of a bundle, which is made where there is none; the caller has the lock.
+
+    The copy comes first, then the version with all its tags in one write.
+    """
+    digest = content_hash(bundle)
+    kept = keep_copy(project, bundle, digest)
+    known = [v for v in list_versions(project, params) if v.tags.get(BUNDLE_HASH) == digest]
+    if known:
+        return known[-1].version
+    return _make_version(project, params, kept, digest, dict(more or {}))
+
+
+def _make_version(
+    project: Project, params: Params, kept: Path, digest: str, more: dict[str, str]
+) -> str:
+    meta = read_json(kept / "bundle.json")
     client = client_of(project, params)
-    run = _run_of(client, project, params, meta) if figures is None else None
+    evaluated = _is_evaluated(project, meta)
+    run = _run_of(client, project, params, meta) if evaluated else None
     source = kept.as_uri()
     if sqlite_reader.database_file(tracking_uri(params, project.root)) is None and run is not None:
         client.log_artifacts(run.info.run_id, str(kept), "bundle")  # a remote server keeps its own
         source = f"{run.info.artifact_uri}/bundle"
-    if figures is None:
-        numbers = _headline(project, params, meta)
-    else:
-        numbers = {key: (value, value) for key, value in figures.items()}
-    tags = _tags(project, meta) | {k: v for k, (v, _) in numbers.items()}
-    tags |= {BUNDLE_HASH: digest, PATH: project.relative(kept)}
+    numbers = _headline(project, params, meta) if evaluated else {}
+    tags = model_tags(meta) | _data_tags(project, meta) | {k: v for k, (v, _) in numbers.items()}
+    tags |= {BUNDLE_HASH: digest, PATH: project.relative(kept)} | more
     if not client.search_registered_models(f"name = '{NAME}'"):
         client.create_registered_model(NAME, description=DESCRIPTION)
     made = client.create_model_version(
@@ -158,6 +216,12 @@ def _register(
         description=_describe(meta, numbers),
     )
     return str(made.version)
+
+
+def _is_evaluated(project: Project, meta: dict[str, Any]) -> bool:
+    """Tell whether the figures in ``reports/`` are those of this bundle's model."""
+    hashes = model_hashes(project, meta["model"])
+    return hashes.get("fold_0") == meta.get("evaluated", meta)["model_hash"]
 
 
 def _run_of(client: MlflowClient, project: Project, params: Params, meta: dict[str, Any]) -> Any:
@@ -171,17 +235,40 @@ def _run_of(client: MlflowClient, project: Project, params: Params, meta: dict[s
     return None
 
 
-def _tags(project: Project, meta: dict[str, Any]) -> dict[str, str]:
-    hashes = dataset_hashes(project)
+def model_tags(meta: dict[str, Any]) -> dict[str, str]:
+    """Return the tags that the bundle itself tells."""
     encoder = meta["encoder"]
     return {
         "model": meta["model"],
         "model_hash": meta["model_hash"],
         **twin_tags(meta),
         "encoder": encoder["encoder"] if isinstance(encoder, dict) else str(encoder),
+    }
+
+
+def _data_tags(project: Project, meta: dict[str, Any]) -> dict[str, str]:
+    """Return the tags that say what a bundle was just trained on."""
+    hashes = dataset_hashes(project)
+    return {
         "datasets": ", ".join(f"{n} ({hashes[n]})" if n in hashes else n for n in meta["datasets"]),
+        "batches": _batches(project, meta),
         "git_commit": git_state(project).commit,
     }
+
+
+def _batches(project: Project, meta: dict[str, Any]) -> str:
+    """Return the accepted batches of a bundle's datasets, each with DVC's hash."""
+    found = []
+    for name in sorted(meta["datasets"]):
+        for folder in sorted(p for p in (project.batches / name).glob("[!.]*") if p.is_dir()):
+            record = folder.with_name(f"{folder.name}.dvc")
+            md5 = str(read_yaml(record)["outs"][0]["md5"]) if record.is_file() else ""
+            found.append(
+                f"{name}/{folder.name}" + (f" ({md5.removesuffix('.dir')})" if md5 else "")
+            )
+    left_out = len(found) - MOST_BATCHES
+    shown = found[max(left_out, 0) :]
+    return ", ".join([f"{left_out} more"] * (left_out > 0) + shown)
 
 
 def twin_tags(meta: dict[str, Any]) -> dict[str, str]:
@@ -211,8 +298,11 @@ def _headline(project: Project, params: Params, meta: dict[str, Any]) -> dict[st
 
 
 def _describe(meta: dict[str, Any], numbers: dict[str, tuple[str, str]]) -> str:
+    title = f"Model `{meta['model']}` on {', '.join(meta['datasets'])}"
+    if not numbers:
+        return f"{title}; what the gate found stands in its tags."
     lines = [
-        f"Model `{meta['model']}` on {', '.join(meta['datasets'])}; mean over users, "
+        f"{title}; mean over users, "
         "95 % intervals, unseen users at 0 shots. The figures are of the fits of the folds, on "
         "ratings they did not see; what serves is one more fit, on all ratings.",
         "",

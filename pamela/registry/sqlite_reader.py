@@ -36,12 +36,14 @@ class Version:
     version : its number, as text.
     aliases : the names that point at it.
     source : where MLflow says its files are.
+    created : when it was registered, in milliseconds since 1970.
     """
 
     version: str
     aliases: tuple[str, ...]
     tags: dict[str, str]
     source: str
+    created: int = 0
 
     @property
     def path(self) -> str | None:
@@ -94,7 +96,7 @@ def known_versions(uri: str, name: str) -> list[Version] | None:
     """Return the versions of a registered model, oldest first."""
     versions = _rows(
         uri,
-        "SELECT version, source FROM model_versions WHERE name = ? "
+        "SELECT version, source, creation_time FROM model_versions WHERE name = ? "
         "AND current_stage != 'Deleted_Internal' ORDER BY version",
         name,
     )
@@ -108,9 +110,16 @@ def known_versions(uri: str, name: str) -> list[Version] | None:
             tuple(sorted(alias for v, alias in aliases if v == number)),
             {key: value for v, key, value in tags if v == number},
             str(source),
+            int(created or 0),
         )
-        for number, source in versions
+        for number, source, created in versions
     ]
+
+
+def known_aliases(uri: str, name: str) -> dict[str, str] | None:
+    """Return ``{alias: version}`` of a registered model, also where there is no such version."""
+    rows = _rows(uri, "SELECT alias, version FROM registered_model_aliases WHERE name = ?", name)
+    return None if rows is None else {alias: str(number) for alias, number in rows}
 
 
 def _rows(uri: str, query: str, *values: str) -> list[tuple[str, ...]] | None:

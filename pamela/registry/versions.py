@@ -7,21 +7,25 @@ beyond the database's own reader is imported unless a version is kept elsewhere.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pamela.core.errors import PamelaError, require
 from pamela.core.paths import Project
 from pamela.params import Params, load_params, tracking_uri
 from pamela.registry import sqlite_reader
+from pamela.registry.copies import BUNDLE_HASH, is_another
 from pamela.registry.reachable import said_by, shown
 from pamela.registry.sqlite_reader import Version
+from pamela.training.bundle_files import REPAIR
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+Answer = TypeVar("Answer")
 NAME = "pamela"
-CHAMPION = "champion"
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 _SET_AGAIN = (
     f"ask for models:/{NAME}/VERSION, or set the alias again: `make ui`, Models, {NAME}, a "
     f"version, Aliases, {CHAMPION}"
@@ -32,18 +36,33 @@ URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[^
 def list_versions(project: Project, params: Params, name: str = NAME) -> list[Version]:
     """Return the registered versions, oldest first; none when there is no such model."""
     known = sqlite_reader.known_versions(tracking_uri(params, project.root), name)
-    if known is not None:
-        return known
+    return _ask_mlflow(project, params, name, _versions, []) if known is None else known
+
+
+def aliases_of(project: Project, params: Params) -> dict[str, str]:
+    """Return ``{alias: version}``, also of aliases that point at no version that there is."""
+    known = sqlite_reader.known_aliases(tracking_uri(params, project.root), NAME)
+    return _ask_mlflow(project, params, NAME, _aliases, {}) if known is None else known
+
+
+def _ask_mlflow(
+    project: Project,
+    params: Params,
+    name: str,
+    ask: Callable[[MlflowClient, str], Answer],
+    nothing: Answer,
+) -> Answer:
+    """Return what MLflow answers; `nothing` where its database is not there."""
     database = sqlite_reader.database_file(tracking_uri(params, project.root))
     if database is not None and not database.exists():
-        return []  # asking MLflow would create it
+        return nothing  # asking MLflow would create it
     require("mlflow", "a registry other than the project's own database")
     from mlflow.exceptions import MlflowException
 
     from pamela.registry.publish import client_of
 
     try:
-        return _ask_mlflow(client_of(project, params), name)
+        return ask(client_of(project, params), name)
     except MlflowException as error:
         raise PamelaError(
             f"{said_by()} {shown(tracking_uri(params, project.root))}: no MLflow registry there "
@@ -51,15 +70,23 @@ def list_versions(project: Project, params: Params, name: str = NAME) -> list[Ve
         ) from None
 
 
-def _ask_mlflow(client: MlflowClient, name: str) -> list[Version]:
+def _aliases(client: MlflowClient, name: str) -> dict[str, str]:
+    found = client.search_registered_models(f"name = '{name}'")
+    return {alias: str(number) for model in found for alias, number in model.aliases.items()}
+
+
+def _versions(client: MlflowClient, name: str) -> list[Version]:
     aliases: dict[str, list[str]] = {}
-    for model in client.search_registered_models(f"name = '{name}'"):
-        for alias, number in model.aliases.items():
-            aliases.setdefault(str(number), []).append(alias)
+    for alias, number in _aliases(client, name).items():
+        aliases.setdefault(number, []).append(alias)
     found = client.search_model_versions(f"name = '{name}'")
     return [
         Version(
-            str(v.version), tuple(sorted(aliases.get(str(v.version), []))), v.tags, v.source or ""
+            str(v.version),
+            tuple(sorted(aliases.get(str(v.version), []))),
+            v.tags,
+            v.source or "",
+            v.creation_timestamp or 0,
         )
         for v in sorted(found, key=lambda v: int(v.version))
     ]
@@ -90,6 +117,11 @@ def resolve(uri: str, project: Project, params: Params | None = None) -> Path:
     chosen = choose(uri, versions, parsed["alias"], parsed["version"])
     local = project.root / chosen.path if chosen.path else None
     if local is not None and local.is_dir():
+        fault = is_another(local, chosen.tags.get(BUNDLE_HASH))  # its files: when it is loaded
+        if fault:
+            raise PamelaError(
+                f"{uri}: version {chosen.version} in {chosen.path}: {fault}, {REPAIR}"
+            )
         return local
     return _download(uri, project, params, chosen)
 
@@ -124,6 +156,6 @@ def _download(uri: str, project: Project, params: Params, version: Version) -> P
     except (MlflowException, OSError):
         raise PamelaError(
             f"{uri}: the files of version {version.version} are gone "
-            f"({version.path or version.source}); run `make repro`, or register it again"
+            f"({version.path or version.source}), {REPAIR}"
         ) from None
     return Path(place)

@@ -13,7 +13,7 @@ from typing import Final
 from pamela.core.files import read_json, write_json
 from pamela.core.paths import Project
 from pamela.params import Params
-from pamela.retraining.holdout import Holdout
+from pamela.retraining.gate.holdout import Holdout
 from pamela.training import train
 
 RECORD: Final = "challenger.json"

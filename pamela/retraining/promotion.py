@@ -1,204 +1,25 @@
-"""From the gate's verdict to what follows: versions, aliases, records, batches set aside.
+"""What follows from the gate's decision: aliases, records, batches set aside.
 
-Run by ``python -m flows.retrain`` (``pamela retrain``). `decide` judges the challenger and writes
-the decision down; `carry_out` does what follows from it. Every step of it can be done twice, so
-that a crash between any two is mended by doing all of them again.
+Run by ``python -m flows.retrain`` (``pamela retrain``), after `pamela.retraining.gate.trial`. Every
+step can be done twice, so that a crash between any two is mended by doing all of them again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
-
 import polars as pl
 
-from pamela.core import schema as s
 from pamela.core.paths import Project
-from pamela.data.withdrawn import read_withdrawn
 from pamela.evaluation.provenance import dataset_hashes, stable_hash
 from pamela.evaluation.results import Results
-from pamela.models.base import model_hash
 from pamela.params import Params
 from pamela.registry import publish, registration, versions
 from pamela.registry.runs import RunSpec, common_tags
-from pamela.retraining import batches, gate, records
-from pamela.retraining.challenger import challenger_bundle
-from pamela.retraining.decision import (
-    DECIDED,
-    DONE,
-    Data,
-    Decision,
-    Side,
-    decision_id,
-    halves,
-    last_decision,
-    write_decision,
-)
-from pamela.retraining.gate import Check, Judgement
-from pamela.retraining.holdout import Holdout
-from pamela.training.bundle import Bundle, load_evaluated
+from pamela.retraining import batches, records
+from pamela.retraining.gate.decision import DONE, Decision, last_decision, write_decision
+from pamela.retraining.gate.trial import BEST
 
 RUN_NAME = "gate"
 TAG_PREFIX = "gate_"  # of a model version's tags
-BEST = "best"  # the alias of the best champion so far
-
-
-def decide(
-    project: Project,
-    params: Params,
-    holdout: Holdout,
-    data: Data,
-    *,
-    group: Sequence[str],
-    to_try: Sequence[Sequence[str]] = (),
-    reason: str,
-) -> Decision:
-    """Judge ``challenger/bundle`` against the champion, and write the decision down.
-
-    Parameters
-    ----------
-    data : what the challenger was trained on.
-    group : the batches on trial, ``dataset/batch``.
-    to_try : groups of batches that are to be tried after this one.
-    reason : why the challenger was trained.
-
-    Raises
-    ------
-    PamelaError
-        If the two cannot be compared fairly (`pamela.retraining.gate.judge`); nothing has changed
-        then.
-    """
-    folder = challenger_bundle(project)
-    new, challenger = _side("", folder)
-    holder = versions.champion(project, params)
-    withdrawal = False
-    if holder is None:
-        old, judgement = None, Judgement("PROMOTE", "no version held the alias champion before", ())
-    else:
-        old_folder = versions.resolve(f"models:/{versions.NAME}/{holder.version}", project, params)
-        old, champion = _side(holder.version, old_folder)
-        if (old.model_hash, old.evaluated_hash) == (new.model_hash, new.evaluated_hash):
-            why = f"the model trained now is the same ({old.model}, {old.model_hash[:8]})"
-            judgement = Judgement("HOLD", why, ())
-            new = old
-        else:
-            withdrawal = knows_withdrawn(project, champion)
-            judgement = gate.judge(
-                champion, challenger, holdout, params,
-                best=None if withdrawal else _best(project, params, holder.version),
-                gain_wanted=not withdrawal,
-            )  # fmt: skip
-    if new is not old:
-        version = registration.register_challenger(
-            project, params, bundle=folder, figures=_figures(judgement)
-        )
-        new = new.model_copy(update={"version": version})
-    best = new.version if withdrawal else _best_after(judgement, new, old)
-    return _write(project, judgement, old, new, best, holdout, data, group, to_try, reason)
-
-
-def _write(
-    project: Project,
-    judgement: Judgement,
-    old: Side | None,
-    new: Side,
-    best: str,
-    holdout: Holdout,
-    data: Data,
-    group: Sequence[str],
-    to_try: Sequence[Sequence[str]],
-    reason: str,
-) -> Decision:
-    """Write the decision down, with what is judged by it."""
-    rejected = judgement.verdict == "REJECT"
-    more = halves(group) if rejected else []
-    kept = {k: v for k, v in data.batches.items() if not (rejected and k in group)}
-    if judgement.checks and old:
-        row = judgement.srocc()
-        old = old.model_copy(update={"srocc": row.champion})
-        new = new.model_copy(update={"srocc": row.challenger})
-    decision = Decision(
-        id=decision_id(new, old, data),
-        state=DECIDED,
-        verdict=judgement.verdict,
-        why=judgement.why,
-        reason=reason,
-        champion=old,
-        challenger=new,
-        best=best if judgement.verdict == "PROMOTE" else "",
-        group=list(group),
-        to_try=[*more, *(list(one) for one in to_try)],
-        data=Data(batches=kept, withdrawn=data.withdrawn),
-        checks=[_flat(check) for check in judgement.checks],
-        newest=len(holdout.newest),
-    )
-    write_decision(project, decision)
-    return decision
-
-
-def _side(version: str, folder: Path) -> tuple[Side, Bundle]:
-    """Return one side and its evaluated model."""
-    bundle = load_evaluated(folder)
-    evaluated = bundle.evaluated_version.rpartition("-")[2]
-    side = Side(
-        version=version,
-        model=bundle.model.name,
-        model_hash=model_hash(folder),
-        evaluated_hash=evaluated,
-    )
-    return side, bundle
-
-
-def _best(project: Project, params: Params, champion: str) -> Bundle | None:
-    """Return the best champion so far, where it is another version than the champion."""
-    known = versions.list_versions(project, params)
-    best = next((v.version for v in known if BEST in v.aliases), champion)
-    if best == champion:
-        return None
-    return load_evaluated(versions.resolve(f"models:/{versions.NAME}/{best}", project, params))
-
-
-def _best_after(judgement: Judgement, new: Side, old: Side | None) -> str:
-    """Return the version of the best champion so far; empty where it stays the one it was."""
-    if judgement.verdict != "PROMOTE":
-        return ""
-    against = [c.row.difference for c in judgement.checks if c.kind == "best so far"]
-    against = against or [c.row.difference for c in judgement.checks if c.kind == "hold-out"]
-    lost = any(one is not None and one < 0 for one in against)
-    return (old.version if old and not _has_best(judgement) else "") if lost else new.version
-
-
-def _has_best(judgement: Judgement) -> bool:
-    return any(check.kind == "best so far" for check in judgement.checks)
-
-
-def knows_withdrawn(project: Project, champion: Bundle) -> bool:
-    """Return whether the champion was trained on people who have withdrawn since."""
-    gone = read_withdrawn(project)
-    known = champion.people.frame.filter(pl.Series(champion.in_train_people))
-    return known.join(gone, on=[s.DATASET, s.USER], how="semi").height > 0
-
-
-def _figures(judgement: Judgement) -> dict[str, str]:
-    """Return the challenger's figures for its version's tags: SROCC of seen and unseen people."""
-    found = {}
-    for check in judgement.checks:
-        row = check.row
-        if row.metric == "srocc" and check.kind == "slice" and row.challenger is not None:
-            for part, name in gate.comparison.NAMES.items():
-                if row.slice == name:
-                    key = f"{part.removeprefix('test_')}_srocc"
-                    found.setdefault(key, f"{row.challenger:.3f}")
-    return found
-
-
-def _flat(check: Check) -> dict[str, Any]:
-    return {"kind": check.kind, **asdict(check.row), "wanted": check.wanted, "result": check.result}
-
-
-# --- carrying out -----------------------------------------------------------------------------
 
 
 def carry_out(project: Project, params: Params, decision: Decision) -> None:
@@ -218,9 +39,20 @@ def finish(project: Project, params: Params) -> Decision | None:
 
 
 def move_aliases(project: Project, params: Params, decision: Decision) -> None:
-    """Make the challenger champion, and mark the best champion so far."""
-    if decision.verdict == "PROMOTE":
-        registration.set_champion(project, params, decision.challenger.version, reason=decision.why)
+    """Make the challenger champion, and mark the best champion so far.
+
+    Where a person has moved the alias since the decision, theirs stands.
+    """
+    if decision.verdict != "PROMOTE":
+        return
+    over = decision.champion.version if decision.champion else ""
+    holder = versions.champion(project, params)
+    if holder and holder.version not in (over, decision.challenger.version):
+        return
+    registration.set_champion(
+        project, params, decision.challenger.version,
+        reason=decision.why, decision=decision.id, over=over,
+    )  # fmt: skip
     if decision.best:
         client = publish.client_of(project, params)
         client.set_registered_model_alias(versions.NAME, BEST, decision.best)
@@ -290,6 +122,7 @@ def append_record(project: Project, params: Params, decision: Decision) -> None:
     records.append(
         project,
         {
+            "at": registration.now_utc(),
             "decision": decision.id,
             "action": action,
             "by": "gate",

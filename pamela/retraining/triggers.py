@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.files import file_sha256
 from pamela.core.paths import Project
-from pamela.core.strict_yaml import read_yaml
 from pamela.data import formats
 from pamela.params import Params
 from pamela.registry import versions
 from pamela.retraining import inbox
-from pamela.retraining.decision import Data, judged, last_decision, news
+from pamela.retraining.gate.decision import Data, judged, last_decision, news
+from pamela.retraining.tracking import tracked_hash
 
 PROMOTED_AT = "promoted_at"  # the tag of a version: when it became champion, ISO 8601, UTC
 
@@ -33,7 +32,7 @@ class NewData:
     Attributes
     ----------
     data : what a challenger would be trained on now.
-    changes : batches ``added``, ``changed``, ``removed``, as `pamela.retraining.decision.news`.
+    changes : batches ``added``, ``changed``, ``removed`` (`pamela.retraining.gate.decision.news`).
     withdrawn : whether ``data/withdrawn.csv`` is another one.
     """
 
@@ -121,16 +120,8 @@ def champion_age(project: Project, params: Params, *, now: dt.datetime) -> dt.ti
 
 def batch_hashes(project: Project) -> dict[str, str]:
     """Return ``{dataset/batch: DVC's hash of its contents}`` of every tracked batch."""
-    return {
-        batch.label: str(read_yaml(dvc_file(batch))["outs"][0]["md5"])
-        for batch in inbox.accepted(project)
-        if dvc_file(batch).is_file()
-    }
-
-
-def dvc_file(batch: inbox.Batch) -> Path:
-    """Return where DVC's pointer to an accepted batch lies."""
-    return batch.folder.with_name(f"{batch.name}.dvc")
+    hashes = {batch.label: tracked_hash(batch.folder) for batch in inbox.accepted(project)}
+    return {label: md5 for label, md5 in hashes.items() if md5 is not None}
 
 
 def pending(project: Project) -> list[list[str]]:

@@ -7,8 +7,9 @@ import datetime as dt
 from pamela.core.paths import Project
 from pamela.params import Params
 from pamela.retraining import inbox
-from pamela.retraining.decision import DONE, last_decision
-from pamela.retraining.triggers import dvc_file, fired, new_data, pending
+from pamela.retraining.gate.decision import DONE, last_decision
+from pamela.retraining.tracking import dvc_file
+from pamela.retraining.triggers import fired, new_data, pending
 
 
 def work_waits(project: Project, params: Params) -> bool:
@@ -18,7 +19,7 @@ def work_waits(project: Project, params: Params) -> bool:
         return True
     if inbox.scan_inbox(project, params.ingest.datasets).ready:
         return True
-    if any(not dvc_file(batch).is_file() for batch in inbox.accepted(project)):
+    if any(not dvc_file(batch.folder).is_file() for batch in inbox.accepted(project)):
         return True
     return bool(fired(project, params, new_data(project), now=dt.datetime.now(dt.UTC)))
 

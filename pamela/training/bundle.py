@@ -13,6 +13,7 @@ fold 0: its figures are published, and the gate compares it on what fold 0 held 
     users.parquet        every known user: demographics, and whether trained on
     rated.parquet        who rated what, as rows of users and catalog, and whether that was learned
                          from; no ratings
+    SHA256SUMS           the hash of every file above, compared before one is read
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from pamela.core import schema as s
 from pamela.core.arrays import Ints
@@ -32,14 +33,25 @@ from pamela.core.dataset import Fold, Items, People, load_fold, load_scales
 from pamela.core.errors import PamelaError
 from pamela.core.files import atomic_folder, read_json, read_parquet, write_json, write_parquet
 from pamela.core.paths import Project
-from pamela.models.base import CONFIG, WEIGHTS, RewardModel, load_model, model_hash
+from pamela.models.base import (
+    CONFIG,
+    WEIGHTS,
+    RewardModel,
+    load_model,
+    model_hash,
+    read_arrays,
+)
+from pamela.training.bundle_files import REPAIR, has_sums, require_intact, write_sums
 
-FORMAT = 2
-FORMATS = (1, FORMAT)  # 1: registered before a champion was fitted on all ratings; one model
+FORMAT = 3
+# 1: registered before a champion was fitted on all ratings; one model. 2: before SHA256SUMS
+FORMATS = (1, 2, FORMAT)
 BUNDLE_FOLD = 0
 ALL_ROWS = "all"  # the folder of the fit on every accepted rating
 IN_TRAIN, IN_FOLD = "in_train", f"in_fold_{BUNDLE_FOLD}"
-RATED = "rated.parquet"
+META, CATALOG, FEATURES = "bundle.json", "catalog.parquet", "catalog.safetensors"
+USERS, RATED = "users.parquet", "rated.parquet"
+SHARED = (META, CATALOG, FEATURES, USERS, RATED)  # by the two models
 SERVED_ON, EVALUATED_ON = "all accepted ratings", f"part train of fold {BUNDLE_FOLD}"
 
 
@@ -133,19 +145,19 @@ def write_bundle(
     with atomic_folder(folder) as aside:
         _copy_model(served, aside)
         _copy_model(evaluated, aside / evaluated.name)
-        write_parquet(aside / "catalog.parquet", _flagged(catalog, everything, fold, "item"))
+        write_parquet(aside / CATALOG, _flagged(catalog, everything, fold, "item"))
         save_file(
             {
                 "image": np.ascontiguousarray(fold.items.image),
                 "prompt": np.ascontiguousarray(fold.items.prompt),
             },
-            aside / "catalog.safetensors",
+            aside / FEATURES,
         )
         people = _flagged(fold.people.frame, everything, fold, "user")
-        write_parquet(aside / "users.parquet", people)
+        write_parquet(aside / USERS, people)
         write_parquet(aside / RATED, _rated(everything))
         write_json(
-            aside / "bundle.json",
+            aside / META,
             {
                 "format": FORMAT,
                 "model": model_name,
@@ -161,6 +173,7 @@ def write_bundle(
                 "datasets": {k: {"scale": list(v)} for k, v in load_scales(project).items()},
             },
         )
+        write_sums(aside)
 
 
 def _copy_model(source: Path, target: Path) -> None:
@@ -197,10 +210,10 @@ def load_bundle(folder: Path) -> Bundle:
     Raises
     ------
     PamelaError
-        If the folder is no bundle, is one of another format, or holds another model than it says.
+        If the folder is no bundle, is one of another format, or a file of it is damaged.
     """
     meta = _read_meta(folder)
-    return _load(folder, folder, meta, meta["model_hash"], IN_TRAIN)
+    return _load(folder, "", meta, meta["model_hash"], IN_TRAIN)
 
 
 def load_evaluated(folder: Path) -> Bundle:
@@ -215,30 +228,41 @@ def load_evaluated(folder: Path) -> Bundle:
     if "evaluated" not in meta:
         return load_bundle(folder)
     digest = meta["evaluated"]["model_hash"]
-    return _load(folder, folder / fold_name(BUNDLE_FOLD), meta, digest, IN_FOLD)
+    return _load(folder, f"{fold_name(BUNDLE_FOLD)}/", meta, digest, IN_FOLD)
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:
-    if not (folder / "bundle.json").is_file():
-        raise PamelaError(f"{folder}: no bundle.json, so not a model bundle; see models/bundle/")
-    meta: dict[str, Any] = read_json(folder / "bundle.json")
-    if meta.get("format") not in FORMATS:
-        raise PamelaError(f"{folder}/bundle.json: format {meta.get('format')!r}, not {FORMAT}")
+    if not (folder / META).is_file():
+        raise PamelaError(f"{folder}: no {META}, so not a model bundle; see models/bundle/")
+    if has_sums(folder):
+        require_intact(folder, [META])
+    meta: dict[str, Any] = read_json(folder / META)
+    if not isinstance(meta, dict) or meta.get("format") not in FORMATS:
+        raise PamelaError(f"{folder}/{META}: not a bundle of format {FORMAT} or before")
+    if meta["format"] == FORMAT:  # also where the list is gone
+        require_intact(folder, [META])
     return meta
 
 
-def _load(folder: Path, model_folder: Path, meta: dict[str, Any], digest: str, flag: str) -> Bundle:
-    """Load one of a bundle's two models with what both share."""
-    model = load_model(model_folder)
-    if model_hash(model_folder) != digest:
+def _load(folder: Path, where: str, meta: dict[str, Any], digest: str, flag: str) -> Bundle:
+    """Load one of a bundle's two models with what both share.
+
+    Parameters
+    ----------
+    where : before the names of the model's files.
+    digest : of the model.
+    """
+    if meta["format"] == FORMAT:
+        require_intact(folder, [*SHARED, where + CONFIG, where + WEIGHTS])
+    elif (folder / where / WEIGHTS).is_file() and model_hash(folder / where) != digest:
         raise PamelaError(
-            f"{model_folder / WEIGHTS}: not the model that {folder.name}/bundle.json names (hash "
-            f"{digest}), so it is damaged or was replaced; run `dvc repro train`, or register it "
-            "again"
+            f"{folder / where / WEIGHTS}: not the model that {folder.name}/{META} names (hash "
+            f"{digest}), {REPAIR}"
         )
-    catalog = read_parquet(folder / "catalog.parquet")
-    users = read_parquet(folder / "users.parquet")
-    features = load_file(folder / "catalog.safetensors")
+    model = load_model(folder / where)
+    catalog = read_parquet(folder / CATALOG)
+    users = read_parquet(folder / USERS)
+    features = read_arrays(folder / FEATURES)
     flags = [name for name in (IN_TRAIN, IN_FOLD) if name in catalog.columns]
     evaluated = meta.get("evaluated", meta)["model_hash"]
     return Bundle(

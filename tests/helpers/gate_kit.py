@@ -13,7 +13,7 @@ from pamela.core import schema as s
 from pamela.core.arrays import Bools
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.models.base import Prediction, Progress, RewardModel, silent
-from pamela.retraining.holdout import NEWEST, PARTS, Holdout
+from pamela.retraining.gate.holdout import NEWEST, PARTS, Holdout
 from pamela.training.bundle import Bundle
 
 USERS, ITEMS, D = 24, 80, 4

@@ -23,6 +23,7 @@ from pamela.serving.http.app import make_app
 from pamela.serving.http.current_model import CurrentModel
 from pamela.serving.http.service import Service
 from pamela.serving.requests.pictures import PictureDoor
+from pamela.training.bundle_files import write_sums
 from tests.conftest import command_env
 from tests.paths import ROOT
 
@@ -37,6 +38,7 @@ def serve_the_other(bundle: Path) -> str:
     digest = meta["evaluated"]["model_hash"]
     assert digest != meta["model_hash"]
     write_json(bundle / "bundle.json", meta | {"model_hash": digest})
+    write_sums(bundle)
     return f"{meta['model']}-{digest[:8]}"
 
 

@@ -17,6 +17,7 @@ from pamela.evaluation.evaluate import EVALUATION
 from pamela.evaluation.metrics.image_slices import SLICES
 from pamela.evaluation.metrics.subgroup_gaps import GAPS, GROUPS
 from pamela.params import Params, load_params
+from pamela.training.bundle_files import write_sums
 from tests.paths import ROOT
 
 SKILL = {
@@ -407,11 +408,12 @@ def write_bundle(project: Project, model: str) -> Path:
     write_json(
         bundle / "bundle.json",
         {
-            "format": 1,
+            "format": 3,
             "model": model,
             "model_hash": model_hash(bundle),
             "encoder": {"encoder": "embedded", "fingerprint": "f" * 16},
             "datasets": {"synthetic": {"scale": [1, 5]}},
         },
     )
+    write_sums(bundle)
     return bundle

@@ -131,14 +131,15 @@ def fit_bundle(project: Project, name: str, seed: int = 0) -> None:
 
 def register(project: Project) -> None:
     """Register ``models/bundle`` as the champion of a registry of the project's own."""
-    from pamela.registry import registration, sqlite_reader, versions
+    from pamela.registry import copies, sqlite_reader, versions
     from pamela.registry.publish import client_of
 
     params = load_params(project.params_file)
     bundle = project.models / "bundle"
-    kept = registration._keep_copy(project, bundle, registration.bundle_hash(bundle))
+    digest = copies.content_hash(bundle)
+    kept = copies.keep_copy(project, bundle, digest)
     client = client_of(project, params)
     client.create_registered_model(versions.NAME)
-    tags = {sqlite_reader.PATH: project.relative(kept)}
+    tags = {sqlite_reader.PATH: project.relative(kept), copies.BUNDLE_HASH: digest}
     version = client.create_model_version(versions.NAME, kept.as_uri(), tags=tags)
     client.set_registered_model_alias(versions.NAME, versions.CHAMPION, version.version)

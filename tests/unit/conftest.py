@@ -28,3 +28,22 @@ def small_project(small_template, tmp_path, monkeypatch) -> Project:
     root = shutil.copytree(small_template.root, tmp_path / "project")
     monkeypatch.chdir(root)
     return Project(root)
+
+
+@pytest.fixture(scope="session")
+def registry_template(tmp_path_factory) -> Project:
+    """Return a project with three made-up versions, the last one champion; leave it as it is."""
+    from tests.helpers.small_registry import make_registry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        return make_registry(tmp_path_factory.mktemp("registry") / "project")
+
+
+@pytest.fixture
+def registry(registry_template, tmp_path, monkeypatch) -> Project:
+    """Return a copy of `registry_template`, in whose root the test runs."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    root = shutil.copytree(registry_template.root, tmp_path / "project")
+    monkeypatch.chdir(root)
+    return Project(root)

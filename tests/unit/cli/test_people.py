@@ -27,6 +27,7 @@ from pamela.features.embed import Features, write_features
 from pamela.features.factory import get_encoder
 from pamela.params import load_params
 from pamela.serving.types import CatalogImage, Score
+from pamela.training.bundle_files import write_sums
 from tests.conftest import command_env
 from tests.helpers.encoder_kit import write_open_clip
 from tests.helpers.small_model import NEW, fit_bundle
@@ -355,6 +356,7 @@ def test_a_name_that_became_a_user_must_be_told_apart(small_project):
     path = small_project.models / "bundle" / "users.parquet"
     users = pl.read_parquet(path)
     users.with_columns(pl.col(s.USER).replace("p001", "anna")).write_parquet(path)
+    write_sums(path.parent)
     with pytest.raises(PamelaError, match="say people/anna or synthetic/anna"):
         ratings_of("anna")
     assert ratings_of("people/anna") != ratings_of("synthetic/anna")

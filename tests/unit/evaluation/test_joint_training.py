@@ -26,8 +26,8 @@ from pamela.models.transformer.model import Paper
 from pamela.models.transformer.selection import Configuration, SearchConfig
 from pamela.params import TrainParams, load_params
 from pamela.reporting.sections.joint_training import held_out_note, joint_table
-from pamela.retraining import gate
-from pamela.retraining.holdout import PARTS
+from pamela.retraining.gate import judgement as gate
+from pamela.retraining.gate.holdout import PARTS
 from pamela.training.bundle import Bundle
 from pamela.training.train import _rows
 from pamela.training.user_lookup import UserLookup

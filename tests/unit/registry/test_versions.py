@@ -9,7 +9,7 @@ import pytest
 from pamela.core.errors import PamelaError
 from pamela.core.files import file_sha256
 from pamela.core.paths import Project
-from pamela.registry import publish, registration, versions
+from pamela.registry import healing, publish, registration, versions
 from pamela.reporting.ablation_runs import all_specs
 from tests.helpers.made_up import make_project, params_of, write_bundle
 
@@ -37,7 +37,7 @@ def test_the_first_model_becomes_champion_once(template):
     assert (champion.version, champion.aliases) == ("1", ("champion",))
     assert champion.tags["model"] == "paper"
     assert champion.tags["seen_srocc"] == "0.420"
-    assert registration.is_registered(template, params)
+    assert healing.is_registered(template, params)
 
 
 def test_the_version_is_linked_to_the_run_that_evaluated_it(template):
@@ -49,8 +49,9 @@ def test_the_version_is_linked_to_the_run_that_evaluated_it(template):
 
 def test_the_glance_agrees_with_mlflow(template):
     params = params_of(template)
-    asked = versions._ask_mlflow(publish.client_of(template, params), versions.NAME)
-    assert asked == versions.list_versions(template, params)
+    client = publish.client_of(template, params)
+    assert versions._versions(client, versions.NAME) == versions.list_versions(template, params)
+    assert versions._aliases(client, versions.NAME) == versions.aliases_of(template, params)
 
 
 def test_a_moved_project_loads_its_own_copy(project):
@@ -88,7 +89,7 @@ def test_challenger_then_champion(project):
     assert aliases == {"1": ("champion",), "2": ("challenger",)}
     registration.set_champion(project, params, version, reason="not worse")
     aliases = {v.version: v.aliases for v in versions.list_versions(project, params)}
-    assert aliases == {"1": (), "2": ("champion",)}
+    assert aliases == {"1": ("previous",), "2": ("champion",)}
     assert versions.champion(project, params).tags["promoted_because"] == "not worse"
     assert versions.resolve("models:/pamela@champion", project) != versions.resolve(
         "models:/pamela/1", project
@@ -115,9 +116,12 @@ def test_what_is_not_there_is_named(template, uri, says):
 def test_lost_copies_are_restored(project):
     params = params_of(project)
     shutil.rmtree(project.mlartifacts / "registry")
-    assert not registration.is_registered(project, params)
-    assert registration.register_if_empty(project, params) is None
-    assert registration.is_registered(project, params)
+    assert not healing.is_registered(project, params)
+    assert healing.heal(project, params) == [
+        "version 1: its files are gone; rebuilt from models/bundle"
+    ]
+    assert healing.is_registered(project, params)
+    assert healing.heal(project, params) == []
     assert versions.resolve("models:/pamela/1", project).is_relative_to(project.root)
 
 

@@ -12,10 +12,10 @@ import pytest
 from pamela.core.paths import Project
 from pamela.params import Params, load_params
 from pamela.retraining import triggers
-from pamela.retraining.decision import Data, write_decision
+from pamela.retraining.gate.decision import Data, write_decision
 from pamela.retraining.triggers import NewData, fired, new_data
 from tests.paths import ROOT
-from tests.unit.retraining.test_decision import decision
+from tests.unit.retraining.gate.test_decision import decision
 
 NOW = dt.datetime(2026, 11, 28, 3, tzinfo=dt.UTC)
 NOTHING = NewData(Data(), {}, False)

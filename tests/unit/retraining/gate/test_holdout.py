@@ -12,8 +12,8 @@ from pamela.core import schema as s
 from pamela.core.dataset import Fold, Pairs
 from pamela.core.paths import Project
 from pamela.data.partitions import partition_name
-from pamela.retraining import holdout
-from pamela.retraining.holdout import NEWEST, Holdout, load_holdout
+from pamela.retraining.gate import holdout
+from pamela.retraining.gate.holdout import NEWEST, Holdout, load_holdout
 from tests.helpers.gate_kit import make_fold
 
 FOLD = make_fold()

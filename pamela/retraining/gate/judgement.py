@@ -1,8 +1,8 @@
 """The gate: what a challenger must reach to become champion, as a table of checks.
 
 Champion and challenger each hold a fit of fold 0 that never saw the hold-out. Both predict it now
-(`pamela.retraining.comparison`), on the frozen hold-out and on a share of the newest ratings
-(`pamela.retraining.holdout`). Then:
+(`pamela.retraining.gate.comparison`), on the frozen hold-out and on a share of the newest ratings
+(`pamela.retraining.gate.holdout`). Then:
 
 - **REJECT** if anything is worse: the SROCC on the frozen hold-out of a dataset by more than
   ``retrain.tolerance``, or more than ``retrain.max_total_loss`` below the best champion so far, so
@@ -22,9 +22,9 @@ from typing import Final, Literal
 from pamela.core.errors import PamelaError
 from pamela.evaluation.metrics.definitions import COVERAGE_90, RMSE, SROCC
 from pamela.params import Params, RetrainParams
-from pamela.retraining import comparison
-from pamela.retraining.comparison import FROZEN, NOMINAL, Row, Setting
-from pamela.retraining.holdout import NEWEST, Holdout
+from pamela.retraining.gate import comparison
+from pamela.retraining.gate.comparison import FROZEN, NOMINAL, Row, Setting
+from pamela.retraining.gate.holdout import NEWEST, Holdout
 from pamela.training.bundle import Bundle
 
 Verdict = Literal["PROMOTE", "HOLD", "REJECT"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pamela.core.errors import PamelaError
 from pamela.core.files import write_json
 from pamela.core.paths import Project
-from pamela.retraining.decision import (
+from pamela.retraining.gate.decision import (
     Data,
     Decision,
     Side,

@@ -18,7 +18,7 @@ from pamela.core.files import read_json, write_json
 from pamela.core.paths import Project
 from pamela.evaluation.provenance import stable_hash
 from pamela.params import first_fault
-from pamela.retraining.gate import Verdict
+from pamela.retraining.gate.judgement import Verdict
 
 DECIDED, DONE = "decided", "done"
 

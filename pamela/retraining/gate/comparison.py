@@ -1,7 +1,7 @@
 """The rows of the gate's table: champion and challenger on the same ratings, scored now.
 
 Every row is one number of both models, a mean over people, with a paired bootstrap over those
-people. What a row must reach stands in `pamela.retraining.gate`.
+people. What a row must reach stands in `pamela.retraining.gate.judgement`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pamela.core.errors import PamelaError
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.bootstrap import make_draws, mean_estimates, resampled_means
 from pamela.evaluation.metrics.grouping import GroupedPredictions, group_predictions
-from pamela.retraining.holdout import NEWEST, PARTS, Holdout
+from pamela.retraining.gate.holdout import NEWEST, PARTS, Holdout
 from pamela.training.bundle import Bundle
 
 Side = Literal["champion", "challenger", "best"]

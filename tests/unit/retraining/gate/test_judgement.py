@@ -15,10 +15,10 @@ from pamela.core import schema as s
 from pamela.core.dataset import Fold, Pairs
 from pamela.core.errors import PamelaError
 from pamela.params import Params, load_params
-from pamela.retraining import gate
-from pamela.retraining.comparison import FROZEN, Row
-from pamela.retraining.gate import Check, Judgement
-from pamela.retraining.holdout import NEWEST
+from pamela.retraining.gate import judgement as gate
+from pamela.retraining.gate.comparison import FROZEN, Row
+from pamela.retraining.gate.holdout import NEWEST
+from pamela.retraining.gate.judgement import Check, Judgement
 from pamela.training.bundle import Bundle
 from tests.helpers.gate_kit import (
     ITEMS,

@@ -1,0 +1,203 @@
+"""The registered copies of bundles: ``mlartifacts/registry/<hash>/``, named after their contents.
+
+``models/`` and ``challenger/`` are overwritten by what is trained next; a copy stays. One that is
+lost or damaged is rebuilt from whatever holds the same contents: the last trained bundles, DVC's
+cache, or a tracking server.
+"""
+
+from __future__ import annotations
+
+import configparser
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from pamela.core.errors import PamelaError
+from pamela.core.files import atomic_folder, file_sha256, remove_abandoned
+from pamela.core.paths import Project
+from pamela.registry.mlflow_model import DESCRIPTION_FILE, MLFLOW_FILES, write_mlflow_files
+from pamela.registry.sqlite_reader import Version
+from pamela.training.bundle_files import HASH_DIGITS, SUMS, bundle_hash, damaged_files, has_sums
+
+BUNDLE: Final = "bundle"
+BUNDLE_HASH: Final = "bundle_hash"  # the tag that holds the hash of a version's bundle
+DVC_FOLDER: Final = ".dir"  # how the name of a folder's list ends in DVC's cache
+
+Fill = Callable[[Path], None]  # copies a bundle into an empty folder
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something that holds a lost bundle: what it is called, and how to get it."""
+
+    name: str
+    fill: Fill
+
+
+def copies_folder(project: Project) -> Path:
+    """Return the folder of all copies."""
+    return project.mlartifacts / "registry"
+
+
+@contextmanager
+def locked(project: Project) -> Iterator[None]:
+    """Let one process at a time change the registry; the system drops the lock with it."""
+    folder = copies_folder(project)
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
+
+
+def keep_copy(project: Project, bundle: Path, digest: str) -> Path:
+    """Copy a bundle to its folder, as an MLflow model, unless a whole one is there.
+
+    Raises
+    ------
+    PamelaError
+        If the bundle is damaged.
+    """
+    kept = copies_folder(project) / digest
+    if fault_of(kept, digest) is None and (kept / DESCRIPTION_FILE).is_file():
+        return kept
+    return _make_copy(project, digest, partial(_copy_files, bundle), str(bundle))
+
+
+def fault_of(folder: Path, digest: str | None) -> str | None:
+    """Return what is wrong with the bundle in a folder, in words; None where all is well.
+
+    Parameters
+    ----------
+    digest : the hash that its version names, if it does.
+    """
+    other = is_another(folder, digest)
+    bad = damaged_files(folder) if has_sums(folder) and other is None else []
+    return other or (f"{bad[0]} is damaged or missing" if bad else None)
+
+
+def is_another(folder: Path, digest: str | None) -> str | None:
+    """Return what is wrong if this is not the bundle that `digest` names; its list is believed."""
+    if not (folder / "bundle.json").is_file():
+        return "its files are gone"
+    if digest is not None and content_hash(folder) != digest:
+        return f"{SUMS if has_sums(folder) else 'one of its files'} is damaged or replaced"
+    return None
+
+
+def fault_of_version(project: Project, version: Version) -> str | None:
+    """Return what is wrong with the copy of a version; None also where it is kept elsewhere."""
+    if not version.path:
+        return None
+    return fault_of(project.root / version.path, version.tags.get(BUNDLE_HASH))
+
+
+def content_hash(folder: Path) -> str:
+    """Return the hash of the bundle in a folder, which may hold MLflow's files as well."""
+    return bundle_hash(folder, MLFLOW_FILES)
+
+
+def sweep(project: Project) -> None:
+    """Remove what copies left that were interrupted."""
+    remove_abandoned(copies_folder(project))
+
+
+# --- rebuilding -----------------------------------------------------------------------------------
+
+
+def find_source(project: Project, version: Version) -> Source | None:
+    """Return something that holds the bundle of `version`, or None."""
+    digest = version.tags.get(BUNDLE_HASH)
+    if digest is None:
+        return None
+    for bundle in (project.models / BUNDLE, project.challenger / BUNDLE):
+        if fault_of(bundle, digest) is None:
+            return Source(project.relative(bundle), partial(_copy_files, bundle))
+    return _in_dvc(project, digest, version)
+
+
+def rebuild(project: Project, version: Version, source: Source) -> None:
+    """Make the copy of a version again.
+
+    Raises
+    ------
+    PamelaError
+        If what `source` holds is damaged, too.
+    """
+    _make_copy(project, version.tags[BUNDLE_HASH], source.fill, source.name)
+
+
+def _make_copy(project: Project, digest: str, fill: Fill, source: str) -> Path:
+    kept = copies_folder(project) / digest
+    with atomic_folder(kept) as aside:
+        fill(aside)
+        found = fault_of(aside, digest)
+        if found is not None:
+            raise PamelaError(f"{source}: {found}, so it is not registered; run `dvc repro train`")
+        write_mlflow_files(aside)
+    return kept
+
+
+def _copy_files(bundle: Path, aside: Path) -> None:
+    shutil.copytree(bundle, aside, dirs_exist_ok=True)
+
+
+def _in_dvc(project: Project, digest: str, version: Version) -> Source | None:
+    """Look for a bundle among the folders in DVC's cache: lists of names with their MD5."""
+    cache = _dvc_cache(project)
+    for listing in sorted(cache.glob(f"??/*{DVC_FOLDER}")):
+        files = _bundle_files(listing, cache)
+        if _is_that(files, digest, version):
+            return Source("DVC's cache", partial(_gather, files))
+    return None
+
+
+def _dvc_cache(project: Project) -> Path:
+    """Return the folder of DVC's cached files, as DVC's config says."""
+    home = project.root / ".dvc"
+    config = configparser.ConfigParser(strict=False, interpolation=None)
+    with suppress(configparser.Error, UnicodeDecodeError):  # DVC itself complains of that
+        config.read([home / "config", home / "config.local"], encoding="utf-8")
+    place = config.get("cache", "dir", fallback="cache")
+    return home / place / "files" / "md5"
+
+
+def _bundle_files(listing: Path, cache: Path) -> dict[str, Path]:
+    """Return ``{name: cached file}`` of the bundle below a cached folder; empty where none is."""
+    try:
+        entries: list[dict[str, Any]] = json.loads(listing.read_text(encoding="utf-8"))
+        names = {str(one["relpath"]): str(one["md5"]) for one in entries}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+    below = {PurePosixPath(name): md5 for name, md5 in names.items()}
+    return {
+        str(name.relative_to(BUNDLE)): cache / md5[:2] / md5[2:]
+        for name, md5 in below.items()
+        if name.parts[0] == BUNDLE and ".." not in name.parts
+    }
+
+
+def _is_that(files: dict[str, Path], digest: str, version: Version) -> bool:
+    """Tell whether these files are the bundle that `digest` names."""
+    try:
+        if SUMS in files:
+            return file_sha256(files[SUMS])[:HASH_DIGITS] == digest
+        described = json.loads(files["bundle.json"].read_text(encoding="utf-8"))
+        return bool(described["model_hash"] == version.tags.get("model_hash"))
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _gather(files: dict[str, Path], aside: Path) -> None:
+    for name, path in files.items():
+        (aside / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, aside / name)

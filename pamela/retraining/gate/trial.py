@@ -1,0 +1,189 @@
+"""The trial of a challenger: judged against the champion, and the decision written down.
+
+What follows from the decision is in `pamela.retraining.promotion`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from pamela.core import schema as s
+from pamela.core.paths import Project
+from pamela.data.withdrawn import read_withdrawn
+from pamela.models.base import model_hash
+from pamela.params import Params
+from pamela.registry import registration, versions
+from pamela.retraining.challenger import challenger_bundle
+from pamela.retraining.gate.comparison import NAMES
+from pamela.retraining.gate.decision import (
+    DECIDED,
+    Data,
+    Decision,
+    Side,
+    decision_id,
+    halves,
+    write_decision,
+)
+from pamela.retraining.gate.holdout import Holdout
+from pamela.retraining.gate.judgement import Check, Judgement, judge
+from pamela.training.bundle import Bundle, load_evaluated
+
+BEST: Final = "best"  # the alias of the best champion so far
+
+
+def decide(
+    project: Project,
+    params: Params,
+    holdout: Holdout,
+    data: Data,
+    *,
+    group: Sequence[str],
+    to_try: Sequence[Sequence[str]] = (),
+    reason: str,
+) -> Decision:
+    """Judge ``challenger/bundle`` against the champion, and write the decision down.
+
+    Parameters
+    ----------
+    data : what the challenger was trained on.
+    group : the batches on trial, ``dataset/batch``.
+    to_try : groups of batches that are to be tried after this one.
+    reason : why the challenger was trained.
+
+    Raises
+    ------
+    PamelaError
+        If the two cannot be compared fairly (`pamela.retraining.gate.judgement.judge`); nothing
+        has changed then.
+    """
+    folder = challenger_bundle(project)
+    new, challenger = _side("", folder)
+    holder = versions.champion(project, params)
+    withdrawal = False
+    if holder is None:
+        old, judgement = None, Judgement("PROMOTE", "no version held the alias champion before", ())
+    else:
+        old_folder = versions.resolve(f"models:/{versions.NAME}/{holder.version}", project, params)
+        old, champion = _side(holder.version, old_folder)
+        if (old.model_hash, old.evaluated_hash) == (new.model_hash, new.evaluated_hash):
+            why = f"the model trained now is the same ({old.model}, {old.model_hash[:8]})"
+            judgement = Judgement("HOLD", why, ())
+            new = old
+        else:
+            withdrawal = knows_withdrawn(project, champion)
+            judgement = judge(
+                champion, challenger, holdout, params,
+                best=None if withdrawal else _best(project, params, holder.version),
+                gain_wanted=not withdrawal,
+            )  # fmt: skip
+    if new is not old:
+        version = registration.register_challenger(
+            project, params, bundle=folder, tags=_figures(judgement)
+        )
+        new = new.model_copy(update={"version": version})
+    best = new.version if withdrawal else _best_after(judgement, new, old)
+    return _write(project, judgement, old, new, best, holdout, data, group, to_try, reason)
+
+
+def _write(
+    project: Project,
+    judgement: Judgement,
+    old: Side | None,
+    new: Side,
+    best: str,
+    holdout: Holdout,
+    data: Data,
+    group: Sequence[str],
+    to_try: Sequence[Sequence[str]],
+    reason: str,
+) -> Decision:
+    """Write the decision down, with what is judged by it."""
+    rejected = judgement.verdict == "REJECT"
+    more = halves(group) if rejected else []
+    kept = {k: v for k, v in data.batches.items() if not (rejected and k in group)}
+    if judgement.checks and old:
+        row = judgement.srocc()
+        old = old.model_copy(update={"srocc": row.champion})
+        new = new.model_copy(update={"srocc": row.challenger})
+    decision = Decision(
+        id=decision_id(new, old, data),
+        state=DECIDED,
+        verdict=judgement.verdict,
+        why=judgement.why,
+        reason=reason,
+        champion=old,
+        challenger=new,
+        best=best if judgement.verdict == "PROMOTE" else "",
+        group=list(group),
+        to_try=[*more, *(list(one) for one in to_try)],
+        data=Data(batches=kept, withdrawn=data.withdrawn),
+        checks=[_flat(check) for check in judgement.checks],
+        newest=len(holdout.newest),
+    )
+    write_decision(project, decision)
+    return decision
+
+
+def _side(version: str, folder: Path) -> tuple[Side, Bundle]:
+    """Return one side and its evaluated model."""
+    bundle = load_evaluated(folder)
+    evaluated = bundle.evaluated_version.rpartition("-")[2]
+    side = Side(
+        version=version,
+        model=bundle.model.name,
+        model_hash=model_hash(folder),
+        evaluated_hash=evaluated,
+    )
+    return side, bundle
+
+
+def _best(project: Project, params: Params, champion: str) -> Bundle | None:
+    """Return the best champion so far, where it is another version than the champion."""
+    known = versions.list_versions(project, params)
+    best = next((v.version for v in known if BEST in v.aliases), champion)
+    if best == champion:
+        return None
+    return load_evaluated(versions.resolve(f"models:/{versions.NAME}/{best}", project, params))
+
+
+def _best_after(judgement: Judgement, new: Side, old: Side | None) -> str:
+    """Return the version of the best champion so far; empty where it stays the one it was."""
+    if judgement.verdict != "PROMOTE":
+        return ""
+    against = [c.row.difference for c in judgement.checks if c.kind == "best so far"]
+    against = against or [c.row.difference for c in judgement.checks if c.kind == "hold-out"]
+    lost = any(one is not None and one < 0 for one in against)
+    return (old.version if old and not _has_best(judgement) else "") if lost else new.version
+
+
+def _has_best(judgement: Judgement) -> bool:
+    return any(check.kind == "best so far" for check in judgement.checks)
+
+
+def knows_withdrawn(project: Project, champion: Bundle) -> bool:
+    """Return whether the champion was trained on people who have withdrawn since."""
+    gone = read_withdrawn(project)
+    known = champion.people.frame.filter(pl.Series(champion.in_train_people))
+    return known.join(gone, on=[s.DATASET, s.USER], how="semi").height > 0
+
+
+def _figures(judgement: Judgement) -> dict[str, str]:
+    """Return the challenger's figures for its version's tags: SROCC of seen and unseen people."""
+    found = {}
+    for check in judgement.checks:
+        row = check.row
+        if row.metric == "srocc" and check.kind == "slice" and row.challenger is not None:
+            for part, name in NAMES.items():
+                if row.slice == name:
+                    key = f"{part.removeprefix('test_')}_srocc"
+                    found.setdefault(key, f"{row.challenger:.3f}")
+    return found
+
+
+def _flat(check: Check) -> dict[str, Any]:
+    return {"kind": check.kind, **asdict(check.row), "wanted": check.wanted, "result": check.result}
