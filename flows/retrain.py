@@ -31,8 +31,8 @@ from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.params import Params
 from pamela.registry import healing
-from pamela.retraining import admission, batches, challenger, inbox, promotion, triggers
-from pamela.retraining.gate import holdout, trial
+from pamela.retraining import admission, batches, inbox, promotion, triggers
+from pamela.retraining.gate import challenger, holdout, trial
 from pamela.retraining.gate.decision import Decision
 from pamela.retraining.tracking import dvc_file
 from pamela.retraining.waiting import nothing_to_do

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -206,6 +205,16 @@ def record(project: Path) -> dict[str, Any]:
     return found
 
 
+def actions(project: Path) -> list[str]:
+    lines = (project / "reports" / "promotions.jsonl").read_text().splitlines()
+    return [json.loads(line)["action"] for line in lines]
+
+
+def gain(found: dict[str, Any], rows_of: str) -> dict[str, Any]:
+    (row,) = [c for c in found["checks"] if c["kind"] == "gain" and c["rows_of"] == rows_of]
+    return row
+
+
 @pytest.fixture(scope="module")
 def planted() -> Planted:
     return Planted()
@@ -226,14 +235,14 @@ def project(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def score_now(project: Path) -> float:
-    """Score models/bundle's fold 0 on its hold-out, by scipy and nothing of the gate."""
+    """Score the challenger's fold 0 on the hold-out as imported, by scipy and nothing of the gate."""
     from pamela.core.dataset import Pairs, load_fold
     from pamela.core.paths import Project
     from pamela.training.bundle import load_evaluated
 
-    fold = load_fold(Project(project), 0)
+    fold = load_fold(Project(project), 0)  # every batch here is on training pictures
     pairs = Pairs.concat(fold["test_seen"], fold["test_unseen"])
-    mean = load_evaluated(project / "models" / "bundle").model.predict(
+    mean = load_evaluated(project / "challenger" / "bundle").model.predict(
         fold.items, fold.people, pairs
     ).mean  # fmt: skip
     per_user = [
@@ -241,6 +250,12 @@ def score_now(project: Path) -> float:
         for u in np.unique(pairs.user)
     ]
     return float(np.mean(per_user))
+
+
+def trained_on(project: Path) -> dict[str, int]:
+    """Return how many ratings of each batch the training tables hold, and of the import."""
+    files = (project / "data" / "validated" / "ratings.parquet").glob("*.parquet")
+    return {file.stem: pl.scan_parquet(file).select(pl.len()).collect().item() for file in files}
 
 
 def head(project: Path) -> str:
@@ -266,23 +281,30 @@ class TestCycle:
         assert "left there: planted/good (without _DONE)" in retrain(project)
         assert batch.is_dir()
         (batch / "_DONE").touch()
-        commit = head(project)
+        commit, models = head(project), (project / "models/training.json").stat().st_mtime_ns
         line = retrain(project)
-        assert line.startswith("promoted version 2")
+        assert line.startswith("PROMOTE version 2 over version 1: SROCC ")
         assert champion(project) == "2"
         found = record(project)
-        assert found["decision"] == "promoted"
-        assert found["batches"] == {"added": ["planted/good"]}
-        assert found["difference"]["ci_low"] > 0.1
-        assert found["challenger"]["srocc"] == pytest.approx(score_now(project), abs=1e-6)
+        assert (found["verdict"], found["state"], found["group"]) == (
+            "PROMOTE", "done", ["planted/good"],
+        )  # fmt: skip
+        row = gain(found, "frozen hold-out")
+        assert row["ci_low"] > 0.1
+        assert row["challenger"] == pytest.approx(score_now(project), abs=1e-6)
+        newest = gain(found, "newest")
+        assert 0.1 < newest["rows"] / (TRAINED * 60) < 0.3
+        assert newest["rows"] == found["newest"]
         assert (project / ".prefect" / "server.log").is_file()
         for side in ("champion", "challenger"):
             assert f"{found[side]['srocc']:.3f}" in line
         assert not batch.exists()
         assert (project / "data/batches/planted/good.dvc").is_file()
         assert head(project) == commit, "retrain.commit is false"
+        assert (project / "models/training.json").stat().st_mtime_ns == models
+        assert actions(project)[-1] == "promote"
 
-    def test_batch_that_makes_it_worse_does_not(
+    def test_of_two_batches_the_one_that_makes_it_worse_is_set_aside(
         self, project: Path, planted: Planted, prefect_api: str
     ) -> None:
         earlier = record(project)
@@ -290,17 +312,29 @@ class TestCycle:
         (project / "reports" / "gate.json").write_text(json.dumps(spoilt))
         users = [f"u{k:02d}" for k in range(TRAINED)] + [f"new{k:02d}" for k in range(60)]
         planted.batch(project / "data/inbox/planted/bad", users, 100, -1)
-        line = retrain(project, PREFECT_API_URL=prefect_api)
-        assert line.startswith("kept version 2")
-        assert champion(project) == "2"
+        planted.batch(project / "data/inbox/planted/honest", [f"more{k}" for k in range(20)], 60, 1)
+        out = must(
+            project, "python", "-m", "flows.retrain", "--once", PREFECT_API_URL=prefect_api
+        )  # fmt: skip
+        both, bad, honest = [line for line in out.splitlines() if ": " in line][-3:]
+        assert both.startswith("REJECT: version 2 stays against version 3: SROCC")
+        assert "; worse: planted: SROCC -" in both
+        assert both.endswith("; set aside: planted/bad, planted/honest")
+        assert bad.startswith("REJECT: version 2 stays")
+        assert bad.endswith("; set aside: planted/bad")
+        assert honest.startswith(("HOLD: version 2 stays", "PROMOTE version 5"))
         found = record(project)
-        assert found["decision"] == "kept"
-        assert found["difference"]["ci_high"] < -0.1
+        assert (found["group"], found["to_try"]) == (["planted/honest"], [])
         # the same hold-out, scored again: what the challenger had then, the champion has now
-        assert found["champion"]["srocc"] == pytest.approx(earlier["challenger"]["srocc"])
-        assert found["champion"]["model_hash"] == earlier["challenger"]["model_hash"]
-        assert found["challenger"]["srocc"] == pytest.approx(score_now(project), abs=1e-6)
-        assert found["holdout"] == earlier["holdout"]
+        champion_now = found["champion"]
+        assert champion_now["srocc"] == pytest.approx(earlier["challenger"]["srocc"])
+        assert champion_now["model_hash"] == earlier["challenger"]["model_hash"]
+        assert gain(found, "frozen hold-out")["rows"] == gain(earlier, "frozen hold-out")["rows"]
+        assert set(trained_on(project)) == {"planted", "planted@good", "planted@honest"}
+        assert (project / "data/set_aside/planted/bad.dvc").is_file()
+        aside = json.loads((project / "data/set_aside/planted/bad.json").read_text())
+        assert "worse: planted: SROCC -" in aside["why"]
+        assert actions(project)[-3:-1] == ["reject", "reject"]
         assert retrain(project) == "nothing to do: no complete batch in data/inbox"
 
     def test_refused_batch_changes_nothing(self, project: Path, prefect_api: str) -> None:
@@ -319,42 +353,42 @@ class TestCycle:
         assert "Traceback" not in done.stdout + done.stderr
         assert (project / "data/inbox/planted/off/_REFUSED").is_file()
         assert not (project / "data/batches/planted/off").exists()
-        assert (champion(project), record(project)) == ("2", before)
+        assert record(project) == before
         assert "planted/off (refused, see its _REFUSED)" in retrain(project)
 
-    def test_failed_pipeline_leaves_the_champion_and_is_finished_later(
+    def test_failed_stage_leaves_the_champion_and_is_finished_later(
         self, project: Path, planted: Planted, prefect_api: str
     ) -> None:
         env = {"PREFECT_API_URL": prefect_api}
-        must(project, "python", "-m", "dvc", "remove", "-q", "data/batches/planted/bad.dvc")
-        shutil.rmtree(project / "data/batches/planted/bad")
-        users = [f"more{k:02d}" for k in range(20)]
-        planted.batch(project / "data/inbox/planted/more", users, 60, 1)
-        stage = project / "flows" / "train.py"
+        planted.batch(project / "data/inbox/planted/last", [f"last{k}" for k in range(20)], 60, 1)
+        stage = project / "flows" / "split.py"
         code = stage.read_text()
         stage.write_text(
             "import sys\nprint('error: a planted fault', file=sys.stderr)\nsys.exit(1)\n"
         )
-        before = record(project)
+        before, serves = record(project), champion(project)
         done = run_in(project, "python", "-m", "flows.retrain", "--once", **env)
         assert done.returncode == 1
         assert "error: a planted fault" in done.stderr
         assert "`pamela retrain --once` again" in done.stderr
-        assert (project / "data/batches/planted/more.dvc").is_file()
-        assert (champion(project), record(project)) == ("2", before)
+        assert (project / "data/batches/planted/last.dvc").is_file()
+        assert (champion(project), record(project)) == (serves, before)
 
         stage.write_text(code)
         override_params(project, {"retrain": {"commit": True}})
         commit = head(project)
         line = retrain(project, **env)  # the inbox is empty now: the cycle is finished all the same
         found = record(project)
-        assert found["batches"] == {"added": ["planted/more"], "removed": ["planted/bad"]}
-        assert found["champion"]["srocc"] == pytest.approx(before["champion"]["srocc"])
-        assert champion(project) == ("2" if found["decision"] == "kept" else "4")
+        assert found["group"] == ["planted/last"]
+        assert line.split(":")[0] in (
+            "HOLD",
+            f"PROMOTE version {champion(project)} over version {serves}",
+        )  # noqa: E501
         assert head(project) != commit
         assert line.split(":")[0] in must(project, "git", "log", "-1", "--format=%s")
         changed = must(project, "git", "show", "--name-only", "--format=", "HEAD").split()
-        assert {"dvc.lock", "data/batches/planted/more.dvc", "MODEL_CARD.md"} <= set(changed)
+        assert {"dvc.lock", "data/batches/planted/last.dvc"} <= set(changed)
+        assert "data/set_aside/planted/bad.dvc" in changed
         assert "params.yaml" not in changed
 
     def test_changed_batch_is_an_error(
@@ -362,10 +396,11 @@ class TestCycle:
     ) -> None:
         accepted = project / "data/batches/planted/good/ratings.csv"
         text = accepted.read_text()
-        planted.batch(project / "data/inbox/planted/last", ["u00"], 5, 1)
+        planted.batch(project / "data/inbox/planted/late", ["u00"], 5, 1)
         accepted.unlink()
         accepted.write_text(text + "u00,i000,1\n")
         env = {"PREFECT_API_URL": prefect_api}
         done = run_in(project, "python", "-m", "flows.retrain", "--once", **env)
         assert done.returncode == 1
-        assert "data/batches/planted/good: changed after it was accepted" in done.stderr
+        assert "data/batches/planted/good" in done.stderr
+        assert "checkout --force" not in done.stderr  # E5: it would delete the only copy

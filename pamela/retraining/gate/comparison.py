@@ -20,6 +20,7 @@ from pamela.core.errors import PamelaError
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.bootstrap import make_draws, mean_estimates, resampled_means
 from pamela.evaluation.metrics.grouping import GroupedPredictions, group_predictions
+from pamela.models.base import Prediction
 from pamela.retraining.gate.holdout import NEWEST, PARTS, Holdout
 from pamela.training.bundle import Bundle
 
@@ -84,15 +85,9 @@ class Scored:
 
     def __init__(self, models: Mapping[str, Bundle], fold: Fold, pairs: Pairs) -> None:
         self.fold, self.pairs = fold, pairs
-        found = {
-            side: bundle.model.predict(fold.items, fold.people, pairs)
-            for side, bundle in models.items()
-        }
-        for side, one in found.items():
-            if not (np.isfinite(one.mean).all() and np.isfinite(one.std).all()):
-                raise PamelaError(f"the {side} predicts numbers that are not finite: see its files")
-        self.mean = np.stack([one.mean for one in found.values()], axis=1)
-        self.std = np.stack([one.std for one in found.values()], axis=1)
+        found = [_predict(side, bundle, fold, pairs) for side, bundle in models.items()]
+        self.mean = np.stack([one.mean for one in found], axis=1)
+        self.std = np.stack([one.std for one in found], axis=1)
 
     def grouped(self, mask: Bools) -> GroupedPredictions:
         """Return the pairs of `mask`, grouped by person."""
@@ -112,6 +107,13 @@ class Scored:
         grouped = self.grouped(mask)
         values = {m.SROCC: m.srocc, m.COVERAGE_90: m.coverage_90, m.RMSE: m.rmse}[metric](grouped)
         return _row(what, metric, values, int(mask.sum()), setting)
+
+
+def _predict(side: str, bundle: Bundle, fold: Fold, pairs: Pairs) -> Prediction:
+    try:
+        return bundle.model.predict(fold.items, fold.people, pairs)
+    except PamelaError as error:  # numbers that are not finite
+        raise PamelaError(f"the {side} ({bundle.version}): {error}") from None
 
 
 def nothing(what: tuple[str, str, str], metric: str, rows: int = 0) -> Row:

@@ -18,7 +18,7 @@ from pamela.data.withdrawn import read_withdrawn
 from pamela.models.base import model_hash
 from pamela.params import Params
 from pamela.registry import registration, versions
-from pamela.retraining.challenger import challenger_bundle
+from pamela.retraining.gate.challenger import challenger_bundle
 from pamela.retraining.gate.comparison import NAMES
 from pamela.retraining.gate.decision import (
     DECIDED,

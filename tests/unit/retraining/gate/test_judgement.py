@@ -273,5 +273,5 @@ def test_no_ratings_that_differ_is_an_error(fold: Fold) -> None:
 
 def test_predictions_that_are_not_finite_are_an_error(fold: Fold) -> None:
     good, broken = bundle(fold, Linear(TASTE)), bundle(fold, Linear(TASTE * np.nan))
-    with pytest.raises(PamelaError, match="challenger predicts"):
+    with pytest.raises(PamelaError, match=r"the challenger \(linear-0\): .* not finite"):
         judge(good, broken, fold)
