@@ -31,7 +31,7 @@ from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.params import Params
 from pamela.registry import healing
-from pamela.retraining import admission, batches, inbox, promotion, triggers
+from pamela.retraining import admission, batches, inbox, promotion, triggers, withdrawal
 from pamela.retraining.gate import challenger, holdout, trial
 from pamela.retraining.gate.decision import Decision
 from pamela.retraining.tracking import dvc_file
@@ -43,6 +43,7 @@ DATA = "embed"  # the last stage before training
 
 
 heal = step("heal the registry")(healing.heal)
+forget_withdrawn = step("forget who withdrew")(withdrawal.forget_withdrawn)
 finish = step("finish what was decided")(promotion.finish)
 take_batches = step("take batches")(admission.take)
 load_holdout = step("load the hold-out")(holdout.load_holdout)
@@ -113,6 +114,8 @@ def retrain() -> str:
     with one_at_a_time(project):
         for mended in heal(project, params):
             print(mended, flush=True)
+        for name in forget_withdrawn(project):
+            print(f"withdrawn: deleted what was adapted to {name}", flush=True)
         decisions = [done] if (done := finish(project, params)) else []
         refused = {} if triggers.pending(project) else take_batches(project, params)
         track_batches(project)

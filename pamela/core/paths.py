@@ -58,7 +58,7 @@ class Project:
     set_aside = Below("data/set_aside")
     # batches that wait: `<dataset>/<batch>/` with `_DONE` when complete
     inbox = Below("data/inbox")
-    withdrawn = Below("data/withdrawn.csv")  # people whose ratings are left out (dataset, user_id)
+    withdrawn = Below("data/withdrawn.csv")  # who is left out (dataset, user_id)
     # people whom models are adapted to, a file each (git-ignored: it is personal)
     people = Below("data/people")
 

@@ -23,6 +23,7 @@ from pamela.data.formats.base import Tables
 from pamela.data.formats.files import shown
 from pamela.data.partitions import partition_name
 from pamela.data.remarks import remarks
+from pamela.data.withdrawn import read_withdrawn, without
 from pamela.params import Params
 
 SYNTHETIC: Final = "synthetic"
@@ -77,16 +78,19 @@ def prepare_world(project: Project, params: Params) -> None:
 
 
 def read_dataset(project: Project, name: str) -> Dataset:
-    """Read dataset `name` and its batches.
+    """Read dataset `name` and its batches, without the people who have withdrawn.
 
     Raises
     ------
     PamelaError
         On the first structural fault.
     """
-    original = read_base(project, name)
+    withdrawn = read_withdrawn(project)
+    original = without(read_base(project, name), withdrawn)
     folders = batch_folders(project, name)
-    batches = [formats.read_batch(folder, name, project.root) for folder in folders]
+    batches = [
+        without(formats.read_batch(folder, name, project.root), withdrawn) for folder in folders
+    ]
     return merge_batches(original, batches, project.root)
 
 

@@ -1,15 +1,18 @@
 """People who have withdrawn: ``data/withdrawn.csv`` (dataset, user_id).
 
-Stage ingest leaves their ratings out, of every dataset and batch (`pamela.data.ingest`).
+Stage ingest leaves them and their ratings out, of every dataset and batch.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
+from pamela.data.formats.base import Tables
 
 
 def read_withdrawn(project: Project) -> pl.DataFrame:
@@ -25,7 +28,7 @@ def read_withdrawn(project: Project) -> pl.DataFrame:
     if not path.is_file():
         return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     try:
-        frame = pl.read_csv(path, infer_schema=False, missing_utf8_is_empty_string=False)
+        frame = pl.read_csv(path, infer_schema=False)
     except pl.exceptions.PolarsError as error:
         raise PamelaError(f"{project.relative(path)}: not readable as CSV ({error})") from None
     if frame.columns != columns:
@@ -38,3 +41,17 @@ def read_withdrawn(project: Project) -> pl.DataFrame:
             f"{project.relative(path)} row {empty['row'][0]}: an empty cell; name dataset and user"
         )
     return frame.unique(maintain_order=True)
+
+
+def without(tables: Tables, withdrawn: pl.DataFrame) -> Tables:
+    """Return `tables` without the ratings and the row of anybody in `withdrawn`."""
+    mine = withdrawn.filter(pl.col(s.DATASET) == tables.name).get_column(s.USER).to_list()
+    if not mine:
+        return tables
+    stays = pl.col(s.USER).is_in(mine).not_() | pl.col(s.USER).is_null()
+    return replace(
+        tables,
+        ratings=tables.ratings.filter(stays),
+        users=tables.users.filter(stays),
+        counted=tables.by_rater.filter(stays),
+    )

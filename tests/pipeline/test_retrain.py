@@ -235,7 +235,7 @@ def project(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def score_now(project: Path) -> float:
-    """Score the challenger's fold 0 on the hold-out as imported, by scipy and nothing of the gate."""
+    """Score the challenger on the hold-out as imported, by scipy and nothing of the gate."""
     from pamela.core.dataset import Pairs, load_fold
     from pamela.core.paths import Project
     from pamela.training.bundle import load_evaluated
@@ -383,7 +383,7 @@ class TestCycle:
         assert line.split(":")[0] in (
             "HOLD",
             f"PROMOTE version {champion(project)} over version {serves}",
-        )  # noqa: E501
+        )
         assert head(project) != commit
         assert line.split(":")[0] in must(project, "git", "log", "-1", "--format=%s")
         changed = must(project, "git", "show", "--name-only", "--format=", "HEAD").split()
