@@ -32,6 +32,7 @@ from flows.environment import QUIET  # noqa: E402
 from flows.server import server  # noqa: E402
 from pamela.core.paths import Project  # noqa: E402
 from tests.helpers import yaml  # noqa: E402
+from tests.helpers.disks import Mount, small_disks  # noqa: E402
 from tests.paths import ROOT  # noqa: E402
 
 CODE = ("pamela", "flows", "expectations", "ablation")
@@ -129,3 +130,10 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             patch.setenv("PREFECT_HOME", str(home / ".prefect"))
             url = stack.enter_context(server(Project(home)))
         yield url
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Mount]:
+    """Return a function that mounts a small file system; skip where that is not allowed."""
+    with small_disks() as mount:
+        yield mount

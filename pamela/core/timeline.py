@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from pamela.core.files import writing_to
 from pamela.core.paths import Project
 
 FILE_ENV: Final = "PAMELA_TIMELINE"  # the running stage's file; unset: nothing is recorded
@@ -39,7 +40,10 @@ def record(kind: str, **fields: Any) -> None:
     path = os.environ.get(FILE_ENV)
     if path:
         line = json.dumps({"kind": kind, "time": time.time(), **fields})
-        with Path(path).open("a", encoding="utf-8") as stream:
+        with (
+            writing_to(Path(path).parent),
+            Path(path).open("a", encoding="utf-8") as stream,
+        ):
             stream.write(f"{line}\n")
 
 
@@ -51,8 +55,9 @@ def record_metrics(step: int, values: Mapping[str, float]) -> None:
 def begin(project: Project, stage: str, started: float) -> None:
     """Start the file of `stage` anew; what it records from now on goes there."""
     path = file_of(project, stage)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("")
+    with writing_to(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
     os.environ[FILE_ENV] = str(path)
     record(STAGE, stage=stage, start=started)
 

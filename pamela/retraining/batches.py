@@ -22,11 +22,12 @@ from pamela.retraining import inbox
 from pamela.retraining.tracking import (
     Listing,
     cached_listing,
+    discard_damaged,
     dvc_file,
-    folder_hash,
     has_remote,
     is_cached,
     listing,
+    listing_hash,
     tracked_hash,
 )
 
@@ -38,6 +39,8 @@ NAMED: Final = 3  # files that a message names
 # --- unchanged --------------------------------------------------------------------------------
 def check_unchanged(project: Project, pointers: Iterable[Path] | None = None) -> list[Path]:
     """Raise if a tracked folder is no longer what DVC tracked: batches are immutable.
+
+    A damaged entry of DVC's cache is removed, so that DVC can add or fetch it again.
 
     Parameters
     ----------
@@ -58,7 +61,9 @@ def check_unchanged(project: Project, pointers: Iterable[Path] | None = None) ->
         md5 = tracked_hash(folder)
         if md5 is None:
             continue
-        if not folder.is_dir() or folder_hash(folder) != md5:
+        found = listing(folder)
+        discard_damaged(project, md5, folder, found)
+        if not folder.is_dir() or listing_hash(found) != md5:
             faults.append(_fault(project, folder, md5))
         elif not is_cached(project, md5):
             uncached.append(folder)

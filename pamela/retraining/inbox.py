@@ -27,8 +27,8 @@ class Batch:
 
     @property
     def label(self) -> str:
-        """``dataset/batch``, unique."""
-        return f"{self.dataset}/{self.name}"
+        """``dataset/batch``, for people; unique among accepted batches, whose names are plain."""
+        return printable(f"{self.dataset}/{self.name}")
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,11 @@ def scan_inbox(project: Project, datasets: Collection[str]) -> Inbox:
         else:
             inbox.ready.append(batch)
     return inbox
+
+
+def printable(name: str) -> str:
+    """Return the name of a file as one line of text, whatever bytes it has."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
 
 
 def accepted(project: Project) -> list[Batch]:

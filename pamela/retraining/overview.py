@@ -73,16 +73,11 @@ def overview(project: Project, datasets: Collection[str]) -> list[Row]:
 
 
 def _row(batch: Batch, state: str, why: str = "") -> Row:
-    return Row(_text(batch.label), state, _count(batch.folder), None, why or MEANING.get(state, ""))
+    return Row(batch.label, state, _count(batch.folder), None, why or MEANING.get(state, ""))
 
 
 def _misplaced(project: Project, path: Path) -> Row:
-    return Row(_text(project.relative(path)), MISPLACED, None, None, MEANING[MISPLACED])
-
-
-def _text(name: str) -> str:
-    """Return the name of a file as text, whatever bytes it has."""
-    return name.encode(errors="surrogateescape").decode(errors="replace")
+    return Row(inbox.printable(project.relative(path)), MISPLACED, None, None, MEANING[MISPLACED])
 
 
 def _count(folder: Path) -> int | None:

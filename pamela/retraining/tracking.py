@@ -7,6 +7,7 @@ The list itself lies in the cache as ``<md5>.dir``.
 from __future__ import annotations
 
 import configparser
+import contextlib
 import hashlib
 import json
 import os
@@ -58,14 +59,14 @@ def listing(folder: Path) -> Listing:
         for name in names:
             if not _left_out(name):
                 path = Path(top) / name
-                with path.open("rb") as stream:
-                    digest = hashlib.file_digest(stream, _md5)
-                found[path.relative_to(folder).as_posix()] = digest.hexdigest()
+                with contextlib.suppress(OSError):  # a link that leads nowhere: a missing file
+                    found[path.relative_to(folder).as_posix()] = _file_md5(path)
     return found
 
 
-def _md5() -> hashlib._Hash:
-    return hashlib.md5(usedforsecurity=False)  # DVC's choice
+def _file_md5(path: Path) -> str:
+    with path.open("rb") as stream:  # MD5 is DVC's choice
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _left_out(name: str) -> bool:
@@ -99,6 +100,29 @@ def is_cached(project: Project, md5: str) -> bool:
     """Tell whether DVC's cache holds a tracked folder whole."""
     files = cached_listing(project, md5)
     return files is not None and all(_in_cache(project, md5).is_file() for md5 in files.values())
+
+
+def discard_damaged(project: Project, md5: str, folder: Path, found: Listing) -> None:
+    """Remove what DVC's cache holds of a tracked folder under a name that it does not deserve.
+
+    DVC takes whatever lies there for sound: it would neither add nor fetch it again, and a checkout
+    would bring the damage back.
+
+    Parameters
+    ----------
+    found : `listing` of `folder` now; a file there may be the cache's own, by a hard link.
+    """
+    expected = cached_listing(project, md5)
+    if expected is None:
+        _in_cache(project, md5).unlink(missing_ok=True)
+        return
+    for path, content in expected.items():
+        entry, here = _in_cache(project, content), folder / path
+        if not entry.is_file():
+            continue
+        linked = path in found and here.samefile(entry)
+        if (found[path] if linked else _file_md5(entry)) != content:
+            entry.unlink()
 
 
 def has_remote(project: Project) -> bool:

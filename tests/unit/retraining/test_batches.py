@@ -75,6 +75,39 @@ def test_without_the_cache_a_sound_batch_is_sound_and_can_be_added_again(project
     assert check(project) == [project.batches / "faces" / "b2"]
 
 
+def cache_entry(project: Project, path: str) -> Path:
+    md5 = tracking.listing(b1(project))[path]
+    return project.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+
+
+def test_a_damaged_entry_of_the_cache_is_found_by_its_hash(project: Project) -> None:
+    entry = cache_entry(project, "ratings.csv")
+    shutil.copyfile(entry, project.root / "sound")
+    (b1(project) / "ratings.csv").unlink()  # else it is the cache's own file
+    shutil.copyfile(project.root / "sound", b1(project) / "ratings.csv")
+    entry.chmod(0o644)
+    entry.write_text("damaged")
+    assert check(project) == [b1(project)]  # sound itself: `dvc add` fills the cache again
+    assert not entry.exists()
+    must(project.root, "python", "-m", "dvc", "add", "-q", "data/batches/faces/b1")
+    assert check(project) == []
+
+
+def test_a_file_edited_through_its_link_to_the_cache_comes_from_elsewhere(
+    project: Project,
+) -> None:
+    path = b1(project) / "ratings.csv"
+    entry = cache_entry(project, "ratings.csv")
+    path.unlink()
+    path.hardlink_to(entry)  # as `dvc add` leaves it; a copied project has lost it
+    path.chmod(0o644)
+    path.write_text("edited")
+    line = fault(project)
+    assert "changed since it was accepted: ratings.csv" in line
+    assert "checkout" not in line  # the cache holds the edited file
+    assert path.read_text() == "edited"
+
+
 def test_what_is_missing_changed_or_new_is_named_and_how_it_comes_back(project: Project) -> None:
     folder = b1(project)
     (folder / "ratings.csv").unlink()

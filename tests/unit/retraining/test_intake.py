@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +18,7 @@ from pamela.retraining import admission, inbox
 from pamela.retraining.intake import contents, copying
 from pamela.retraining.intake.faults import UnfitError
 from tests.conftest import ROOT
+from tests.helpers.disks import Mount, fill
 from tests.helpers.kills import every_kill, run_killed
 
 FILES = {
@@ -367,25 +368,8 @@ def test_a_file_that_grows_without_end_is_not_followed(tmp_path: Path) -> None:
 
 
 # --- no room ----------------------------------------------------------------------------------
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[Path, int], None]]:
-    """Mount a small file system; skip where that is not allowed."""
-    mounted: list[Path] = []
-
-    def mount(folder: Path, kilobytes: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        command = f"mount -t tmpfs -o size={kilobytes}k none '{folder}' 2>/dev/null"
-        if os.system(command):
-            pytest.skip("mounting is not allowed here")
-        mounted.append(folder)
-
-    yield mount
-    for folder in reversed(mounted):
-        os.system(f"umount '{folder}'")
-
-
 def test_a_full_disk_of_batches_loses_nothing_and_what_fits_goes_on(
-    project: Project, params: Params, small_disk: Callable[[Path, int], None]
+    project: Project, params: Params, small_disk: Mount
 ) -> None:
     small_disk(project.batches, 64)
     big = deliver(project, "a-big", **{"images/a.png": "x" * 100_000})
@@ -396,18 +380,18 @@ def test_a_full_disk_of_batches_loses_nothing_and_what_fits_goes_on(
     assert "stays in the inbox" in told["faces/a-big"]
     assert below(project.batches) == ["faces/small"]
     assert not (big / "_REFUSED").exists()
-    os.system(f"mount -o remount,size=1024k '{project.batches}'")
+    small_disk(project.batches, 1024)
     assert admission.take(project, params) == {}
     assert below(project.batches) == ["faces/a-big", "faces/small"]
 
 
 def test_a_full_inbox_stops_no_sound_batch_nor_a_refusal(
-    project: Project, params: Params, small_disk: Callable[[Path, int], None]
+    project: Project, params: Params, small_disk: Mount
 ) -> None:
     small_disk(project.inbox, 64)
     bad = deliver(project, "a-bad", **{"dvc.yaml": "x"})
     deliver(project, "good")
-    os.system(f"head -c 1M /dev/zero > '{project.inbox}/filler' 2>/dev/null")
+    fill(project.inbox)
     assert list(admission.take(project, params)) == ["faces/a-bad"]
     assert below(project.batches) == ["faces/good"]
     assert read(bad)["dvc.yaml"] == "x"
