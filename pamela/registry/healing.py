@@ -8,7 +8,6 @@ serves again: that is said, and kept in its tags.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,14 +19,10 @@ from pamela.registry import copies, registration
 from pamela.registry.copies import BUNDLE, BUNDLE_HASH
 from pamela.registry.mlflow_model import DESCRIPTION_FILE, write_mlflow_files
 from pamela.registry.publish import client_of
-from pamela.registry.registration import (
-    DECISION,
-    PROMOTED_AT,
-    PROMOTED_BECAUSE,
-    PROMOTED_OVER,
-)
+from pamela.registry.registration import DECISION, PROMOTED_AT, PROMOTED_BECAUSE, PROMOTED_OVER
 from pamela.registry.sqlite_reader import PATH, Version
-from pamela.registry.versions import CHALLENGER, CHAMPION, NAME, PREVIOUS, aliases_of, list_versions
+from pamela.registry.version_facts import model_tags
+from pamela.registry.versions import CHALLENGER, CHAMPION, NAME, PREVIOUS, RegisteredModel
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,45 +31,7 @@ HEALER: Final = "pamela"  # who moves an alias here, in the tags
 ACTION: Final = "heal"
 
 Mend = Callable[[], str]  # does it, and says in a line what was done
-
-
-@dataclass(frozen=True)
-class Registry:
-    """The registered model at a moment.
-
-    Attributes
-    ----------
-    aliases : ``{alias: version}``, also where there is no such version.
-    """
-
-    project: Project
-    params: Params
-    versions: list[Version]
-    aliases: dict[str, str]
-
-    def version(self, number: str | None) -> Version | None:
-        """Return a version by its number."""
-        return next((v for v in self.versions if v.version == number), None)
-
-    @property
-    def champion(self) -> Version | None:
-        """The version that serves."""
-        return self.version(self.aliases.get(CHAMPION))
-
-    @property
-    def client(self) -> MlflowClient:
-        """What writes."""
-        return client_of(self.project, self.params)
-
-    def fault(self, version: Version) -> str | None:
-        """Return what is wrong with a version's files; all are read where an alias names it."""
-        if version.aliases:
-            return copies.fault_of_version(self.project, version)
-        gone = version.path and not (self.project.root / version.path / "bundle.json").is_file()
-        return "its files are gone" if gone else None
-
-
-Check = Callable[[Registry], list[Mend]]
+Check = Callable[[RegisteredModel], list[Mend]]
 
 
 def heal(project: Project, params: Params, checks: Sequence[Check] | None = None) -> list[str]:
@@ -98,31 +55,39 @@ def heal(project: Project, params: Params, checks: Sequence[Check] | None = None
     with copies.locked(project):
         copies.sweep(project)
         for check in checks:
-            for mend in check(_look(project, params)):
+            for mend in check(RegisteredModel.look(project, params)):
                 lines.append(mend())
     return lines
 
 
 def is_sound(project: Project, params: Params, checks: Sequence[Check] | None = None) -> bool:
     """Tell whether there is nothing to mend that can be (no MLflow import with SQLite)."""
-    registry = _look(project, params)
+    registry = RegisteredModel.look(project, params)
     asked = CHECKS if checks is None else checks
     return not registry.versions or not any(check(registry) for check in asked)
 
 
 def is_registered(project: Project, params: Params) -> bool:
     """Tell whether there is a champion with all that belongs to it."""
-    return bool(list_versions(project, params)) and is_sound(project, params)
+    return bool(RegisteredModel.look(project, params).versions) and is_sound(project, params)
 
 
-def _look(project: Project, params: Params) -> Registry:
-    return Registry(project, params, list_versions(project, params), aliases_of(project, params))
+def _client(registry: RegisteredModel) -> MlflowClient:
+    return client_of(registry.project, registry.params)
+
+
+def _fault(registry: RegisteredModel, version: Version) -> str | None:
+    """Return what is wrong with a version's files; all are read where an alias names it."""
+    if version.aliases:
+        return copies.fault_of_version(registry.project, version)
+    gone = version.path and not (registry.project.root / version.path / "bundle.json").is_file()
+    return "its files are gone" if gone else None
 
 
 # --- the checks, in their order ---------------------------------------------------------------
 
 
-def lacking_tags(registry: Registry) -> list[Mend]:
+def lacking_tags(registry: RegisteredModel) -> list[Mend]:
     """Find versions without the tags that say where their files are."""
     return [
         _mend_tags(registry, version, folder)
@@ -139,19 +104,19 @@ def _folder_of(project: Project, version: Version) -> Path | None:
     return folder if digest and copies.fault_of(folder, digest) is None else None
 
 
-def _mend_tags(registry: Registry, version: Version, folder: Path) -> Mend:
+def _mend_tags(registry: RegisteredModel, version: Version, folder: Path) -> Mend:
     def mend() -> str:
-        tags = registration.model_tags(read_json(folder / "bundle.json"))
+        tags = model_tags(read_json(folder / "bundle.json"))
         tags |= {BUNDLE_HASH: folder.name, PATH: registry.project.relative(folder)}
         for key, value in tags.items():
             if key not in version.tags:
-                registry.client.set_model_version_tag(NAME, version.version, key, value)
+                _client(registry).set_model_version_tag(NAME, version.version, key, value)
         return f"version {version.version}: its tags were lacking; they are those of its files"
 
     return mend
 
 
-def made_twice(registry: Registry) -> list[Mend]:
+def made_twice(registry: RegisteredModel) -> list[Mend]:
     """Find versions of the same bundle: one that nothing refers to is one too many."""
     by_bundle: dict[str, list[Version]] = {}
     for version in registry.versions:
@@ -177,26 +142,28 @@ def _served(version: Version) -> bool:
     return DECISION in tags or (PROMOTED_BECAUSE in tags and PROMOTED_AT not in tags)
 
 
-def _drop(registry: Registry, version: Version, kept: Version) -> Mend:
+def _drop(registry: RegisteredModel, version: Version, kept: Version) -> Mend:
     def mend() -> str:
-        registry.client.delete_model_version(NAME, version.version)
+        _client(registry).delete_model_version(NAME, version.version)
         return f"version {version.version}: the same as version {kept.version}; removed"
 
     return mend
 
 
-def lost_files(registry: Registry) -> list[Mend]:
+def lost_files(registry: RegisteredModel) -> list[Mend]:
     """Find versions whose files are lost or damaged while something else holds the same."""
     mends = []
     for version in registry.versions:
-        fault = registry.fault(version)
+        fault = _fault(registry, version)
         source = copies.find_source(registry.project, version) if fault else None
         if fault and source:
             mends.append(_rebuild(registry, version, fault, source))
     return mends
 
 
-def _rebuild(registry: Registry, version: Version, fault: str, source: copies.Source) -> Mend:
+def _rebuild(
+    registry: RegisteredModel, version: Version, fault: str, source: copies.Source
+) -> Mend:
     def mend() -> str:
         try:
             copies.rebuild(registry.project, version, source)
@@ -207,7 +174,7 @@ def _rebuild(registry: Registry, version: Version, fault: str, source: copies.So
     return mend
 
 
-def undescribed(registry: Registry) -> list[Mend]:
+def undescribed(registry: RegisteredModel) -> list[Mend]:
     """Find copies that MLflow cannot serve, as they lack its files."""
     mends = []
     for version in registry.versions:
@@ -225,15 +192,15 @@ def _describe(number: str, folder: Path) -> Mend:
     return mend
 
 
-def no_champion(registry: Registry) -> list[Mend]:
+def no_champion(registry: RegisteredModel) -> list[Mend]:
     """Find the alias ``champion`` nowhere, or on a version whose files are lost."""
     holder = registry.champion
-    if not registry.versions or (holder and registry.fault(holder) is None):
+    if not registry.versions or (holder and _fault(registry, holder) is None):
         return []
     return [lambda: _seat_another(registry, holder)]
 
 
-def _seat_another(registry: Registry, holder: Version | None) -> str:
+def _seat_another(registry: RegisteredModel, holder: Version | None) -> str:
     project, params = registry.project, registry.params
     whole = [
         v for v in registry.versions if v != holder and not copies.fault_of_version(project, v)
@@ -241,7 +208,7 @@ def _seat_another(registry: Registry, holder: Version | None) -> str:
     if holder is None:
         why = "no version held the alias champion"
     else:
-        why = f"version {holder.version}: {registry.fault(holder)}, and no other copy is left"
+        why = f"version {holder.version}: {_fault(registry, holder)}, and no other copy is left"
     if not whole:
         number = _register_trained(registry, why)
         registration.move_champion(project, params, number, reason=why, by=HEALER, action=ACTION)
@@ -252,7 +219,7 @@ def _seat_another(registry: Registry, holder: Version | None) -> str:
     else:
         chosen = max(whole, key=_last_served)
         if _served(chosen):  # it serves again as what it was; its tags tell why
-            registry.client.set_registered_model_alias(NAME, CHAMPION, chosen.version)
+            _client(registry).set_registered_model_alias(NAME, CHAMPION, chosen.version)
             return f"{why}; version {chosen.version}, which held it last, has it again"
         number = chosen.version  # the first publication was interrupted
         registration.move_champion(
@@ -271,7 +238,7 @@ def _last_served(version: Version) -> tuple[bool, str, int]:
     return served, version.tags.get(PROMOTED_AT, ""), number if served else -number
 
 
-def _register_trained(registry: Registry, why: str) -> str:
+def _register_trained(registry: RegisteredModel, why: str) -> str:
     try:
         bundle = registry.project.models / BUNDLE
         return registration.register(registry.project, registry.params, bundle)
@@ -282,7 +249,7 @@ def _register_trained(registry: Registry, why: str) -> str:
         ) from None
 
 
-def wrong_aliases(registry: Registry) -> list[Mend]:
+def wrong_aliases(registry: RegisteredModel) -> list[Mend]:
     """Find aliases that point nowhere, and those that the champion's tags contradict."""
     holder = registry.champion
     if holder is None:
@@ -302,14 +269,14 @@ def wrong_aliases(registry: Registry) -> list[Mend]:
     ]
 
 
-def _point(registry: Registry, alias: str, number: str | None) -> Mend:
+def _point(registry: RegisteredModel, alias: str, number: str | None) -> Mend:
     def mend() -> str:
         before = registry.aliases.get(alias)
         was = f"pointed at version {before}" if before else "was nowhere"
         if number is None:
-            registry.client.delete_registered_model_alias(NAME, alias)
+            _client(registry).delete_registered_model_alias(NAME, alias)
             return f"alias {alias}: {was}; removed"
-        registry.client.set_registered_model_alias(NAME, alias, number)
+        _client(registry).set_registered_model_alias(NAME, alias, number)
         return f"alias {alias}: {was}; it is version {number}"
 
     return mend

@@ -18,17 +18,15 @@ from typing import TYPE_CHECKING, Any, Final
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json
 from pamela.core.paths import Project
-from pamela.core.strict_yaml import read_yaml
-from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
-from pamela.evaluation.provenance import dataset_hashes, git_state, model_hashes
-from pamela.evaluation.results import POPULATIONS, Results, headline_rows
+from pamela.evaluation.provenance import dataset_hashes
+from pamela.evaluation.results import Results
 from pamela.params import Params, tracking_uri
 from pamela.registry import sqlite_reader
 from pamela.registry.copies import BUNDLE, BUNDLE_HASH, content_hash, keep_copy, locked
 from pamela.registry.publish import client_of, experiment_id, find_run
-from pamela.registry.run_metrics import with_interval
 from pamela.registry.runs import evaluation_hash
 from pamela.registry.sqlite_reader import PATH, Version
+from pamela.registry.version_facts import data_tags, describe, headline, is_measured, model_tags
 from pamela.registry.versions import CHALLENGER, CHAMPION, NAME, PREVIOUS, choose, list_versions
 
 if TYPE_CHECKING:
@@ -42,7 +40,6 @@ PROMOTED_OVER: Final = "promoted_over"  # the version that served before; empty 
 PROMOTED_AS: Final = "promoted_as"  # what kind of decision it was
 DECISION: Final = "decision"  # its id in the records; written last of these
 FIRST: Final = "the first registered model"
-MOST_BATCHES: Final = 2000  # that a tag names
 DESCRIPTION = (
     "Personal reward models: how much a given person likes a given picture. "
     "Load one with `pamela.load('models:/pamela@champion')`. The alias `champion` is what users "
@@ -69,7 +66,7 @@ def register_challenger(
     params: Params,
     *,
     bundle: Path | None = None,
-    tags: Mapping[str, str] | None = None,
+    figures: Mapping[str, str] | None = None,
 ) -> str:
     """Register a bundle under the alias ``challenger`` and return its version.
 
@@ -78,10 +75,11 @@ def register_challenger(
     Parameters
     ----------
     bundle : default ``models/bundle``.
-    tags : further tags of a version that is made.
+    figures : ``{population_metric: value}`` where the bundle's model is not the one that stage
+        evaluate measured; None: those of stage evaluate, if they are of this model.
     """
     with locked(project):
-        version = register(project, params, bundle or project.models / BUNDLE, tags or {})
+        version = register(project, params, bundle or project.models / BUNDLE, figures)
         client_of(project, params).set_registered_model_alias(NAME, CHALLENGER, version)
     return version
 
@@ -178,7 +176,7 @@ def now_utc() -> str:
 
 
 def register(
-    project: Project, params: Params, bundle: Path, more: Mapping[str, str] | None = None
+    project: Project, params: Params, bundle: Path, figures: Mapping[str, str] | None = None
 ) -> str:
     """Return the version of a bundle, which is made where there is none; the caller has the lock.
 
@@ -189,39 +187,38 @@ def register(
     known = [v for v in list_versions(project, params) if v.tags.get(BUNDLE_HASH) == digest]
     if known:
         return known[-1].version
-    return _make_version(project, params, kept, digest, dict(more or {}))
+    return _make_version(project, params, kept, figures)
 
 
 def _make_version(
-    project: Project, params: Params, kept: Path, digest: str, more: dict[str, str]
+    project: Project, params: Params, kept: Path, figures: Mapping[str, str] | None
 ) -> str:
     meta = read_json(kept / "bundle.json")
     client = client_of(project, params)
-    evaluated = _is_evaluated(project, meta)
-    run = _run_of(client, project, params, meta) if evaluated else None
-    source = kept.as_uri()
-    if sqlite_reader.database_file(tracking_uri(params, project.root)) is None and run is not None:
-        client.log_artifacts(run.info.run_id, str(kept), "bundle")  # a remote server keeps its own
+    measured = figures is None and is_measured(project, meta)
+    run = _run_of(client, project, params, meta) if measured else None
+    source, run_id = kept.as_uri(), run.info.run_id if run else None
+    if sqlite_reader.database_file(tracking_uri(params, project.root)) is None:
+        run = run or client.create_run(experiment_id(client, project, params), run_name=kept.name)
+        run_id = run.info.run_id
+        client.log_artifacts(run_id, str(kept), "bundle")  # a remote server keeps its own
+        client.set_terminated(run_id)
         source = f"{run.info.artifact_uri}/bundle"
-    numbers = _headline(project, params, meta) if evaluated else {}
-    tags = model_tags(meta) | _data_tags(project, meta) | {k: v for k, (v, _) in numbers.items()}
-    tags |= {BUNDLE_HASH: digest, PATH: project.relative(kept)} | more
+    numbers = {key: (value, value) for key, value in (figures or {}).items()}
+    if measured:
+        numbers = headline(project, params, meta)
+    tags = model_tags(meta) | data_tags(project, meta) | {k: v for k, (v, _) in numbers.items()}
+    tags |= {BUNDLE_HASH: kept.name, PATH: project.relative(kept)}
     if not client.search_registered_models(f"name = '{NAME}'"):
         client.create_registered_model(NAME, description=DESCRIPTION)
     made = client.create_model_version(
         NAME,
         source,
-        run_id=run.info.run_id if run else None,
+        run_id=run_id,
         tags=tags,
-        description=_describe(meta, numbers),
+        description=describe(meta, numbers),
     )
     return str(made.version)
-
-
-def _is_evaluated(project: Project, meta: dict[str, Any]) -> bool:
-    """Tell whether the figures in ``reports/`` are those of this bundle's model."""
-    hashes = model_hashes(project, meta["model"])
-    return hashes.get("fold_0") == meta.get("evaluated", meta)["model_hash"]
 
 
 def _run_of(client: MlflowClient, project: Project, params: Params, meta: dict[str, Any]) -> Any:
@@ -233,83 +230,3 @@ def _run_of(client: MlflowClient, project: Project, params: Params, meta: dict[s
             identity = evaluation_hash(results, dataset, meta["model"], hashes[dataset])
             return find_run(client, experiment_id(client, project, params), identity)
     return None
-
-
-def model_tags(meta: dict[str, Any]) -> dict[str, str]:
-    """Return the tags that the bundle itself tells."""
-    encoder = meta["encoder"]
-    return {
-        "model": meta["model"],
-        "model_hash": meta["model_hash"],
-        **twin_tags(meta),
-        "encoder": encoder["encoder"] if isinstance(encoder, dict) else str(encoder),
-    }
-
-
-def _data_tags(project: Project, meta: dict[str, Any]) -> dict[str, str]:
-    """Return the tags that say what a bundle was just trained on."""
-    hashes = dataset_hashes(project)
-    return {
-        "datasets": ", ".join(f"{n} ({hashes[n]})" if n in hashes else n for n in meta["datasets"]),
-        "batches": _batches(project, meta),
-        "git_commit": git_state(project).commit,
-    }
-
-
-def _batches(project: Project, meta: dict[str, Any]) -> str:
-    """Return the accepted batches of a bundle's datasets, each with DVC's hash."""
-    found = []
-    for name in sorted(meta["datasets"]):
-        for folder in sorted(p for p in (project.batches / name).glob("[!.]*") if p.is_dir()):
-            record = folder.with_name(f"{folder.name}.dvc")
-            md5 = str(read_yaml(record)["outs"][0]["md5"]) if record.is_file() else ""
-            found.append(
-                f"{name}/{folder.name}" + (f" ({md5.removesuffix('.dir')})" if md5 else "")
-            )
-    left_out = len(found) - MOST_BATCHES
-    shown = found[max(left_out, 0) :]
-    return ", ".join([f"{left_out} more"] * (left_out > 0) + shown)
-
-
-def twin_tags(meta: dict[str, Any]) -> dict[str, str]:
-    """Return what tells a version's served model from the one whose figures stand beside it."""
-    evaluated = meta.get("evaluated")
-    if evaluated is None:
-        return {}
-    return {
-        "fitted_on": f"{meta['fitted_on']} ({meta['ratings']})",
-        "evaluated_model_hash": evaluated["model_hash"],
-        "evaluated_model_fitted_on": f"{evaluated['fitted_on']} ({evaluated['ratings']})",
-        "figures_of": "the fits of the folds, on held-out ratings; not of the served model",
-    }
-
-
-def _headline(project: Project, params: Params, meta: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """Return ``{population_metric: (value, with interval)}`` on the bundle's first dataset."""
-    results = Results(project, params)
-    first = next((d for d in results.datasets if d in meta["datasets"]), None)
-    rows = results.evaluation.filter(dataset=first, model=meta["model"])
-    numbers = {}
-    for metric in (SROCC, PAIRWISE_ACCURACY):
-        for row in headline_rows(rows, metric, margin=0.0).drop_nulls("value").to_dicts():
-            key = f"{row['population']}_{metric}"
-            numbers[key] = (f"{row['value']:.3f}", with_interval(row))
-    return numbers
-
-
-def _describe(meta: dict[str, Any], numbers: dict[str, tuple[str, str]]) -> str:
-    title = f"Model `{meta['model']}` on {', '.join(meta['datasets'])}"
-    if not numbers:
-        return f"{title}; what the gate found stands in its tags."
-    lines = [
-        f"{title}; mean over users, "
-        "95 % intervals, unseen users at 0 shots. The figures are of the fits of the folds, on "
-        "ratings they did not see; what serves is one more fit, on all ratings.",
-        "",
-        "| | seen users | unseen users |",
-        "|---|---:|---:|",
-    ]
-    for metric, title in ((SROCC, "SROCC"), (PAIRWISE_ACCURACY, "pairwise accuracy")):
-        cells = (numbers.get(f"{p}_{metric}", ("", "–"))[1] for p in POPULATIONS)
-        lines.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join(lines)

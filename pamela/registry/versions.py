@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -43,6 +44,35 @@ def aliases_of(project: Project, params: Params) -> dict[str, str]:
     """Return ``{alias: version}``, also of aliases that point at no version that there is."""
     known = sqlite_reader.known_aliases(tracking_uri(params, project.root), NAME)
     return _ask_mlflow(project, params, NAME, _aliases, {}) if known is None else known
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """The registered model of a project at a moment.
+
+    Attributes
+    ----------
+    aliases : ``{alias: version}``, also where there is no such version.
+    """
+
+    project: Project
+    params: Params
+    versions: list[Version]
+    aliases: dict[str, str]
+
+    @classmethod
+    def look(cls, project: Project, params: Params) -> RegisteredModel:
+        """Return it as it is now."""
+        return cls(project, params, list_versions(project, params), aliases_of(project, params))
+
+    def version(self, number: str | None) -> Version | None:
+        """Return a version by its number."""
+        return next((v for v in self.versions if v.version == number), None)
+
+    @property
+    def champion(self) -> Version | None:
+        """The version that serves."""
+        return self.version(self.aliases.get(CHAMPION))
 
 
 def _ask_mlflow(

@@ -250,7 +250,7 @@ def state(project: Project):
     """Return all that must be the same however the work was interrupted."""
     recorded = [(r.action, r.by, r.version, r.previous) for r in records.read(project)]
     found = versions.list_versions(project, params_of(project))
-    serving = {v.version: v.tags.get("promoted_because") for v in found if v.aliases}
+    serving = [v.tags.get("promoted_because") for v in found if "champion" in v.aliases]
     return aliases(project), listed(project), serving, recorded
 
 
