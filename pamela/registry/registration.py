@@ -66,7 +66,7 @@ def register_challenger(
     params: Params,
     *,
     bundle: Path | None = None,
-    figures: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> str:
     """Register a bundle under the alias ``challenger`` and return its version.
 
@@ -75,11 +75,11 @@ def register_challenger(
     Parameters
     ----------
     bundle : default ``models/bundle``.
-    figures : ``{population_metric: value}`` where the bundle's model is not the one that stage
-        evaluate measured; None: those of stage evaluate, if they are of this model.
+    tags : further tags of a version that is made, such as figures where the bundle's model is not
+        the one that stage evaluate measured.
     """
     with locked(project):
-        version = register(project, params, bundle or project.models / BUNDLE, figures)
+        version = register(project, params, bundle or project.models / BUNDLE, tags)
         client_of(project, params).set_registered_model_alias(NAME, CHALLENGER, version)
     return version
 
@@ -176,7 +176,7 @@ def now_utc() -> str:
 
 
 def register(
-    project: Project, params: Params, bundle: Path, figures: Mapping[str, str] | None = None
+    project: Project, params: Params, bundle: Path, more: Mapping[str, str] | None = None
 ) -> str:
     """Return the version of a bundle, which is made where there is none; the caller has the lock.
 
@@ -187,15 +187,13 @@ def register(
     known = [v for v in list_versions(project, params) if v.tags.get(BUNDLE_HASH) == digest]
     if known:
         return known[-1].version
-    return _make_version(project, params, kept, figures)
+    return _make_version(project, params, kept, dict(more or {}))
 
 
-def _make_version(
-    project: Project, params: Params, kept: Path, figures: Mapping[str, str] | None
-) -> str:
+def _make_version(project: Project, params: Params, kept: Path, more: dict[str, str]) -> str:
     meta = read_json(kept / "bundle.json")
     client = client_of(project, params)
-    measured = figures is None and is_measured(project, meta)
+    measured = is_measured(project, meta)
     run = _run_of(client, project, params, meta) if measured else None
     source, run_id = kept.as_uri(), run.info.run_id if run else None
     if sqlite_reader.database_file(tracking_uri(params, project.root)) is None:
@@ -204,11 +202,9 @@ def _make_version(
         client.log_artifacts(run_id, str(kept), "bundle")  # a remote server keeps its own
         client.set_terminated(run_id)
         source = f"{run.info.artifact_uri}/bundle"
-    numbers = {key: (value, value) for key, value in (figures or {}).items()}
-    if measured:
-        numbers = headline(project, params, meta)
+    numbers = headline(project, params, meta) if measured else {}
     tags = model_tags(meta) | data_tags(project, meta) | {k: v for k, (v, _) in numbers.items()}
-    tags |= {BUNDLE_HASH: kept.name, PATH: project.relative(kept)}
+    tags |= {BUNDLE_HASH: kept.name, PATH: project.relative(kept)} | more
     if not client.search_registered_models(f"name = '{NAME}'"):
         client.create_registered_model(NAME, description=DESCRIPTION)
     made = client.create_model_version(
