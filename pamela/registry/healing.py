@@ -8,6 +8,7 @@ serves again: that is said, and kept in its tags.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,16 +20,20 @@ from pamela.registry import copies, registration
 from pamela.registry.copies import BUNDLE, BUNDLE_HASH
 from pamela.registry.mlflow_model import DESCRIPTION_FILE, write_mlflow_files
 from pamela.registry.publish import client_of
-from pamela.registry.registration import DECISION, PROMOTED_AT, PROMOTED_BECAUSE, PROMOTED_OVER
+from pamela.registry.registration import (
+    DECISION,
+    HEAL,
+    HEALER,
+    PROMOTED_AT,
+    PROMOTED_BECAUSE,
+    PROMOTED_OVER,
+)
 from pamela.registry.sqlite_reader import PATH, Version
 from pamela.registry.version_facts import model_tags
 from pamela.registry.versions import CHALLENGER, CHAMPION, NAME, PREVIOUS, RegisteredModel
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-HEALER: Final = "pamela"  # who moves an alias here, in the tags
-ACTION: Final = "heal"
 
 Mend = Callable[[], str]  # does it, and says in a line what was done
 Check = Callable[[RegisteredModel], list[Mend]]
@@ -90,7 +95,7 @@ def _fault(registry: RegisteredModel, version: Version) -> str | None:
 def lacking_tags(registry: RegisteredModel) -> list[Mend]:
     """Find versions without the tags that say where their files are."""
     return [
-        _mend_tags(registry, version, folder)
+        partial(_mend_tags, registry, version, folder)
         for version in registry.versions
         if not {PATH, BUNDLE_HASH} <= set(version.tags)
         and (folder := _folder_of(registry.project, version)) is not None
@@ -104,16 +109,13 @@ def _folder_of(project: Project, version: Version) -> Path | None:
     return folder if digest and copies.fault_of(folder, digest) is None else None
 
 
-def _mend_tags(registry: RegisteredModel, version: Version, folder: Path) -> Mend:
-    def mend() -> str:
-        tags = model_tags(read_json(folder / "bundle.json"))
-        tags |= {BUNDLE_HASH: folder.name, PATH: registry.project.relative(folder)}
-        for key, value in tags.items():
-            if key not in version.tags:
-                _client(registry).set_model_version_tag(NAME, version.version, key, value)
-        return f"version {version.version}: its tags were lacking; they are those of its files"
-
-    return mend
+def _mend_tags(registry: RegisteredModel, version: Version, folder: Path) -> str:
+    tags = model_tags(read_json(folder / "bundle.json"))
+    tags |= {BUNDLE_HASH: folder.name, PATH: registry.project.relative(folder)}
+    for key, value in tags.items():
+        if key not in version.tags:
+            _client(registry).set_model_version_tag(NAME, version.version, key, value)
+    return f"version {version.version}: its tags were lacking; they are those of its files"
 
 
 def made_twice(registry: RegisteredModel) -> list[Mend]:
@@ -126,7 +128,9 @@ def made_twice(registry: RegisteredModel) -> list[Mend]:
     for same in by_bundle.values():
         kept = max(same, key=_weight)
         doubles += [
-            _drop(registry, v, kept) for v in same if v is not kept and not any(_weight(v)[:3])
+            partial(_drop, registry, v, kept)
+            for v in same
+            if v is not kept and not any(_weight(v)[:3])
         ]
     return doubles
 
@@ -142,12 +146,9 @@ def _served(version: Version) -> bool:
     return DECISION in tags or (PROMOTED_BECAUSE in tags and PROMOTED_AT not in tags)
 
 
-def _drop(registry: RegisteredModel, version: Version, kept: Version) -> Mend:
-    def mend() -> str:
-        _client(registry).delete_model_version(NAME, version.version)
-        return f"version {version.version}: the same as version {kept.version}; removed"
-
-    return mend
+def _drop(registry: RegisteredModel, version: Version, kept: Version) -> str:
+    _client(registry).delete_model_version(NAME, version.version)
+    return f"version {version.version}: the same as version {kept.version}; removed"
 
 
 def lost_files(registry: RegisteredModel) -> list[Mend]:
@@ -157,21 +158,16 @@ def lost_files(registry: RegisteredModel) -> list[Mend]:
         fault = _fault(registry, version)
         source = copies.find_source(registry.project, version) if fault else None
         if fault and source:
-            mends.append(_rebuild(registry, version, fault, source))
+            mends.append(partial(_rebuild, registry, version, fault, source))
     return mends
 
 
-def _rebuild(
-    registry: RegisteredModel, version: Version, fault: str, source: copies.Source
-) -> Mend:
-    def mend() -> str:
-        try:
-            copies.rebuild(registry.project, version, source)
-        except PamelaError as error:
-            return f"version {version.version}: {fault}, and not to be rebuilt: {error}"
-        return f"version {version.version}: {fault}; rebuilt from {source.name}"
-
-    return mend
+def _rebuild(registry: RegisteredModel, version: Version, fault: str, source: copies.Source) -> str:
+    try:
+        copies.rebuild(registry.project, version, source)
+    except PamelaError as error:
+        return f"version {version.version}: {fault}, and not to be rebuilt: {error}"
+    return f"version {version.version}: {fault}; rebuilt from {source.name}"
 
 
 def undescribed(registry: RegisteredModel) -> list[Mend]:
@@ -180,16 +176,13 @@ def undescribed(registry: RegisteredModel) -> list[Mend]:
     for version in registry.versions:
         folder = registry.project.root / (version.path or "nowhere")
         if (folder / "bundle.json").is_file() and not (folder / DESCRIPTION_FILE).is_file():
-            mends.append(_describe(version.version, folder))
+            mends.append(partial(_describe, version.version, folder))
     return mends
 
 
-def _describe(number: str, folder: Path) -> Mend:
-    def mend() -> str:
-        write_mlflow_files(folder)
-        return f"version {number}: MLflow's files were lacking; written"
-
-    return mend
+def _describe(number: str, folder: Path) -> str:
+    write_mlflow_files(folder)
+    return f"version {number}: MLflow's files were lacking; written"
 
 
 def no_champion(registry: RegisteredModel) -> list[Mend]:
@@ -197,13 +190,17 @@ def no_champion(registry: RegisteredModel) -> list[Mend]:
     holder = registry.champion
     if not registry.versions or (holder and _fault(registry, holder) is None):
         return []
-    return [lambda: _seat_another(registry, holder)]
+    return [partial(_seat_another, registry, holder)]
 
 
 def _seat_another(registry: RegisteredModel, holder: Version | None) -> str:
     project, params = registry.project, registry.params
     whole = [
-        v for v in registry.versions if v != holder and not copies.fault_of_version(project, v)
+        v
+        for v in registry.versions
+        if v != holder
+        and (holder is None or _served(v))
+        and not copies.fault_of_version(project, v)
     ]
     if holder is None:
         why = "no version held the alias champion"
@@ -211,7 +208,7 @@ def _seat_another(registry: RegisteredModel, holder: Version | None) -> str:
         why = f"version {holder.version}: {_fault(registry, holder)}, and no other copy is left"
     if not whole:
         number = _register_trained(registry, why)
-        registration.move_champion(project, params, number, reason=why, by=HEALER, action=ACTION)
+        registration.move_champion(project, params, number, reason=why, by=HEALER, action=HEAL)
         return f"{why}; {BUNDLE}, as it was trained last, is champion as version {number}"
     if holder is not None:
         over = holder.tags.get(PROMOTED_OVER, registry.aliases.get(PREVIOUS))
@@ -226,9 +223,7 @@ def _seat_another(registry: RegisteredModel, holder: Version | None) -> str:
             project, params, number, reason=registration.FIRST, action="first"
         )
         return f"{why}; version {number}, {registration.FIRST}, has it"
-    registration.move_champion(
-        project, params, chosen.version, reason=why, by=HEALER, action=ACTION
-    )
+    registration.move_champion(project, params, chosen.version, reason=why, by=HEALER, action=HEAL)
     return f"{why}; version {chosen.version} is champion"
 
 
@@ -263,23 +258,34 @@ def wrong_aliases(registry: RegisteredModel) -> list[Mend]:
             del wanted[alias]
     wanted = {alias: number for alias, number in wanted.items() if registry.version(number)}
     return [
-        _point(registry, alias, wanted.get(alias))
+        partial(_point, registry, alias, wanted.get(alias))
         for alias in sorted({*registry.aliases, *wanted})
         if wanted.get(alias) != registry.aliases.get(alias)
     ]
 
 
-def _point(registry: RegisteredModel, alias: str, number: str | None) -> Mend:
-    def mend() -> str:
-        before = registry.aliases.get(alias)
-        was = f"pointed at version {before}" if before else "was nowhere"
-        if number is None:
-            _client(registry).delete_registered_model_alias(NAME, alias)
-            return f"alias {alias}: {was}; removed"
-        _client(registry).set_registered_model_alias(NAME, alias, number)
-        return f"alias {alias}: {was}; it is version {number}"
+def _point(registry: RegisteredModel, alias: str, number: str | None) -> str:
+    before = registry.aliases.get(alias)
+    was = f"pointed at version {before}" if before else "was nowhere"
+    if number is None:
+        _client(registry).delete_registered_model_alias(NAME, alias)
+        return f"alias {alias}: {was}; removed"
+    _client(registry).set_registered_model_alias(NAME, alias, number)
+    return f"alias {alias}: {was}; it is version {number}"
 
-    return mend
+
+def not_noted(registry: RegisteredModel) -> list[Mend]:
+    """Find a champion that is not noted beside the copies, for the day the database is lost."""
+    holder = registry.champion
+    if holder is None or not {PATH, BUNDLE_HASH} <= set(holder.tags):
+        return []
+    noted = copies.noted_champion(registry.project).get(BUNDLE_HASH)
+    return [] if noted == holder.tags[BUNDLE_HASH] else [partial(_note, registry, holder)]
+
+
+def _note(registry: RegisteredModel, holder: Version) -> str:
+    copies.remember_champion(registry.project, holder)
+    return f"version {holder.version}: noted beside the copies as what serves"
 
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -289,4 +295,5 @@ CHECKS: Final[tuple[Check, ...]] = (
     undescribed,
     no_champion,
     wrong_aliases,
+    not_noted,
 )

@@ -22,7 +22,15 @@ from pamela.evaluation.provenance import dataset_hashes
 from pamela.evaluation.results import Results
 from pamela.params import Params, tracking_uri
 from pamela.registry import sqlite_reader
-from pamela.registry.copies import BUNDLE, BUNDLE_HASH, content_hash, keep_copy, locked
+from pamela.registry.copies import (
+    BUNDLE,
+    BUNDLE_HASH,
+    content_hash,
+    keep_copy,
+    locked,
+    remember_champion,
+    remembered_champion,
+)
 from pamela.registry.publish import client_of, experiment_id, find_run
 from pamela.registry.runs import evaluation_hash
 from pamela.registry.sqlite_reader import PATH, Version
@@ -39,7 +47,17 @@ PROMOTED_BECAUSE: Final = "promoted_because"
 PROMOTED_OVER: Final = "promoted_over"  # the version that served before; empty where none did
 PROMOTED_AS: Final = "promoted_as"  # what kind of decision it was
 DECISION: Final = "decision"  # its id in the records; written last of these
+PROMOTION: Final = (
+    PROMOTED_AT,
+    PROMOTED_BY,
+    PROMOTED_BECAUSE,
+    PROMOTED_OVER,
+    PROMOTED_AS,
+    DECISION,
+)
 FIRST: Final = "the first registered model"
+AGAIN: Final = "it served before the registry was lost"
+HEALER, HEAL = "pamela", "heal"  # by whom and as what an alias moves where something was amiss
 DESCRIPTION = (
     "Personal reward models: how much a given person likes a given picture. "
     "Load one with `pamela.load('models:/pamela@champion')`. The alias `champion` is what users "
@@ -51,13 +69,21 @@ DESCRIPTION = (
 def register_if_empty(project: Project, params: Params) -> str | None:
     """Register ``models/bundle`` as champion when nothing is registered; return its version.
 
-    What an interrupted attempt has left is mended by `pamela.registry.healing.heal`.
+    Where another version served before the database was lost, that one is registered again. What
+    an interrupted attempt has left is mended by `pamela.registry.healing.heal`.
     """
     with locked(project):
         if list_versions(project, params):
             return None
-        version = register(project, params, project.models / BUNDLE)
-        move_champion(project, params, version, reason=FIRST, action="first")
+        tags = remembered_champion(project)
+        if tags is None:
+            version = register(project, params, project.models / BUNDLE)
+            move_champion(project, params, version, reason=FIRST, action="first")
+        else:
+            own = {key: value for key, value in tags.items() if key not in PROMOTION}
+            version = register(project, params, project.root / tags[PATH], own)
+            why = f"{AGAIN}: {tags.get(PROMOTED_BECAUSE, '').removeprefix(f'{AGAIN}: ')}"
+            move_champion(project, params, version, reason=why, by=HEALER, action=HEAL)
         return version
 
 
@@ -146,19 +172,14 @@ def move_champion(
                 f"{f'version {holder}' if holder else 'no version'} is champion now: nothing was "
                 "moved; run it again"
             )
-        tags = {
-            PROMOTED_AT: at or now_utc(),
-            PROMOTED_BY: by,
-            PROMOTED_BECAUSE: reason,
-            PROMOTED_OVER: holder,
-            PROMOTED_AS: action,
-            DECISION: decision or secrets.token_hex(8),
-        }
+        values = (at or now_utc(), by, reason, holder, action, decision or secrets.token_hex(8))
+        tags = dict(zip(PROMOTION, values, strict=True))
         for key, value in tags.items():
             client.set_model_version_tag(NAME, mine.version, key, value)
         client.set_registered_model_alias(NAME, CHAMPION, mine.version)
         mine = Version(mine.version, mine.aliases, mine.tags | tags, mine.source)
     settle_aliases(client, mine, [v.version for v in versions])
+    remember_champion(project, mine)
 
 
 def settle_aliases(client: MlflowClient, champion: Version, versions: list[str]) -> None:

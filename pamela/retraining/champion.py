@@ -22,7 +22,7 @@ from pamela.retraining import records
 
 ROLLBACK, MANUAL, FIRST = "rollback", "manual", "first"
 # Those that write their record from the tags; the gate's have more to say.
-FROM_TAGS: Final = (ROLLBACK, MANUAL, FIRST, healing.ACTION)
+FROM_TAGS: Final = (ROLLBACK, MANUAL, FIRST, registration.HEAL)
 DATASET: Final = re.compile(r"(?P<name>[^ ,]+) \((?P<hash>[0-9a-f]+)\)")
 ROWS: Final = re.compile(r"(?P<what>.+) \((?P<rows>\d+)\)")
 FIGURE: Final = re.compile(r"(?:seen|unseen|gate)_\w*(?:srocc|pairwise_accuracy)\w*")

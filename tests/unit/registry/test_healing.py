@@ -109,6 +109,25 @@ def test_a_copy_without_mlflows_files_gets_them(registry):
     assert (copy_of(registry, "1") / "MLmodel").is_file()
 
 
+def test_a_lost_database_is_made_again_with_what_served(registry):
+    write_bundle(registry, "user_mean")  # trained since, and never judged
+    before = tags(registry, "3")
+    (registry.root / "mlflow.db").unlink()
+    assert registration.register_if_empty(registry, params_of(registry)) == "1"
+    after = tags(registry, "1")
+    assert {k: v for k, v in after.items() if "promoted" not in k and k != "decision"} == {
+        k: v for k, v in before.items() if "promoted" not in k and k != "decision"
+    }
+    assert after["promoted_because"] == f"{registration.AGAIN}: group_mean is better"
+    assert aliases(registry) == {"champion": "1"}
+    assert heal(registry) == []
+
+
+def test_a_champion_that_is_not_noted_beside_the_copies_is(registry):
+    (copies.copies_folder(registry) / "champion.json").unlink()
+    assert heal(registry) == ["version 3: noted beside the copies as what serves"]
+
+
 # --- files ------------------------------------------------------------------------------------
 
 
