@@ -195,13 +195,8 @@ def no_champion(registry: RegisteredModel) -> list[Mend]:
 
 def _seat_another(registry: RegisteredModel, holder: Version | None) -> str:
     project, params = registry.project, registry.params
-    whole = [
-        v
-        for v in registry.versions
-        if v != holder
-        and (holder is None or _served(v))
-        and not copies.fault_of_version(project, v)
-    ]
+    able = [v for v in registry.versions if v != holder and (holder is None or _served(v))]
+    whole = [v for v in able if copies.fault_of_version(project, v) is None]
     if holder is None:
         why = "no version held the alias champion"
     else:
