@@ -16,21 +16,24 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import read_json
 from pamela.core.paths import Project
 from pamela.params import Params
-from pamela.registry import copies, registration
+from pamela.registry import copies
 from pamela.registry.copies import BUNDLE, BUNDLE_HASH
 from pamela.registry.mlflow_model import DESCRIPTION_FILE, write_mlflow_files
-from pamela.registry.publish import client_of
-from pamela.registry.registration import (
+from pamela.registry.sqlite_reader import PATH, Version
+from pamela.registry.versions import (
+    CHALLENGER,
+    CHAMPION,
     DECISION,
+    FIRST,
     HEAL,
     HEALER,
+    NAME,
+    PREVIOUS,
     PROMOTED_AT,
     PROMOTED_BECAUSE,
     PROMOTED_OVER,
+    RegisteredModel,
 )
-from pamela.registry.sqlite_reader import PATH, Version
-from pamela.registry.version_facts import model_tags
-from pamela.registry.versions import CHALLENGER, CHAMPION, NAME, PREVIOUS, RegisteredModel
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -78,6 +81,8 @@ def is_registered(project: Project, params: Params) -> bool:
 
 
 def _client(registry: RegisteredModel) -> MlflowClient:
+    from pamela.registry.publish import client_of  # what only looks need not wait for it
+
     return client_of(registry.project, registry.params)
 
 
@@ -93,11 +98,11 @@ def _fault(registry: RegisteredModel, version: Version) -> str | None:
 
 
 def lacking_tags(registry: RegisteredModel) -> list[Mend]:
-    """Find versions without the tags that say where their files are."""
+    """Find versions without the tags that say what they are and where their files are."""
     return [
         partial(_mend_tags, registry, version, folder)
         for version in registry.versions
-        if not {PATH, BUNDLE_HASH} <= set(version.tags)
+        if not {PATH, BUNDLE_HASH, "model", "model_hash"} <= set(version.tags)
         and (folder := _folder_of(registry.project, version)) is not None
     ]
 
@@ -110,6 +115,8 @@ def _folder_of(project: Project, version: Version) -> Path | None:
 
 
 def _mend_tags(registry: RegisteredModel, version: Version, folder: Path) -> str:
+    from pamela.registry.version_facts import model_tags
+
     tags = model_tags(read_json(folder / "bundle.json"))
     tags |= {BUNDLE_HASH: folder.name, PATH: registry.project.relative(folder)}
     for key, value in tags.items():
@@ -172,12 +179,15 @@ def _rebuild(registry: RegisteredModel, version: Version, fault: str, source: co
 
 def undescribed(registry: RegisteredModel) -> list[Mend]:
     """Find copies that MLflow cannot serve, as they lack its files."""
-    mends = []
-    for version in registry.versions:
-        folder = registry.project.root / (version.path or "nowhere")
-        if (folder / "bundle.json").is_file() and not (folder / DESCRIPTION_FILE).is_file():
-            mends.append(partial(_describe, version.version, folder))
-    return mends
+    root = registry.project.root
+    folders = {
+        version.version: root / version.path for version in registry.versions if version.path
+    }
+    return [
+        partial(_describe, number, folder)
+        for number, folder in folders.items()
+        if (folder / "bundle.json").is_file() and not (folder / DESCRIPTION_FILE).is_file()
+    ]
 
 
 def _describe(number: str, folder: Path) -> str:
@@ -194,12 +204,13 @@ def no_champion(registry: RegisteredModel) -> list[Mend]:
 
 
 def _seat_another(registry: RegisteredModel, holder: Version | None) -> str:
+    from pamela.registry import registration
+
     project, params = registry.project, registry.params
     able = [v for v in registry.versions if v != holder and (holder is None or _served(v))]
     whole = [v for v in able if copies.fault_of_version(project, v) is None]
-    if holder is None:
-        why = "no version held the alias champion"
-    else:
+    why = "no version held the alias champion"
+    if holder is not None:
         why = f"version {holder.version}: {_fault(registry, holder)}, and no other copy is left"
     if not whole:
         number = _register_trained(registry, why)
@@ -213,11 +224,9 @@ def _seat_another(registry: RegisteredModel, holder: Version | None) -> str:
         if _served(chosen):  # it serves again as what it was; its tags tell why
             _client(registry).set_registered_model_alias(NAME, CHAMPION, chosen.version)
             return f"{why}; version {chosen.version}, which held it last, has it again"
-        number = chosen.version  # the first publication was interrupted
-        registration.move_champion(
-            project, params, number, reason=registration.FIRST, action="first"
-        )
-        return f"{why}; version {number}, {registration.FIRST}, has it"
+        # the first publication was interrupted
+        registration.move_champion(project, params, chosen.version, reason=FIRST, action="first")
+        return f"{why}; version {chosen.version}, {FIRST}, has it"
     registration.move_champion(project, params, chosen.version, reason=why, by=HEALER, action=HEAL)
     return f"{why}; version {chosen.version} is champion"
 
@@ -229,6 +238,8 @@ def _last_served(version: Version) -> tuple[bool, str, int]:
 
 
 def _register_trained(registry: RegisteredModel, why: str) -> str:
+    from pamela.registry import registration
+
     try:
         bundle = registry.project.models / BUNDLE
         return registration.register(registry.project, registry.params, bundle)
@@ -284,11 +295,5 @@ def _note(registry: RegisteredModel, holder: Version) -> str:
 
 
 CHECKS: Final[tuple[Check, ...]] = (
-    lacking_tags,
-    made_twice,
-    lost_files,
-    undescribed,
-    no_champion,
-    wrong_aliases,
-    not_noted,
-)
+    lacking_tags, made_twice, lost_files, undescribed, no_champion, wrong_aliases, not_noted,
+)  # fmt: skip

@@ -13,7 +13,7 @@ import datetime as dt
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json
@@ -35,29 +35,25 @@ from pamela.registry.publish import client_of, experiment_id, find_run
 from pamela.registry.runs import evaluation_hash
 from pamela.registry.sqlite_reader import PATH, Version
 from pamela.registry.version_facts import data_tags, describe, headline, is_measured, model_tags
-from pamela.registry.versions import CHALLENGER, CHAMPION, NAME, PREVIOUS, choose, list_versions
+from pamela.registry.versions import (
+    AGAIN,
+    CHALLENGER,
+    CHAMPION,
+    FIRST,
+    HEAL,
+    HEALER,
+    NAME,
+    PREVIOUS,
+    PROMOTED_BECAUSE,
+    PROMOTED_OVER,
+    PROMOTION,
+    choose,
+    list_versions,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# Tags of a version that serves or served, of the last time that it came to it.
-PROMOTED_AT: Final = "promoted_at"
-PROMOTED_BY: Final = "promoted_by"
-PROMOTED_BECAUSE: Final = "promoted_because"
-PROMOTED_OVER: Final = "promoted_over"  # the version that served before; empty where none did
-PROMOTED_AS: Final = "promoted_as"  # what kind of decision it was
-DECISION: Final = "decision"  # its id in the records; written last of these
-PROMOTION: Final = (
-    PROMOTED_AT,
-    PROMOTED_BY,
-    PROMOTED_BECAUSE,
-    PROMOTED_OVER,
-    PROMOTED_AS,
-    DECISION,
-)
-FIRST: Final = "the first registered model"
-AGAIN: Final = "it served before the registry was lost"
-HEALER, HEAL = "pamela", "heal"  # by whom and as what an alias moves where something was amiss
 DESCRIPTION = (
     "Personal reward models: how much a given person likes a given picture. "
     "Load one with `pamela.load('models:/pamela@champion')`. The alias `champion` is what users "

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pamela.core.errors import PamelaError, require
 from pamela.core.paths import Project
@@ -27,6 +27,24 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 NAME = "pamela"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+# Tags of a version that serves or served, of the last time that it came to it.
+PROMOTED_AT: Final = "promoted_at"
+PROMOTED_BY: Final = "promoted_by"
+PROMOTED_BECAUSE: Final = "promoted_because"
+PROMOTED_OVER: Final = "promoted_over"  # the version that served before; empty where none did
+PROMOTED_AS: Final = "promoted_as"  # what kind of decision it was
+DECISION: Final = "decision"  # its id in the records; written last of these
+PROMOTION: Final = (
+    PROMOTED_AT,
+    PROMOTED_BY,
+    PROMOTED_BECAUSE,
+    PROMOTED_OVER,
+    PROMOTED_AS,
+    DECISION,
+)
+FIRST: Final = "the first registered model"
+AGAIN: Final = "it served before the registry was lost"
+HEALER, HEAL = "pamela", "heal"  # by whom and as what an alias moves where something was amiss
 _SET_AGAIN = (
     f"ask for models:/{NAME}/VERSION, or set the alias again: `make ui`, Models, {NAME}, a "
     f"version, Aliases, {CHAMPION}"

@@ -12,7 +12,7 @@ import pytest
 
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
-from pamela.registry import copies, healing, mlflow_model, registration, versions
+from pamela.registry import copies, healing, mlflow_model, publish, registration, versions
 from pamela.registry.publish import client_of
 from pamela.retraining import champion, records
 from tests.helpers.kill_points import Killed, KillPoints
@@ -46,7 +46,7 @@ SOUND = {"champion": "3", "previous": "2"}
 
 
 def test_a_sound_registry_is_looked_at_without_mlflow(registry, monkeypatch):
-    monkeypatch.setattr(healing, "client_of", None)
+    monkeypatch.setattr(publish, "client_of", None)
     monkeypatch.setattr(registration, "client_of", None)
     assert heal(registry) == []
 
@@ -251,7 +251,7 @@ def in_steps(work, project, tmp_path, monkeypatch, points: KillPoints) -> Projec
     """Do `work` on a copy of `project`, whatever writes being a step."""
     copied = Project(shutil.copytree(project.root, tmp_path / f"copy{points.at}"))
     with monkeypatch.context() as patch:
-        for module in (registration, healing):
+        for module in (registration, publish):
             patch.setattr(module, "client_of", lambda *args: points.client(client_of(*args)))
         patch.setattr(copies, "write_mlflow_files", points.step(no_mlflow_files))
         patch.setattr(copies.shutil, "copytree", points.step(shutil.copytree))
