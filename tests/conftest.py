@@ -36,7 +36,9 @@ from tests.helpers.disks import Mount, small_disks  # noqa: E402
 from tests.paths import ROOT  # noqa: E402
 
 CODE = ("pamela", "flows", "expectations", "ablation")
-FILES = ("dvc.yaml", "params.yaml", "pyproject.toml", ".gitignore", ".dvcignore")
+FILES = (
+    "dvc.yaml", "params.yaml", "pyproject.toml", ".gitignore", ".dvcignore", "data/withdrawn.csv",
+)  # fmt: skip
 # What would point a command at this process's project, server or registry:
 OURS = ("PREFECT_API_URL", "PREFECT_HOME", "MLFLOW_TRACKING_URI", "PAMELA_REASON")
 # The modules that take longest: two workers finish together if these start first.
@@ -103,6 +105,7 @@ def copy_project(folder: Path, overrides: Mapping[str, Any] | None = None) -> Pa
         shutil.copytree(ROOT / name, folder / name, ignore=ignore, dirs_exist_ok=True)
     for name in FILES:
         if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
     for name in ("raw", "batches", "inbox"):
         (folder / "data" / name).mkdir(parents=True, exist_ok=True)

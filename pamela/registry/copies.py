@@ -20,13 +20,20 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from pamela.core.errors import PamelaError
-from pamela.core.files import atomic_folder, file_sha256, remove_abandoned
+from pamela.core.files import (
+    atomic_folder,
+    file_sha256,
+    read_json,
+    remove_abandoned,
+    write_json,
+)
 from pamela.core.paths import Project
 from pamela.registry.mlflow_model import DESCRIPTION_FILE, MLFLOW_FILES, write_mlflow_files
-from pamela.registry.sqlite_reader import Version
+from pamela.registry.sqlite_reader import PATH, Version
 from pamela.training.bundle_files import HASH_DIGITS, SUMS, bundle_hash, damaged_files, has_sums
 
 BUNDLE: Final = "bundle"
+CHAMPION_FILE: Final = "champion.json"
 BUNDLE_HASH: Final = "bundle_hash"  # the tag that holds the hash of a version's bundle
 DVC_FOLDER: Final = ".dir"  # how the name of a folder's list ends in DVC's cache
 
@@ -104,6 +111,26 @@ def fault_of_version(project: Project, version: Version) -> str | None:
 def content_hash(folder: Path) -> str:
     """Return the hash of the bundle in a folder, which may hold MLflow's files as well."""
     return bundle_hash(folder, MLFLOW_FILES)
+
+
+def remember_champion(project: Project, version: Version) -> None:
+    """Note who serves beside the copies, so that a lost database is made again with it."""
+    write_json(copies_folder(project) / CHAMPION_FILE, version.tags)
+
+
+def noted_champion(project: Project) -> dict[str, str]:
+    """Return the tags of the version that served last; empty where that was not noted."""
+    path = copies_folder(project) / CHAMPION_FILE
+    tags: dict[str, str] = read_json(path) if path.is_file() else {}
+    return tags
+
+
+def remembered_champion(project: Project) -> dict[str, str] | None:
+    """Return the tags of the version that served last, if they were noted and its copy is whole."""
+    tags = noted_champion(project)
+    if not {BUNDLE_HASH, PATH} <= set(tags):
+        return None
+    return tags if fault_of(project.root / tags[PATH], tags[BUNDLE_HASH]) is None else None
 
 
 def sweep(project: Project) -> None:

@@ -8,7 +8,7 @@ serves again: that is said, and kept in its tags.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,65 +16,30 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import read_json
 from pamela.core.paths import Project
 from pamela.params import Params
-from pamela.registry import copies, registration
+from pamela.registry import copies
 from pamela.registry.copies import BUNDLE, BUNDLE_HASH
 from pamela.registry.mlflow_model import DESCRIPTION_FILE, write_mlflow_files
-from pamela.registry.publish import client_of
-from pamela.registry.registration import (
+from pamela.registry.sqlite_reader import PATH, Version
+from pamela.registry.versions import (
+    CHALLENGER,
+    CHAMPION,
     DECISION,
+    FIRST,
+    HEAL,
+    HEALER,
+    NAME,
+    PREVIOUS,
     PROMOTED_AT,
     PROMOTED_BECAUSE,
     PROMOTED_OVER,
+    RegisteredModel,
 )
-from pamela.registry.sqlite_reader import PATH, Version
-from pamela.registry.versions import CHALLENGER, CHAMPION, NAME, PREVIOUS, aliases_of, list_versions
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-HEALER: Final = "pamela"  # who moves an alias here, in the tags
-ACTION: Final = "heal"
-
 Mend = Callable[[], str]  # does it, and says in a line what was done
-
-
-@dataclass(frozen=True)
-class Registry:
-    """The registered model at a moment.
-
-    Attributes
-    ----------
-    aliases : ``{alias: version}``, also where there is no such version.
-    """
-
-    project: Project
-    params: Params
-    versions: list[Version]
-    aliases: dict[str, str]
-
-    def version(self, number: str | None) -> Version | None:
-        """Return a version by its number."""
-        return next((v for v in self.versions if v.version == number), None)
-
-    @property
-    def champion(self) -> Version | None:
-        """The version that serves."""
-        return self.version(self.aliases.get(CHAMPION))
-
-    @property
-    def client(self) -> MlflowClient:
-        """What writes."""
-        return client_of(self.project, self.params)
-
-    def fault(self, version: Version) -> str | None:
-        """Return what is wrong with a version's files; all are read where an alias names it."""
-        if version.aliases:
-            return copies.fault_of_version(self.project, version)
-        gone = version.path and not (self.project.root / version.path / "bundle.json").is_file()
-        return "its files are gone" if gone else None
-
-
-Check = Callable[[Registry], list[Mend]]
+Check = Callable[[RegisteredModel], list[Mend]]
 
 
 def heal(project: Project, params: Params, checks: Sequence[Check] | None = None) -> list[str]:
@@ -98,36 +63,46 @@ def heal(project: Project, params: Params, checks: Sequence[Check] | None = None
     with copies.locked(project):
         copies.sweep(project)
         for check in checks:
-            for mend in check(_look(project, params)):
+            for mend in check(RegisteredModel.look(project, params)):
                 lines.append(mend())
     return lines
 
 
 def is_sound(project: Project, params: Params, checks: Sequence[Check] | None = None) -> bool:
     """Tell whether there is nothing to mend that can be (no MLflow import with SQLite)."""
-    registry = _look(project, params)
+    registry = RegisteredModel.look(project, params)
     asked = CHECKS if checks is None else checks
     return not registry.versions or not any(check(registry) for check in asked)
 
 
 def is_registered(project: Project, params: Params) -> bool:
     """Tell whether there is a champion with all that belongs to it."""
-    return bool(list_versions(project, params)) and is_sound(project, params)
+    return bool(RegisteredModel.look(project, params).versions) and is_sound(project, params)
 
 
-def _look(project: Project, params: Params) -> Registry:
-    return Registry(project, params, list_versions(project, params), aliases_of(project, params))
+def _client(registry: RegisteredModel) -> MlflowClient:
+    from pamela.registry.publish import client_of  # what only looks need not wait for it
+
+    return client_of(registry.project, registry.params)
+
+
+def _fault(registry: RegisteredModel, version: Version) -> str | None:
+    """Return what is wrong with a version's files; all are read where an alias names it."""
+    if version.aliases:
+        return copies.fault_of_version(registry.project, version)
+    gone = version.path and not (registry.project.root / version.path / "bundle.json").is_file()
+    return "its files are gone" if gone else None
 
 
 # --- the checks, in their order ---------------------------------------------------------------
 
 
-def lacking_tags(registry: Registry) -> list[Mend]:
-    """Find versions without the tags that say where their files are."""
+def lacking_tags(registry: RegisteredModel) -> list[Mend]:
+    """Find versions without the tags that say what they are and where their files are."""
     return [
-        _mend_tags(registry, version, folder)
+        partial(_mend_tags, registry, version, folder)
         for version in registry.versions
-        if not {PATH, BUNDLE_HASH} <= set(version.tags)
+        if not {PATH, BUNDLE_HASH, "model", "model_hash"} <= set(version.tags)
         and (folder := _folder_of(registry.project, version)) is not None
     ]
 
@@ -139,19 +114,18 @@ def _folder_of(project: Project, version: Version) -> Path | None:
     return folder if digest and copies.fault_of(folder, digest) is None else None
 
 
-def _mend_tags(registry: Registry, version: Version, folder: Path) -> Mend:
-    def mend() -> str:
-        tags = registration.model_tags(read_json(folder / "bundle.json"))
-        tags |= {BUNDLE_HASH: folder.name, PATH: registry.project.relative(folder)}
-        for key, value in tags.items():
-            if key not in version.tags:
-                registry.client.set_model_version_tag(NAME, version.version, key, value)
-        return f"version {version.version}: its tags were lacking; they are those of its files"
+def _mend_tags(registry: RegisteredModel, version: Version, folder: Path) -> str:
+    from pamela.registry.version_facts import model_tags
 
-    return mend
+    tags = model_tags(read_json(folder / "bundle.json"))
+    tags |= {BUNDLE_HASH: folder.name, PATH: registry.project.relative(folder)}
+    for key, value in tags.items():
+        if key not in version.tags:
+            _client(registry).set_model_version_tag(NAME, version.version, key, value)
+    return f"version {version.version}: its tags were lacking; they are those of its files"
 
 
-def made_twice(registry: Registry) -> list[Mend]:
+def made_twice(registry: RegisteredModel) -> list[Mend]:
     """Find versions of the same bundle: one that nothing refers to is one too many."""
     by_bundle: dict[str, list[Version]] = {}
     for version in registry.versions:
@@ -161,7 +135,9 @@ def made_twice(registry: Registry) -> list[Mend]:
     for same in by_bundle.values():
         kept = max(same, key=_weight)
         doubles += [
-            _drop(registry, v, kept) for v in same if v is not kept and not any(_weight(v)[:3])
+            partial(_drop, registry, v, kept)
+            for v in same
+            if v is not kept and not any(_weight(v)[:3])
         ]
     return doubles
 
@@ -177,74 +153,68 @@ def _served(version: Version) -> bool:
     return DECISION in tags or (PROMOTED_BECAUSE in tags and PROMOTED_AT not in tags)
 
 
-def _drop(registry: Registry, version: Version, kept: Version) -> Mend:
-    def mend() -> str:
-        registry.client.delete_model_version(NAME, version.version)
-        return f"version {version.version}: the same as version {kept.version}; removed"
-
-    return mend
+def _drop(registry: RegisteredModel, version: Version, kept: Version) -> str:
+    _client(registry).delete_model_version(NAME, version.version)
+    return f"version {version.version}: the same as version {kept.version}; removed"
 
 
-def lost_files(registry: Registry) -> list[Mend]:
+def lost_files(registry: RegisteredModel) -> list[Mend]:
     """Find versions whose files are lost or damaged while something else holds the same."""
     mends = []
     for version in registry.versions:
-        fault = registry.fault(version)
+        fault = _fault(registry, version)
         source = copies.find_source(registry.project, version) if fault else None
         if fault and source:
-            mends.append(_rebuild(registry, version, fault, source))
+            mends.append(partial(_rebuild, registry, version, fault, source))
     return mends
 
 
-def _rebuild(registry: Registry, version: Version, fault: str, source: copies.Source) -> Mend:
-    def mend() -> str:
-        try:
-            copies.rebuild(registry.project, version, source)
-        except PamelaError as error:
-            return f"version {version.version}: {fault}, and not to be rebuilt: {error}"
-        return f"version {version.version}: {fault}; rebuilt from {source.name}"
-
-    return mend
+def _rebuild(registry: RegisteredModel, version: Version, fault: str, source: copies.Source) -> str:
+    try:
+        copies.rebuild(registry.project, version, source)
+    except PamelaError as error:
+        return f"version {version.version}: {fault}, and not to be rebuilt: {error}"
+    return f"version {version.version}: {fault}; rebuilt from {source.name}"
 
 
-def undescribed(registry: Registry) -> list[Mend]:
+def undescribed(registry: RegisteredModel) -> list[Mend]:
     """Find copies that MLflow cannot serve, as they lack its files."""
-    mends = []
-    for version in registry.versions:
-        folder = registry.project.root / (version.path or "nowhere")
-        if (folder / "bundle.json").is_file() and not (folder / DESCRIPTION_FILE).is_file():
-            mends.append(_describe(version.version, folder))
-    return mends
+    root = registry.project.root
+    folders = {
+        version.version: root / version.path for version in registry.versions if version.path
+    }
+    return [
+        partial(_describe, number, folder)
+        for number, folder in folders.items()
+        if (folder / "bundle.json").is_file() and not (folder / DESCRIPTION_FILE).is_file()
+    ]
 
 
-def _describe(number: str, folder: Path) -> Mend:
-    def mend() -> str:
-        write_mlflow_files(folder)
-        return f"version {number}: MLflow's files were lacking; written"
-
-    return mend
+def _describe(number: str, folder: Path) -> str:
+    write_mlflow_files(folder)
+    return f"version {number}: MLflow's files were lacking; written"
 
 
-def no_champion(registry: Registry) -> list[Mend]:
+def no_champion(registry: RegisteredModel) -> list[Mend]:
     """Find the alias ``champion`` nowhere, or on a version whose files are lost."""
     holder = registry.champion
-    if not registry.versions or (holder and registry.fault(holder) is None):
+    if not registry.versions or (holder and _fault(registry, holder) is None):
         return []
-    return [lambda: _seat_another(registry, holder)]
+    return [partial(_seat_another, registry, holder)]
 
 
-def _seat_another(registry: Registry, holder: Version | None) -> str:
+def _seat_another(registry: RegisteredModel, holder: Version | None) -> str:
+    from pamela.registry import registration
+
     project, params = registry.project, registry.params
-    whole = [
-        v for v in registry.versions if v != holder and not copies.fault_of_version(project, v)
-    ]
-    if holder is None:
-        why = "no version held the alias champion"
-    else:
-        why = f"version {holder.version}: {registry.fault(holder)}, and no other copy is left"
+    able = [v for v in registry.versions if v != holder and (holder is None or _served(v))]
+    whole = [v for v in able if copies.fault_of_version(project, v) is None]
+    why = "no version held the alias champion"
+    if holder is not None:
+        why = f"version {holder.version}: {_fault(registry, holder)}, and no other copy is left"
     if not whole:
         number = _register_trained(registry, why)
-        registration.move_champion(project, params, number, reason=why, by=HEALER, action=ACTION)
+        registration.move_champion(project, params, number, reason=why, by=HEALER, action=HEAL)
         return f"{why}; {BUNDLE}, as it was trained last, is champion as version {number}"
     if holder is not None:
         over = holder.tags.get(PROMOTED_OVER, registry.aliases.get(PREVIOUS))
@@ -252,16 +222,12 @@ def _seat_another(registry: Registry, holder: Version | None) -> str:
     else:
         chosen = max(whole, key=_last_served)
         if _served(chosen):  # it serves again as what it was; its tags tell why
-            registry.client.set_registered_model_alias(NAME, CHAMPION, chosen.version)
+            _client(registry).set_registered_model_alias(NAME, CHAMPION, chosen.version)
             return f"{why}; version {chosen.version}, which held it last, has it again"
-        number = chosen.version  # the first publication was interrupted
-        registration.move_champion(
-            project, params, number, reason=registration.FIRST, action="first"
-        )
-        return f"{why}; version {number}, {registration.FIRST}, has it"
-    registration.move_champion(
-        project, params, chosen.version, reason=why, by=HEALER, action=ACTION
-    )
+        # the first publication was interrupted
+        registration.move_champion(project, params, chosen.version, reason=FIRST, action="first")
+        return f"{why}; version {chosen.version}, {FIRST}, has it"
+    registration.move_champion(project, params, chosen.version, reason=why, by=HEALER, action=HEAL)
     return f"{why}; version {chosen.version} is champion"
 
 
@@ -271,7 +237,9 @@ def _last_served(version: Version) -> tuple[bool, str, int]:
     return served, version.tags.get(PROMOTED_AT, ""), number if served else -number
 
 
-def _register_trained(registry: Registry, why: str) -> str:
+def _register_trained(registry: RegisteredModel, why: str) -> str:
+    from pamela.registry import registration
+
     try:
         bundle = registry.project.models / BUNDLE
         return registration.register(registry.project, registry.params, bundle)
@@ -282,7 +250,7 @@ def _register_trained(registry: Registry, why: str) -> str:
         ) from None
 
 
-def wrong_aliases(registry: Registry) -> list[Mend]:
+def wrong_aliases(registry: RegisteredModel) -> list[Mend]:
     """Find aliases that point nowhere, and those that the champion's tags contradict."""
     holder = registry.champion
     if holder is None:
@@ -296,30 +264,36 @@ def wrong_aliases(registry: Registry) -> list[Mend]:
             del wanted[alias]
     wanted = {alias: number for alias, number in wanted.items() if registry.version(number)}
     return [
-        _point(registry, alias, wanted.get(alias))
+        partial(_point, registry, alias, wanted.get(alias))
         for alias in sorted({*registry.aliases, *wanted})
         if wanted.get(alias) != registry.aliases.get(alias)
     ]
 
 
-def _point(registry: Registry, alias: str, number: str | None) -> Mend:
-    def mend() -> str:
-        before = registry.aliases.get(alias)
-        was = f"pointed at version {before}" if before else "was nowhere"
-        if number is None:
-            registry.client.delete_registered_model_alias(NAME, alias)
-            return f"alias {alias}: {was}; removed"
-        registry.client.set_registered_model_alias(NAME, alias, number)
-        return f"alias {alias}: {was}; it is version {number}"
+def _point(registry: RegisteredModel, alias: str, number: str | None) -> str:
+    before = registry.aliases.get(alias)
+    was = f"pointed at version {before}" if before else "was nowhere"
+    if number is None:
+        _client(registry).delete_registered_model_alias(NAME, alias)
+        return f"alias {alias}: {was}; removed"
+    _client(registry).set_registered_model_alias(NAME, alias, number)
+    return f"alias {alias}: {was}; it is version {number}"
 
-    return mend
+
+def not_noted(registry: RegisteredModel) -> list[Mend]:
+    """Find a champion that is not noted beside the copies, for the day the database is lost."""
+    holder = registry.champion
+    if holder is None or not {PATH, BUNDLE_HASH} <= set(holder.tags):
+        return []
+    noted = copies.noted_champion(registry.project).get(BUNDLE_HASH)
+    return [] if noted == holder.tags[BUNDLE_HASH] else [partial(_note, registry, holder)]
+
+
+def _note(registry: RegisteredModel, holder: Version) -> str:
+    copies.remember_champion(registry.project, holder)
+    return f"version {holder.version}: noted beside the copies as what serves"
 
 
 CHECKS: Final[tuple[Check, ...]] = (
-    lacking_tags,
-    made_twice,
-    lost_files,
-    undescribed,
-    no_champion,
-    wrong_aliases,
-)
+    lacking_tags, made_twice, lost_files, undescribed, no_champion, wrong_aliases, not_noted,
+)  # fmt: skip

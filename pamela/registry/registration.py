@@ -13,36 +13,47 @@ import datetime as dt
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json
 from pamela.core.paths import Project
-from pamela.core.strict_yaml import read_yaml
-from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
-from pamela.evaluation.provenance import dataset_hashes, git_state, model_hashes
-from pamela.evaluation.results import POPULATIONS, Results, headline_rows
+from pamela.evaluation.provenance import dataset_hashes
+from pamela.evaluation.results import Results
 from pamela.params import Params, tracking_uri
 from pamela.registry import sqlite_reader
-from pamela.registry.copies import BUNDLE, BUNDLE_HASH, content_hash, keep_copy, locked
+from pamela.registry.copies import (
+    BUNDLE,
+    BUNDLE_HASH,
+    content_hash,
+    keep_copy,
+    locked,
+    remember_champion,
+    remembered_champion,
+)
 from pamela.registry.publish import client_of, experiment_id, find_run
-from pamela.registry.run_metrics import with_interval
 from pamela.registry.runs import evaluation_hash
 from pamela.registry.sqlite_reader import PATH, Version
-from pamela.registry.versions import CHALLENGER, CHAMPION, NAME, PREVIOUS, choose, list_versions
+from pamela.registry.version_facts import data_tags, describe, headline, is_measured, model_tags
+from pamela.registry.versions import (
+    AGAIN,
+    CHALLENGER,
+    CHAMPION,
+    FIRST,
+    HEAL,
+    HEALER,
+    NAME,
+    PREVIOUS,
+    PROMOTED_BECAUSE,
+    PROMOTED_OVER,
+    PROMOTION,
+    choose,
+    list_versions,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# Tags of a version that serves or served, of the last time that it came to it.
-PROMOTED_AT: Final = "promoted_at"
-PROMOTED_BY: Final = "promoted_by"
-PROMOTED_BECAUSE: Final = "promoted_because"
-PROMOTED_OVER: Final = "promoted_over"  # the version that served before; empty where none did
-PROMOTED_AS: Final = "promoted_as"  # what kind of decision it was
-DECISION: Final = "decision"  # its id in the records; written last of these
-FIRST: Final = "the first registered model"
-MOST_BATCHES: Final = 2000  # that a tag names
 DESCRIPTION = (
     "Personal reward models: how much a given person likes a given picture. "
     "Load one with `pamela.load('models:/pamela@champion')`. The alias `champion` is what users "
@@ -54,13 +65,21 @@ DESCRIPTION = (
 def register_if_empty(project: Project, params: Params) -> str | None:
     """Register ``models/bundle`` as champion when nothing is registered; return its version.
 
-    What an interrupted attempt has left is mended by `pamela.registry.healing.heal`.
+    Where another version served before the database was lost, that one is registered again. What
+    an interrupted attempt has left is mended by `pamela.registry.healing.heal`.
     """
     with locked(project):
         if list_versions(project, params):
             return None
-        version = register(project, params, project.models / BUNDLE)
-        move_champion(project, params, version, reason=FIRST, action="first")
+        tags = remembered_champion(project)
+        if tags is None:
+            version = register(project, params, project.models / BUNDLE)
+            move_champion(project, params, version, reason=FIRST, action="first")
+        else:
+            own = {key: value for key, value in tags.items() if key not in PROMOTION}
+            version = register(project, params, project.root / tags[PATH], own)
+            why = f"{AGAIN}: {tags.get(PROMOTED_BECAUSE, '').removeprefix(f'{AGAIN}: ')}"
+            move_champion(project, params, version, reason=why, by=HEALER, action=HEAL)
         return version
 
 
@@ -78,10 +97,11 @@ def register_challenger(
     Parameters
     ----------
     bundle : default ``models/bundle``.
-    tags : further tags of a version that is made.
+    tags : further tags of a version that is made, such as figures where the bundle's model is not
+        the one that stage evaluate measured.
     """
     with locked(project):
-        version = register(project, params, bundle or project.models / BUNDLE, tags or {})
+        version = register(project, params, bundle or project.models / BUNDLE, tags)
         client_of(project, params).set_registered_model_alias(NAME, CHALLENGER, version)
     return version
 
@@ -148,19 +168,14 @@ def move_champion(
                 f"{f'version {holder}' if holder else 'no version'} is champion now: nothing was "
                 "moved; run it again"
             )
-        tags = {
-            PROMOTED_AT: at or now_utc(),
-            PROMOTED_BY: by,
-            PROMOTED_BECAUSE: reason,
-            PROMOTED_OVER: holder,
-            PROMOTED_AS: action,
-            DECISION: decision or secrets.token_hex(8),
-        }
+        values = (at or now_utc(), by, reason, holder, action, decision or secrets.token_hex(8))
+        tags = dict(zip(PROMOTION, values, strict=True))
         for key, value in tags.items():
             client.set_model_version_tag(NAME, mine.version, key, value)
         client.set_registered_model_alias(NAME, CHAMPION, mine.version)
         mine = Version(mine.version, mine.aliases, mine.tags | tags, mine.source)
     settle_aliases(client, mine, [v.version for v in versions])
+    remember_champion(project, mine)
 
 
 def settle_aliases(client: MlflowClient, champion: Version, versions: list[str]) -> None:
@@ -189,39 +204,34 @@ def register(
     known = [v for v in list_versions(project, params) if v.tags.get(BUNDLE_HASH) == digest]
     if known:
         return known[-1].version
-    return _make_version(project, params, kept, digest, dict(more or {}))
+    return _make_version(project, params, kept, dict(more or {}))
 
 
-def _make_version(
-    project: Project, params: Params, kept: Path, digest: str, more: dict[str, str]
-) -> str:
+def _make_version(project: Project, params: Params, kept: Path, more: dict[str, str]) -> str:
     meta = read_json(kept / "bundle.json")
     client = client_of(project, params)
-    evaluated = _is_evaluated(project, meta)
-    run = _run_of(client, project, params, meta) if evaluated else None
-    source = kept.as_uri()
-    if sqlite_reader.database_file(tracking_uri(params, project.root)) is None and run is not None:
-        client.log_artifacts(run.info.run_id, str(kept), "bundle")  # a remote server keeps its own
+    measured = is_measured(project, meta)
+    run = _run_of(client, project, params, meta) if measured else None
+    source, run_id = kept.as_uri(), run.info.run_id if run else None
+    if sqlite_reader.database_file(tracking_uri(params, project.root)) is None:
+        run = run or client.create_run(experiment_id(client, project, params), run_name=kept.name)
+        run_id = run.info.run_id
+        client.log_artifacts(run_id, str(kept), "bundle")  # a remote server keeps its own
+        client.set_terminated(run_id)
         source = f"{run.info.artifact_uri}/bundle"
-    numbers = _headline(project, params, meta) if evaluated else {}
-    tags = model_tags(meta) | _data_tags(project, meta) | {k: v for k, (v, _) in numbers.items()}
-    tags |= {BUNDLE_HASH: digest, PATH: project.relative(kept)} | more
+    numbers = headline(project, params, meta) if measured else {}
+    tags = model_tags(meta) | data_tags(project, meta) | {k: v for k, (v, _) in numbers.items()}
+    tags |= {BUNDLE_HASH: kept.name, PATH: project.relative(kept)} | more
     if not client.search_registered_models(f"name = '{NAME}'"):
         client.create_registered_model(NAME, description=DESCRIPTION)
     made = client.create_model_version(
         NAME,
         source,
-        run_id=run.info.run_id if run else None,
+        run_id=run_id,
         tags=tags,
-        description=_describe(meta, numbers),
+        description=describe(meta, numbers),
     )
     return str(made.version)
-
-
-def _is_evaluated(project: Project, meta: dict[str, Any]) -> bool:
-    """Tell whether the figures in ``reports/`` are those of this bundle's model."""
-    hashes = model_hashes(project, meta["model"])
-    return hashes.get("fold_0") == meta.get("evaluated", meta)["model_hash"]
 
 
 def _run_of(client: MlflowClient, project: Project, params: Params, meta: dict[str, Any]) -> Any:
@@ -233,83 +243,3 @@ def _run_of(client: MlflowClient, project: Project, params: Params, meta: dict[s
             identity = evaluation_hash(results, dataset, meta["model"], hashes[dataset])
             return find_run(client, experiment_id(client, project, params), identity)
     return None
-
-
-def model_tags(meta: dict[str, Any]) -> dict[str, str]:
-    """Return the tags that the bundle itself tells."""
-    encoder = meta["encoder"]
-    return {
-        "model": meta["model"],
-        "model_hash": meta["model_hash"],
-        **twin_tags(meta),
-        "encoder": encoder["encoder"] if isinstance(encoder, dict) else str(encoder),
-    }
-
-
-def _data_tags(project: Project, meta: dict[str, Any]) -> dict[str, str]:
-    """Return the tags that say what a bundle was just trained on."""
-    hashes = dataset_hashes(project)
-    return {
-        "datasets": ", ".join(f"{n} ({hashes[n]})" if n in hashes else n for n in meta["datasets"]),
-        "batches": _batches(project, meta),
-        "git_commit": git_state(project).commit,
-    }
-
-
-def _batches(project: Project, meta: dict[str, Any]) -> str:
-    """Return the accepted batches of a bundle's datasets, each with DVC's hash."""
-    found = []
-    for name in sorted(meta["datasets"]):
-        for folder in sorted(p for p in (project.batches / name).glob("[!.]*") if p.is_dir()):
-            record = folder.with_name(f"{folder.name}.dvc")
-            md5 = str(read_yaml(record)["outs"][0]["md5"]) if record.is_file() else ""
-            found.append(
-                f"{name}/{folder.name}" + (f" ({md5.removesuffix('.dir')})" if md5 else "")
-            )
-    left_out = len(found) - MOST_BATCHES
-    shown = found[max(left_out, 0) :]
-    return ", ".join([f"{left_out} more"] * (left_out > 0) + shown)
-
-
-def twin_tags(meta: dict[str, Any]) -> dict[str, str]:
-    """Return what tells a version's served model from the one whose figures stand beside it."""
-    evaluated = meta.get("evaluated")
-    if evaluated is None:
-        return {}
-    return {
-        "fitted_on": f"{meta['fitted_on']} ({meta['ratings']})",
-        "evaluated_model_hash": evaluated["model_hash"],
-        "evaluated_model_fitted_on": f"{evaluated['fitted_on']} ({evaluated['ratings']})",
-        "figures_of": "the fits of the folds, on held-out ratings; not of the served model",
-    }
-
-
-def _headline(project: Project, params: Params, meta: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """Return ``{population_metric: (value, with interval)}`` on the bundle's first dataset."""
-    results = Results(project, params)
-    first = next((d for d in results.datasets if d in meta["datasets"]), None)
-    rows = results.evaluation.filter(dataset=first, model=meta["model"])
-    numbers = {}
-    for metric in (SROCC, PAIRWISE_ACCURACY):
-        for row in headline_rows(rows, metric, margin=0.0).drop_nulls("value").to_dicts():
-            key = f"{row['population']}_{metric}"
-            numbers[key] = (f"{row['value']:.3f}", with_interval(row))
-    return numbers
-
-
-def _describe(meta: dict[str, Any], numbers: dict[str, tuple[str, str]]) -> str:
-    title = f"Model `{meta['model']}` on {', '.join(meta['datasets'])}"
-    if not numbers:
-        return f"{title}; what the gate found stands in its tags."
-    lines = [
-        f"{title}; mean over users, "
-        "95 % intervals, unseen users at 0 shots. The figures are of the fits of the folds, on "
-        "ratings they did not see; what serves is one more fit, on all ratings.",
-        "",
-        "| | seen users | unseen users |",
-        "|---|---:|---:|",
-    ]
-    for metric, title in ((SROCC, "SROCC"), (PAIRWISE_ACCURACY, "pairwise accuracy")):
-        cells = (numbers.get(f"{p}_{metric}", ("", "–"))[1] for p in POPULATIONS)
-        lines.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join(lines)

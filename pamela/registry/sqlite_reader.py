@@ -2,7 +2,8 @@
 
 Used where a cached run only asks "is it all there?" and where a model is looked up to be loaded.
 Everything here answers ``None`` when it cannot tell (another store, another schema, no file); the
-caller then asks MLflow itself. Nothing is ever written here.
+caller then asks MLflow itself. A damaged file is an error that says so. Nothing is ever written
+here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, unquote, urlparse
+
+from pamela.core.errors import PamelaError
 
 SQLITE = "sqlite:///"
 PATH = "path"  # the tag that holds a version's folder
@@ -131,5 +134,10 @@ def _rows(uri: str, query: str, *values: str) -> list[tuple[str, ...]] | None:
     ) as connection:
         try:
             return connection.execute(query, values).fetchall()
-        except sqlite3.Error:
+        except sqlite3.OperationalError:  # another schema, or locked for long
             return None
+        except sqlite3.DatabaseError as error:
+            raise PamelaError(
+                f"{path}: damaged ({error}); move it away (`mv {path.name} {path.name}.damaged`) "
+                "and run `make repro`: it makes a new one, with the champion and the last results"
+            ) from None

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pamela.core.errors import PamelaError, require
 from pamela.core.paths import Project
@@ -26,6 +27,24 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 NAME = "pamela"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+# Tags of a version that serves or served, of the last time that it came to it.
+PROMOTED_AT: Final = "promoted_at"
+PROMOTED_BY: Final = "promoted_by"
+PROMOTED_BECAUSE: Final = "promoted_because"
+PROMOTED_OVER: Final = "promoted_over"  # the version that served before; empty where none did
+PROMOTED_AS: Final = "promoted_as"  # what kind of decision it was
+DECISION: Final = "decision"  # its id in the records; written last of these
+PROMOTION: Final = (
+    PROMOTED_AT,
+    PROMOTED_BY,
+    PROMOTED_BECAUSE,
+    PROMOTED_OVER,
+    PROMOTED_AS,
+    DECISION,
+)
+FIRST: Final = "the first registered model"
+AGAIN: Final = "it served before the registry was lost"
+HEALER, HEAL = "pamela", "heal"  # by whom and as what an alias moves where something was amiss
 _SET_AGAIN = (
     f"ask for models:/{NAME}/VERSION, or set the alias again: `make ui`, Models, {NAME}, a "
     f"version, Aliases, {CHAMPION}"
@@ -43,6 +62,35 @@ def aliases_of(project: Project, params: Params) -> dict[str, str]:
     """Return ``{alias: version}``, also of aliases that point at no version that there is."""
     known = sqlite_reader.known_aliases(tracking_uri(params, project.root), NAME)
     return _ask_mlflow(project, params, NAME, _aliases, {}) if known is None else known
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """The registered model of a project at a moment.
+
+    Attributes
+    ----------
+    aliases : ``{alias: version}``, also where there is no such version.
+    """
+
+    project: Project
+    params: Params
+    versions: list[Version]
+    aliases: dict[str, str]
+
+    @classmethod
+    def look(cls, project: Project, params: Params) -> RegisteredModel:
+        """Return it as it is now."""
+        return cls(project, params, list_versions(project, params), aliases_of(project, params))
+
+    def version(self, number: str | None) -> Version | None:
+        """Return a version by its number."""
+        return next((v for v in self.versions if v.version == number), None)
+
+    @property
+    def champion(self) -> Version | None:
+        """The version that serves."""
+        return self.version(self.aliases.get(CHAMPION))
 
 
 def _ask_mlflow(

@@ -15,14 +15,14 @@ from typing import Any, Final
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.params import Params
-from pamela.registry import copies, healing, registration
+from pamela.registry import copies, healing, versions
 from pamela.registry.sqlite_reader import Version
 from pamela.registry.versions import CHAMPION, NAME, PREVIOUS, champion, choose, list_versions
 from pamela.retraining import records
 
 ROLLBACK, MANUAL, FIRST = "rollback", "manual", "first"
 # Those that write their record from the tags; the gate's have more to say.
-FROM_TAGS: Final = (ROLLBACK, MANUAL, FIRST, healing.ACTION)
+FROM_TAGS: Final = (ROLLBACK, MANUAL, FIRST, versions.HEAL)
 DATASET: Final = re.compile(r"(?P<name>[^ ,]+) \((?P<hash>[0-9a-f]+)\)")
 ROWS: Final = re.compile(r"(?P<what>.+) \((?P<rows>\d+)\)")
 FIGURE: Final = re.compile(r"(?:seen|unseen|gate)_\w*(?:srocc|pairwise_accuracy)\w*")
@@ -44,12 +44,12 @@ def describe_champion(project: Project, params: Params) -> dict[str, Any]:
     return {
         "version": version.version,
         "model": _short(tags, "model_hash"),
-        "since": tags.get(registration.PROMOTED_AT) or None,
+        "since": tags.get(versions.PROMOTED_AT) or None,
         "registered_at": registered.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "by": tags.get(registration.PROMOTED_BY) or None,
-        "as": tags.get(registration.PROMOTED_AS) or None,
-        "why": tags.get(registration.PROMOTED_BECAUSE) or None,
-        "replaced": tags.get(registration.PROMOTED_OVER) or None,
+        "by": tags.get(versions.PROMOTED_BY) or None,
+        "as": tags.get(versions.PROMOTED_AS) or None,
+        "why": tags.get(versions.PROMOTED_BECAUSE) or None,
+        "replaced": tags.get(versions.PROMOTED_OVER) or None,
         "datasets": {m["name"]: m["hash"] for m in DATASET.finditer(tags.get(DATASETS_TAG, ""))},
         "ratings": int(fitted["rows"]) if fitted else None,
         "batches": [one for one in tags.get(BATCHES_TAG, "").split(", ") if one],
@@ -109,16 +109,16 @@ def complete_records(project: Project, params: Params) -> None:
     """Write the record of how the champion came to serve, unless it is there."""
     version = champion(project, params)
     tags = version.tags if version else {}
-    if version is None or tags.get(registration.PROMOTED_AS) not in FROM_TAGS:
+    if version is None or tags.get(versions.PROMOTED_AS) not in FROM_TAGS:
         return
     record = {
-        "at": tags[registration.PROMOTED_AT],
-        "action": tags[registration.PROMOTED_AS],
-        "by": tags[registration.PROMOTED_BY],
+        "at": tags[versions.PROMOTED_AT],
+        "action": tags[versions.PROMOTED_AS],
+        "by": tags[versions.PROMOTED_BY],
         "version": version.version,
-        "previous": tags[registration.PROMOTED_OVER] or None,
-        "why": tags[registration.PROMOTED_BECAUSE],
-        "decision": tags[registration.DECISION],
+        "previous": tags[versions.PROMOTED_OVER] or None,
+        "why": tags[versions.PROMOTED_BECAUSE],
+        "decision": tags[versions.DECISION],
         copies.BUNDLE_HASH: tags.get(copies.BUNDLE_HASH),
     }
     records.append(project, record)
@@ -151,6 +151,8 @@ def _move(
     why: str,
     by: str,
 ) -> str:
+    from pamela.registry import registration  # telling what serves needs none of it
+
     _require_files(project, params, target)
     registration.set_champion(
         project, params, target.version, reason=why, by=by, action=action,

@@ -11,7 +11,7 @@ import polars as pl
 from PIL import Image
 
 from pamela.core import schema as s
-from pamela.core.files import file_sha256, write_json, write_parquet
+from pamela.core.files import file_sha256, read_json, write_json, write_parquet
 from pamela.core.paths import Project
 from pamela.features.embed import Features, write_features
 from pamela.features.factory import get_encoder
@@ -133,6 +133,7 @@ def register(project: Project) -> None:
     """Register ``models/bundle`` as the champion of a registry of the project's own."""
     from pamela.registry import copies, sqlite_reader, versions
     from pamela.registry.publish import client_of
+    from pamela.registry.version_facts import model_tags
 
     params = load_params(project.params_file)
     bundle = project.models / "bundle"
@@ -140,6 +141,7 @@ def register(project: Project) -> None:
     kept = copies.keep_copy(project, bundle, digest)
     client = client_of(project, params)
     client.create_registered_model(versions.NAME)
-    tags = {sqlite_reader.PATH: project.relative(kept), copies.BUNDLE_HASH: digest}
+    tags = model_tags(read_json(kept / "bundle.json"))
+    tags |= {sqlite_reader.PATH: project.relative(kept), copies.BUNDLE_HASH: digest}
     version = client.create_model_version(versions.NAME, kept.as_uri(), tags=tags)
     client.set_registered_model_alias(versions.NAME, versions.CHAMPION, version.version)

@@ -12,7 +12,7 @@ import pytest
 
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
-from pamela.registry import copies, healing, mlflow_model, registration, versions
+from pamela.registry import copies, healing, mlflow_model, publish, registration, versions
 from pamela.registry.publish import client_of
 from pamela.retraining import champion, records
 from tests.helpers.kill_points import Killed, KillPoints
@@ -46,7 +46,7 @@ SOUND = {"champion": "3", "previous": "2"}
 
 
 def test_a_sound_registry_is_looked_at_without_mlflow(registry, monkeypatch):
-    monkeypatch.setattr(healing, "client_of", None)
+    monkeypatch.setattr(publish, "client_of", None)
     monkeypatch.setattr(registration, "client_of", None)
     assert heal(registry) == []
 
@@ -107,6 +107,25 @@ def test_a_copy_without_mlflows_files_gets_them(registry):
     (copy_of(registry, "1") / "MLmodel").unlink()
     assert heal(registry) == ["version 1: MLflow's files were lacking; written"]
     assert (copy_of(registry, "1") / "MLmodel").is_file()
+
+
+def test_a_lost_database_is_made_again_with_what_served(registry):
+    write_bundle(registry, "user_mean")  # trained since, and never judged
+    before = tags(registry, "3")
+    (registry.root / "mlflow.db").unlink()
+    assert registration.register_if_empty(registry, params_of(registry)) == "1"
+    after = tags(registry, "1")
+    assert {k: v for k, v in after.items() if "promoted" not in k and k != "decision"} == {
+        k: v for k, v in before.items() if "promoted" not in k and k != "decision"
+    }
+    assert after["promoted_because"] == f"{registration.AGAIN}: group_mean is better"
+    assert aliases(registry) == {"champion": "1"}
+    assert heal(registry) == []
+
+
+def test_a_champion_that_is_not_noted_beside_the_copies_is(registry):
+    (copies.copies_folder(registry) / "champion.json").unlink()
+    assert heal(registry) == ["version 3: noted beside the copies as what serves"]
 
 
 # --- files ------------------------------------------------------------------------------------
@@ -232,7 +251,7 @@ def in_steps(work, project, tmp_path, monkeypatch, points: KillPoints) -> Projec
     """Do `work` on a copy of `project`, whatever writes being a step."""
     copied = Project(shutil.copytree(project.root, tmp_path / f"copy{points.at}"))
     with monkeypatch.context() as patch:
-        for module in (registration, healing):
+        for module in (registration, publish):
             patch.setattr(module, "client_of", lambda *args: points.client(client_of(*args)))
         patch.setattr(copies, "write_mlflow_files", points.step(no_mlflow_files))
         patch.setattr(copies.shutil, "copytree", points.step(shutil.copytree))
@@ -250,7 +269,7 @@ def state(project: Project):
     """Return all that must be the same however the work was interrupted."""
     recorded = [(r.action, r.by, r.version, r.previous) for r in records.read(project)]
     found = versions.list_versions(project, params_of(project))
-    serving = {v.version: v.tags.get("promoted_because") for v in found if v.aliases}
+    serving = [v.tags.get("promoted_because") for v in found if "champion" in v.aliases]
     return aliases(project), listed(project), serving, recorded
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sqlite3
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from pamela.core import timeline
+from pamela.core.errors import PamelaError
 from pamela.core.files import read_parquet, write_parquet
 from pamela.core.paths import Project
 from pamela.evaluation.results import Results
@@ -248,5 +250,15 @@ def test_the_glance_cannot_tell_about_other_stores(tmp_path):
     assert sqlite_reader.known_runs("http://127.0.0.1:1", "pamela") is None
     assert sqlite_reader.known_versions(f"sqlite:///{tmp_path}/none.db", "pamela") is None
     assert not (tmp_path / "none.db").exists()
-    (tmp_path / "other.db").write_bytes(b"no database")
+    sqlite3.connect(tmp_path / "other.db").execute("create table others (name text)")
     assert sqlite_reader.known_runs(f"sqlite:///{tmp_path}/other.db", "pamela") is None
+
+
+@pytest.mark.parametrize("harm", ["not a database", "malformed"])
+def test_a_damaged_database_is_told_with_what_to_do(copy, harm):
+    path = copy.root / "mlflow.db"
+    content = path.read_bytes()
+    start = 0 if harm == "not a database" else 4096
+    path.write_bytes(content[:start] + bytes(range(256)) * 256 + content[start + 65536 :])
+    with pytest.raises(PamelaError, match=rf"mlflow.db: damaged \(.*{harm}.*make repro"):
+        publish.is_published(copy, params_of(copy), all_specs(copy, params_of(copy)))

@@ -12,6 +12,7 @@ from pamela.core.paths import Project
 from pamela.registry import healing, publish, registration, versions
 from pamela.reporting.ablation_runs import all_specs
 from tests.helpers.made_up import make_project, params_of, write_bundle
+from tests.helpers.small_registry import damage
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +124,21 @@ def test_lost_copies_are_restored(project):
     assert healing.is_registered(project, params)
     assert healing.heal(project, params) == []
     assert versions.resolve("models:/pamela/1", project).is_relative_to(project.root)
+
+
+def test_a_copy_from_before_files_were_listed_is_known_by_its_name(project):
+    params = params_of(project)
+    bundle = write_bundle(project, "population")
+    (bundle / "SHA256SUMS").unlink()
+    assert registration.register_challenger(project, params) == "2"
+    assert healing.heal(project, params) == []
+    damage(versions.resolve("models:/pamela/2", project) / "model.json")
+    with pytest.raises(PamelaError, match=r"version 2 .* one of its files is damaged or replaced"):
+        versions.resolve("models:/pamela/2", project)
+    assert healing.heal(project, params) == [
+        "version 2: one of its files is damaged or replaced; rebuilt from models/bundle"
+    ]
+    assert versions.resolve("models:/pamela/2", project)
 
 
 def test_asking_an_empty_project_makes_no_database(tmp_path):

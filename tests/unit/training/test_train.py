@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,6 +28,12 @@ from pamela.training.bundle import load_bundle, load_evaluated
 from tests.helpers.folders import split_rows_of, write_split
 from tests.helpers.planted import DATASET, make_world
 from tests.helpers.stages import run_stage
+
+
+def as_of_format(bundle: Path, meta: dict[str, Any], number: int) -> None:
+    """Make a bundle one of before its files were listed."""
+    write_json(bundle / "bundle.json", {**meta, "format": number})
+    (bundle / "SHA256SUMS").unlink()
 
 
 class Stop(Exception):
@@ -151,17 +158,24 @@ class TestBundle:
         assert evaluated.version == served.evaluated_version == f"group_mean-{hashes['fold_0']}"
         assert evaluated.evaluated_version == evaluated.version
 
-    def test_one_in_the_place_of_the_other_is_refused(self, bundled: Path) -> None:
+    @pytest.mark.parametrize(
+        ("number", "says"), [(3, "damaged or replaced"), (2, "not the model that bundle")]
+    )
+    def test_one_in_the_place_of_the_other_is_refused(
+        self, bundled: Path, number: int, says: str
+    ) -> None:
+        if number == 2:
+            as_of_format(bundled, read_json(bundled / "bundle.json"), 2)
         for name in ("model.json", "model.safetensors"):
             shutil.copyfile(bundled / "fold_0" / name, bundled / name)
-        with pytest.raises(PamelaError, match="not the model that bundle"):
+        with pytest.raises(PamelaError, match=says):
             load_bundle(bundled)
         assert load_evaluated(bundled).version
 
     def test_one_model_registered_before_there_were_two_still_loads(self, bundled: Path) -> None:
         meta = read_json(bundled / "bundle.json")
         del meta["evaluated"]
-        write_json(bundled / "bundle.json", {**meta, "format": 1})
+        as_of_format(bundled, meta, 1)
         assert load_evaluated(bundled).version == load_bundle(bundled).version
 
 
