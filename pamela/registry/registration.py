@@ -22,7 +22,7 @@ from pamela.params import Params, tracking_uri
 from pamela.registry import sqlite_reader
 from pamela.registry.mlflow_model import DESCRIPTION_FILE, write_mlflow_files
 from pamela.registry.publish import client_of, experiment_id, find_run
-from pamela.registry.run_metrics import with_interval
+from pamela.registry.run_metrics import note_line, with_interval
 from pamela.registry.runs import evaluation_hash
 from pamela.registry.sqlite_reader import PATH
 from pamela.registry.versions import CHAMPION, NAME, choose, list_versions
@@ -198,14 +198,12 @@ def _headline(project: Project, params: Params, meta: dict[str, Any]) -> dict[st
 
 def _describe(meta: dict[str, Any], numbers: dict[str, tuple[str, str]]) -> str:
     lines = [
-        f"Model `{meta['model']}` on {', '.join(meta['datasets'])}; mean over users, "
-        "95 % intervals, unseen users at 0 shots. The figures are of the fits of the folds, on "
-        "ratings they did not see; what serves is one more fit, on all ratings.",
+        f"Model `{meta['model']}` on {', '.join(meta['datasets'])}; means over users with 95 % "
+        "bootstrap intervals. The figures are of the fits of the folds, on ratings they did not "
+        "see; what serves is one more fit, on all ratings.",
         "",
-        "| | seen users | unseen users |",
-        "|---|---:|---:|",
     ]
     for metric, title in ((SROCC, "SROCC"), (PAIRWISE_ACCURACY, "pairwise accuracy")):
-        cells = (numbers.get(f"{p}_{metric}", ("", "–"))[1] for p in POPULATIONS)
-        lines.append(f"| {title} | {' | '.join(cells)} |")
+        figures = {p: numbers.get(f"{p}_{metric}", ("", "–"))[1] for p in POPULATIONS}
+        lines.append(note_line(title, figures))
     return "\n".join(lines)

@@ -49,6 +49,7 @@ DEFAULT_REASON = "dvc repro"
 # What trains other models, or draws other pictures, does not make this result another one.
 NOT_HASHED = ("train.models", "train.champion", "ingest.datasets")
 PIPELINE = "pipeline"
+SCORES = ("cv", "cv_correlation")  # keys of what was chosen that hold scores of what was tried
 UNFIT = re.compile(r"[^\w\-. :/]", re.ASCII)  # what MLflow takes in no name
 
 
@@ -154,7 +155,8 @@ def _evaluation_spec(
         name=f"{model} · {dataset}",
         hash=evaluation_hash(results, dataset, model, hashes[dataset]),
         note=evaluation_note(results, dataset, model, rows),
-        params=flat_params(results, ("ingest", "split", "embed", "train", "evaluate")) | chosen,
+        params=flat_params(results, ("ingest", "split", "embed", "train", "evaluate"))
+        | flat("chosen", _without_scores(chosen)),
         metrics=[*metrics, *training_metrics(results, model)],
         tags=common
         | {"stage": "evaluate", "model": model, "dataset": dataset}
@@ -165,17 +167,33 @@ def _evaluation_spec(
         artifacts=[(path, "plots") for path in plots if path.is_file()],
         span=model_span(results.project, model),
         times=training_times(results.project, model),
-        tables={"evaluation.json": rows.drop("dataset", "model")},
+        tables={"evaluation.json": rows.drop("dataset", "model")} | _search_table(chosen),
         live=live_fit(results.project, model) if dataset == results.datasets[0] else "",
     )
 
 
-def _chosen(results: Results, model: str) -> dict[str, str]:
-    """Return what fitting chose on fold 0, flat."""
+def _chosen(results: Results, model: str) -> dict[str, Any]:
+    """Return what fitting chose on fold 0, with the scores of what it tried."""
     path = results.project.models / model / "fold_0" / "fit.json"
-    if not path.is_file():
+    return (read_json(path).get("chosen") or {}) if path.is_file() else {}
+
+
+def _without_scores(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was chosen alone; scores of what was tried are no params."""
+    return {
+        key: _without_scores(value) if isinstance(value, Mapping) else value
+        for key, value in chosen.items()
+        if key not in SCORES
+    }
+
+
+def _search_table(chosen: Mapping[str, Any]) -> dict[str, pl.DataFrame]:
+    """Return the configurations tried with their cross-validated correlations, best first."""
+    scores = next((chosen[key] for key in SCORES if chosen.get(key)), {})
+    if not scores:
         return {}
-    return flat("chosen", read_json(path).get("chosen") or {})
+    rows = {"configuration": list(scores), "cv_correlation": list(scores.values())}
+    return {"search.json": pl.DataFrame(rows).sort("cv_correlation", descending=True)}
 
 
 # --- steering and the pipeline --------------------------------------------------------------------
