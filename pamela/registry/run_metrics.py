@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import polars as pl
@@ -22,6 +22,11 @@ MADE_IN_EVALUATE: Final = {
     NOISE_CEILING: "noise ceiling",
     SHUFFLED: "shuffled control",
 }
+HEADLINE: Final = tuple(
+    f"{population}_{metric}"
+    for metric in (SROCC, PAIRWISE_ACCURACY, "gain_over_population")
+    for population in POPULATIONS
+)
 STAGES: Final = ("ingest", "validate", "split", "embed", "train", "evaluate", "steer", "report")
 DIGITS: Final = 6  # of evaluated numbers: as many as the runs table has room for
 MARGIN_STEPS = 100  # MLflow steps are whole numbers: step = 100 x margin
@@ -39,6 +44,20 @@ def headline_metrics(rows: pl.DataFrame) -> Iterator[tuple[str, float, int]]:
                 continue  # the other intervals stand in the report; charts of all would bury these
             for end in ("ci_low", "ci_high"):
                 yield from _figure(f"intervals/{row['population']}_{metric}_{end}", row[end])
+
+
+def most_important_first(
+    points: Iterable[tuple[str, float, int]],
+) -> list[tuple[str, float, int]]:
+    """Return points as MLflow's page of a run should list them: intervals and curves last."""
+
+    def place(point: tuple[str, float, int]) -> int:
+        key = point[0]
+        if key in HEADLINE:
+            return HEADLINE.index(key)
+        return len(HEADLINE) + ("/" in key)
+
+    return sorted(points, key=place)
 
 
 def gain_rows(results: Results, dataset: str, model: str) -> pl.DataFrame:
@@ -66,20 +85,6 @@ def gain_tags(results: Results, dataset: str, model: str) -> dict[str, str]:
         for population, row in rows.items()
         if row["value"] is not None
     }
-
-
-def model_table(results: Results) -> pl.DataFrame:
-    """Return a row per dataset and model: the headline numbers, and the gain on `population`."""
-    rows = []
-    for dataset in results.datasets:
-        for model in results.models(dataset):
-            mine = results.evaluation.filter(dataset=dataset, model=model)
-            values: dict[str, Any] = {
-                k: round(v, 4) for k, v, _ in headline_metrics(mine) if "/" not in k
-            }
-            rows.append({"dataset": dataset, "model": model} | values
-                        | gain_tags(results, dataset, model))  # fmt: skip
-    return pl.DataFrame(rows, infer_schema_length=None)
 
 
 def curve_metrics(rows: pl.DataFrame) -> Iterator[tuple[str, float, int]]:

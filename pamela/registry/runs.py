@@ -28,6 +28,7 @@ from pamela.evaluation.provenance import (
     stable_hash,
 )
 from pamela.evaluation.results import Results
+from pamela.registry.artifact_tables import model_table, number_table, search_table
 from pamela.registry.run_metrics import (
     curve_metrics,
     elo_sentence,
@@ -37,7 +38,7 @@ from pamela.registry.run_metrics import (
     headline_metrics,
     live_fit,
     model_span,
-    model_table,
+    most_important_first,
     pipeline_span,
     training_metrics,
     training_times,
@@ -157,7 +158,7 @@ def _evaluation_spec(
         note=evaluation_note(results, dataset, model, rows),
         params=flat_params(results, ("ingest", "split", "embed", "train", "evaluate"))
         | flat("chosen", _without_scores(chosen)),
-        metrics=[*metrics, *training_metrics(results, model)],
+        metrics=most_important_first([*metrics, *training_metrics(results, model)]),
         tags=common
         | {"stage": "evaluate", "model": model, "dataset": dataset}
         | {"dataset_hash": hashes[dataset]}
@@ -167,7 +168,8 @@ def _evaluation_spec(
         artifacts=[(path, "plots") for path in plots if path.is_file()],
         span=model_span(results.project, model),
         times=training_times(results.project, model),
-        tables={"evaluation.json": rows.drop("dataset", "model")} | _search_table(chosen),
+        tables={"evaluation.json": number_table(rows)}
+        | search_table(chosen.get("cv") or chosen.get("cv_correlation")),
         live=live_fit(results.project, model) if dataset == results.datasets[0] else "",
     )
 
@@ -185,15 +187,6 @@ def _without_scores(chosen: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in chosen.items()
         if key not in SCORES
     }
-
-
-def _search_table(chosen: Mapping[str, Any]) -> dict[str, pl.DataFrame]:
-    """Return the configurations tried with their cross-validated correlations, best first."""
-    scores = next((chosen[key] for key in SCORES if chosen.get(key)), {})
-    if not scores:
-        return {}
-    rows = {"configuration": list(scores), "cv_correlation": list(scores.values())}
-    return {"search.json": pl.DataFrame(rows).sort("cv_correlation", descending=True)}
 
 
 # --- steering and the pipeline --------------------------------------------------------------------
@@ -268,7 +261,7 @@ def _pipeline_spec(
             f"champion's on {first}."
         ),
         params=params,
-        metrics=metrics,
+        metrics=most_important_first(metrics),
         tags=common
         | {"stage": "report", "model": champion, "dataset": ", ".join(hashes)}
         | gain_tags(results, first, champion),

@@ -108,8 +108,19 @@ def test_tables_open_in_mlflow_and_are_written_once(project):
         assert written.count({"path": file, "type": "table"}) == 1
         table = json.loads(Path(client.download_artifacts(run.info.run_id, file)).read_text())
         assert len(table["data"]) >= rows
-    assert {"model", "seen_srocc"} <= set(table["columns"])
+        if file == "evaluation.json":
+            assert table["columns"][:5] == ["metric", "population", "value", "ci_low", "ci_high"]
+            assert table["data"][0][:3] == ["srocc", "seen", 0.42]
+    assert table["columns"][:4] == ["dataset", "model", "seen_srocc", "unseen_srocc"]
     assert len(table["data"]) == 7
+
+
+def test_the_numbers_that_matter_most_come_first(project):
+    (spec,) = (s for s in run_specs(Results(project, params_of(project)))
+               if s.name == "paper · synthetic")  # fmt: skip
+    keys = [key for key, _, _ in spec.metrics]
+    assert keys[:2] == ["seen_srocc", "unseen_srocc"]
+    assert [key for key in keys if "/" in key] == keys[-sum("/" in key for key in keys) :]
 
 
 def test_what_was_chosen_is_a_param_and_what_was_tried_a_table(project):
