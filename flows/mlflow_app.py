@@ -24,15 +24,18 @@ PATH = "/pamela"
 PLACE = 'MLflowLocalStorage-1.1-ExperimentPage-["{experiment}"]-ReactComponentState'
 # Says that the chat of MLflow's assistant has opened by itself once; it covers a third of the page
 OPENED = "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1"
+# Where it keeps whether its pages are for training models or for language models, their default
+KIND = "mlflow.workflowType_v1"
 PAGE = """<!doctype html>
 <meta charset="utf-8">
 <title>MLflow</title>
 <script>
-const place = %(place)s, view = %(view)s, opened = %(opened)s;
+const place = %(place)s, view = %(view)s, opened = %(opened)s, kind = %(kind)s;
 const kept = JSON.parse(localStorage.getItem(place)) || view;
 kept.runsExpanded = {...kept.runsExpanded, ...view.runsExpanded};
 localStorage.setItem(place, JSON.stringify(kept));
 localStorage.setItem(opened, "true");
+if (localStorage.getItem(kind) === null) localStorage.setItem(kind, '"machine_learning"');
 location.replace(%(target)s);
 </script>
 """
@@ -57,7 +60,7 @@ def runs_page(project: Project) -> str:
 
 def filled(place: str, view: Mapping[str, object], target: str) -> str:
     """Return the page with its values, none of which can end the script."""
-    values = {"place": place, "view": view, "opened": OPENED, "target": target}
+    values = {"place": place, "view": view, "opened": OPENED, "kind": KIND, "target": target}
     return PAGE % {key: json.dumps(value).replace("<", "\\u003c") for key, value in values.items()}
 
 

@@ -156,7 +156,7 @@ def _person(
         raise PamelaError(f"{name!r} was adapted on dataset {before.dataset}, not {dataset}")
     dataset = adapter.dataset(before.dataset if before else dataset)
     rated.check_scale(dataset, *adapter.bundle.scales[dataset])
-    asked = adapter.pictures.find(rated.images(dataset), rated.names)
+    asked = adapter.pictures.catalog.find(rated.images(dataset), rated.names)
     user = adapter.user(
         dataset, demographics, asked, rated.prompts, rated.ratings, rated.names, keep=True
     )

@@ -27,7 +27,7 @@ from pamela.core.paths import Project
 from pamela.core.timeline import FIT, Event, Timeline
 from pamela.params import Params, tracking_uri
 from pamela.registry import publish
-from pamela.registry.publish import LIVE, PARENT, milliseconds
+from pamela.registry.publish import LIVE, OWNER, PARENT, milliseconds
 from pamela.registry.run_metrics import live_fit, training_key
 from pamela.registry.runs import PIPELINE
 
@@ -39,7 +39,6 @@ POLL_S: Final = 1.0  # between two looks at what was recorded
 SAMPLE_S: Final = 2.0  # between two samples of the system metrics of a fit
 PIPELINE_SAMPLE_S: Final = 15.0
 WAIT_S: Final = 30.0  # for MLflow, once the pipeline has ended
-OWNER: Final = "pamela.owner"  # the tag that says which process makes a live run
 
 
 @contextmanager

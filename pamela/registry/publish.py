@@ -38,6 +38,7 @@ CONTEXT = "training and evaluation"  # of the datasets
 BATCH = 1000  # metrics that one log_batch call takes
 SMALL_BATCH = 100  # params or tags
 LIVE = "pamela.live"  # the tag of a run that is not complete yet
+OWNER = "pamela.owner"  # the tag that says which process makes a live run
 T = TypeVar("T")
 
 
@@ -211,7 +212,9 @@ def _complete(client: MlflowClient, run: Any, spec: RunSpec, project: Project) -
     client.update_run(run_id, name=spec.name)
     tags = spec.tags | {NOTE: spec.note, HASH: spec.hash}
     client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-    client.delete_tag(run_id, LIVE)
+    for tag in (LIVE, OWNER):
+        if tag in run.data.tags:
+            client.delete_tag(run_id, tag)
     client.set_terminated(run_id, end_time=run.info.end_time or milliseconds(time.time()))
     return run_id
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import polars as pl
@@ -12,7 +12,7 @@ import polars as pl
 from pamela.core.paths import Project
 from pamela.core.timeline import FIT, Span, Timeline, unbroken
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
-from pamela.evaluation.metrics.schema import NOISE_CEILING, SHUFFLED, UNSEEN
+from pamela.evaluation.metrics.schema import NOISE_CEILING, SEEN, SHUFFLED, UNSEEN
 from pamela.evaluation.provenance import model_hashes, stable_hash
 from pamela.evaluation.results import CEILINGS, POPULATIONS, Results, headline_rows, shot_rows
 
@@ -22,7 +22,13 @@ MADE_IN_EVALUATE: Final = {
     NOISE_CEILING: "noise ceiling",
     SHUFFLED: "shuffled control",
 }
+HEADLINE: Final = tuple(
+    f"{population}_{metric}"
+    for metric in (SROCC, PAIRWISE_ACCURACY, "gain_over_population")
+    for population in POPULATIONS
+)
 STAGES: Final = ("ingest", "validate", "split", "embed", "train", "evaluate", "steer", "report")
+DIGITS: Final = 6  # of evaluated numbers: as many as the runs table has room for
 MARGIN_STEPS = 100  # MLflow steps are whole numbers: step = 100 x margin
 
 
@@ -33,11 +39,25 @@ def headline_metrics(rows: pl.DataFrame) -> Iterator[tuple[str, float, int]]:
     for metric in names:
         margin = 0.0 if metric == PAIRWISE_ACCURACY else None
         for row in headline_rows(rows, metric, margin=margin).to_dicts():
-            yield from _point(f"{row['population']}_{metric}", row["value"])
+            yield from _figure(f"{row['population']}_{metric}", row["value"])
             if metric not in order:
                 continue  # the other intervals stand in the report; charts of all would bury these
             for end in ("ci_low", "ci_high"):
-                yield from _point(f"intervals/{row['population']}_{metric}_{end}", row[end])
+                yield from _figure(f"intervals/{row['population']}_{metric}_{end}", row[end])
+
+
+def most_important_first(
+    points: Iterable[tuple[str, float, int]],
+) -> list[tuple[str, float, int]]:
+    """Return points as MLflow's page of a run should list them: intervals and curves last."""
+
+    def place(point: tuple[str, float, int]) -> int:
+        key = point[0]
+        if key in HEADLINE:
+            return HEADLINE.index(key)
+        return len(HEADLINE) + ("/" in key)
+
+    return sorted(points, key=place)
 
 
 def gain_rows(results: Results, dataset: str, model: str) -> pl.DataFrame:
@@ -52,9 +72,9 @@ def gain_metrics(results: Results, dataset: str, model: str) -> Iterator[tuple[s
     """Yield the paired SROCC difference to `population`, where it was computed."""
     for row in gain_rows(results, dataset, model).to_dicts():
         name = f"{row['population']}_gain_over_population"
-        yield from _point(name, row["value"])
+        yield from _figure(name, row["value"])
         for end in ("ci_low", "ci_high"):
-            yield from _point(f"intervals/{name}_{end}", row[end])
+            yield from _figure(f"intervals/{name}_{end}", row[end])
 
 
 def gain_tags(results: Results, dataset: str, model: str) -> dict[str, str]:
@@ -67,29 +87,15 @@ def gain_tags(results: Results, dataset: str, model: str) -> dict[str, str]:
     }
 
 
-def model_table(results: Results) -> pl.DataFrame:
-    """Return a row per dataset and model: the headline numbers, and the gain on `population`."""
-    rows = []
-    for dataset in results.datasets:
-        for model in results.models(dataset):
-            mine = results.evaluation.filter(dataset=dataset, model=model)
-            values: dict[str, Any] = {
-                k: round(v, 4) for k, v, _ in headline_metrics(mine) if "/" not in k
-            }
-            rows.append({"dataset": dataset, "model": model} | values
-                        | gain_tags(results, dataset, model))  # fmt: skip
-    return pl.DataFrame(rows, infer_schema_length=None)
-
-
 def curve_metrics(rows: pl.DataFrame) -> Iterator[tuple[str, float, int]]:
     """Yield accuracy by margin (step = 100 x margin) and SROCC, accuracy by shots (step = k)."""
     for row in headline_rows(rows, PAIRWISE_ACCURACY).sort("margin").to_dicts():
         step = round(row["margin"] * MARGIN_STEPS)
-        yield from _point(f"by_margin_x100/{row['population']}_{PAIRWISE_ACCURACY}",
-                          row["value"], step)  # fmt: skip
+        yield from _figure(f"by_margin_x100/{row['population']}_{PAIRWISE_ACCURACY}",
+                           row["value"], step)  # fmt: skip
     for metric in (SROCC, PAIRWISE_ACCURACY):
         for row in shot_rows(rows, metric).drop_nulls("shots").to_dicts():
-            yield from _point(f"by_shots/{UNSEEN}_{metric}", row["value"], row["shots"])
+            yield from _figure(f"by_shots/{UNSEEN}_{metric}", row["value"], row["shots"])
 
 
 def training_metrics(results: Results, model: str) -> Iterator[tuple[str, float, int]]:
@@ -134,6 +140,11 @@ def pipeline_span(project: Project) -> Span | None:
     return unbroken(Timeline.of(project, stage).until(now) for stage in STAGES)
 
 
+def _figure(key: str, value: float | None, step: int = 0) -> Iterator[tuple[str, float, int]]:
+    for name, number, at in _point(key, value, step):
+        yield name, round(number, DIGITS), at
+
+
 def _point(key: str, value: float | None, step: int = 0) -> Iterator[tuple[str, float, int]]:
     if value is not None and math.isfinite(value):
         yield key, float(value), step
@@ -154,21 +165,24 @@ def evaluation_note(results: Results, dataset: str, model: str, rows: pl.DataFra
     lines = [
         f"**{model}** on **{dataset}**: means over users with 95 % bootstrap intervals.",
         "",
-        "| metric | seen users | unseen users, 0 shots |",
-        "|---|---:|---:|",
     ]
     for metric, title in ((SROCC, "SROCC"), (PAIRWISE_ACCURACY, "pairwise accuracy, margin 0")):
         margin = 0.0 if metric == PAIRWISE_ACCURACY else None
         found = {r["population"]: r for r in headline_rows(rows, metric, margin=margin).to_dicts()}
-        cells = " | ".join(with_interval(found.get(population)) for population in POPULATIONS)
-        lines.append(f"| {title} | {cells} |")
+        lines.append(note_line(title, {p: with_interval(found.get(p)) for p in POPULATIONS}))
     lines += [
         "",
-        "Charts: `by_margin_x100/` (step = 100 x margin), `by_shots/` (step = ratings shown), "
-        "`training/` (step as the model logs it). Plots are under Artifacts; the whole report is "
-        "an artifact of the run `pipeline`.",
+        "Charts: `by_margin_x100/` (step = 100 x margin), `by_shots/` (step = ratings shown; "
+        "users with few ratings drop out as it grows), `training/` (step as the model logs it). "
+        "Under Artifacts: every number (`evaluation.json`), the configurations tried "
+        "(`search.json`) and plots. The whole report is an artifact of the run `pipeline`.",
     ]
     return "\n".join(lines)
+
+
+def note_line(title: str, figures: Mapping[str, str]) -> str:
+    """Return one metric as a line of a note: MLflow sets the columns of a table without a gap."""
+    return f"- {title}: seen users {figures[SEEN]}; unseen users at 0 shots {figures[UNSEEN]}"
 
 
 def live_fit(project: Project, model: str) -> str:

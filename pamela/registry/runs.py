@@ -28,6 +28,7 @@ from pamela.evaluation.provenance import (
     stable_hash,
 )
 from pamela.evaluation.results import Results
+from pamela.registry.artifact_tables import model_table, number_table, search_table
 from pamela.registry.run_metrics import (
     curve_metrics,
     elo_sentence,
@@ -37,7 +38,7 @@ from pamela.registry.run_metrics import (
     headline_metrics,
     live_fit,
     model_span,
-    model_table,
+    most_important_first,
     pipeline_span,
     training_metrics,
     training_times,
@@ -49,6 +50,7 @@ DEFAULT_REASON = "dvc repro"
 # What trains other models, or draws other pictures, does not make this result another one.
 NOT_HASHED = ("train.models", "train.champion", "ingest.datasets")
 PIPELINE = "pipeline"
+SCORES = ("cv", "cv_correlation")  # keys of what was chosen that hold scores of what was tried
 UNFIT = re.compile(r"[^\w\-. :/]", re.ASCII)  # what MLflow takes in no name
 
 
@@ -154,8 +156,9 @@ def _evaluation_spec(
         name=f"{model} · {dataset}",
         hash=evaluation_hash(results, dataset, model, hashes[dataset]),
         note=evaluation_note(results, dataset, model, rows),
-        params=flat_params(results, ("ingest", "split", "embed", "train", "evaluate")) | chosen,
-        metrics=[*metrics, *training_metrics(results, model)],
+        params=flat_params(results, ("ingest", "split", "embed", "train", "evaluate"))
+        | flat("chosen", _without_scores(chosen)),
+        metrics=most_important_first([*metrics, *training_metrics(results, model)]),
         tags=common
         | {"stage": "evaluate", "model": model, "dataset": dataset}
         | {"dataset_hash": hashes[dataset]}
@@ -165,17 +168,25 @@ def _evaluation_spec(
         artifacts=[(path, "plots") for path in plots if path.is_file()],
         span=model_span(results.project, model),
         times=training_times(results.project, model),
-        tables={"evaluation.json": rows.drop("dataset", "model")},
+        tables={"evaluation.json": number_table(rows)}
+        | search_table(chosen.get("cv") or chosen.get("cv_correlation")),
         live=live_fit(results.project, model) if dataset == results.datasets[0] else "",
     )
 
 
-def _chosen(results: Results, model: str) -> dict[str, str]:
-    """Return what fitting chose on fold 0, flat."""
+def _chosen(results: Results, model: str) -> dict[str, Any]:
+    """Return what fitting chose on fold 0, with the scores of what it tried."""
     path = results.project.models / model / "fold_0" / "fit.json"
-    if not path.is_file():
-        return {}
-    return flat("chosen", read_json(path).get("chosen") or {})
+    return (read_json(path).get("chosen") or {}) if path.is_file() else {}
+
+
+def _without_scores(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was chosen alone; scores of what was tried are no params."""
+    return {
+        key: _without_scores(value) if isinstance(value, Mapping) else value
+        for key, value in chosen.items()
+        if key not in SCORES
+    }
 
 
 # --- steering and the pipeline --------------------------------------------------------------------
@@ -250,7 +261,7 @@ def _pipeline_spec(
             f"champion's on {first}."
         ),
         params=params,
-        metrics=metrics,
+        metrics=most_important_first(metrics),
         tags=common
         | {"stage": "report", "model": champion, "dataset": ", ".join(hashes)}
         | gain_tags(results, first, champion),

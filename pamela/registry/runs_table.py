@@ -11,11 +11,11 @@ NAME, CREATED, DURATION = "attributes.`Run Name`", "runDateAndNestInfo", "durati
 FIXED: Final = (NAME, CREATED, DURATION)  # always shown
 # columns in order, with their width in pixels: what matters most stands within 1,100
 WIDTHS: Final = {
-    NAME: 195,
-    CREATED: 135,
+    NAME: 225,
+    CREATED: 125,
     "metrics.`seen_srocc`": 85,
     "metrics.`unseen_srocc`": 100,
-    "metrics.`seen_pairwise_accuracy`": 110,
+    "metrics.`seen_pairwise_accuracy`": 100,
     "tags.`seen_gain_over_population`": 170,
     DURATION: 80,
     "metrics.`unseen_pairwise_accuracy`": 180,

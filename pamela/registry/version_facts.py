@@ -10,7 +10,7 @@ from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.provenance import dataset_hashes, git_state, model_hashes
 from pamela.evaluation.results import POPULATIONS, Results, headline_rows
 from pamela.params import Params
-from pamela.registry.run_metrics import with_interval
+from pamela.registry.run_metrics import note_line, with_interval
 
 MOST_BATCHES: Final = 2000  # that a tag names
 
@@ -84,19 +84,16 @@ def headline(project: Project, params: Params, meta: dict[str, Any]) -> dict[str
 
 
 def describe(meta: dict[str, Any], numbers: dict[str, tuple[str, str]]) -> str:
-    """Return the text that MLflow shows with a version, with a table of its figures."""
+    """Return the text that MLflow shows with a version, with its figures."""
     title = f"Model `{meta['model']}` on {', '.join(meta['datasets'])}"
     if not numbers:
         return f"{title}; what the gate found stands in its tags."
     lines = [
-        f"{title}; mean over users, "
-        "95 % intervals, unseen users at 0 shots. The figures are of the fits of the folds, on "
-        "ratings they did not see; what serves is one more fit, on all ratings.",
+        f"{title}; means over users with 95 % bootstrap intervals. The figures are of the fits of "
+        "the folds, on ratings they did not see; what serves is one more fit, on all ratings.",
         "",
-        "| | seen users | unseen users |",
-        "|---|---:|---:|",
     ]
-    for metric, title in ((SROCC, "SROCC"), (PAIRWISE_ACCURACY, "pairwise accuracy")):
-        cells = (numbers.get(f"{p}_{metric}", ("", "–"))[1] for p in POPULATIONS)
-        lines.append(f"| {title} | {' | '.join(cells)} |")
+    for metric, name in ((SROCC, "SROCC"), (PAIRWISE_ACCURACY, "pairwise accuracy")):
+        figures = {p: numbers.get(f"{p}_{metric}", ("", "–"))[1] for p in POPULATIONS}
+        lines.append(note_line(name, figures))
     return "\n".join(lines)

@@ -19,6 +19,7 @@ from pamela.evaluation.provenance import (
 from pamela.evaluation.results import Results
 from pamela.registry.runs import flat_params
 from pamela.reporting.ablation_page import section as ablation_section
+from pamela.reporting.data_tables import splits_table, validation_table
 from pamela.reporting.presentation.html import Picture, Section, inline, write_page
 from pamela.reporting.sections.ideal_share import shares_section
 from pamela.reporting.sections.image_slices import reliability_section, slices_section
@@ -36,9 +37,7 @@ from pamela.reporting.tables import (
     further_table,
     paper_table,
     results_table,
-    splits_table,
     steering_table,
-    validation_table,
 )
 from pamela.reporting.text import headline_sentences, skipped
 

@@ -72,7 +72,7 @@ class Adapter:
                     f"{name}: rating {rating:g} is off the scale {low:g}..{high:g} of {dataset}"
                 )
         self.users.check(dataset, demographics)
-        resolved = self.pictures.find(images, names)
+        resolved = self.pictures.catalog.find(images, names)
         context = self.pictures.items(resolved, prompts, names, keep=keep)
         _reject_rated_twice(resolved, context, names)
         internal = tuple(s.to_internal(float(r), low, high) for r in ratings)

@@ -1,14 +1,13 @@
 """From a picture and a prompt to the features and metadata that a model reads.
 
-A picture known by its content or its id brings its features, prompt and metadata from the bundle; a
-new one is encoded. What comes as pixels, or in other bytes, and has the features of a known picture
-is that picture. Nothing falls back in silence: a missing or broken file is an error that names the
-picture.
+A picture of the bundle's catalog (`pamela.serving.image_catalog`) brings its features, prompt and
+metadata from there; a new one is encoded. What comes as pixels, or in other bytes, and has the
+features of a known picture is that picture. Nothing falls back in silence: a missing or broken file
+is an error that names the picture.
 """
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,10 +20,10 @@ from pamela.core import schema as s
 from pamela.core.arrays import Bools, Floats32, Ints
 from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError, PromptWarning
-from pamela.core.files import file_sha256
 from pamela.features.cache import FeatureCache
 from pamela.features.recognise import KnownPictures
-from pamela.serving.types import NEW, CatalogImage, ImageLike, Recorded, ResolvedImage, names_of
+from pamela.serving.image_catalog import ImageCatalog, content_hash
+from pamela.serving.types import NEW, ImageLike, Recorded, ResolvedImage, names_of
 from pamela.training.bundle import Bundle
 
 UNREAD = (
@@ -33,7 +32,7 @@ UNREAD = (
 
 
 class PictureLookup:
-    """The bundle's catalog by content and id, and the encoder for what is not in it.
+    """The bundle's catalog, and the encoder for what is not in it.
 
     Parameters
     ----------
@@ -43,7 +42,7 @@ class PictureLookup:
     def __init__(
         self, bundle: Bundle, *, device: str, batch_size: int, workers: int, cache: Path | None
     ) -> None:
-        self._catalog, self._wanted = bundle.items, bundle.encoder
+        self.catalog, self._wanted = ImageCatalog(bundle.items), bundle.encoder
         self._settings: dict[str, Any] = {
             "device": device,
             "batch_size": batch_size,
@@ -51,83 +50,7 @@ class PictureLookup:
         }
         self._cache, self._known = cache, KnownPictures(bundle.items.image)
         self._encoder: Any = None
-        frame = bundle.items.frame
-        self._prompts: list[str | None] = frame[s.PROMPT].to_list()
-        self._known_prompts = frozenset(p for p in self._prompts if p is not None)
-        self._sha256: list[str | None] = frame[s.SHA256].to_list()
-        self._by_content = {sha: row for row, sha in enumerate(self._sha256) if sha}
-        names = zip(frame[s.DATASET].to_list(), frame[s.IMAGE].to_list(), strict=True)
-        self._by_id = {name: row for row, name in enumerate(names)}
 
-    # --- finding ----------------------------------------------------------------------------------
-    def find(
-        self, images: Sequence[ImageLike], names: Sequence[str] | None = None
-    ) -> list[ResolvedImage]:
-        """Look up `images` in the catalog.
-
-        Parameters
-        ----------
-        names : what a message calls each of them; by default its position and path.
-
-        Raises
-        ------
-        PamelaError
-            Naming a picture whose file cannot be read, or whose id is unknown.
-        """
-        names = names or names_of(images)
-        return [self._find(image, name) for image, name in zip(images, names, strict=True)]
-
-    def _find(self, image: ImageLike, name: str) -> ResolvedImage:
-        if isinstance(image, ResolvedImage):
-            return image
-        if isinstance(image, CatalogImage):
-            row = self._by_id.get((image.dataset, image.image_id), NEW)
-            if row == NEW:
-                raise PamelaError(
-                    f"{name}: no picture {image.image_id!r} in dataset {image.dataset}"
-                )
-            return ResolvedImage(row, self._sha256[row], None)
-        if isinstance(image, Recorded):
-            return self._find_recorded(image)
-        if isinstance(image, bytes):
-            return self._find_content(hashlib.sha256(image).hexdigest(), image)
-        if isinstance(image, str | Path):
-            # the path goes on, not the content: thousands of them would fill the memory
-            return self._find_content(_sha256(Path(image), name), Path(image))
-        return ResolvedImage(NEW, None, image)
-
-    def _find_content(self, sha256: str, picture: bytes | Path) -> ResolvedImage:
-        return ResolvedImage(self._by_content.get(sha256, NEW), sha256, picture)
-
-    def _find_recorded(self, image: Recorded) -> ResolvedImage:
-        """Its content first; its id where either side knows no content."""
-        row = self._by_content.get(image.sha256 or "", NEW)
-        if row == NEW and image.image_id is not None:
-            same_id = self._by_id.get((image.dataset, image.image_id), NEW)
-            if same_id != NEW and None in (image.sha256, self._sha256[same_id]):
-                row = same_id
-        return ResolvedImage(row, image.sha256, image)
-
-    def image_id(self, resolved: ResolvedImage, dataset: str) -> str | None:
-        """Return the id of a known picture, if it is one of `dataset`'s."""
-        if resolved.row == NEW or self._catalog.frame[s.DATASET][resolved.row] != dataset:
-            return None
-        return str(self._catalog.frame[s.IMAGE][resolved.row])
-
-    def file(self, resolved: ResolvedImage) -> str | None:
-        """Return where a known picture lies, relative to the project root, if that is recorded."""
-        frame = self._catalog.frame
-        if resolved.row == NEW or s.FILE not in frame.columns:
-            return None
-        found: str | None = frame[s.FILE][resolved.row]
-        return found
-
-    def file_of(self, dataset: str, image_id: str | None) -> str | None:
-        """Return where the picture of an id lies, as `file` does."""
-        row = self._by_id.get((dataset, image_id or ""), NEW)
-        return self.file(ResolvedImage(row, None, None))
-
-    # --- features ---------------------------------------------------------------------------------
     def items(
         self,
         images: Sequence[ImageLike],
@@ -154,9 +77,9 @@ class PictureLookup:
         if len(prompts) != len(images):
             raise PamelaError(f"{len(images)} images but {len(prompts)} prompts")
         names = names or names_of(images)
-        resolved = self.find(images, names)
+        resolved = self.catalog.find(images, names)
         features, rows = self._image_features(resolved, names, keep=keep)
-        own = [self._prompts[row] if row != NEW else None for row in rows]
+        own = self.catalog.prompts_of(rows)
         said = [mine if p is None else p for p, mine in zip(prompts, own, strict=True)]
         same = [row != NEW and p == mine for row, p, mine in zip(rows, said, own, strict=True)]
         return Items(
@@ -170,21 +93,21 @@ class PictureLookup:
     ) -> tuple[Floats32, Ints]:
         """Return the features (n, d), and the catalog row of each picture or `NEW`."""
         rows = np.array([one.row for one in resolved], np.int64)
-        features = np.zeros((len(rows), self._catalog.image.shape[1]), np.float32)
+        features = np.zeros((len(rows), self.catalog.items.image.shape[1]), np.float32)
         new = np.flatnonzero(rows == NEW).tolist()
         if new:
             some = [resolved[i] for i in new]
             features[new] = self._new_features(some, [names[i] for i in new], keep=keep)
             rows[new] = self._recognised(features[new])
         known = rows != NEW
-        features[known] = self._catalog.image[rows[known]]
+        features[known] = self.catalog.items.image[rows[known]]
         return features, rows
 
     def _new_features(
         self, resolved: Sequence[ResolvedImage], names: Sequence[str], *, keep: bool
     ) -> Floats32:
         """Return the features of pictures that are not known by content or id."""
-        features = np.zeros((len(resolved), self._catalog.image.shape[1]), np.float32)
+        features = np.zeros((len(resolved), self.catalog.items.image.shape[1]), np.float32)
         keys = [one.sha256 for one in resolved]
         kept, cache = np.zeros(len(keys), bool), self._open_cache() if keep else None
         if cache is not None:
@@ -199,9 +122,7 @@ class PictureLookup:
 
     def _recognised(self, features: Floats32) -> list[int]:
         """Return the catalog rows of the pictures that have these features (n, d), or `NEW`."""
-        rows = self._known.rows_of(features).tolist()
-        return [row if row == NEW else self._by_content.get(self._sha256[row] or "", row)
-                for row in rows]  # fmt: skip
+        return self.catalog.first_rows(self._known.rows_of(features).tolist())
 
     def _encode(self, resolved: Sequence[ResolvedImage], names: Sequence[str]) -> Floats32:
         encoder = self._get_encoder(names[0])
@@ -214,8 +135,8 @@ class PictureLookup:
         return features
 
     def _prompt_features(self, prompts: Sequence[str | None], rows: Ints, same: Bools) -> Floats32:
-        features = np.zeros((len(prompts), self._catalog.prompt.shape[1]), np.float32)
-        features[same] = self._catalog.prompt[rows[same]]
+        features = np.zeros((len(prompts), self.catalog.items.prompt.shape[1]), np.float32)
+        features[same] = self.catalog.items.prompt[rows[same]]
         rest = np.flatnonzero(~same).tolist()
         distinct = {p: i for i, p in enumerate(dict.fromkeys(prompts[i] for i in rest))}
         if rest and features.shape[1]:
@@ -233,10 +154,10 @@ class PictureLookup:
         """Tell of each prompt whether the encoder reads only its beginning."""
         from pamela.features.prompts import KEY_LETTERS, prompt_key
 
-        if not self._catalog.prompt.shape[1]:
+        if not self.catalog.items.prompt.shape[1]:
             return [False] * len(prompts)
         record = self._wanted.get("prompts", {})
-        keys, known = frozenset(record.get("cut_keys", ())), self._known_prompts
+        keys, known = frozenset(record.get("cut_keys", ())), self.catalog.prompts
         new = [p for p in dict.fromkeys(prompts) if p is not None and p not in known]
         cut = {p for p in known.intersection(prompts) if prompt_key(p)[:KEY_LETTERS] in keys}
         if new:
@@ -248,7 +169,7 @@ class PictureLookup:
     def _frame(self, rows: Ints, prompts: Sequence[str | None]) -> pl.DataFrame:
         """Return the catalog's metadata of known pictures and nulls for new ones."""
         at = pl.Series(rows).replace(NEW, None)
-        return self._catalog.frame.select(pl.all().gather(at)).with_columns(
+        return self.catalog.items.frame.select(pl.all().gather(at)).with_columns(
             pl.Series(s.PROMPT, list(prompts), dtype=pl.String)
         )
 
@@ -257,7 +178,7 @@ class PictureLookup:
         if self._cache is None:
             return None
         owner = f"{self._wanted['fingerprint'][:16]}-{self._wanted.get('precision', 'fp32')}"
-        return FeatureCache(self._cache / owner / "image", self._catalog.image.shape[1])
+        return FeatureCache(self._cache / owner / "image", self.catalog.items.image.shape[1])
 
     @property
     def encodes(self) -> bool:
@@ -277,17 +198,6 @@ class PictureLookup:
         return self._encoder
 
 
-def _sha256(path: Path, name: str) -> str:
-    """Return the hash of a file's content; what is no regular file is not waited for."""
-    try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise PamelaError(f"{name}: not a regular file; give the file of a picture")
-        return file_sha256(path)
-    except (OSError, ValueError) as error:
-        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise PamelaError(f"{name}: {why}") from None
-
-
 def _again(picture: Recorded, name: str) -> Path:
     """Return the file of a picture that was rated earlier, and is the same still."""
     if picture.file is None:
@@ -295,7 +205,7 @@ def _again(picture: Recorded, name: str) -> Path:
             f"{name}: the picture {picture.image_id!r} is no longer in dataset {picture.dataset}, "
             "and no file of it is recorded; adapt again without it"
         )
-    if picture.sha256 not in (_sha256(picture.file, name), None):
+    if picture.sha256 not in (content_hash(picture.file, name), None):
         raise PamelaError(
             f"{name}: {picture.file} is not the picture that was rated; put it back, or adapt again"
         )

@@ -171,9 +171,9 @@ class SavedPeople:
         rows = [
             SavedRating(
                 rating=float(rating),
-                image_id=adapter.pictures.image_id(one, user.dataset),
+                image_id=adapter.pictures.catalog.image_id(one, user.dataset),
                 sha256=one.sha256,
-                file=self._shown(one.picture) or adapter.pictures.file(one),
+                file=self._shown(one.picture) or adapter.pictures.catalog.file(one),
                 prompt=prompt,
             )
             for one, prompt, rating in zip(resolved, prompts, ratings, strict=True)

@@ -2,10 +2,10 @@
 
 As a rule by a hash of each id alone. A few people, or prompts, would fall into the folds as dice do
 and leave some of them empty. So where a study begins with fewer than `LEAST` ids a fold, or with a
-fold that the hash leaves empty, those whom it begins with are dealt instead, in the order of their
-first ratings: every ``folds`` of them lie in a fold each (permuted blocks), and validation takes
-them at even distances (systematic sampling). What comes after somebody does not change their place
-in that order, so nobody moves; whoever comes with a later batch is hashed.
+fold that the hash leaves empty, those whom it begins with are assigned in turn instead, in the
+order of their first ratings: every ``folds`` of them lie in a fold each (permuted blocks), and
+validation takes them at even distances (systematic sampling). What comes after somebody does not
+change their place in that order, so nobody moves; whoever comes with a later batch is hashed.
 """
 
 from __future__ import annotations

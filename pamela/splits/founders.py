@@ -1,8 +1,8 @@
 """Whom a study begins with: the users and images that the dataset itself has ratings of.
 
-Small studies are dealt over the folds (`pamela.splits.draws`), and how many folds there are follows
-from their number. Batches come later and change neither; where a dataset by itself has too little
-to be split, its first batches count as its beginning, as many as it takes.
+In small studies they are assigned to the folds in turn (`pamela.splits.draws`), and how many folds
+there are follows from their number. Batches come later and change neither; where a dataset by
+itself has too little to be split, its first batches count as its beginning, as many as it takes.
 """
 
 from __future__ import annotations

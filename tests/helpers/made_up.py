@@ -373,7 +373,8 @@ def _models(project: Project, rng: np.random.Generator) -> None:
         folder.mkdir(parents=True)
         write_json(folder / "model.json", {"model": model, "config": {}})
         save_file({"w": rng.standard_normal(4)}, folder / "model.safetensors")
-        write_json(folder / "fit.json", {"rows": {"train": 400}, "chosen": {}})
+        chosen = {"rank": 8, "cv_correlation": {"rank 4": 0.4, "rank 8": 0.5}}
+        write_json(folder / "fit.json", {"rows": {"train": 400}, "chosen": chosen})
         steps = np.arange(0, 500, 50)
         curves = {
             "step": steps,

@@ -4,7 +4,7 @@ Groups are the values of each demographic column; those of at least `MIN_GROUP_U
 and a column needs two. A group's accuracy is the mean over its users. The gap is the best group's
 mean less the worst one's; its interval resamples users within the two groups. The largest of
 several noisy means always lies above the smallest: what chance alone gives is the gap after the
-users' groups are dealt out anew, and ``p_value`` is how often that is at least as large.
+users' groups are permuted, and ``p_value`` is how often that is at least as large.
 """
 
 from __future__ import annotations
@@ -162,8 +162,8 @@ class Gap:
     groups : mean over the users of each group.
     best, worst : places of the groups with the highest and the lowest mean.
     gap : best minus worst, resampling users within both.
-    by_chance, by_chance_95 : mean and 95th percentile of the gap after dealing out groups anew.
-    p_value : share of such deals with at least this gap.
+    by_chance, by_chance_95 : mean and 95th percentile of the gap after permuting the groups.
+    p_value : share of such permutations with at least this gap.
     """
 
     groups: list[Estimate]
@@ -182,7 +182,7 @@ def gap_between(values: Floats, group: Ints, draws: int, seed: list[int]) -> Gap
     ----------
     values : (n,), one per user, none undefined.
     group : (n,), codes from 0; every code occurs.
-    draws : number of resamples, and of deals.
+    draws : number of resamples, and of permutations.
     seed : of both.
     """
     count = np.bincount(group)
@@ -201,9 +201,9 @@ def gap_between(values: Floats, group: Ints, draws: int, seed: list[int]) -> Gap
         int(count[[best, worst]].sum()),
     )
     rng = np.random.default_rng([*seed, len(count)])
-    dealt = rng.permuted(np.tile(values, (draws, 1)), axis=1)
+    permuted = rng.permuted(np.tile(values, (draws, 1)), axis=1)
     member = np.eye(len(count))[group] / count  # (n, groups)
-    chance = np.ptp(dealt @ member, axis=1)
+    chance = np.ptp(permuted @ member, axis=1)
     return Gap(
         function_estimates(mean, means, count),
         best,

@@ -4,8 +4,8 @@ Every picture's mean rating, freed of its raters' biases, is regressed on image 
 features and metadata by a Gaussian process with several kernels
 (`pamela.models.gaussian_process.kernels`). The number of principal components is chosen by
 cross-validation over prompts inside train, the weight of each kernel by marginal likelihood. Exact
-up to `MAX_LANDMARKS` pictures; above, that many inducing pictures carry the function (deterministic
-training conditional: Quinonero-Candela & Rasmussen 2005), in time linear in the number of pictures.
+up to `MAX_LANDMARKS` pictures; above, that many inducing pictures carry the function
+(`pamela.models.gaussian_process.inducing_points`).
 
 Several datasets share one such function: each has its intercept, its raters' noise, its own copy of
 every kernel, and a weight (`pamela.models.dataset_weights`) by which its pictures' precisions are
@@ -14,15 +14,12 @@ multiplied. The evidence that weighs the kernels is the unweighted one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import scipy
 
 from pamela.core import schema as s
 from pamela.core.arrays import Floats
@@ -32,13 +29,13 @@ from pamela.models.base import Prediction, Progress, RewardModel, on_scale, sile
 from pamela.models.biases import PictureMeans, picture_means
 from pamela.models.dataset_weights import (
     CV,
-    Weights,
     WeightSetting,
     candidate_weights,
     choose_weights,
 )
 from pamela.models.fit_cache import fold_key
-from pamela.models.gaussian_process.kernels import Inputs, Kernels
+from pamela.models.gaussian_process.inducing_points import PictureFunction
+from pamela.models.gaussian_process.kernels import Kernels
 from pamela.models.gaussian_process.marginal_likelihood import Evidence
 from pamela.models.gaussian_process.selection import (
     COMPONENT_CHOICES,
@@ -49,13 +46,11 @@ from pamela.models.gaussian_process.selection import (
     try_components,
     weigh,
 )
-from pamela.models.preprocessing import Datasets, prompt_groups, sanitise
+from pamela.models.preprocessing import Datasets, prompt_groups
 from pamela.params import ALL_INPUTS, TrainParams
 
 MAX_EVIDENCE_ROWS = 1200  # pictures on which the kernels are weighed at last
 MAX_LANDMARKS = 1024  # inducing pictures; twice as many for several datasets
-CHUNK = 4096  # pictures at a time
-JITTER = 1e-6
 # the last fit alone: it holds the features of its training pictures
 _MADE: dict[str, tuple[dict[str, Any], pl.DataFrame]] = {}
 
@@ -63,35 +58,6 @@ _MADE: dict[str, tuple[dict[str, Any], pl.DataFrame]] = {}
 def forget_fits() -> None:
     """Forget the fit kept for other models of this process, so that the next one is made anew."""
     _MADE.clear()
-
-
-@dataclass(frozen=True)
-class _Function:
-    """The fitted function: landmarks, their weights, and what they take off the prior variance."""
-
-    kernels: Kernels
-    weights: Floats
-    landmark_items: Items
-    alpha: Floats
-    reduction: Floats
-
-    @cached_property
-    def landmarks(self) -> Inputs:
-        """The landmarks as the kernels take them: only pictures not trained on need them."""
-        return self.kernels.inputs(self.landmark_items)
-
-    def mean_and_variance(self, items: Items) -> tuple[Floats, Floats]:
-        """Return the posterior mean and variance per picture."""
-        means, variances = [np.zeros(0)], [np.zeros(0)]
-        for start in range(0, len(items), CHUNK):
-            rows = np.arange(start, min(start + CHUNK, len(items)))
-            inputs = self.kernels.inputs(items.take(rows))
-            cross = self.kernels.total(inputs, self.landmarks, self.weights)
-            prior = self.kernels.diagonal(inputs, self.weights)
-            taken = np.einsum("ij,ij->i", cross @ self.reduction, cross)
-            means.append(cross @ self.alpha)
-            variances.append(np.clip(prior - taken, 0.0, None))
-        return np.concatenate(means), np.concatenate(variances)
 
 
 class Population(RewardModel):
@@ -122,7 +88,7 @@ class Population(RewardModel):
         self.cv_folds, self.dataset_weights, self.metadata = cv_folds, dataset_weights, metadata
         self.components = COMPONENT_CHOICES
         self.chosen: dict[str, Any] = {}
-        self._function: _Function | None = None
+        self._function: PictureFunction | None = None
         self._intercept = 0.0
         self._row_variance = 1.0  # of one rating around its picture's true mean
         self._row_variances: dict[str, float] = {}  # the same by dataset, where several
@@ -192,7 +158,10 @@ class Population(RewardModel):
         rows = sample_rows(data.code, MAX_EVIDENCE_ROWS, rng)
         evidence = weigh(kernels, data.take(rows), start=best.evidence, iterations=25)
         progress(0.8, "fit")
-        self._solve(kernels, data, evidence, weights, rng)
+        weight = weights.weight[data.code] / (data.noise + evidence.nugget)
+        landmarks = sample_rows(data.code, MAX_LANDMARKS * min(len(weights.datasets), 2), rng)
+        self._function = PictureFunction.fit(kernels, evidence.weights, data, weight, landmarks)
+        self._training = (data, weight)
         self._keep_variances(datasets, means, evidence)
         history = history_of(tried)
         self.chosen = {
@@ -219,37 +188,6 @@ class Population(RewardModel):
             each = (means.spread + evidence.nugget).tolist()
             self._row_variances = dict(zip(datasets.names, each, strict=True))
 
-    def _solve(
-        self,
-        kernels: Kernels,
-        data: Targets,
-        evidence: Evidence,
-        weights: Weights,
-        rng: np.random.Generator,
-    ) -> None:
-        """Condition on all training pictures through the landmarks."""
-        items, target = data.items, data.mean
-        rows = sample_rows(data.code, MAX_LANDMARKS * min(len(weights.datasets), 2), rng)
-        landmark_items = _stored(items.take(rows))
-        landmarks = kernels.inputs(landmark_items)
-        weight = weights.weight[data.code] / (data.noise + evidence.nugget)
-        self._training = (data, weight)
-        prior = kernels.total(landmarks, landmarks, evidence.weights)
-        prior += JITTER * np.trace(prior) / len(prior) * np.eye(len(prior))
-        precision, right = prior.copy(), np.zeros(len(rows))
-        for start in range(0, len(items), CHUNK):
-            span = np.arange(start, min(start + CHUNK, len(items)))
-            inputs = kernels.inputs(items.take(span))
-            cross = kernels.total(landmarks, inputs, evidence.weights)
-            precision += (cross * weight[span]) @ cross.T
-            right += cross @ (weight[span] * target[span])
-        factor = scipy.linalg.cho_factor(precision, lower=True)
-        identity = np.eye(len(rows))
-        reduction = scipy.linalg.cho_solve(scipy.linalg.cho_factor(prior, lower=True), identity)
-        reduction -= scipy.linalg.cho_solve(factor, identity)
-        alpha = scipy.linalg.cho_solve(factor, right)
-        self._function = _Function(kernels, evidence.weights, landmark_items, alpha, reduction)
-
     def score_items(self, items: Items) -> tuple[Floats, Floats]:
         """Return the expected rating of every picture and the variance of that expectation."""
         if self._function is None:
@@ -264,25 +202,10 @@ class Population(RewardModel):
         """
         if self._function is None or self._training is None:
             raise PamelaError("model population: held-out scores need a model that was just fitted")
-        function, (data, weight) = self._function, self._training
+        data, weight = self._training
         names, group = np.unique(prompt_groups(data.items), return_inverse=True)
         part = (np.random.default_rng([seed, 5]).permutation(len(names)) % folds)[group]
-        prior = function.kernels.total(function.landmarks, function.landmarks, function.weights)
-        prior += JITTER * np.trace(prior) / len(prior) * np.eye(len(prior))
-        crosses, grams, rights = [], [], []
-        for number in range(folds):
-            rows = np.flatnonzero(part == number)
-            inputs = function.kernels.inputs(data.items.take(rows))
-            cross = function.kernels.total(function.landmarks, inputs, function.weights)
-            crosses.append(cross)
-            grams.append((cross * weight[rows]) @ cross.T)
-            rights.append(cross @ (weight[rows] * data.mean[rows]))
-        precision, right = prior + sum(grams), sum(rights)
-        score = np.zeros(len(data.items))
-        for number in range(folds):
-            factor = scipy.linalg.cho_factor(precision - grams[number], lower=True)
-            alpha = scipy.linalg.cho_solve(factor, right - rights[number])
-            score[part == number] = alpha @ crosses[number]
+        score = self._function.held_out(data, weight, part, folds)
         return score + self._intercept
 
     def predict(
@@ -310,8 +233,7 @@ class Population(RewardModel):
         """Return config and arrays."""
         if self._function is None:
             raise PamelaError("model population: not fitted; nothing to save")
-        function, items = self._function, self._function.landmark_items
-        keys = (s.DATASET, *s.METADATA)
+        function, arrays = self._function.state()
         config = {
             "cv_folds": self.cv_folds,
             "metadata": self.metadata,
@@ -319,16 +241,7 @@ class Population(RewardModel):
             "intercept": self._intercept,
             "row_variance": self._row_variance,
             "row_variances": self._row_variances,
-            "kernels": function.kernels.to_json(),
-            "landmarks": {key: items.frame[key].to_list() for key in keys},
-        }
-        arrays = {
-            **function.kernels.arrays(),
-            "weights": function.weights,
-            "alpha": function.alpha,
-            "reduction": function.reduction,
-            "landmarks.image": items.image,
-            "landmarks.prompt": items.prompt,
+            **function,
         }
         return config, arrays
 
@@ -340,21 +253,5 @@ class Population(RewardModel):
         model._intercept = config["intercept"]
         model._row_variance = config["row_variance"]
         model._row_variances = config.get("row_variances", {})
-        frame = pl.DataFrame(
-            config["landmarks"], schema=dict.fromkeys(config["landmarks"], pl.String)
-        )
-        model._function = _Function(
-            Kernels.from_saved(config["kernels"], arrays),
-            arrays["weights"],
-            Items(frame, arrays["landmarks.image"], arrays["landmarks.prompt"]),
-            arrays["alpha"],
-            arrays["reduction"],
-        )
+        model._function = PictureFunction.from_state(config, arrays)
         return model
-
-
-def _stored(items: Items) -> Items:
-    """Return items as a saved model will see them, so that loading changes no score."""
-    frame = items.frame.select(s.DATASET, *s.METADATA)
-    image, prompt = (np.ascontiguousarray(sanitise(f)) for f in (items.image, items.prompt))
-    return Items(frame, image, prompt)

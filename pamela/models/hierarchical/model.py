@@ -21,29 +21,22 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.arrays import Bools, Floats, Floats32, Ints
+from pamela.core.arrays import Bools, Floats, Floats32
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
-from pamela.models.base import Prediction, Progress, RewardModel, on_scale, silent, span
-from pamela.models.blas_threads import small_matrices, small_numpy_matrices
+from pamela.models.base import Prediction, Progress, RewardModel, silent, span
+from pamela.models.blas_threads import small_matrices
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
+from pamela.models.hierarchical.cross_validation import errors_of_seen
 from pamela.models.hierarchical.fitted import FittedHierarchical, along
 from pamela.models.hierarchical.interval_calibration import Widening
 from pamela.models.hierarchical.picture_columns import PictureColumns
-from pamela.models.hierarchical.selection import Choice, TasteSearch, choose_sizes, errors_of_seen
+from pamela.models.hierarchical.selection import Choice, TasteSearch, choose_sizes
 from pamela.models.hierarchical.training_rows import Fitting, TrainingConfig
 from pamela.models.hierarchical.user_covariates import PeopleColumns
 from pamela.models.preprocessing import UserIndex, canonical
-from pamela.models.random_effects import (
-    USERS_AT_ONCE,
-    Posterior,
-    Prior,
-    SufficientStatistics,
-    fit_prior,
-    posterior,
-    posterior_of_one,
-)
+from pamela.models.random_effects import USERS_AT_ONCE, Prior, fit_prior, posterior
 from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
 ITERATIONS = 40
@@ -180,11 +173,8 @@ class Hierarchical(RewardModel):
 
     def columns(self, items: Items) -> tuple[Floats, Floats, Floats]:
         """Return the population's score (n,), its variance (n,) and taste columns (n, k)."""
-        fitted = self._ready
-        mean, variance, score = fitted.consensus.of(items, fitted.population)
-        return mean, variance, fitted.features.transform(items, score)
+        return self._ready.columns(items)
 
-    @small_numpy_matrices
     def weights_of(
         self, people: People, items: Items | None = None, context: Pairs | None = None
     ) -> tuple[Floats, Floats]:
@@ -193,44 +183,7 @@ class Hierarchical(RewardModel):
         Training users get what training learned, others the posterior given their rows of
         `context` (pairs over `items`), or the prior.
         """
-        fitted = self._ready
-        described = fitted.people.transform(people)
-        place = fitted.users.encode(people)
-        seen = place >= 0
-        mean = described @ fitted.prior.regression
-        variance = np.tile(fitted.spread, (len(people), 1))
-        mean[seen], variance[seen] = fitted.weights[place[seen]], fitted.variances[place[seen]]
-        if items is not None and context is not None and self.inputs.user:
-            shown = canonical(context.take(~seen[context.user]))
-            if len(shown):
-                self._learn_from(shown, items, described, mean, variance)
-        return mean, variance
-
-    @small_matrices
-    def _learn_from(
-        self, shown: Pairs, items: Items, described: Floats, mean: Floats, variance: Floats
-    ) -> None:
-        """Put the posterior of everybody with rows in `shown` into `mean` and `variance`."""
-        axes = self._ready.axes
-        new, user = np.unique(shown.user, return_inverse=True)
-        used, row = np.unique(shown.item, return_inverse=True)
-        base, _, columns = self.columns(items.take(used))
-        residual = shown.rating.astype(np.float64) - base[row]
-        for begin in range(0, len(new), USERS_AT_ONCE):
-            some = slice(begin, begin + USERS_AT_ONCE)
-            first, last = np.searchsorted(user, [begin, min(begin + USERS_AT_ONCE, len(new))])
-            rows = slice(first, last)
-            found = self._condition(
-                described[new[some]], user[rows] - begin, columns[row[rows]], residual[rows]
-            )
-            mean[new[some]], variance[new[some]] = found.mean, along(found.covariance, axes)
-
-    def _condition(self, described: Floats, user: Ints, rows: Floats, y: Floats) -> Posterior:
-        """Return the posterior of people who all have rows; `user` (rows,) is sorted, from 0."""
-        prior, people = self._ready.prior, len(described)
-        if people == 1 and len(rows) < rows.shape[1]:
-            return posterior_of_one(prior, described, rows, y)
-        return posterior(prior, described, SufficientStatistics.collect(user, rows, y, people))
+        return self._ready.weights_of(people, items, context if self.inputs.user else None)
 
     def predict(
         self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
@@ -247,7 +200,7 @@ class Hierarchical(RewardModel):
         mean = base[row] + np.einsum("ij,ij->i", columns[row], weights[pairs.user])
         personal = np.einsum("ij,ij->i", turned[row], spread[pairs.user])
         left = spread.sum(axis=1)[pairs.user]
-        return self._predicted(mean, item_variance[row] + personal, left)
+        return fitted.predicted(mean, item_variance[row] + personal, left)
 
     def opinion(
         self, columns: tuple[Floats, Floats, Floats], weights: Floats, spread: Floats
@@ -261,21 +214,9 @@ class Hierarchical(RewardModel):
         """
         base, item_variance, taste = columns
         personal = (taste @ self._ready.axes) ** 2 @ spread
-        return self._predicted(
+        return self._ready.predicted(
             base + taste @ weights, item_variance + personal, float(spread.sum())
         )
-
-    def _predicted(self, mean: Floats, variance: Floats, spread: Floats | float) -> Prediction:
-        """Return ratings of expectation `mean` (n,), which is off by `variance` (n,).
-
-        Parameters
-        ----------
-        spread : sum of the variances of the weights of whoever rates, (n,) or of one.
-        """
-        fitted = self._ready
-        widening = fitted.widening.of(spread / np.trace(fitted.prior.covariance))
-        std = widening * np.sqrt(variance + fitted.prior.noise)
-        return Prediction(on_scale(mean), std.astype(np.float32))
 
     @property
     def prior(self) -> Prior:

@@ -27,24 +27,17 @@ import polars as pl
 import torch
 
 from pamela.core import schema as s
-from pamela.core.arrays import Bools, Floats32
+from pamela.core.arrays import Bools
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
-from pamela.models.base import (
-    Prediction,
-    Progress,
-    RewardModel,
-    on_scale,
-    silent,
-    span,
-    without_prefix,
-)
+from pamela.models.base import Prediction, Progress, RewardModel, silent, span
 from pamela.models.dataset_weights import FoldScores, Weights, candidate_weights, choose_weights
-from pamela.models.preprocessing import UNKNOWN, Datasets, UserIndex, canonical, prompt_groups
-from pamela.models.transformer.batches import EVAL_BATCH, OptimiserConfig, device_count
+from pamela.models.preprocessing import Datasets, canonical, prompt_groups
+from pamela.models.transformer.batches import OptimiserConfig, device_count
+from pamela.models.transformer.fitted import FittedTransformer
 from pamela.models.transformer.inputs import InputEncoding
-from pamela.models.transformer.network import PreferenceTransformer, Shape, Size
+from pamela.models.transformer.network import PreferenceTransformer
 from pamela.models.transformer.selection import (
     FIRST_EPOCHS,
     FIRST_ROWS,
@@ -57,10 +50,10 @@ from pamela.models.transformer.selection import (
 from pamela.models.transformer.target_scaling import Standard
 from pamela.models.transformer.validation import (
     BEST_EPOCH,
+    Deviations,
     Given,
     best_correlation,
     best_epoch,
-    deviations,
 )
 from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
@@ -93,12 +86,9 @@ class Paper(RewardModel):
         self.personal = inputs.user or inputs.demographics
         self.uses_demographics = inputs.demographics
         self.chosen: dict[str, Any] = {}
-        self._encoding: InputEncoding | None = None
-        self._network: PreferenceTransformer | None = None
-        self._shape: Shape | None = None
-        self._standard = Standard(0.0, 1.0)
-        self._std = {"seen": 1.0, "unseen": 1.0}
-        self._stds: dict[str, dict[str, float]] = {}  # the same by dataset, where several
+        self._fitted: FittedTransformer | None = None
+        self._deviations = Deviations()
+        self._standard = Standard(0.0, 1.0)  # of the fold being fitted
         self._datasets: Datasets | None = None  # of the fold being fitted, where several
         self._weights: Weights | None = None
         self._given: Given | None = None  # of the model that this one refits
@@ -133,7 +123,7 @@ class Paper(RewardModel):
         fresh = self.with_chosen_hyperparameters(params)
         weights = self.chosen.get("dataset_weights", params.dataset_weights)
         fresh.search = replace(fresh.search, dataset_weights=weights)
-        fresh._given = Given(self.chosen, self._std, self._stds)
+        fresh._given = Given(self.chosen, self._deviations)
         return fresh
 
     def fit(
@@ -156,18 +146,17 @@ class Paper(RewardModel):
             share = min(epoch / self.search.epochs(trial), 1.0)
             late(share, f"epoch {epoch}, validation {correlation:.3f}")
 
-        history, module = self._train(
+        history, self._fitted = self._train(
             fold, train, validation, trial, self.search.epochs(trial), seed,
             on_epoch_end=on_epoch_end, workdir=workdir,
             devices=device_count(self.device, self.devices),
         )  # fmt: skip
-        self._network, self._shape = module, trial.shape
         if self._given is not None:
-            self.chosen, self._std, self._stds = self._given
+            self.chosen, self._deviations = self._given
         else:
             best = best_epoch(history)
             self.chosen = {**asdict(trial), BEST_EPOCH: best, "cv_correlation": scores, **said}
-            self._measure_std(fold, validation)
+            self._deviations = self._measured(self._fitted, fold, validation)
         progress(1.0, "done")
         return history
 
@@ -239,19 +228,17 @@ class Paper(RewardModel):
         on_epoch_end: Any = None,
         workdir: Path | None = None,
         devices: int = 1,
-    ) -> tuple[pl.DataFrame, PreferenceTransformer]:
-        self._encoding = InputEncoding.fit(
-            fold.items, fold.people, train, trial.components, self.inputs
-        )
+    ) -> tuple[pl.DataFrame, FittedTransformer]:
+        encoding = InputEncoding.fit(fold.items, fold.people, train, trial.components, self.inputs)
         # Lightning: not where one only predicts
         from pamela.models.transformer.ddp import train_network
         from pamela.models.transformer.trainer import TrainingJob
 
         torch.manual_seed(seed)
-        network = PreferenceTransformer(self._encoding.size, trial.shape)
+        network = PreferenceTransformer(encoding.size, trial.shape)
         job = TrainingJob(
             network,
-            self._encoding.tables(fold.items, fold.people),
+            encoding.tables(fold.items, fold.people),
             self._standard.apply(fold.items, train),
             self._standard.apply(fold.items, validation),
             self._regime(trial, epochs),
@@ -261,7 +248,8 @@ class Paper(RewardModel):
             self._datasets,
             self._weights.of_rows(train) if self._weights is not None else None,
         )
-        return train_network(job, devices=devices, on_epoch_end=on_epoch_end), network
+        history = train_network(job, devices=devices, on_epoch_end=on_epoch_end)
+        return history, FittedTransformer(encoding, network, trial.shape, self._standard)
 
     def _regime(self, trial: Configuration, epochs: int) -> OptimiserConfig:
         """Return how to train; a refit ends after the epoch that was best where it was chosen."""
@@ -270,78 +258,47 @@ class Paper(RewardModel):
             return regime
         return replace(regime, stop_after=self._given.chosen.get(BEST_EPOCH, regime.epochs))
 
-    def _measure_std(self, fold: Fold, validation: Pairs) -> None:
-        """Take the predictive deviation from validation residuals, seen and unseen users apart."""
-        mean = self._mean_of(fold.items, fold.people, validation)
+    def _measured(self, fitted: FittedTransformer, fold: Fold, validation: Pairs) -> Deviations:
+        """Take the predictive deviation from validation residuals."""
+        mean = fitted.expected(fold.items, fold.people, validation)
         error = mean.astype(np.float64) - validation.rating
-        known = self.knows(fold.people)[validation.user]
-        self._std = deviations(error, known)
+        known = fitted.knows(fold.people)[validation.user]
         names = self._datasets.names if self._datasets is not None else ()
         column = fold.items.frame[s.DATASET].to_numpy()[validation.item]
-        own = {name: column == name for name in names}
-        self._stds = {
-            name: deviations(error[mask], known[mask]) for name, mask in own.items() if mask.any()
-        }
+        return Deviations.measure(error, known, {name: column == name for name in names})
 
-    def _mean_of(self, items: Items, people: People, pairs: Pairs) -> Floats32:
-        if self._encoding is None or self._network is None:
+    @property
+    def _ready(self) -> FittedTransformer:
+        if self._fitted is None:
             raise PamelaError("model paper: not fitted; fit or load it first")
-        tables = self._encoding.tables(items, people)
-        network = self._network.eval()
-        out = [np.zeros(0)]
-        with torch.no_grad():
-            for start in range(0, len(pairs), EVAL_BATCH):
-                user = torch.from_numpy(pairs.user[start : start + EVAL_BATCH])
-                item = torch.from_numpy(pairs.item[start : start + EVAL_BATCH])
-                rating = network(
-                    tables.image[item], tables.prompt[item], tables.metadata[item],
-                    tables.user[user], tables.demographics[user],
-                )  # fmt: skip
-                out.append(rating.double().numpy())
-        mean, scale = self._standard.of(items, pairs)
-        return on_scale(np.concatenate(out) * scale + mean)
+        return self._fitted
 
     def predict(
         self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
     ) -> Prediction:
         """Predict `pairs`; the context is ignored (no adaptation)."""
-        mean = self._mean_of(items, people, pairs)
+        mean = self._ready.expected(items, people, pairs)
         known = self.knows(people)[pairs.user]
-        std = np.where(known, self._std["seen"], self._std["unseen"])
-        if self._stds:
-            column = items.frame[s.DATASET].to_numpy()[pairs.item]
-            for name, own in self._stds.items():
-                here = np.where(known, own["seen"], own["unseen"])
-                std = np.where(column == name, here, std)
-        return Prediction(mean, std.astype(np.float32))
+        column = items.frame[s.DATASET].to_numpy()[pairs.item]
+        return Prediction(mean, self._deviations.of(known, column).astype(np.float32))
 
     def knows(self, people: People) -> Bools:
         """Return, per row of `people`, whether that user was in training."""
-        users = self._encoding.users if self._encoding is not None else UserIndex(())
-        known: Bools = users.encode(people) != UNKNOWN
-        return known
+        if self._fitted is None:
+            return np.zeros(len(people), bool)
+        return self._fitted.knows(people)
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return config and arrays."""
-        if self._encoding is None or self._network is None or self._shape is None:
-            raise PamelaError("model paper: not fitted; nothing to save")
+        fitted, arrays = self._ready.state()
         config = {
             "search": asdict(self.search),
             "inputs": self.inputs.model_dump(),
             "chosen": self.chosen,
-            "shape": vars(self._shape),
-            "size": asdict(self._encoding.size),
-            "encoding": self._encoding.to_json(),
-            **self._standard.to_json(),
-            "std": self._std,
-            "stds": self._stds,
+            **fitted,
+            "std": self._deviations.overall,
+            "stds": self._deviations.by_dataset,
         }
-        arrays: dict[str, npt.NDArray[Any]] = {
-            **self._encoding.image.arrays("image"),
-            **self._encoding.prompt.arrays("prompt"),
-        }
-        for key, value in self._network.state_dict().items():
-            arrays[f"network.{key}"] = value.numpy()
         return config, arrays
 
     @classmethod
@@ -349,15 +306,7 @@ class Paper(RewardModel):
         """Rebuild from `state`; scoring runs on the CPU."""
         inputs = InputParams(**config["inputs"]) if "inputs" in config else ALL_INPUTS
         model = cls(SearchConfig.from_json(config["search"]), "cpu", inputs)
-        model.chosen, model._std = config["chosen"], config["std"]
-        model._stds = config.get("stds", {})
-        model._standard = Standard.from_json(config)
-        model._shape = Shape(**config["shape"])
-        model._encoding = InputEncoding.from_saved(config["encoding"], arrays)
-        model._network = PreferenceTransformer(Size.from_json(config["size"]), model._shape)
-        weights = without_prefix(arrays, "network.")
-        model._network.load_state_dict(
-            {key: torch.from_numpy(np.array(value)) for key, value in weights.items()}
-        )
-        model._network.eval()
+        model.chosen = config["chosen"]
+        model._deviations = Deviations(config["std"], config.get("stds", {}))
+        model._fitted = FittedTransformer.from_state(config, arrays)
         return model

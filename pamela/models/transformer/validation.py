@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pamela.core.arrays import Bools, Floats
@@ -13,18 +15,50 @@ from pamela.models.lightning_callbacks import LEAST_GAIN
 BEST_EPOCH: Final = "best_epoch"  # a key of what fitting chose
 
 
+@dataclass(frozen=True)
+class Deviations:
+    """Predictive standard deviations, from the residuals of validation rows.
+
+    Attributes
+    ----------
+    overall : of seen and unseen users.
+    by_dataset : the same by dataset, where there are several.
+    """
+
+    overall: dict[str, float] = field(default_factory=lambda: {"seen": 1.0, "unseen": 1.0})
+    by_dataset: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @classmethod
+    def measure(cls, error: Floats, known: Bools, datasets: dict[str, Bools]) -> Self:
+        """Take them from errors (n,); `datasets` says which rows are whose."""
+        return cls(
+            _root_mean_squares(error, known),
+            {
+                name: _root_mean_squares(error[mask], known[mask])
+                for name, mask in datasets.items()
+                if mask.any()
+            },
+        )
+
+    def of(self, known: Bools, dataset: npt.NDArray[np.object_]) -> Floats:
+        """Return one per row, of a known or unknown user and a picture of `dataset`."""
+        std = np.where(known, self.overall["seen"], self.overall["unseen"])
+        for name, own in self.by_dataset.items():
+            std = np.where(dataset == name, np.where(known, own["seen"], own["unseen"]), std)
+        return std
+
+
 class Given(NamedTuple):
     """What a refit does not choose or measure again.
 
     Attributes
     ----------
     chosen : configuration and best epoch of the fit with validation rows.
-    std, stds : its predictive deviations, overall and by dataset.
+    deviations : its predictive deviations.
     """
 
     chosen: dict[str, Any]
-    std: dict[str, float]
-    stds: dict[str, dict[str, float]]
+    deviations: Deviations
 
 
 def best_correlation(history: pl.DataFrame) -> float:
@@ -42,7 +76,7 @@ def best_epoch(history: pl.DataFrame) -> int:
     return kept
 
 
-def deviations(error: Floats, known: Bools) -> dict[str, float]:
+def _root_mean_squares(error: Floats, known: Bools) -> dict[str, float]:
     """Return the root mean square of `error` for seen and unseen users; all rows where none."""
     everybody = float(np.sqrt(np.mean(error**2)))
     return {

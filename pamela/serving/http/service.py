@@ -117,7 +117,7 @@ class Service:
                 {
                     "candidate": place.get(id(one.image)),
                     "image_id": one.image_id,
-                    "file": reward.pictures.file_of(dataset, one.image_id),
+                    "file": reward.pictures.catalog.file_of(dataset, one.image_id),
                     "prompt": one.prompt,
                     "before": one.before,
                     "left": one.left,

@@ -232,11 +232,11 @@ class Answers:
         for picture, name in zip(pictures, names, strict=True):
             if picture.image is not None:
                 image = self.door.enter(picture.image, name)
-                found += self.reward.pictures.find([image], [name])
+                found += self.reward.pictures.catalog.find([image], [name])
                 continue
             key = s.one_spelling(str(picture.image_id))
             try:
-                found += self.reward.pictures.find([CatalogImage(dataset, key)], [name])
+                found += self.reward.pictures.catalog.find([CatalogImage(dataset, key)], [name])
             except PamelaError:
                 raise PamelaError(f"{name}: {unknown_image(self.reward, dataset, key)}") from None
         return found

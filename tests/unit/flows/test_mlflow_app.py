@@ -53,5 +53,6 @@ def test_mlflows_page_still_keeps_its_state_there():
         '"MLflowLocalStorage"', 'version="1.1"', '"ReactComponentState"',
         '"selectedColumns","columnOrder","columnWidths","runsExpanded"',
         '"mlflow.assistant.fab.autoOpenedOnFirstLoad",version:1',
+        '"mlflow.workflowType",version:1', '="machine_learning"',
     ):  # fmt: skip
         assert words in script, words

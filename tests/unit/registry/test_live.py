@@ -77,7 +77,7 @@ def test_a_fit_is_shown_while_it_goes_on_and_completed_by_the_results(project, m
     client, runs = runs_of(project)
     assert len(runs) == len(specs)
     assert {run.info.status for run in runs} == {"FINISHED"}
-    assert all(publish.LIVE not in run.data.tags for run in runs)
+    assert not any({publish.LIVE, publish.OWNER} & set(run.data.tags) for run in runs)
     done = client.get_run(running.info.run_id)
     assert done.info.start_time / 1000 == pytest.approx(began, abs=5)
     assert done.data.metrics["seen_srocc"] == pytest.approx(0.42)
@@ -121,7 +121,7 @@ def test_runs_of_a_killed_process_are_ended_by_the_next(project):
     machine, number, started = live.owner().split()
     owners = {"gone": f"{machine} {number} 1", "here": live.owner(), "there": f"x {number} 1"}
     for name, owner in owners.items():
-        client.create_run(experiment, tags={live.OWNER: owner}, run_name=name)
+        client.create_run(experiment, tags={publish.OWNER: owner}, run_name=name)
     live.close_killed(client, experiment)
     status = {run.info.run_name: run.info.status for run in client.search_runs([experiment])}
     assert status == {"gone": "KILLED", "here": "RUNNING", "there": "RUNNING"}

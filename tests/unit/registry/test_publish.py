@@ -79,7 +79,7 @@ def test_a_run_says_what_it_is(project):
     assert run.data.metrics["seen_srocc"] == pytest.approx(0.42)
     assert run.data.metrics["unseen_srocc"] == pytest.approx(0.39)
     assert run.inputs.dataset_inputs[0].dataset.name == "synthetic"
-    assert "0.420 [0.400, 0.440]" in run.data.tags["mlflow.note.content"]
+    assert "SROCC: seen users 0.420 [0.400, 0.440]" in run.data.tags["mlflow.note.content"]
 
 
 def test_runs_stand_below_the_pipelines(project):
@@ -102,16 +102,36 @@ def test_tables_open_in_mlflow_and_are_written_once(project):
     client, runs = runs_of(project)
     for name, file, rows in (
         ("paper · synthetic", "evaluation.json", 10),
+        ("paper · synthetic", "search.json", 2),
         ("pipeline", "models.json", 7),
     ):
         run = runs[name]
-        assert json.loads(run.data.tags["mlflow.loggedArtifacts"]) == [
-            {"path": file, "type": "table"}
-        ]
+        written = json.loads(run.data.tags["mlflow.loggedArtifacts"])
+        assert written.count({"path": file, "type": "table"}) == 1
         table = json.loads(Path(client.download_artifacts(run.info.run_id, file)).read_text())
         assert len(table["data"]) >= rows
-    assert {"model", "seen_srocc"} <= set(table["columns"])
+        if file == "evaluation.json":
+            assert table["columns"][:5] == ["metric", "population", "value", "ci_low", "ci_high"]
+            assert table["data"][0][:3] == ["srocc", "seen", 0.42]
+    assert table["columns"][:4] == ["dataset", "model", "seen_srocc", "unseen_srocc"]
     assert len(table["data"]) == 7
+
+
+def test_the_numbers_that_matter_most_come_first(project):
+    (spec,) = (s for s in run_specs(Results(project, params_of(project)))
+               if s.name == "paper · synthetic")  # fmt: skip
+    keys = [key for key, _, _ in spec.metrics]
+    assert keys[:2] == ["seen_srocc", "unseen_srocc"]
+    assert [key for key in keys if "/" in key] == keys[-sum("/" in key for key in keys) :]
+
+
+def test_what_was_chosen_is_a_param_and_what_was_tried_a_table(project):
+    client, runs = runs_of(project)
+    run = runs["paper · synthetic"]
+    chosen = {k: v for k, v in run.data.params.items() if k.startswith("chosen.")}
+    assert chosen == {"chosen.rank": "8"}
+    file = client.download_artifacts(run.info.run_id, "search.json")
+    assert json.loads(Path(file).read_text())["data"] == [["rank 8", 0.5], ["rank 4", 0.4]]
 
 
 def test_a_dataset_has_its_columns_and_its_size(project):

@@ -11,6 +11,7 @@ import pytest
 from pamela.core.files import read_json, read_parquet, write_json, write_parquet
 from pamela.evaluation.provenance import model_hashes
 from pamela.evaluation.results import Results
+from pamela.reporting.data_tables import splits_table, validation_table
 from pamela.reporting.model_card import model_card
 from pamela.reporting.plots.figures import write_plots
 from pamela.reporting.presentation.html import Picture
@@ -27,9 +28,7 @@ from pamela.reporting.tables import (
     further_table,
     results_table,
     sign,
-    splits_table,
     steering_table,
-    validation_table,
 )
 from pamela.reporting.text import headline_sentences, skipped
 from pamela.synthetic.published_facts import GROUP_ADMIRERS

@@ -186,7 +186,7 @@ def test_a_recorded_picture_is_found_by_content_then_by_id(reward, small_templat
     sha = frame[s.SHA256][5]
     by_content = Recorded("elsewhere", "old name", sha, None)
     by_id = Recorded("synthetic", "i05", None, None)
-    assert [one.row for one in reward.pictures.find([by_content, by_id])] == [5, 5]
+    assert [one.row for one in reward.pictures.catalog.find([by_content, by_id])] == [5, 5]
     # the id has another content now: it is not the picture that was rated
     moved = Recorded("synthetic", "i05", "0" * 64, small_template.root / NEW[0])
     with pytest.raises(PamelaError, match=r"barn.png is not the picture that was rated"):

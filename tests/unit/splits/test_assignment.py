@@ -256,7 +256,7 @@ def test_any_small_study_gets_folds_that_work(
     people: int, prompts: int, name: str, seed: int
 ) -> None:
     """In every fold somebody and something is tested, and somebody and something is left to learn
-    from; where they are dealt, sizes differ by one at most.
+    from; where they are assigned in turn, sizes differ by one at most.
     """
     params = PARAMS.model_copy(update={"seed": seed})
     ratings = pl.LazyFrame(full(people, prompts)).with_columns(source_file=pl.lit("ratings.csv"))

@@ -20,7 +20,6 @@ from pamela.core.paths import Project
 from pamela.data.importing import archive
 from pamela.data.importing.archive import Archive
 from pamela.data.importing.dataset import import_dataset
-from tests.helpers.folders import make_project
 from tests.helpers.miniatures import pamela_release
 
 
@@ -198,11 +197,6 @@ def test_any_broken_archive_gives_one_line(
 
 
 # --- the release as a zip file --------------------------------------------------------------------
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return make_project(tmp_path / "p")
-
-
 def test_the_release_comes_in_from_its_zip(project: Project, tmp_path: Path) -> None:
     top = tmp_path / "top"
     planted = pamela_release(top / "rel")

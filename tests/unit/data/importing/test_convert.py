@@ -30,20 +30,10 @@ from pamela.data.importing.options import (
     parse_separator,
 )
 from pamela.data.ingest import read_base
-from tests.helpers.folders import images_of, make_project, ratings_of, write_tables
+from tests.helpers.folders import images_of, ratings_of
 from tests.helpers.survey_exports import PROLIFIC_IDS, long_csv
 
 RATED = ["user_id", "image_id", "rating"]
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return make_project(tmp_path / "p")
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return write_tables(tmp_path / "source")
 
 
 def bring(project: Project, source: Path, **options: object) -> Tables:

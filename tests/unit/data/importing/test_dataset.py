@@ -24,23 +24,12 @@ from pamela.data.importing.summary import ImportSummary
 from pamela.data.ingest import read_base
 from tests.helpers.folders import (
     ROOT,
-    make_project,
     ratings_of,
     write_picture,
     write_release,
     write_tables,
 )
 from tests.helpers.miniatures import MINIATURES, pamela_release
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return make_project(tmp_path / "p")
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return write_tables(tmp_path / "source")
 
 
 def bring(project: Project, source: Path, name: str = "mine", how: How = "copy") -> ImportSummary:

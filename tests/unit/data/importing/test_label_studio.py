@@ -15,13 +15,7 @@ from pamela.data.formats.base import Tables
 from pamela.data.importing.dataset import import_dataset
 from pamela.data.importing.options import TableOptions, parse_columns
 from pamela.data.ingest import read_base
-from tests.helpers.folders import make_project
 from tests.helpers.survey_exports import Export, label_studio
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return make_project(tmp_path / "p")
 
 
 @pytest.fixture
