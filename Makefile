@@ -3,10 +3,11 @@
 # make test-slow  what is long: real ratings, the README's commands, a full run
 # make ui       MLflow and Prefect in the browser
 # make serve    the champion over HTTP, on loopback
+# make retrain  retrain by schedule and on new ratings, until stopped (docs/retraining.md)
 # make bench    reports/bench.json
 # make ablation train again without user, demographics, metadata (15 minutes; docs/ablation.md)
 # make encoder  train the embedded encoder again (an hour at most on 2 cores)
-.PHONY: setup repro test lint test-slow ui serve bench ablation encoder clean
+.PHONY: setup repro test lint test-slow ui serve retrain bench ablation encoder clean
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
@@ -50,6 +51,9 @@ ui: $(STAMP)
 
 serve: $(STAMP)
 	@$(BIN)/pamela serve
+
+retrain: $(STAMP)
+	@$(BIN)/python -m flows.retrain --serve
 
 # DVC knows the ablation from its first run on
 ablation: $(STAMP)

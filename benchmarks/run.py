@@ -31,6 +31,7 @@ from benchmarks.serve import bench_serve
 from benchmarks.suggest import bench_suggest
 from benchmarks.timing import timed
 from benchmarks.training import bench_training
+from flows.command import timings_folder
 from flows.environment import environment
 from flows.pipeline import repro, stale_stages
 from flows.server import server
@@ -42,8 +43,6 @@ from pamela.params import load_params
 
 def bench_stages(project: Project) -> list[Entry]:
     """Time a full run, per stage, and what orchestration adds to the stages' own work."""
-    from flows.runtime import timings_folder  # importing it sets Prefect's home
-
     wall = timed(lambda: repro(project, reason="bench")).wall_s
     rows, own = [], 0.0
     for path in sorted(timings_folder(project).glob("*.json")):

@@ -24,6 +24,7 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # Run logs go to the server's page; on the terminal the stages speak for themselves.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # a page of text where a server went away
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # bare stages on a busy machine
     "GX_ANALYTICS_ENABLED": "false",
     # Threads that wait must not spin: beside another job that made training five times slower.

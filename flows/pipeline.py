@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 
+from flows import family
+from flows.command import STOPPED, Stopped, stop_when_asked
 from flows.environment import environment, refuse_shared_secrets, require_given_server
 from flows.server import server
 from pamela.core.errors import PamelaError, hide_in_tracebacks
@@ -151,17 +152,18 @@ def main() -> None:
     project = Project.here()
     reason = os.environ.get("PAMELA_REASON", "make repro")
     started = time.monotonic()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwind: stop the server as well
+    stop_when_asked()  # unwind: stop the server as well
     try:
+        family.lead(project)
         refuse_shared_secrets(project)
         params = load_params(project.params_file)
         ran = run(project, reason=reason, dvc_args=sys.argv[1:])
     except PamelaError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("stopped; what was done stays, run it again to go on", file=sys.stderr)
-        sys.exit(130)
+    except (KeyboardInterrupt, Stopped) as stop:
+        print(STOPPED, file=sys.stderr)
+        sys.exit(stop.code if isinstance(stop, Stopped) else 130)
     except subprocess.CalledProcessError:
         print("error: publishing to MLflow failed: its message stands above", file=sys.stderr)
         sys.exit(1)

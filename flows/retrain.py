@@ -25,8 +25,9 @@ import sys
 
 from flows import pipeline
 from flows.environment import environment
-from flows.lock import one_at_a_time
+from flows.lock import one_retrain
 from flows.runtime import here, stage, step
+from flows.service import run_page
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.params import Params
@@ -111,7 +112,7 @@ def commit(project: Project, line: str) -> None:
 def retrain() -> str:
     """Run one cycle and return the lines that say what was decided and why."""
     project, params = here()
-    with one_at_a_time(project):
+    with one_retrain(project):
         for mended in heal(project, params):
             print(mended, flush=True)
         for name in forget_withdrawn(project):
@@ -125,6 +126,7 @@ def retrain() -> str:
             conclude(project, params, decisions)
     lines = [decision.line for decision in decisions] or [nothing_to_do(project, params)]
     print("\n".join(lines), flush=True)
+    run_page.show_cycle(decisions, list(refused), [*lines, *refused.values()])
     if refused:
         raise PamelaError("; ".join(f"batch {why}" for why in refused.values()))
     return lines[-1]

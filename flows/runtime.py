@@ -1,4 +1,4 @@
-"""What every flow shares: the task and flow decorators, the project, errors for people.
+"""What every flow shares: the task and flow decorators.
 
 A stage is run by ``python -m flows.<stage>`` in the project root (``dvc repro`` does that); its
 work is a flow of tasks, recorded by the server at ``PREFECT_API_URL`` or, where that is unset, by
@@ -8,20 +8,20 @@ an ephemeral one on the project's own ``.prefect/``.
 from __future__ import annotations
 
 import functools
-import json
+import logging
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from flows.environment import QUIET, refuse_shared_secrets, require_given_server
+from flows.command import here, main, step_seconds
+from flows.environment import QUIET
 from pamela.core import timeline
-from pamela.core.errors import PamelaError, hidden, hide_in_tracebacks
+from pamela.core.errors import PamelaError, hidden
 from pamela.core.paths import Project
-from pamela.params import Params, load_params
+from pamela.params import Params
 
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
@@ -29,8 +29,12 @@ os.environ.setdefault("PREFECT_HOME", str(Project.here().prefect_home))
 
 import prefect  # noqa: E402  (after its settings)
 
+__all__ = ["here", "main", "run_name", "stage", "step"]  # all that a stage needs
+
+# A log line that Prefect's page misses, as its server went away, is no matter for the terminal.
+logging.raiseExceptions = False
+
 F = TypeVar("F", bound=Callable[..., Any])
-_step_seconds: dict[str, float] = {}  # own work of each step, for `make bench`
 
 
 def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
@@ -59,7 +63,7 @@ def _timed(function: F, name: str) -> F:
                 print(hidden(f"step {name!r} failed: {error!r}"), file=sys.stderr)
             raise
         finally:
-            _step_seconds[name] = _step_seconds.get(name, 0.0) + time.monotonic() - start
+            step_seconds[name] = step_seconds.get(name, 0.0) + time.monotonic() - start
 
     return cast(F, wrapper)
 
@@ -102,9 +106,22 @@ def stage(name: str) -> Callable[[F], F]:
     )
 
     def apply(function: F) -> F:
-        return cast(F, decorate(function))
+        return cast(F, decorate(_telling(function)))
 
     return apply
+
+
+def _telling(function: F) -> F:
+    """Show the line that a flow returns as the message of its last state on Prefect's page."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if isinstance(result, str) and prefect.context.FlowRunContext.get():
+            return prefect.states.Completed(message=result, data=result)
+        return result
+
+    return cast(F, wrapper)
 
 
 def run_name(stage: str) -> str:
@@ -112,7 +129,8 @@ def run_name(stage: str) -> str:
 
     ``train > fit 8 models on synthetic, champion hierarchical · make repro``
     """
-    why = os.environ.get("PAMELA_REASON") or "dvc repro"
+    by_hand = "by hand" if stage == "retrain" else "dvc repro"
+    why = os.environ.get("PAMELA_REASON") or by_hand
     try:
         return f"{_work_of(stage, here()[1])} · {why}"
     except (PamelaError, OSError):  # the stage itself says what is wrong
@@ -133,42 +151,3 @@ def _work_of(stage: str, params: Params) -> str:
         "ablation": f"fit {', '.join(params.ablation.models)} without inputs on {names}",
     }
     return told.get(stage, stage)
-
-
-def here() -> tuple[Project, Params]:
-    """Return the project around the working directory and its params."""
-    project = Project.here()
-    refuse_shared_secrets(project)
-    return project, load_params(project.params_file)
-
-
-def main(flow: Callable[[], Any]) -> None:
-    """Run `flow`; a `PamelaError` becomes one line on stderr and exit status 1."""
-    import psutil
-
-    hide_in_tracebacks()
-    started = psutil.Process().create_time()
-    imports_s = time.time() - started
-    name = getattr(flow, "name", "flow")
-    try:
-        require_given_server()
-        timeline.begin(Project.here(), name, started)
-        flow()
-    except PamelaError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    timeline.record(timeline.END)
-    _record_timing(name, imports_s)
-
-
-def timings_folder(project: Project) -> Path:
-    """Return where each stage's last timing lies (git-ignored, no output of any stage)."""
-    return project.timings
-
-
-def _record_timing(name: str, imports_s: float) -> None:
-    """Write the stage's own work: interpreter start and imports, and every step."""
-    folder = timings_folder(Project.here())
-    folder.mkdir(parents=True, exist_ok=True)
-    record = {"stage": name, "imports_s": round(imports_s, 3), "steps_s": _step_seconds}
-    (folder / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")

@@ -8,17 +8,22 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from flows import family
 from flows.environment import API_URL, environment, require_given_server
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 
 START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 5.0  # then it is killed: its database bears that
+SEND_TIMEOUT_S = 3.0  # each, of logs and events
+RESTARTS = 3
 
 
 def free_port() -> int:
@@ -37,6 +42,51 @@ def _answers(url: str) -> bool:
         return False
 
 
+class _Kept:
+    """A server that is started again, at the same address, if it dies before it is stopped.
+
+    What talks to it meanwhile tries again for a minute: a cycle goes on.
+    """
+
+    def __init__(self, name: str, log: Path, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+        self.name, self.log, self._start = name, log, start
+        self.process = start()
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._keeper = threading.Thread(target=self._keep, name=f"{name} server", daemon=True)
+
+    def keep(self) -> None:
+        self._keeper.start()
+
+    def _keep(self) -> None:
+        for _ in range(RESTARTS):
+            self.process.wait()
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                _say(f"the {self.name} server ended and is started again; {self.log} says why")
+                self.process = self._start()
+        self.process.wait()
+        if not self._stopping.is_set():
+            _say(f"error: the {self.name} server ended {RESTARTS + 1} times: see {self.log}")
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopping.set()
+        process = self.process
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)  # its own session: its workers end with it
+        try:
+            process.wait(timeout=STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 @contextlib.contextmanager
 def running(
     name: str, arguments: list[str], url: str, log: Path, project: Project, env: dict[str, str]
@@ -50,26 +100,28 @@ def running(
     log : file that holds what the server says.
     """
     project.prefect_home.mkdir(exist_ok=True)
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=project.root,
-            env=env,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    family.lead(project)
+    family.end_orphans(project)  # one that was left would hold the database
+    log.unlink(missing_ok=True)
+
+    def start() -> subprocess.Popen[bytes]:
+        with log.open("ab") as stream:
+            return subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=project.root,
+                env=env,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    kept = _Kept(name, log, start)
     try:
-        _wait_until_up(name, process, url, log)
+        _wait_until_up(name, kept.process, url, log)
+        kept.keep()
         yield
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)  # its own session: its workers end with it
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        kept.stop()
 
 
 def _wait_until_up(name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
@@ -101,4 +153,21 @@ def server(project: Project) -> Iterator[str]:
     log = project.prefect_home / "server.log"
     env = environment(project, PREFECT_API_URL=url)
     with running("Prefect", command, url, log, project, env):
-        yield url
+        try:
+            yield url
+        finally:
+            _send_what_waits()
+
+
+def _send_what_waits() -> None:
+    """Let Prefect send its logs and events while the server is there.
+
+    At the end of the process it would try for more than a minute, in vain.
+    """
+    if "prefect" not in sys.modules:
+        return
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=SEND_TIMEOUT_S)

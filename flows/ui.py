@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from types import FrameType
 
+from flows import family
 from flows.environment import QUIET, environment
 from flows.mlflow_app import PATH
 from flows.server import free_port, running, server
@@ -55,6 +56,7 @@ def main() -> None:
         os.environ.setdefault(name, value)
     signal.signal(signal.SIGTERM, _stop)
     project = Project.here()
+    family.lead(project)
     try:
         print("starting ...", flush=True)
         with server(project) as prefect_api, mlflow_ui(project) as mlflow:

@@ -227,6 +227,7 @@ class RetrainParams(_Strict):
 
     cron: str
     limits: LimitParams
+    watch_s: Annotated[float, Field(ge=0.1, le=60.0)]  # how often `--serve` looks at data/inbox/
     triggers: TriggerParams
     newest_share: Annotated[float, Field(ge=0.0, lt=1.0)]
     tolerance: Annotated[float, Field(ge=0.0)]

@@ -23,7 +23,7 @@ from pamela.cli.import_dataset import ImportCommand, import_command
 from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
 from pamela.cli.people import adapt, suggest
 from pamela.cli.serve import serve_command
-from pamela.cli.tracking import run_command
+from pamela.cli.tracking import become
 from pamela.core.errors import (
     EXTRAS,
     PamelaError,
@@ -58,10 +58,10 @@ app.command("promote")(promote_command)
 @app.command()
 def retrain(
     once: Annotated[
-        bool, typer.Option("--once", help="One cycle now: inbox, pipeline, gate.")
+        bool, typer.Option("--once", help="One cycle now: inbox, training, gate.")
     ] = False,
     serve: Annotated[
-        bool, typer.Option("--serve", help="Serve the cron schedule of params.yaml.")
+        bool, typer.Option("--serve", help="Cycles by schedule and for new batches, until stopped.")
     ] = False,
 ) -> None:
     """Retrain on the batches that wait in data/inbox/ and promote the challenger if not worse."""
@@ -69,7 +69,7 @@ def retrain(
         raise PamelaError("say either --once or --serve")
     require("prefect", "pamela retrain")
     mode = "--once" if once else "--serve"
-    raise typer.Exit(run_command(Project.here(), "flows.retrain", mode))
+    become(Project.here(), "flows.retrain", mode)
 
 
 @app.command()

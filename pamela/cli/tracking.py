@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
@@ -14,11 +14,11 @@ from pamela.core.paths import Project
 HELP: Final = "Having any troubles?"  # where DVC sends people, after the reason
 
 
-def run_command(project: Project, *command: str) -> int:
-    """Run one of the project's commands in its root, with this environment's programs first."""
-    return subprocess.run(
-        [sys.executable, "-m", *command], cwd=project.root, env=_environment()
-    ).returncode
+def become(project: Project, *command: str) -> NoReturn:
+    """Go on as one of the project's commands, in its root: whoever stops this one stops that."""
+    os.chdir(project.root)
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, "-m", *command], _environment())
 
 
 def _environment() -> dict[str, str]:

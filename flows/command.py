@@ -1,0 +1,94 @@
+"""What every command of ``flows`` shares: the project, its params, and how a command ends.
+
+Prefect is not imported here, so that a command with nothing to do ends within a second.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from flows import family
+from flows.environment import refuse_shared_secrets, require_given_server
+from pamela.core import timeline
+from pamela.core.errors import PamelaError, hide_in_tracebacks
+from pamela.core.paths import Project
+from pamela.params import Params, load_params
+
+STOPPED = "stopped; what was done stays, run it again to go on"
+step_seconds: dict[str, float] = {}  # own work of each step, for `make bench`
+
+
+def here() -> tuple[Project, Params]:
+    """Return the project around the working directory and its params."""
+    project = Project.here()
+    refuse_shared_secrets(project)
+    return project, load_params(project.params_file)
+
+
+def main(flow: Callable[[], Any], *, leads: bool = True) -> None:
+    """Run `flow`; a `PamelaError` becomes one line on stderr and exit status 1.
+
+    Parameters
+    ----------
+    leads : whether what this process starts is to end with it from the beginning; else it is from
+        the first server or lock on.
+    """
+    import psutil
+
+    hide_in_tracebacks()
+    started = psutil.Process().create_time()
+    imports_s = time.time() - started
+    name = getattr(flow, "name", "flow")
+    try:
+        require_given_server()
+        project = Project.here()
+        if leads and not os.environ.get(
+            family.MARK
+        ):  # else it belongs to the command that started it
+            family.lead(project)
+        timeline.begin(project, name, started)
+        flow()
+    except PamelaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except (KeyboardInterrupt, Stopped) as stop:
+        print(STOPPED, file=sys.stderr)
+        sys.exit(stop.code if isinstance(stop, Stopped) else 130)
+    timeline.record(timeline.END)
+    _record_timing(name, imports_s)
+
+
+def stop_when_asked() -> None:
+    """Let SIGTERM, and a terminal that closes, unwind this process as Ctrl-C does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _stop)
+
+
+class Stopped(SystemExit):
+    """SIGTERM or SIGHUP: on its way out this process ends what it started."""
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    raise Stopped(128 + number)
+
+
+def timings_folder(project: Project) -> Path:
+    """Return where each stage's last timing lies (git-ignored, no output of any stage)."""
+    return project.timings
+
+
+def _record_timing(name: str, imports_s: float) -> None:
+    """Write the stage's own work: interpreter start and imports, and every step."""
+    folder = timings_folder(Project.here())
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {"stage": name, "imports_s": round(imports_s, 3), "steps_s": step_seconds}
+    (folder / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
