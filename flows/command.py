@@ -50,9 +50,7 @@ def main(flow: Callable[[], Any], *, leads: bool = True) -> None:
     try:
         require_given_server()
         project = Project.here()
-        if leads and not os.environ.get(
-            family.MARK
-        ):  # else it belongs to the command that started it
+        if leads and not os.environ.get(family.MARK):  # else the command that started it leads
             family.lead(project)
         timeline.begin(project, name, started)
         flow()
