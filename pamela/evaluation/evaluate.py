@@ -46,6 +46,7 @@ from pamela.evaluation.metrics.schema import (
     SHOTS,
     SLICE,
     UNSEEN,
+    UNSEEN_ALL_ROWS,
     VARIANTS,
 )
 from pamela.params import EvaluateParams
@@ -79,7 +80,7 @@ def evaluate_predictions(
     Parameters
     ----------
     predictions : rows of `PREDICTIONS`; in a slice (dataset, population, shots) all models have
-        the same rows.
+        the same rows. `UNSEEN_ALL_ROWS` gets numbers and no differences.
     images : the images table, for the ``prompt_id`` over which intervals may resample.
     variants : what the personal models say as somebody else
         (`pamela.evaluation.metrics.schema.VARIANTS`).
@@ -114,7 +115,9 @@ def evaluate_predictions(
                 numbers.append(_number_frame(found, models, where))
                 gaps.append(_difference_frame(differences, models, where))
                 advance(1)
-            numbers += _shares_of_seen_gain(rows, models, params, dataset)
+            every = pl.col(POPULATION) == UNSEEN_ALL_ROWS
+            numbers += _shares_of_seen_gain(rows.filter(~every), models, params, dataset)
+            numbers += _on_all_rows(rows.filter(every), models, params, dataset)
     return _stacked(numbers, EVALUATION), _stacked(gaps, DIFFERENCES)
 
 
@@ -182,6 +185,18 @@ def _shares_of_seen_gain(
         where = {s.DATASET: dataset, POPULATION: UNSEEN, SHOTS: k}
         frames.append(_number_frame(numbers, models, where))
     return frames
+
+
+def _on_all_rows(
+    rows: pl.DataFrame, models: list[str], params: EvaluateParams, dataset: str
+) -> list[pl.DataFrame]:
+    """Return the numbers of unseen users on all their test rows, where the query has fewer."""
+    if rows.is_empty():
+        return []
+    numbers, _ = estimate_slice(group_slice(rows, models), params, stream=f"{dataset}/{UNSEEN}")
+    numbers.sort(key=lambda n: n.model)
+    where = {s.DATASET: dataset, POPULATION: UNSEEN_ALL_ROWS, SHOTS: 0}
+    return [_number_frame(numbers, models, where)]
 
 
 def _number_frame(numbers: list[Number], models: list[str], where: dict[str, Any]) -> pl.DataFrame:

@@ -30,6 +30,7 @@ from pamela.evaluation.metrics.schema import (
     SHOTS,
     SHUFFLED,
     UNSEEN,
+    UNSEEN_ALL_ROWS,
     WORLD,
 )
 from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN, PopulationUserMean
@@ -95,7 +96,8 @@ def predict_model(model: Predictor, name: str, fold: Fold, params: EvaluateParam
     Returns
     -------
     Rows of `PREDICTIONS`. A model without adaptation is asked once and repeats its answer;
-    users without k context rows have no rows at k.
+    users without k context rows have no rows at k. Where the context was taken from the unseen
+    users' test rows, all of these rows are asked as well, at 0 shots (`UNSEEN_ALL_ROWS`).
 
     Raises
     ------
@@ -114,6 +116,10 @@ def predict_model(model: Predictor, name: str, fold: Fold, params: EvaluateParam
             kept = (task.shown >= k)[task.query.user]  # the rows of `query`, in its order
             answer = Prediction(plain.mean[kept], plain.std[kept])
         frames.append(frame_of(fold, name, UNSEEN, k, query, answer))
+    every = fold[s.TEST_UNSEEN]
+    if len(every) > len(task.query):
+        answer = ask(model, name, fold, every, None)
+        frames.append(frame_of(fold, name, UNSEEN_ALL_ROWS, 0, every, answer))
     return pl.concat(frames)
 
 

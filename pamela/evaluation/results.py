@@ -16,7 +16,15 @@ from pamela.evaluation.comparisons import LEVELS
 from pamela.evaluation.metrics.definitions import SROCC, coinciding_margins
 from pamela.evaluation.metrics.intervals import USER
 from pamela.evaluation.metrics.personalisation import GENERIC_LEVEL
-from pamela.evaluation.metrics.schema import MODEL, NOISE_CEILING, SEEN, SHUFFLED, UNSEEN
+from pamela.evaluation.metrics.schema import (
+    MODEL,
+    NOISE_CEILING,
+    POPULATION,
+    SEEN,
+    SHUFFLED,
+    UNSEEN,
+    UNSEEN_ALL_ROWS,
+)
 from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER
 from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
 from pamela.params import Params
@@ -152,11 +160,25 @@ def headline_rows(
     rows = evaluation.filter(
         (pl.col("metric") == metric)
         & (pl.col("aggregation") == aggregation)
+        & pl.col(POPULATION).is_in(POPULATIONS)
         & (pl.col("shots").is_null() | (pl.col("shots") == 0))
     )
     if margin is None:
         return rows
     return rows.filter(((pl.col("margin") - margin).abs() < 1e-9) | pl.col("margin").is_null())
+
+
+def as_published(evaluation: pl.DataFrame) -> pl.DataFrame:
+    """Return the numbers with those of unseen users on all their test rows at 0 shots.
+
+    The paper knows no shots: its held-out users are asked about all they rated. Where the query
+    of a dataset is all of that, its numbers stay.
+    """
+    everything = pl.col(POPULATION) == UNSEEN_ALL_ROWS
+    replaced = (pl.col(POPULATION) == UNSEEN) & everything.any().over(s.DATASET)
+    return evaluation.filter(~replaced).with_columns(
+        pl.when(everything).then(pl.lit(UNSEEN)).otherwise(POPULATION).alias(POPULATION)
+    )
 
 
 def shot_rows(evaluation: pl.DataFrame, metric: str) -> pl.DataFrame:

@@ -31,8 +31,9 @@ def missed(tmp_path_factory) -> dict[int, list[str]]:
 def _missed(seed: int, folder) -> list[str]:
     """Return the facts that the world of this seed misses.
 
-    All rows of the unseen test people are asked, as in the paper: the evaluation's 25 per person
-    are too few to tell a calibration by (their mean strays by .025 from draw to draw).
+    All rows of the unseen test people are asked, as in the paper and in the report: the
+    evaluation's 25 per person are too few to tell a calibration by (another 25 of the same person's
+    rows move the mean by .027).
     """
     params = load_params(ROOT / "params.yaml")
     made = make(seed=seed)

@@ -10,6 +10,7 @@ from pamela.core import schema as s
 
 SEEN = "seen"
 UNSEEN = "unseen"
+UNSEEN_ALL_ROWS = "unseen_all_rows"  # the same users at 0 shots, on context and query: as published
 MODEL = "model"
 POPULATION = "population"
 SHOTS = "shots"

@@ -13,7 +13,7 @@ from pamela.evaluation.metrics.definitions import CONFLICT_SIDE, PAIRWISE_ACCURA
 from pamela.evaluation.metrics.intervals import IMAGE, POOLED, USER
 from pamela.evaluation.metrics.schema import SEEN, UNSEEN, WORLD
 from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER, IDEAL_POPULATION
-from pamela.evaluation.results import POPULATIONS, Results, headline_rows
+from pamela.evaluation.results import POPULATIONS, Results, as_published, headline_rows
 from pamela.reporting import paper_figures
 from pamela.reporting import synthetic_calibration as cal
 from pamela.reporting.admirers import count_admirers
@@ -52,7 +52,9 @@ def calibration_table(results: Results) -> Table | None:
             "Simulated people, set up to behave like the release's. ✓ within what is wanted, ✗ "
             "not. "
             + ("" if sized else "This world is not of the release's size: nothing is judged. ")
-            + "What has no published figure is our own choice (docs/synthetic.md). Accuracy and "
+            + "What has no published figure is our own choice (docs/synthetic.md). Unseen users "
+            "are asked about all they rated, as in the paper; the evaluation's own tables ask the "
+            "rows that remain beside the shots. Accuracy and "
             "conflict pairs follow from the correlations; the paper's rule for ties is not known."
         ),
     )
@@ -118,7 +120,8 @@ def _rated(results: Results) -> pl.DataFrame | None:
 
 
 def _correlations(results: Results) -> list[cal.Fact]:
-    rows = results.evaluation.filter(dataset=WORLD, model=PAPER)
+    asked = results.evaluation.filter(dataset=WORLD, model=PAPER)
+    rows = as_published(asked)
     values = {
         metric: {
             r["population"]: r["value"]
@@ -142,6 +145,12 @@ def _correlations(results: Results) -> list[cal.Fact]:
         )
         if (value := _value(rows, metric, aggregation, population)) is not None
     }  # fmt: skip
+    query = f"{results.params.evaluate.query_size} rows each"
+    more |= {
+        f"paper model, {metric.upper()} of unseen users, {query}": value
+        for metric in (SROCC, PLCC)
+        if (value := _value(asked, metric, USER, UNSEEN)) is not None
+    }
     return cal.correlation_facts(values[SROCC], values[PLCC], more=more)
 
 

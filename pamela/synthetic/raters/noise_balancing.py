@@ -13,16 +13,20 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy.stats import rankdata
 
 from pamela.core import schema as s
 from pamela.core.arrays import Bools, Floats, Ints
 from pamela.synthetic.prompts import Spec
+from pamela.synthetic.raters import utility as taste
 from pamela.synthetic.raters.prior import MIDDLE
 from pamela.synthetic.raters.world import rate
 
 ROUNDS: Final = 6  # groups and styles in turn
 DRAWS: Final = 256  # of the unseen people's noise, to choose from
 OFTEN: Final = 10  # test ratings of a person whose correlations are more than luck
+APART: Final = 1000.0  # more than any two ratings or opinions differ
+ROWS_PER_COLUMN: Final = 4  # below this, balancing the design would leave too little of the noise
 
 
 @dataclass(frozen=True)
@@ -116,9 +120,12 @@ def _typical(pairs: PairsToRate, wanted: Floats, rng: np.random.Generator) -> In
     """Return the ratings, of many draws, whose `mean_correlations` is nearest to `wanted`.
 
     Over all rows and, where there are any, over those that the evaluation asks about by default:
-    25 a person, whose mean agreement would stray by .03.
+    25 a person, whose mean agreement would stray by .03. Every draw is `without_tendency` in both.
     """
     draws = rng.normal(size=(DRAWS, len(pairs.user)))
+    for rows in (pairs.queried, ~pairs.queried):
+        if rows.any():
+            draws[:, rows] = without_tendency(pairs.take(rows), draws[:, rows])
     ratings = np.stack([rate(pairs.raters, pairs.opinion, noise) for noise in draws])
     distance = ((mean_correlations(pairs, ratings) - wanted) ** 2).sum(axis=1)
     if pairs.queried.any():
@@ -128,23 +135,70 @@ def _typical(pairs: PairsToRate, wanted: Floats, rng: np.random.Generator) -> In
     return best
 
 
+def without_tendency(pairs: PairsToRate, noise: Floats) -> Floats:
+    """Return noise that favours, over all people, nothing that pictures show.
+
+    By chance the noise of a few dozen people favours, say, warm pictures, and whatever a model
+    has learned of warmth then does better or worse. Taken off is the projection on the design's
+    columns, apart from what they share with the two opinions: `_typical` settles those. Each
+    person counts as in a mean over people. Few rows are left as they are.
+
+    Parameters
+    ----------
+    noise : (k, n), k draws, in each rater's own standard deviations.
+    """
+    user = np.unique(pairs.user, return_inverse=True)[1]
+    weight = pairs.raters.get_column("noise_std").to_numpy() / np.bincount(user)[user]
+    opinions, columns = (
+        weight[:, None] * _about_own_mean(user, values)
+        for values in (np.column_stack([pairs.shared, pairs.opinion]), taste.design(pairs.scenes))
+    )
+    columns -= opinions @ np.linalg.lstsq(opinions, columns)[0]
+    tendency, _, rank, _ = np.linalg.lstsq(columns, noise.T)
+    if len(user) < ROWS_PER_COLUMN * rank:
+        return noise
+    left = noise - (columns @ tendency).T
+    return left * np.sqrt(len(user) / (len(user) - rank))
+
+
 def mean_correlations(pairs: PairsToRate, ratings: Ints) -> Floats:
-    """Return mean within-person correlations with the shared and with the own opinion, (k, 2).
+    """Return mean within-person correlations with the two opinions, (k, 4).
+
+    Pearson's with the shared and with the own opinion, then Spearman's, as the evaluation
+    measures both.
 
     Parameters
     ----------
     ratings : (k, n), k sets of ratings of the same pairs.
     """
     user = np.unique(pairs.user, return_inverse=True)[1]
+    known = [pairs.shared, pairs.opinion]
+    ranked = [_own_ranks(user, opinion) for opinion in known]
     return np.array(
-        [[_within(user, known, row) for known in (pairs.shared, pairs.opinion)] for row in ratings]
-    )
+        [
+            [*(_within(user, x, row) for x in known),
+             *(_within(user, x, _own_ranks(user, row)) for x in ranked)]
+            for row in ratings
+        ]
+    )  # fmt: skip
 
 
-def _within(user: Ints, x: Floats, y: Ints) -> float:
+def _within(user: Ints, x: Floats, y: Floats | Ints) -> float:
     """Return the mean over people of the correlation of x and y; 0 where either is constant."""
-    count = np.bincount(user)
-    a, b = (v - (np.bincount(user, v) / count)[user] for v in (x, y))
+    a, b = _about_own_mean(user, np.column_stack([x, y])).T
     scale = np.sqrt(np.bincount(user, a * a) * np.bincount(user, b * b))
     both = np.bincount(user, a * b)
     return float(np.divide(both, scale, out=np.zeros_like(both), where=scale > 1e-9).mean())
+
+
+def _own_ranks(user: Ints, values: Floats | Ints) -> Floats:
+    """Return the rank of each value (n,) among its person's, plus a number of the person's own."""
+    ranks: Floats = rankdata(values + APART * user)
+    return ranks
+
+
+def _about_own_mean(user: Ints, values: Floats) -> Floats:
+    """Return each column of values (n, k) less the mean of its person."""
+    count = np.bincount(user)
+    means = np.stack([np.bincount(user, column) for column in values.T], axis=1) / count[:, None]
+    return values - means[user]

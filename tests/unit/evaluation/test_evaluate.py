@@ -24,6 +24,7 @@ from pamela.evaluation.headline import MAX_HEADLINE, curve, headline
 from pamela.evaluation.metrics import schema as col
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
+from pamela.evaluation.results import as_published, headline_rows
 from pamela.models import create_model
 from pamela.models.base import Prediction, RewardModel
 from pamela.params import Params, load_params
@@ -187,7 +188,7 @@ def test_a_model_without_adaptation_is_asked_once_and_repeats_itself(params):
     model = Taste()
     frame = p.predict_model(model, "taste", make_fold(), params.evaluate)
     assert frame.schema == col.PREDICTIONS
-    assert model.asked == 2  # seen, unseen
+    assert model.asked == 3  # seen; unseen: the query, and all rows
     unseen = frame.filter(pl.col(col.POPULATION) == col.UNSEEN)
     assert unseen[col.SHOTS].unique().sort().to_list() == [0, 5]  # 7 rows can be shown at most
     at = [unseen.filter(pl.col(col.SHOTS) == k).drop(col.SHOTS) for k in (0, 5)]
@@ -205,6 +206,27 @@ def test_an_adapting_model_is_shown_exactly_k_ratings(params):
         assert len(shown) == 5
         assert mean == pytest.approx(3 + shown.mean())
     assert (frame.filter(pl.col(col.SHOTS) == 0)["mean"] == 3.0).all()
+
+
+def test_published_figures_are_of_all_test_rows_of_unseen_users(params, predicted, numbers):
+    """The query of 25 rows is our own; the paper, which knows no shots, asks everything."""
+    fold = make_fold()
+    every = predicted.filter(model="population", population=col.UNSEEN_ALL_ROWS)
+    assert every.height == len(fold[s.TEST_UNSEEN]) == UNSEEN_USERS * ROWS
+    assert every[col.SHOTS].unique().to_list() == [0]
+    rho = every.group_by(s.USER).agg(r=pl.corr("mean", s.RATING, method="spearman"))["r"].mean()
+    at = {"model": "population", "metric": "srocc", "aggregation": "user"}
+    whole = as_published(numbers[0])
+    assert pick(whole, population="unseen", **at) == pytest.approx(rho)
+    assert pick(whole, population="seen", **at) == pick(numbers[0], population="seen", **at)
+    shown = headline_rows(numbers[0], SROCC).filter(model="population")
+    assert sorted(shown[col.POPULATION]) == ["seen", "unseen"]
+    assert not numbers[1][col.POPULATION].is_in([col.UNSEEN_ALL_ROWS]).any()
+    # where the context is a part of its own the query is all there is
+    own = p.predict_model(Taste(), "taste", make_fold(context=True), params.evaluate)
+    assert set(own[col.POPULATION]) == {"seen", "unseen"}
+    asked_all = numbers[0].filter(pl.col(col.POPULATION) != col.UNSEEN_ALL_ROWS)
+    assert_frame_equal(as_published(asked_all), asked_all)
 
 
 def test_predictions_that_are_no_numbers_name_the_model(params):
@@ -260,7 +282,8 @@ def test_one_row_per_number_in_the_columns_of_the_design(numbers, params):
     assert differences.schema == DIFFERENCES
     keys = ["dataset", "model", "population", "shots", "metric", "aggregation", "margin"]
     assert not evaluation.select(keys).is_duplicated().any()
-    k, slices = len(params.evaluate.margins), 1 + len(params.evaluate.shots)
+    # seen, unseen on all rows, unseen at each k
+    k, slices = len(params.evaluate.margins), 2 + len(params.evaluate.shots)
     shares_of_seen_gain = 2 * len(params.evaluate.shots)  # of the models beside `population`
     assert evaluation.height == len(MODELS) * slices * (3 * k + 4 + 6 + 3) + shares_of_seen_gain
     assert evaluation.filter(pl.col("margin").is_not_null())["metric"].unique().to_list() == [

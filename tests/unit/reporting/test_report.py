@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from pamela.core.files import read_json, read_parquet, write_json, write_parquet
+from pamela.evaluation.metrics.schema import UNSEEN_ALL_ROWS
 from pamela.evaluation.provenance import model_hashes
 from pamela.evaluation.results import Results
 from pamela.reporting.data_tables import splits_table, validation_table
@@ -26,6 +27,7 @@ from pamela.reporting.sections.synthetic_world import (
 from pamela.reporting.tables import (
     differences_table,
     further_table,
+    paper_table,
     results_table,
     sign,
     steering_table,
@@ -217,6 +219,21 @@ def test_the_card_depends_on_the_results_alone(results, tmp_path_factory):
     assert "self 1234" in model_card(load(results.project))
 
 
+def test_published_figures_stand_beside_those_of_all_rows(results):
+    evaluation = results.evaluation
+    unseen = (pl.col("population") == "unseen") & (pl.col("shots") == 0)
+    whole = evaluation.filter(unseen).with_columns(
+        population=pl.lit(UNSEEN_ALL_ROWS), value=pl.col("value") + 0.017
+    )
+    write_parquet(results.project.reports / "evaluation.parquet", pl.concat([evaluation, whole]))
+    again = load(results.project)
+    mine = [row for row in paper_table(again).rows if row[0].text == "paper"]
+    assert [row[2].text for row in mine] == ["0.407"]
+    for table in (results_table, further_table):
+        shown = table(results, "synthetic"), table(again, "synthetic")
+        assert shown[0].rows == shown[1].rows
+
+
 # --- the embedded world ---------------------------------------------------------------------------
 def test_the_table_of_the_ideal_says_what_was_lost_where(results):
     evaluation = results.evaluation
@@ -284,6 +301,7 @@ def test_calibration_stands_beside_the_release_and_judges_only_its_size(results)
     assert shown["mean, Art"][2].text == f"{art['rating'].mean():.2f}"
     assert shown["mean, Art"][1].text == "2.99"
     assert shown["paper model, SROCC of unseen users"][2].text == "0.390"
+    assert shown["paper model, SROCC of unseen users, 25 rows each"][2].text == "0.390"
     assert {row[-1].text for row in table.rows} == {""}
     admirers = {row[0].text: row for row in admirers_table(load(results.project)).rows}
     assert [cell.text for cell in admirers["all styles"]][1::2] == ["1,690", "178"]

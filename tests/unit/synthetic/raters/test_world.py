@@ -208,12 +208,44 @@ def test_without_luck_every_group_and_style_is_said_to_be_as_good_as_published()
     assert balanced.std() == pytest.approx(1, abs=0.05)
 
 
+def test_the_noise_of_a_few_people_favours_nothing_that_pictures_show() -> None:
+    """A model that learned an attribute is neither helped nor hurt by luck, over all people."""
+    asked, rows = asked_of(make(**MIDDLING), s.TEST_UNSEEN)
+    noise = np.random.default_rng(0).normal(size=(40, rows.height))
+    balanced = noise_balancing.without_tendency(asked, noise)
+    spread = asked.raters.get_column("noise_std").to_numpy()
+    columns = taste.design(asked.scenes)
+    names = ("warmth", "saturation", "key", "contrast", "distance", "lighting:neon")
+
+    def favour(noise: np.ndarray) -> np.ndarray:
+        """Return the mean over people of the covariance of each draw with each attribute."""
+        frame = rows.select(s.USER).with_columns(
+            *(pl.Series(name, columns[:, taste.COLUMNS.index(name)]) for name in names),
+            *(pl.Series(f"draw {i}", spread * draw) for i, draw in enumerate(noise)),
+        )
+        each = frame.group_by(s.USER).agg(
+            pl.cov(name, f"draw {i}", ddof=0).alias(f"{name}/{i}")
+            for name in names for i in range(len(noise))
+        )  # fmt: skip
+        return each.drop(s.USER).mean().to_numpy()
+
+    assert np.abs(favour(balanced)).mean() < 0.35 * np.abs(favour(noise)).mean()
+    assert balanced.std() == pytest.approx(1, abs=0.05)
+    assert np.corrcoef(balanced.ravel(), noise.ravel())[0, 1] > 0.9
+    few = asked.take(np.arange(rows.height) < 40)
+    np.testing.assert_array_equal(noise_balancing.without_tendency(few, noise[:, :40]),
+                                  noise[:, :40])  # fmt: skip
+
+
 def test_agreement_is_the_mean_correlation_within_people() -> None:
     asked, rows = asked_of(make(**MIDDLING), s.TEST_SEEN)
     found = noise_balancing.mean_correlations(asked, rows.get_column(s.RATING).to_numpy()[None])[0]
     frame = rows.with_columns(pl.Series("shared", asked.shared))
-    for value, column in zip(found, ("shared", "utility"), strict=True):
-        each = frame.group_by(s.USER).agg(pl.corr(column, s.RATING)).get_column(column)
+    known = ("shared", "utility")
+    wanted = [(method, column) for method in ("pearson", "spearman") for column in known]
+    for value, (method, column) in zip(found, wanted, strict=True):
+        corr = pl.corr(column, s.RATING, method=method)
+        each = frame.group_by(s.USER).agg(corr).get_column(column)
         assert value == pytest.approx(each.fill_nan(0.0).mean())
 
 
