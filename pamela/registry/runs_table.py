@@ -33,8 +33,8 @@ EXPERIMENT_TAGS: Final = {
     f"mlflow.sharedViewState.{VIEW}": json.dumps(VIEW_STATE),
     "mlflow.experimentKind": "custom_model_development",
     NOTE: (
-        "Personal reward models: a run `pipeline` with the report, and below it one per evaluated "
-        "model and dataset and one for steering. A run is found again by the hash of what "
-        "produced it (tag `pamela.hash`), so the same result is never logged twice."
+        "Personal reward models. Below each run `pipeline` stand its models and its steering.\n\n"
+        "`pipeline` holds the report and a table of all models. A run is found again by the hash "
+        "of what produced it (tag `pamela.hash`), so the same result is never logged twice."
     ),
 }

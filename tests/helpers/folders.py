@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 from PIL import Image
 
+from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json, write_parquet
 from pamela.core.paths import Project
 from pamela.core.split_rows import KEPT, PART_TYPE, part_column, read_fold_rows
+from pamela.data.formats import read_batch, read_folder
 from pamela.splits.split import Split
 from tests.helpers import yaml
 from tests.paths import ROOT
@@ -171,3 +174,13 @@ def split_rows_of(project: Project) -> pl.DataFrame:
         for name, record in sorted(datasets.items())
         for fold in range(record["folds"])
     )
+
+
+def reading_fault(folder: Path, *, batch: bool = False) -> str:
+    """Return the one line that reading `folder` ends with."""
+    with pytest.raises(PamelaError) as error:
+        (read_batch if batch else read_folder)(folder, "d", folder.parent)
+    message = str(error.value)
+    assert "\n" not in message
+    assert "Traceback" not in message
+    return message

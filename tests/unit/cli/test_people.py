@@ -7,17 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from io import StringIO
 from pathlib import Path
 
 import polars as pl
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 import pamela
-from flows.server import free_port
 from pamela.cli import app
 from pamela.cli import people as cli_people
 from pamela.core import schema as s
@@ -25,40 +21,21 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, read_parquet, write_json
 from pamela.features.embed import Features, write_features
 from pamela.features.factory import get_encoder
-from pamela.params import load_params
-from pamela.serving.types import CatalogImage, Score
+from pamela.serving.types import CatalogImage
 from pamela.training.bundle_files import write_sums
 from tests.conftest import command_env
 from tests.helpers.encoder_kit import write_open_clip
+from tests.helpers.people_commands import (
+    BUNDLE,
+    FIRST,
+    adapt,
+    adapt_fault,
+    fault,
+    pamela_command,
+    ratings_of,
+)
 from tests.helpers.small_model import NEW, fit_bundle
 from tests.paths import ROOT
-
-BUNDLE = ("--model", "models/bundle")
-FIRST = "image,image_id,rating,prompt\nbarn.png,,5,a red barn\nlake.png,,1,\n,i03,4,\n"
-
-
-def pamela_command(*words: str) -> list[dict]:
-    """Run a command that must succeed and return its JSON lines."""
-    done = CliRunner().invoke(app.app, [*words, *BUNDLE])
-    assert done.exit_code == 0, (done.output, done.exception)
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def fault(*words: str) -> str:
-    done = CliRunner().invoke(app.app, [*words, *BUNDLE])
-    assert isinstance(done.exception, PamelaError), (done.output, done.exception)
-    assert done.exit_code != 0
-    return str(done.exception)
-
-
-def adapt(text: str = FIRST, name: str = "anna", *more: str, file: str = "mine.csv") -> dict:
-    Path(file).write_text(text)
-    (learned,) = pamela_command("adapt", "--ratings", file, "--name", name, *more)
-    return learned
-
-
-def ratings_of(user, images=NEW) -> list[float]:
-    return [x.rating for x in pamela.load("models/bundle").score(user=user, images=list(images))]
 
 
 # --- adapt ----------------------------------------------------------------------------------------
@@ -110,12 +87,7 @@ def test_paths_are_relative_to_the_file_not_to_where_one_stands(small_project, t
     adapt("image,rating\nmine.png,4\n", file=str(folder / "r.csv"))
     saved = read_json(small_project.people / "anna.json")["ratings"][0]
     assert saved["file"] == str(folder / "mine.png")  # outside the project: as it is
-    assert "row 1 (barn.png)" in _adapt_fault("image,rating\nbarn.png,4\n", str(folder / "r.csv"))
-
-
-def _adapt_fault(text: str, file: str = "mine.csv", *more: str) -> str:
-    Path(file).write_text(text)
-    return fault("adapt", "--ratings", file, "--name", "bob", *more)
+    assert "row 1 (barn.png)" in adapt_fault("image,rating\nbarn.png,4\n", str(folder / "r.csv"))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +111,7 @@ def _adapt_fault(text: str, file: str = "mine.csv", *more: str) -> str:
     ],
 )
 def test_a_fault_names_its_row_and_nobody_is_saved(small_project, text, says):
-    said = _adapt_fault(text)
+    said = adapt_fault(text)
     assert re.search(says, said), said
     assert "\n" not in said
     assert not small_project.people.exists()
@@ -147,12 +119,12 @@ def test_a_fault_names_its_row_and_nobody_is_saved(small_project, text, says):
 
 def test_json_lines_name_the_line_that_is_none(small_project):
     good = '{"image": "barn.png", "rating": 5}\n'
-    assert "mine.jsonl row 2: not readable as JSON" in _adapt_fault(good + "{nope\n", "mine.jsonl")
-    assert "mine.jsonl row 3: not a JSON object" in _adapt_fault(good + "\n[1]\n", "mine.jsonl")
-    assert "rating 'true' is not a number" in _adapt_fault(
+    assert "mine.jsonl row 2: not readable as JSON" in adapt_fault(good + "{nope\n", "mine.jsonl")
+    assert "mine.jsonl row 3: not a JSON object" in adapt_fault(good + "\n[1]\n", "mine.jsonl")
+    assert "rating 'true' is not a number" in adapt_fault(
         '{"image": "barn.png", "rating": true}', "mine.jsonl"
     )
-    assert "unknown suffix '.txt'" in _adapt_fault(good, "mine.txt")
+    assert "unknown suffix '.txt'" in adapt_fault(good, "mine.txt")
 
 
 def test_a_sheet_that_is_filled_in_partly_is_taken_as_far_as_it_is(small_project):
@@ -175,7 +147,7 @@ def test_a_line_of_json_may_hold_a_line_separator(small_project):
     row = json.dumps({"image": "barn.png", "rating": 5, "prompt": prompt}, ensure_ascii=False)
     adapt(row, file="mine.jsonl")
     assert read_json(small_project.people / "anna.json")["ratings"][0]["prompt"] == prompt
-    assert "not valid Unicode" in _adapt_fault('{"image_id": "\\ud800", "rating": 1}', "mine.jsonl")
+    assert "not valid Unicode" in adapt_fault('{"image_id": "\\ud800", "rating": 1}', "mine.jsonl")
 
 
 # --- several at once ------------------------------------------------------------------------------
@@ -242,7 +214,7 @@ def test_what_a_killed_writer_left_is_removed(small_project):
 
 def test_a_person_who_cannot_be_saved_is_one_line(small_project):
     small_project.people.write_text("a file where the folder belongs")
-    assert "data/people/bob.json: cannot be written" in _adapt_fault(FIRST)
+    assert "data/people/bob.json: cannot be written" in adapt_fault(FIRST)
 
 
 def test_names_that_clash_are_refused(small_project):
@@ -379,140 +351,3 @@ def test_a_file_that_no_longer_fits_is_named(small_project, key, value, says):
     write_json(path, read_json(path) | {key: value})
     with pytest.raises(PamelaError, match=f"anna.json: .*{says}"):
         ratings_of("anna")
-
-
-# --- score and suggest from the shell -------------------------------------------------------------
-def test_a_prompt_that_is_cut_is_one_line(small_project, monkeypatch, capfd):
-    words = ["pamela", "score", *BUNDLE, "--prompt", "a red barn at dusk, " * 12, "barn.png"]
-    monkeypatch.setattr("sys.argv", words)
-    with pytest.raises(SystemExit) as ended:
-        app.main()
-    assert ended.value.code == 0
-    out, err = capfd.readouterr()
-    assert err.startswith("warning: 1 of 1 new prompts is longer than the 52 tokens")
-    assert len(err.splitlines()) == 1
-    assert json.loads(out)["prompt_cut"] is True
-
-
-def test_a_missing_package_is_one_line(small_project, monkeypatch, capfd):
-    monkeypatch.setattr("sys.argv", ["pamela", "retrain", "--once"])
-    monkeypatch.setattr("pamela.core.errors.find_spec", lambda name: None)
-    with pytest.raises(SystemExit) as ended:
-        app.main()
-    assert ended.value.code == 1
-    (line,) = capfd.readouterr().err.splitlines()
-    assert "pamela retrain needs the package prefect" in line
-    assert "pip install 'pamela[pipeline]'" in line
-
-
-def test_score_names_what_is_unknown(small_project):
-    adapt()
-    assert "did you mean anna?" in fault("score", "--user", "ana", "barn.png")
-    assert "did you mean synthetic/p0" in fault("score", "--user", "synthetic/p01", "barn.png")
-    said = fault("score", "--user", "p001", "barn.png", "gone.png", "lake.png")
-    assert said.startswith("image 2 (gone.png)")
-    done = CliRunner().invoke(app.app, ["score", "--model", "models:/pamela@best", "barn.png"])
-    assert "no alias 'best'; there are versions 1 and aliases champion" in str(done.exception)
-
-
-PYTHON = re.compile(r"Reward|None|user=|pamela\.(?!yaml)|`adapt`|Traceback|\(str\)|\(int\)")
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("score", "--user", "nobody", "barn.png"),
-        ("score", "--user", "", "barn.png"),
-        ("score", "--user", "people/zoe", "barn.png"),
-        ("score", "--user", "\udcff", "barn.png"),
-        ("score", "--user", "p001", "--dataset", "zzz", "barn.png"),
-        ("score", "--dataset", "zzz", "barn.png"),
-        ("score", "--user", "p001", "--prompt", "\udcff", "barn.png"),
-        ("score", "--user", "p001", "gone.png"),
-        ("score", "--user", "p001", "data"),
-        ("score", "--user", "p001", "params.yaml"),
-        ("score", "--user", "p001", "/dev/zero"),
-        ("suggest", "--user", "nobody"),
-        ("suggest", "--dataset", "zzz"),
-        ("suggest", "--csv", "gone/sheet.csv"),
-        ("explain", "--user", "nobody"),
-        ("explain", "--user", "p001", "--plot", "plot.pdf"),
-        ("explain", "--user", "p001", "--plot", "params.yaml/plot.png"),
-        ("adapt", "--ratings", "gone.csv", "--name", "anna"),
-        ("adapt", "--ratings", "data", "--name", "anna"),
-        ("adapt", "--ratings", "barn.png", "--name", "anna"),
-        ("adapt", "--ratings", "params.yaml", "--name", "anna"),
-    ],
-)
-def test_a_fault_is_told_in_the_words_of_the_command(small_project, words):
-    said = fault(*words)
-    assert "\n" not in said
-    assert not PYTHON.search(said), said
-
-
-def test_a_folder_is_nobody(small_project):
-    (small_project.people / "zoe.json").mkdir(parents=True)
-    assert fault("score", "--user", "zoe", "barn.png").startswith(
-        "unknown user 'zoe': 24 are known"
-    )
-
-
-def test_an_unknown_user_is_shown_some(small_project):
-    said = "unknown user 'nobody': 24 are known, such as synthetic/p000, synthetic/p001"
-    assert fault("score", "--user", "nobody", "barn.png") == f"{said}, synthetic/p002"
-
-
-def test_a_champion_without_its_alias_is_told_how_to_set_it(small_project):
-    from pamela.registry.publish import client_of
-
-    client = client_of(small_project, load_params(small_project.params_file))
-    client.delete_registered_model_alias("pamela", "champion")
-    done = CliRunner().invoke(app.app, ["score", "barn.png"])
-    said = str(done.exception)
-    assert "no alias 'champion'; there are versions 1 and aliases (none); ask for models:/" in said
-    assert "set the alias again: `make ui`, Models, pamela, a version, Aliases, champion" in said
-
-
-def test_a_tracking_server_that_is_off_is_told_within_seconds(small_project, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:secret@127.0.0.1:{free_port()}")
-    began = time.monotonic()
-    done = CliRunner().invoke(app.app, ["score", "barn.png"])
-    said = str(done.exception)
-    assert said.startswith("MLFLOW_TRACKING_URI: no MLflow server answers at http://127.0.0.1:")
-    assert "secret" not in said
-    assert "start it, or unset the variable" in said
-    assert time.monotonic() - began < 30
-
-
-def test_suggest_writes_a_sheet_once(small_project):
-    rows = pamela_command("suggest", "-n", "4", "--csv", "sheet.csv")
-    sheet = pl.read_csv("sheet.csv")
-    assert sheet["image_id"].to_list() == [row["image_id"] for row in rows]
-    assert all(Path(file).is_file() for file in sheet["file"])
-    assert sheet["rating"].null_count() == 4
-    assert "sheet.csv: there already" in fault("suggest", "--csv", "sheet.csv")
-    assert "unknown user 'nobody'" in fault("suggest", "--user", "nobody")
-
-
-def test_tables_fit_narrow_terminals_and_hide_no_path(small_project):
-    """60 columns: long paths are folded, never cut."""
-    adapt()
-    path = "a/very/long/path/" + "of/many/folders/" * 8 + "picture.png"
-    score = Score(3.456, 0.789, 71.2, "adapted", "hierarchical-12345678")
-    reward = pamela.load("models/bundle")
-    learned = cli_people.AdaptationSummary(
-        "anna", "synthetic", "adapted", 20, 18, 3.4, 3.1, 0.9, 1.0, "v", "data/people/anna.json"
-    )
-    for show in (
-        lambda c: app.print_table([(path, score)], "anna", c),
-        lambda c: cli_people.print_learned(learned, c),
-        lambda c: cli_people.print_suggestions(reward.suggest(user="anna", n=3), "anna", c),
-    ):
-        written = StringIO()
-        show(Console(file=written, width=60, force_terminal=True, color_system=None))
-        lines = written.getvalue().splitlines()
-        assert max(map(len, lines)) <= 60
-        assert len(lines) > 4
-        if "picture.png" in written.getvalue().replace("\n", ""):
-            column = [re.split("[│┃]", line)[1].strip() for line in lines if "│" in line]
-            assert "".join(column) == path

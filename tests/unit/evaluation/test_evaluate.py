@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 from rich.console import Console
 
 from pamela.core import schema as s
-from pamela.core.dataset import Fold, Items, Pairs, People, load_fold
+from pamela.core.dataset import Items, load_fold
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_parquet, write_json, write_parquet
 from pamela.core.paths import Project
@@ -26,14 +26,16 @@ from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
 from pamela.evaluation.results import as_published, headline_rows
 from pamela.models import create_model
-from pamela.models.base import Prediction, RewardModel
+from pamela.models.base import Prediction
 from pamela.params import Params, load_params
 from pamela.reporting.terminal_summary import elo_table, summary_table
 from tests.helpers.folders import write_split
+from tests.helpers.taste_fold import (
+    MODELS,
+    Taste,
+    make_fold,
+)
 from tests.paths import ROOT
-
-SEEN_USERS, UNSEEN_USERS, IMAGES, TEST_IMAGES = 12, 8, 90, 40
-ROWS = 32  # of an unseen user on test images: 25 are asked, 7 may be shown
 
 
 @pytest.fixture(scope="module")
@@ -42,77 +44,6 @@ def params() -> Params:
     return whole.model_copy(
         update={"evaluate": whole.evaluate.model_copy(update={"bootstrap": 100})}
     )
-
-
-def make_fold(*, context: bool = False, dataset: str = "synthetic", number: int = 0) -> Fold:
-    """Return a fold whose ratings follow a taste of the image's and one of the user's own."""
-    rng = np.random.default_rng(number)
-    taste = rng.normal(0, 1, IMAGES)
-    n_users = SEEN_USERS + UNSEEN_USERS
-    bias = np.linspace(-1, 1, n_users)
-
-    def pairs(users: range, images: range, per_user: int) -> Pairs:
-        user = np.repeat(np.array(users), per_user)
-        item = np.concatenate([rng.permutation(np.array(images))[:per_user] for _ in users])
-        own = 0.7 * np.sin(7.0 * user + 3.0 * item)
-        rating = np.clip(np.rint(3 + taste[item] + own + bias[user]), 1, 5)
-        return Pairs(user, item, rating.astype(np.float32))
-
-    seen, unseen = range(SEEN_USERS), range(SEEN_USERS, n_users)
-    test, train = range(TEST_IMAGES), range(TEST_IMAGES, IMAGES)
-    parts = {
-        s.TRAIN: pairs(seen, train, 30),
-        s.TEST_SEEN: pairs(seen, test, 20),
-        s.TEST_UNSEEN: pairs(unseen, test, ROWS),
-    }
-    if context:
-        parts[s.CONTEXT_UNSEEN] = pairs(unseen, train, 22)
-    items = pl.DataFrame(
-        {
-            s.DATASET: dataset,
-            s.IMAGE: [f"i{k}" for k in range(IMAGES)],
-            s.PROMPT_ID: [f"p{k // 2}" for k in range(IMAGES)],
-        }
-    )
-    people = pl.DataFrame({s.DATASET: dataset, s.USER: [f"u{k}" for k in range(n_users)]})
-    image = np.stack([taste, rng.normal(size=IMAGES)], axis=1).astype(np.float32)
-    return Fold(
-        number, Items(items, image, np.zeros((IMAGES, 0), np.float32)), People(people), parts
-    )
-
-
-class Taste(RewardModel):
-    """The first image feature; with `adapts`, plus the mean rating of the context."""
-
-    name, personal = "taste", False
-
-    def __init__(self, skill: float = 1.0, adapts: bool = False) -> None:
-        self.skill, self.adapts, self.asked = skill, adapts, 0  # type: ignore[misc]
-
-    def fit(self, fold, *, seed, progress=None, workdir=None):
-        raise NotImplementedError
-
-    def predict(self, items, people, pairs, context=None):
-        self.asked += 1
-        mean = 3 + self.skill * items.image[pairs.item, 0]
-        if self.adapts and context is not None and len(context):
-            count = np.bincount(context.user, minlength=len(people))
-            total = np.bincount(context.user, context.rating, minlength=len(people))
-            mean = mean + (total / np.maximum(count, 1))[pairs.user]
-        return Prediction(mean.astype(np.float32), np.ones(len(pairs), np.float32))
-
-    def knows(self, people):
-        return np.arange(len(people)) < SEEN_USERS
-
-    def state(self):
-        raise NotImplementedError
-
-    @classmethod
-    def from_state(cls, config, arrays):
-        raise NotImplementedError
-
-
-MODELS = {"group_mean": Taste(0.0), "population": Taste(1.0), "paper": Taste(-1.0)}
 
 
 @pytest.fixture(scope="module")
@@ -126,61 +57,6 @@ def predicted(params) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def numbers(predicted, params) -> tuple[pl.DataFrame, pl.DataFrame]:
     return evaluate_predictions(predicted, make_fold().items.frame, params.evaluate)
-
-
-# --- shots ----------------------------------------------------------------------------------------
-def rows(pairs: Pairs) -> set[tuple[int, int]]:
-    return set(zip(pairs.user.tolist(), pairs.item.tolist(), strict=True))
-
-
-@pytest.mark.parametrize("own", [True, False])
-def test_contexts_are_nested_and_the_query_is_fixed(own):
-    fold = make_fold(context=own)
-    task = unseen_task(fold, query_size=25, seed=0)
-    queries, contexts = zip(*(task.at(k) for k in (0, 2, 5, 7)), strict=True)
-    assert all(rows(query) == rows(queries[0]) for query in queries)
-    for k, fewer, more in zip((0, 2, 5), contexts[:-1], contexts[1:], strict=True):
-        assert rows(fewer) < rows(more)
-        assert len(fewer) == k * UNSEEN_USERS
-    assert not rows(task.query) & rows(task.context)
-    expected = ROWS if own else 25
-    assert (np.bincount(task.query.user)[SEEN_USERS:] == expected).all()
-
-
-def test_context_comes_from_its_own_part_where_there_is_one():
-    fold = make_fold(context=True)
-    task = unseen_task(fold, query_size=25, seed=0)
-    assert rows(task.context) == rows(fold[s.CONTEXT_UNSEEN])
-    assert rows(task.query) == rows(fold[s.TEST_UNSEEN])
-
-
-def test_users_without_k_rows_are_left_out():
-    fold = make_fold()
-    short = fold[s.TEST_UNSEEN]
-    first = np.flatnonzero(short.user == SEEN_USERS)[:10]  # leaves this user 22 rows
-    fold.parts[s.TEST_UNSEEN] = short.take(np.setdiff1d(np.arange(len(short)), first))
-    task = unseen_task(fold, query_size=25, seed=0)
-    assert SEEN_USERS in task.at(0)[0].user
-    assert SEEN_USERS not in task.at(1)[0].user
-    assert len(np.unique(task.at(7)[0].user)) == UNSEEN_USERS - 1
-    assert len(task.at(8)[0]) == 0
-
-
-def test_an_appended_rating_moves_no_other_from_its_place():
-    fold = make_fold(context=True)
-    before = unseen_task(fold, query_size=25, seed=0)
-    whole = fold[s.CONTEXT_UNSEEN]
-    fold.parts[s.CONTEXT_UNSEEN] = whole.take(np.arange(len(whole)) != 5)
-    after = unseen_task(fold, query_size=25, seed=0)
-    user = whole.user[5]
-    kept = [pair for pair in ordered(before, user) if pair != whole.item[5]]
-    assert ordered(after, user) == kept
-    assert ordered(unseen_task(fold, query_size=25, seed=1), user) != kept
-
-
-def ordered(task, user) -> list[int]:
-    mine = task.context.user == user
-    return task.context.item[mine][np.argsort(task.place[mine])].tolist()
 
 
 # --- predictions ----------------------------------------------------------------------------------

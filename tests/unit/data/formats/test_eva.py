@@ -10,13 +10,8 @@ import pytest
 
 from pamela.core.errors import PamelaError
 from pamela.data.formats import eva, read_folder
+from tests.helpers.folders import reading_fault
 from tests.helpers.miniatures import eva as write_eva
-
-
-def fault(folder: Path) -> str:
-    with pytest.raises(PamelaError) as error:
-        read_folder(folder, "d", folder.parent)
-    return str(error.value)
 
 
 def set_users(folder: Path, *rows: str) -> None:
@@ -124,7 +119,7 @@ def test_images_that_nobody_voted_on_are_counted(tmp_path: Path) -> None:
 def test_a_missing_table_is_named(tmp_path: Path, name: str) -> None:
     planted = write_eva(tmp_path / "d")
     (planted.folder / "data" / name).unlink()
-    assert name in fault(planted.folder)
+    assert name in reading_fault(planted.folder)
     with pytest.raises(PamelaError, match=name):
         eva.read(planted.folder, "d", tmp_path)
 
@@ -143,7 +138,7 @@ def test_a_missing_column_is_named(tmp_path: Path, name: str, column: str) -> No
     separator = "," if "category" in name else "="
     frame = pl.read_csv(path, separator=separator, infer_schema=False)
     frame.rename({column: "other"}).write_csv(path, separator=separator)
-    assert fault(planted.folder).startswith(f"d/data/{name}: no column {column};")
+    assert reading_fault(planted.folder).startswith(f"d/data/{name}: no column {column};")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +154,7 @@ def test_a_missing_column_is_named(tmp_path: Path, name: str, column: str) -> No
 def test_a_faulty_table_is_named(tmp_path: Path, name: str, text: str, said: str) -> None:
     planted = write_eva(tmp_path / "d")
     (planted.folder / "data" / name).write_text(text)
-    message = fault(planted.folder)
+    message = reading_fault(planted.folder)
     assert message.startswith(f"d/data/{name}")
     assert said in message
 
@@ -167,6 +162,6 @@ def test_a_faulty_table_is_named(tmp_path: Path, name: str, text: str, said: str
 def test_without_pictures_and_features_both_are_asked_for(tmp_path: Path) -> None:
     planted = write_eva(tmp_path / "d")
     shutil.rmtree(planted.folder / "images")
-    message = fault(planted.folder)
+    message = reading_fault(planted.folder)
     assert message.startswith("d: neither pictures (such as images/")
     assert "features.npz" in message

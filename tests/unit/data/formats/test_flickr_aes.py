@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pamela.core.errors import PamelaError
 from pamela.data.formats import flickr_aes, read_folder
-from tests.helpers.folders import write_picture
+from tests.helpers.folders import reading_fault, write_picture
 from tests.helpers.miniatures import flickr_aes as write_flickr_aes
 
 TABLE = flickr_aes.RATINGS[0]
@@ -20,12 +19,6 @@ def write_rows(folder: Path, text: str, picture: str = "40K/a.jpg") -> Path:
     (folder / TABLE).write_bytes(text.encode())
     write_picture(folder / picture)
     return folder
-
-
-def fault(folder: Path) -> str:
-    with pytest.raises(PamelaError) as error:
-        read_folder(folder, "d", folder.parent)
-    return str(error.value)
 
 
 def test_flickr_aes_comes_through_whole(tmp_path: Path) -> None:
@@ -79,13 +72,15 @@ def test_file_names_that_are_no_text_are_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize("column", ["worker", "imagePair", "score"])
 def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
     text = "worker, imagePair, score\nw,a.jpg,1\n".replace(column, "other")
-    assert fault(write_rows(tmp_path / "d", text)).startswith(f"d/{TABLE}: no column {column};")
+    assert reading_fault(write_rows(tmp_path / "d", text)).startswith(
+        f"d/{TABLE}: no column {column};"
+    )
 
 
 def test_an_empty_table_and_a_gif_are_named(tmp_path: Path) -> None:
     header = "worker, imagePair, score\n"
-    assert "the table has no rows" in fault(write_rows(tmp_path / "a", header))
-    message = fault(write_rows(tmp_path / "b", header + "w,a.jpg,1\nw,b.gif,2\n"))
+    assert "the table has no rows" in reading_fault(write_rows(tmp_path / "a", header))
+    message = reading_fault(write_rows(tmp_path / "b", header + "w,a.jpg,1\nw,b.gif,2\n"))
     assert message.startswith(f"b/{TABLE} row 2: file 'b.gif' has an unknown suffix")
 
 
@@ -93,4 +88,4 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     folder = write_rows(tmp_path / "d", "worker,imagePair,score\nw,a.jpg,1\nw,b.jpg,1\n")
     write_picture(tmp_path / "b.jpg")
     (folder / "40K" / "b.jpg").symlink_to(tmp_path / "b.jpg")
-    assert "is a link that leads out of the dataset's folder" in fault(folder)
+    assert "is a link that leads out of the dataset's folder" in reading_fault(folder)

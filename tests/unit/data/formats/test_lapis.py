@@ -10,9 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pamela.core.errors import PamelaError
 from pamela.data.formats import base, lapis, read_folder
-from tests.helpers.folders import write_picture
+from tests.helpers.folders import reading_fault, write_picture
 from tests.helpers.miniatures import Planted, lapis_new, lapis_old
 
 NEW = "annotation/LAPIS_PIAA.csv"
@@ -31,12 +30,6 @@ def write_rows(folder: Path, *rows: str | bytes) -> Path:
     path.write_bytes(HEADER.encode() + b"".join(line + b"\n" for line in lines))
     write_picture(folder / "images" / "a.jpg")
     return folder
-
-
-def fault(folder: Path) -> str:
-    with pytest.raises(PamelaError) as error:
-        read_folder(folder, "d", folder.parent)
-    return str(error.value)
 
 
 @pytest.mark.parametrize("make", [lapis_new, lapis_old])
@@ -187,7 +180,9 @@ def test_a_row_without_a_file_name_does_not_take_the_work_s_picture(tmp_path: Pa
 
 def test_a_work_with_two_pictures_is_named_with_its_row(tmp_path: Path) -> None:
     folder = write_rows(tmp_path / "d", "1,a.jpg,p1,5,,,,,,", "1,b.jpg,p2,5,,,,,,")
-    assert fault(folder).startswith(f"d/{NEW} row 2: image_id '1' is repeated with two paths")
+    assert reading_fault(folder).startswith(
+        f"d/{NEW} row 2: image_id '1' is repeated with two paths"
+    )
 
 
 @pytest.mark.parametrize("column", lapis.LAYOUTS["LAPIS_PIAA.csv"].columns)
@@ -195,19 +190,19 @@ def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
     folder = write_rows(tmp_path / "d", "1,a.jpg,p1,5,,,,,,")
     path = folder / NEW
     pl.read_csv(path, infer_schema=False).rename({column: "other"}).write_csv(path)
-    assert fault(folder).startswith(f"d/{NEW}: no column {column}; the file has")
+    assert reading_fault(folder).startswith(f"d/{NEW}: no column {column}; the file has")
 
 
 def test_a_path_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     for name in ("../a.jpg", "/etc/a.jpg"):
         folder = write_rows(tmp_path / f"d{len(name)}", f"1,{name},p1,5,,,,,,")
-        assert "leaves the dataset's folder" in fault(folder)
+        assert "leaves the dataset's folder" in reading_fault(folder)
 
 
 def test_features_may_stand_for_the_pictures_and_one_of_both_is_needed(tmp_path: Path) -> None:
     planted = lapis_new(tmp_path / "d", faults=False)
     shutil.rmtree(planted.folder / "images")
-    message = fault(planted.folder)
+    message = reading_fault(planted.folder)
     assert message.startswith("d: neither pictures (such as images/")
     assert "nor features.npz" in message
     ids = np.array([str(1000 + k) for k in range(planted.images)])
@@ -216,7 +211,7 @@ def test_features_may_stand_for_the_pictures_and_one_of_both_is_needed(tmp_path:
     tables = read_folder(planted.folder, "d", tmp_path)
     assert (tables.has_images, tables.features) == (False, path)
     path.write_bytes(b"PK")
-    assert fault(planted.folder).startswith("d/features.npz: not an .npz file")
+    assert reading_fault(planted.folder).startswith("d/features.npz: not an .npz file")
 
 
 def test_the_folder_around_and_flat_pictures_do_not_matter(tmp_path: Path) -> None:
@@ -235,6 +230,6 @@ def test_the_folder_around_and_flat_pictures_do_not_matter(tmp_path: Path) -> No
 def test_two_tables_of_one_name_are_not_guessed_between(tmp_path: Path) -> None:
     folder = lapis_new(tmp_path / "d").folder
     shutil.copytree(folder / "annotation", folder / "copy")
-    message = fault(folder)
+    message = reading_fault(folder)
     assert "the same table twice" in message
     assert f"d/{NEW}" in message

@@ -7,16 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pamela.core.errors import PamelaError
 from pamela.data.formats import para, read_folder
-from tests.helpers.folders import write_picture
+from tests.helpers.folders import reading_fault, write_picture
 from tests.helpers.miniatures import para as write_para
-
-
-def fault(folder: Path) -> str:
-    with pytest.raises(PamelaError) as error:
-        read_folder(folder, "d", folder.parent)
-    return str(error.value)
 
 
 def change(path: Path, **columns: str) -> None:
@@ -91,7 +84,7 @@ def test_traits_become_bands_and_other_cells_stay(tmp_path: Path) -> None:
 def test_a_missing_table_is_named(tmp_path: Path, name: str) -> None:
     planted = write_para(tmp_path / "d")
     (planted.folder / "annotation" / name).unlink()
-    assert name in fault(planted.folder)
+    assert name in reading_fault(planted.folder)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +98,7 @@ def test_a_missing_column_is_named(tmp_path: Path, name: str, column: str) -> No
     planted = write_para(tmp_path / "d", users=3, images=3, faults=False)
     path = planted.folder / "annotation" / name
     path.write_text(path.read_text().replace(column, "other", 1))
-    assert fault(planted.folder).startswith(f"d/annotation/{name}: no column {column};")
+    assert reading_fault(planted.folder).startswith(f"d/annotation/{name}: no column {column};")
 
 
 def test_a_row_without_a_session_rates_no_image(tmp_path: Path) -> None:
@@ -123,7 +116,7 @@ def test_two_pictures_that_answer_to_one_name_are_not_guessed_between(tmp_path: 
     again.write_bytes((planted.folder / "imgs/session1/iaa_pub1_.jpg").read_bytes())
     assert read_folder(planted.folder, "d", tmp_path).images.height == planted.images  # a copy
     write_picture(again, seed=99)
-    message = fault(planted.folder)
+    message = reading_fault(planted.folder)
     assert "imgs/session1/iaa_pub1_.jpg and more/session1/iaa_pub1_.jpg differ" in message
 
 

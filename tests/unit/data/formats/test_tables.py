@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import shutil
 import tempfile
@@ -21,9 +20,8 @@ from pamela.data.formats import pamela_release, read_batch, read_folder
 from tests.helpers.folders import (
     images_of,
     ratings_of,
-    release_row,
+    reading_fault,
     write_picture,
-    write_release,
     write_tables,
 )
 
@@ -33,16 +31,6 @@ CELLS = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), min_size=1, ma
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_tables(tmp_path / "d")
-
-
-def fault(folder: Path, *, batch: bool = False) -> str:
-    """Return the one line that reading `folder` ends with."""
-    with pytest.raises(PamelaError) as error:
-        (read_batch if batch else read_folder)(folder, "d", folder.parent)
-    message = str(error.value)
-    assert "\n" not in message
-    assert "Traceback" not in message
-    return message
 
 
 # --- the tables format ----------------------------------------------------------------------------
@@ -131,7 +119,7 @@ def test_times(tmp_path: Path, cell: str, expected: dt.datetime | None) -> None:
 def test_a_cell_that_cannot_be_read_is_named(tmp_path: Path, column: str, cell: str) -> None:
     good = {"rated_at": "2026-01-01", "position": "1", "split": "train"}[column]
     ratings = ratings_of(1, 3).with_columns(pl.Series(column, [good, "", cell]))
-    message = fault(write_tables(tmp_path / "d", ratings))
+    message = reading_fault(write_tables(tmp_path / "d", ratings))
     assert message.startswith(f"d/ratings.csv row 3: {column} {cell!r}")
 
 
@@ -144,7 +132,7 @@ def test_columns_outside_the_format_are_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ratings.csv", "images.csv", "dataset.yaml"])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    assert name in fault(folder) or "no known dataset" in fault(folder)
+    assert name in reading_fault(folder) or "no known dataset" in reading_fault(folder)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +151,7 @@ def test_a_missing_column_is_named(folder: Path, name: str, column: str) -> None
     path = folder / f"{name}.csv"
     frame = pl.read_csv(path, infer_schema=False)
     frame.rename({column: "other"}).write_csv(path)
-    assert fault(folder).startswith(f"d/{name}.csv: no column {column}")
+    assert reading_fault(folder).startswith(f"d/{name}.csv: no column {column}")
 
 
 @pytest.mark.parametrize("name", ["ratings", "users", "images"])
@@ -172,7 +160,7 @@ def test_a_missing_column_is_named(folder: Path, name: str, column: str) -> None
 def test_an_unreadable_table_is_named(folder: Path, name: str, suffix: str, content: bytes) -> None:
     (folder / f"{name}.csv").unlink()
     (folder / f"{name}.{suffix}").write_bytes(content)
-    assert fault(folder).startswith(f"d/{name}.{suffix}")
+    assert reading_fault(folder).startswith(f"d/{name}.{suffix}")
 
 
 def test_a_truncated_parquet_file_is_named(folder: Path) -> None:
@@ -180,7 +168,7 @@ def test_a_truncated_parquet_file_is_named(folder: Path) -> None:
     pl.read_csv(folder / "ratings.csv").write_parquet(path)
     (folder / "ratings.csv").unlink()
     path.write_bytes(path.read_bytes()[:-20])
-    assert fault(folder).startswith("d/ratings.parquet: not readable as Parquet")
+    assert reading_fault(folder).startswith("d/ratings.parquet: not readable as Parquet")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +189,7 @@ def test_a_truncated_parquet_file_is_named(folder: Path) -> None:
 )
 def test_dataset_file_is_strict(folder: Path, header: str, said: str) -> None:
     (folder / "dataset.yaml").write_text(header)
-    message = fault(folder)
+    message = reading_fault(folder)
     assert message.startswith("d/dataset.yaml")
     assert said in message
 
@@ -209,11 +197,13 @@ def test_dataset_file_is_strict(folder: Path, header: str, said: str) -> None:
 def test_a_repeated_image_and_user_id_are_named_with_both_rows(folder: Path) -> None:
     with (folder / "images.csv").open("a") as stream:
         stream.write("i2,images/i2.png,again,p9\n")
-    assert fault(folder).startswith(
+    assert reading_fault(folder).startswith(
         "d/images.csv row 7: image_id 'i2' is repeated (first in row 3)"
     )
     write_tables(folder, users=pl.DataFrame({"user_id": ["a", "b", "a"]}))
-    assert fault(folder).startswith("d/users.csv row 3: user_id 'a' is repeated (first in row 1)")
+    assert reading_fault(folder).startswith(
+        "d/users.csv row 3: user_id 'a' is repeated (first in row 1)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -239,7 +229,7 @@ def test_a_path_that_leaves_the_folder_is_named(folder: Path, file: str, said: s
     frame.with_columns(file=pl.Series([*files[:4], file, files[5]])).write_csv(
         folder / "images.csv"
     )
-    message = fault(folder)
+    message = reading_fault(folder)
     assert message.startswith(f"d/images.csv row 5: file {file!r}")
     assert said in message
 
@@ -258,17 +248,18 @@ def test_features_may_stand_for_pictures(tmp_path: Path) -> None:
     assert tables.features == folder / "f.npz"
     assert not tables.has_images
     np.savez(folder / "f.npz", image_id=np.array(["i0"]), features=np.eye(6))
-    assert "shape" in fault(folder)
+    assert "shape" in reading_fault(folder)
     names = np.array(["i0", "i1"], dtype=object)
     np.savez(folder / "f.npz", image_id=names, features=np.eye(2))
-    assert fault(folder).endswith("image_id holds Python objects, which are not read; save it with "
-                                  "ids.astype(str)")  # fmt: skip
+    assert reading_fault(folder).endswith(
+        "image_id holds Python objects, which are not read; save it with ids.astype(str)"
+    )
     np.savez(folder / "f.npz", image_id=names.astype(str), features=np.array([[1], [2, 3]], object))
-    assert "features holds Python objects" in fault(folder)
+    assert "features holds Python objects" in reading_fault(folder)
     (folder / "f.npz").write_bytes(b"PK")
-    assert "not an .npz file" in fault(folder)
+    assert "not an .npz file" in reading_fault(folder)
     (folder / "dataset.yaml").write_text("name: d\nscale: [1, 5]\n")
-    assert "neither pictures" in fault(folder)
+    assert "neither pictures" in reading_fault(folder)
 
 
 def test_a_batch_needs_only_its_header_and_ratings(folder: Path) -> None:
@@ -281,9 +272,9 @@ def test_a_batch_needs_only_its_header_and_ratings(folder: Path) -> None:
     assert (batch.ratings.collect().height, batch.users.height, batch.images.height) == (2, 0, 0)
     assert batch.ratings.collect()["split"].null_count() == 2  # a batch does not choose its side
     assert batch.ignored == {"ratings": ["split"]}
-    assert "no images.csv" in fault(folder)
+    assert "no images.csv" in reading_fault(folder)
     (folder / "ratings.csv").write_text("user_id,image_id,rating\n")
-    assert "no rows" in fault(folder, batch=True)
+    assert "no rows" in reading_fault(folder, batch=True)
 
 
 @settings(max_examples=30, deadline=None)
@@ -335,94 +326,8 @@ def said_of(folder: Path) -> str:
     return ""
 
 
-# --- the release's layout -------------------------------------------------------------------------
-def test_release_comes_through(tmp_path: Path) -> None:
-    release = write_release(tmp_path / "r")
-    for folder in (release, release / "PAMELA"):
-        tables = read_folder(folder, "pamela", tmp_path)
-        assert tables.scale == (1.0, 5.0)
-        assert (tables.ratings.collect().height, tables.users.height, tables.images.height) == (
-            13,
-            4,
-            7,
-        )
-        assert tables.own_splits
-        assert dict(tables.ratings.collect()["split"].value_counts().iter_rows()) == {
-            "train": 8,
-            "val_seen": 1,
-            "val_unseen": 1,
-            "test_seen": 1,
-            "test_unseen": 2,
-        }
-        assert tables.demographics == ["age_binned", "gender", "nationality"]
-        assert tables.images["file"][3] == "r/PAMELA/images/3.jpg"
-        last = tables.ratings.collect().row(-1, named=True)
-        assert last["source_file"] == "r/PAMELA/annotations/pamela_test_unseen.json"
-        assert last["source_row"] == 2
-
-
-def test_release_with_nulls_mixed_case_and_ids_of_two_types(tmp_path: Path) -> None:
-    release = write_release(tmp_path / "r")
-    rows = [
-        release_row("a", 0, 3),
-        release_row("a", "0", "4", user_demographics={"gender": "female", "nationality": None}),
-        release_row("a", 1, None, user_demographics=None),
-        release_row("a", 2, 4.5, image_metadata={"prompt": None, "group": "Food", "type": "art"}),
-        release_row(None, 3, 2),
-    ]
-    (release / "PAMELA/annotations/pamela_train.json").write_text(json.dumps(rows))
-    tables = read_folder(release, "pamela", tmp_path)
-    train = tables.ratings.collect().filter(split="train")
-    assert train["image_id"].to_list() == ["0", "0", "1", "2", "3"]
-    assert train["rating"].to_list() == [3.0, 4.0, None, 4.5, 2.0]
-    assert train["user_id"].to_list() == [*"aaaa", None]
-    user = tables.users.row(by_predicate=pl.col("user_id") == "a", named=True)
-    assert (user["gender"], user["nationality"]) == ("Female", "Belgian")
-    assert set(tables.images["group"]) == {"food"}
-    assert set(tables.images["type"]) == {"Art"}
-
-
-@pytest.mark.parametrize(
-    "content", ["", "[", "{}", "[]", "[1]", '[{"a": 1}]', '{"a": [1]}', "[\xff"]
-)
-def test_a_broken_split_file_is_named(tmp_path: Path, content: str) -> None:
-    release = write_release(tmp_path / "r")
-    path = release / "PAMELA/annotations/pamela_val_seen.json"
-    path.write_bytes(content.encode("latin-1"))
-    assert fault(release).startswith("r/PAMELA/annotations/pamela_val_seen.json: ")
-
-
-def test_a_missing_split_file_is_named(tmp_path: Path) -> None:
-    release = write_release(tmp_path / "r")
-    (release / "PAMELA/annotations/pamela_test_seen.json").unlink()
-    assert "pamela_test_seen.json: no such file" in fault(release)
-
-
-@pytest.mark.parametrize(
-    ("row", "said"),
-    [
-        (release_row("a", 0, 3, image_path="../../x.jpg"), "leaves the dataset's folder"),
-        (release_row("a", 1, 3, image_path="images/0.jpg"), "image_id '1' is repeated with two"),
-        (release_row("a", 77, 3, image_path="images/77.tiff"), "unknown suffix"),
-    ],
-)
-def test_a_faulty_picture_path_in_the_release_is_named(
-    tmp_path: Path, row: dict[str, object], said: str
-) -> None:
-    release = write_release(tmp_path / "r")
-    path = release / "PAMELA/annotations/pamela_val_seen.json"
-    good = [release_row("a", 1, 3)] if row["image_id"] == 1 else []
-    path.write_text(json.dumps([*good, row]))
-    if row["image_id"] == 0:  # the path's other rows would count first
-        for other in (release / "PAMELA/annotations").glob("*train.json"):
-            other.write_text(json.dumps([release_row("a", 9, 3)]))
-    message = fault(release)
-    assert said in message
-    assert ".json row" in message
-
-
 def test_a_folder_of_no_known_kind_says_what_was_looked_for(tmp_path: Path) -> None:
-    message = fault(tmp_path)
+    message = reading_fault(tmp_path)
     assert "dataset.yaml" in message
     assert "PAMELA/annotations/" in message
     assert not pamela_release.detect(tmp_path)
