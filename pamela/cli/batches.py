@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pamela.core.paths import Project
-from pamela.params import load_params
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +26,7 @@ def list_batches(context: typer.Context) -> None:
     """List the batches of new ratings: waiting, refused and why, accepted, set aside."""
     if context.invoked_subcommand is not None:
         return
+    from pamela.params import load_params
     from pamela.retraining.overview import overview
 
     project = Project.here()
