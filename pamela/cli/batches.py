@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from pamela.retraining.overview import Row
 
-batches_app = typer.Typer(help="Batches of new ratings.", add_completion=False)
+batches_app = typer.Typer(
+    help="List the batches of new ratings; take back what was set aside.", add_completion=False
+)
 
 
 @batches_app.callback(invoke_without_command=True)
