@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pamela.core.paths import Project
-from pamela.params import load_params
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +18,9 @@ if TYPE_CHECKING:
 
     from pamela.retraining.overview import Row
 
-batches_app = typer.Typer(help="Batches of new ratings.", add_completion=False)
+batches_app = typer.Typer(
+    help="List the batches of new ratings; take back what was set aside.", add_completion=False
+)
 
 
 @batches_app.callback(invoke_without_command=True)
@@ -27,6 +28,7 @@ def list_batches(context: typer.Context) -> None:
     """List the batches of new ratings: waiting, refused and why, accepted, set aside."""
     if context.invoked_subcommand is not None:
         return
+    from pamela.params import load_params
     from pamela.retraining.overview import overview
 
     project = Project.here()

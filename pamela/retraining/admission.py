@@ -58,7 +58,11 @@ def take(project: Project, params: Params) -> dict[str, str]:
             "`make repro` first; the batches stay in data/inbox"
         )
     names = sorted({batch.dataset for batch in ready})
-    known = {name: KnownDataset.read(project, name) for name in names}
+    try:
+        known = {name: KnownDataset.read(project, name) for name in names}
+    except PamelaError:
+        batches.check_unchanged(project)  # an accepted batch that is not whole: how it comes back
+        raise
     for batch in ready:
         why = _take_one(project, params, batch, known[batch.dataset])
         if why is not None:

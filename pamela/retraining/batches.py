@@ -214,11 +214,18 @@ def _finish(project: Project, label: str) -> None:
     """Move a batch to where its record says that it belongs."""
     record = record_file(project, label)
     aside, back = project.set_aside / label, project.batches / label
-    if read_json(record).get(BELONGS) != BATCHES:
-        _move(back, aside)
-        return
-    _move(aside, back)
-    record.unlink()
+    try:
+        if read_json(record).get(BELONGS) != BATCHES:
+            _move(back, aside)
+            return
+        _move(aside, back)
+        record.unlink()
+    except OSError as error:
+        where = project.relative(Path(error.filename or back))
+        raise PamelaError(
+            f"{label}: cannot be moved between data/batches and data/set_aside "
+            f"({where}: {error.strerror})"
+        ) from None
 
 
 def _move(source: Path, target: Path) -> None:

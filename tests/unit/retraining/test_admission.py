@@ -306,6 +306,19 @@ def test_a_batch_of_a_name_that_is_taken_is_refused(project: Project, params: Pa
     assert tracking.folder_hash(away) == tracking.tracked_hash(away)
 
 
+def test_an_accepted_batch_that_is_not_whole_says_how_it_comes_back(
+    project: Project, params: Params
+) -> None:
+    lost = write_batch(project.batches / "faces" / "lost", good_rows())
+    pointer = f"outs:\n- md5: {tracking.folder_hash(lost)}\n  path: lost\n"
+    tracking.dvc_file(lost).write_text(pointer)
+    (lost / "dataset.yaml").unlink()
+    folder = finish(write_batch(project.inbox / "faces" / "b1", good_rows(users="z")))
+    with pytest.raises(PamelaError, match="data/batches/faces/lost: not what was accepted"):
+        admission.take(project, params)
+    assert not (folder / inbox.REFUSED).exists()
+
+
 def test_messages_name_the_inbox_not_the_copy(project: Project, params: Params) -> None:
     finish(write_batch(project.inbox / "faces" / "b1", [("new", "i0", 9)]))
     line = admission.take(project, params)["faces/b1"]
