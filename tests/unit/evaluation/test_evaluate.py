@@ -32,6 +32,8 @@ from pamela.reporting.terminal_summary import elo_table, summary_table
 from tests.helpers.folders import write_split
 from tests.helpers.taste_fold import (
     MODELS,
+    ROWS,
+    UNSEEN_USERS,
     Taste,
     make_fold,
 )
