@@ -137,7 +137,7 @@ def test_dying_again_while_the_first_death_is_mended_loses_nothing(
 
         return start
 
-    for first in range(2, 20, 3):
+    for first in range(3, 20, 5):
         for _ in every_kill(killed_at(first)):
             project = Project(root)
             assert admission.take(project, params) == {}
