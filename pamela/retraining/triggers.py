@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.files import file_sha256
 from pamela.core.paths import Project
 from pamela.data import formats
+from pamela.data.withdrawn import read_withdrawn
+from pamela.evaluation.provenance import stable_hash
 from pamela.params import Params
 from pamela.registry import versions
 from pamela.retraining import inbox
@@ -33,7 +34,7 @@ class NewData:
     ----------
     data : what a challenger would be trained on now.
     changes : batches ``added``, ``changed``, ``removed`` (`pamela.retraining.gate.decision.news`).
-    withdrawn : whether ``data/withdrawn.csv`` is another one.
+    withdrawn : whether ``data/withdrawn.csv`` names other people.
     """
 
     data: Data
@@ -53,14 +54,14 @@ class NewData:
 
 def data_now(project: Project) -> Data:
     """Return the tracked batches and the people who withdrew."""
-    withdrawn = file_sha256(project.withdrawn) if project.withdrawn.is_file() else ""
-    return Data(batches=batch_hashes(project), withdrawn=withdrawn)
+    gone = sorted(read_withdrawn(project).iter_rows())
+    return Data(batches=batch_hashes(project), withdrawn=stable_hash(gone) if gone else "")
 
 
 def new_data(project: Project) -> NewData:
     """Return what has come since the gate last decided."""
     now, before = data_now(project), judged(project)
-    withdrew = now.withdrawn != before.withdrawn and bool(now.withdrawn or before.withdrawn)
+    withdrew = now.withdrawn != before.withdrawn
     return NewData(now, news(now.batches, before.batches), withdrew)
 
 

@@ -51,7 +51,7 @@ class Data(_Record):
     Attributes
     ----------
     batches : ``{dataset/batch: hash of its contents}`` of every accepted batch.
-    withdrawn : hash of ``data/withdrawn.csv``; empty without one.
+    withdrawn : hash of the people in ``data/withdrawn.csv``; empty without any.
     """
 
     batches: dict[str, str] = {}

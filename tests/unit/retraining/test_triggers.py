@@ -81,5 +81,7 @@ def test_new_data_is_what_the_last_decision_has_not_judged(tmp_path: Path) -> No
     found = new_data(project)
     assert (found.added, found.withdrawn) == (["d/b"], False)
     assert found.describe() == "added d/b; removed d/gone"
+    project.withdrawn.write_text("dataset,user_id\n")  # as it is shipped
+    assert not new_data(project).withdrawn
     project.withdrawn.write_text("dataset,user_id\nd,u1\n")
     assert new_data(project).describe() == "added d/b; removed d/gone; people withdrew"
