@@ -1,7 +1,7 @@
 """New ratings retrain the model: ``python -m flows.retrain --once`` (``pamela retrain --once``).
 
 One cycle takes the complete batches of ``data/inbox/`` (checked, copied to ``data/batches/``,
-DVC-tracked), brings the data up to date (``dvc repro embed``), fits a challenger, scores it and the
+DVC-tracked), brings the data up to date (``dvc repro split embed``), fits a challenger, scores it and the
 champion on the same hold-out now, and moves the alias ``champion`` only if the gate says so. A
 rejected batch is set aside; several are tried apart. Each decision is one line, with its reason. A
 cycle that was interrupted is finished by the next one. Exit status 1: a batch was refused, or a
@@ -38,7 +38,7 @@ from pamela.retraining.gate.decision import Decision
 from pamela.retraining.tracking import dvc_file
 from pamela.retraining.waiting import nothing_to_do
 
-DATA = "embed"  # the last stage before training
+DATA = ("split", "embed")  # the stages that training reads
 
 # --- the steps --------------------------------------------------------------------------------
 
@@ -64,8 +64,8 @@ def track_batches(project: Project) -> None:
 
 @step("bring the data up to date")
 def refresh_data(project: Project, reason: str) -> list[str]:
-    """`dvc repro embed`; on a fault the batches stay tracked and the champion where it is."""
-    return _repro(project, reason, [DATA])
+    """`dvc repro split embed`; on a fault the batches stay tracked and the champion where it is."""
+    return _repro(project, reason, [*DATA])
 
 
 @step("run the pipeline")
