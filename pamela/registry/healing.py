@@ -88,10 +88,7 @@ def _client(registry: RegisteredModel) -> MlflowClient:
 
 def _fault(registry: RegisteredModel, version: Version) -> str | None:
     """Return what is wrong with a version's files; all are read where an alias names it."""
-    if version.aliases:
-        return copies.fault_of_version(registry.project, version)
-    gone = version.path and not (registry.project.root / version.path / "bundle.json").is_file()
-    return "its files are gone" if gone else None
+    return copies.fault_of_version(registry.project, version, thorough=bool(version.aliases))
 
 
 # --- the checks, in their order ---------------------------------------------------------------
