@@ -275,6 +275,8 @@ def in_steps(work, project, tmp_path, monkeypatch, points: KillPoints) -> Projec
         patch.setattr(copies, "write_mlflow_files", points.step(no_mlflow_files))
         patch.setattr(copies.shutil, "copytree", points.step(shutil.copytree))
         patch.setattr(records, "_write", points.step(records._write))
+        noting = points.step(registration.remember_champion)
+        patch.setattr(registration, "remember_champion", noting)
         work(copied)
     return copied
 
