@@ -7,7 +7,6 @@ cache, or a tracking server.
 
 from __future__ import annotations
 
-import configparser
 import fcntl
 import json
 import os
@@ -222,6 +221,8 @@ def _in_dvc(project: Project, digest: str, version: Version) -> Source | None:
 
 def _dvc_cache(project: Project) -> Path:
     """Return the folder of DVC's cached files, as DVC's config says."""
+    import configparser  # a score needs none of it
+
     home = project.root / ".dvc"
     config = configparser.ConfigParser(strict=False, interpolation=None)
     with suppress(configparser.Error, UnicodeDecodeError):  # DVC itself complains of that

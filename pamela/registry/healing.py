@@ -128,7 +128,7 @@ def made_twice(registry: RegisteredModel) -> list[Mend]:
     for version in registry.versions:
         if BUNDLE_HASH in version.tags:
             by_bundle.setdefault(version.tags[BUNDLE_HASH], []).append(version)
-    doubles = []
+    doubles: list[Mend] = []
     for same in by_bundle.values():
         kept = max(same, key=_weight)
         doubles += [
@@ -157,7 +157,7 @@ def _drop(registry: RegisteredModel, version: Version, kept: Version) -> str:
 
 def lost_files(registry: RegisteredModel) -> list[Mend]:
     """Find versions whose files are lost or damaged while something else holds the same."""
-    mends = []
+    mends: list[Mend] = []
     for version in registry.versions:
         fault = _fault(registry, version)
         source = copies.find_source(registry.project, version) if fault else None
