@@ -43,7 +43,7 @@ def main() -> None:
         os.environ.setdefault(name, value)
     try:
         note = publish()
-    except PamelaError as error:
+    except (PamelaError, OSError) as error:  # such as a full disk
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     if note:

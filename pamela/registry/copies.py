@@ -7,7 +7,6 @@ cache, or a tracking server.
 
 from __future__ import annotations
 
-import configparser
 import fcntl
 import json
 import os
@@ -28,8 +27,10 @@ from pamela.core.files import (
     write_json,
 )
 from pamela.core.paths import Project
+from pamela.params import load_params, tracking_uri
 from pamela.registry.mlflow_model import DESCRIPTION_FILE, MLFLOW_FILES, write_mlflow_files
-from pamela.registry.sqlite_reader import PATH, Version
+from pamela.registry.reachable import shown
+from pamela.registry.sqlite_reader import PATH, Version, local_path
 from pamela.training.bundle_files import HASH_DIGITS, SUMS, bundle_hash, damaged_files, has_sums
 
 BUNDLE: Final = "bundle"
@@ -101,11 +102,19 @@ def is_another(folder: Path, digest: str | None) -> str | None:
     return None
 
 
-def fault_of_version(project: Project, version: Version) -> str | None:
-    """Return what is wrong with the copy of a version; None also where it is kept elsewhere."""
-    if not version.path:
+def fault_of_version(project: Project, version: Version, *, thorough: bool = True) -> str | None:
+    """Return what is wrong with the copy of a version; None also where a server keeps it.
+
+    Parameters
+    ----------
+    thorough : whether every file is read; else it is only seen to be there.
+    """
+    folder = project.root / version.path if version.path else None
+    if folder is None or (not folder.is_dir() and local_path(version.source) is None):
         return None
-    return fault_of(project.root / version.path, version.tags.get(BUNDLE_HASH))
+    if not thorough:
+        return is_another(folder, None)
+    return fault_of(folder, version.tags.get(BUNDLE_HASH))
 
 
 def content_hash(folder: Path) -> str:
@@ -146,9 +155,13 @@ def find_source(project: Project, version: Version) -> Source | None:
     digest = version.tags.get(BUNDLE_HASH)
     if digest is None:
         return None
-    for bundle in (project.models / BUNDLE, project.challenger / BUNDLE):
-        if fault_of(bundle, digest) is None:
+    recorded = local_path(version.source)  # elsewhere, where the project was moved
+    for bundle in (project.models / BUNDLE, project.challenger / BUNDLE, recorded):
+        if bundle is not None and fault_of(bundle, digest) is None:
             return Source(project.relative(bundle), partial(_copy_files, bundle))
+    if recorded is None:
+        uri = tracking_uri(load_params(project.params_file), project.root)
+        return Source("the tracking server", partial(_fetch, version.source, uri))
     return _in_dvc(project, digest, version)
 
 
@@ -174,6 +187,24 @@ def _make_copy(project: Project, digest: str, fill: Fill, source: str) -> Path:
     return kept
 
 
+def download(source: str, uri: str) -> Path | None:
+    """Return a folder with what a tracking server keeps; None where it has nothing."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(download_artifacts(artifact_uri=source, tracking_uri=uri))
+    except (MlflowException, OSError):
+        return None
+
+
+def _fetch(source: str, uri: str, aside: Path) -> None:
+    found = download(source, uri)
+    if found is None:
+        raise PamelaError(f"{shown(source)}: not to be had from the tracking server")
+    _copy_files(found, aside)
+
+
 def _copy_files(bundle: Path, aside: Path) -> None:
     shutil.copytree(bundle, aside, dirs_exist_ok=True)
 
@@ -190,6 +221,8 @@ def _in_dvc(project: Project, digest: str, version: Version) -> Source | None:
 
 def _dvc_cache(project: Project) -> Path:
     """Return the folder of DVC's cached files, as DVC's config says."""
+    import configparser  # a score needs none of it
+
     home = project.root / ".dvc"
     config = configparser.ConfigParser(strict=False, interpolation=None)
     with suppress(configparser.Error, UnicodeDecodeError):  # DVC itself complains of that

@@ -88,10 +88,7 @@ def _client(registry: RegisteredModel) -> MlflowClient:
 
 def _fault(registry: RegisteredModel, version: Version) -> str | None:
     """Return what is wrong with a version's files; all are read where an alias names it."""
-    if version.aliases:
-        return copies.fault_of_version(registry.project, version)
-    gone = version.path and not (registry.project.root / version.path / "bundle.json").is_file()
-    return "its files are gone" if gone else None
+    return copies.fault_of_version(registry.project, version, thorough=bool(version.aliases))
 
 
 # --- the checks, in their order ---------------------------------------------------------------
@@ -131,7 +128,7 @@ def made_twice(registry: RegisteredModel) -> list[Mend]:
     for version in registry.versions:
         if BUNDLE_HASH in version.tags:
             by_bundle.setdefault(version.tags[BUNDLE_HASH], []).append(version)
-    doubles = []
+    doubles: list[Mend] = []
     for same in by_bundle.values():
         kept = max(same, key=_weight)
         doubles += [
@@ -160,7 +157,7 @@ def _drop(registry: RegisteredModel, version: Version, kept: Version) -> str:
 
 def lost_files(registry: RegisteredModel) -> list[Mend]:
     """Find versions whose files are lost or damaged while something else holds the same."""
-    mends = []
+    mends: list[Mend] = []
     for version in registry.versions:
         fault = _fault(registry, version)
         source = copies.find_source(registry.project, version) if fault else None

@@ -16,7 +16,7 @@ from pamela.core.errors import PamelaError, require
 from pamela.core.paths import Project
 from pamela.params import Params, load_params, tracking_uri
 from pamela.registry import sqlite_reader
-from pamela.registry.copies import BUNDLE_HASH, is_another
+from pamela.registry.copies import BUNDLE_HASH, download, is_another
 from pamela.registry.reachable import said_by, shown
 from pamela.registry.sqlite_reader import Version
 from pamela.training.bundle_files import REPAIR
@@ -194,16 +194,10 @@ def choose(uri: str, versions: list[Version], alias: str | None, version: str | 
 
 def _download(uri: str, project: Project, params: Params, version: Version) -> Path:
     require("mlflow", f"{uri}: a version that is kept elsewhere")
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-
-    try:
-        place = download_artifacts(
-            artifact_uri=version.source, tracking_uri=tracking_uri(params, project.root)
-        )
-    except (MlflowException, OSError):
+    place = download(version.source, tracking_uri(params, project.root))
+    if place is None:
         raise PamelaError(
             f"{uri}: the files of version {version.version} are gone "
             f"({version.path or version.source}), {REPAIR}"
-        ) from None
-    return Path(place)
+        )
+    return place

@@ -19,7 +19,8 @@ HASH_DIGITS: Final = 16  # hex digits of a hash that names a bundle
 LINE: Final = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[\w-][\w.-]*(?:/[\w-][\w.-]*)*)")
 REPAIR: Final = (
     "so it is not used: `make repro` brings models/bundle and registered versions back where "
-    "another copy is left, `pamela rollback` serves the version before"
+    "another copy is left (DVC looks at a file again once you `touch` it), `pamela rollback` "
+    "serves the version before"
 )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 from pathlib import Path
 
 from pamela.core.paths import Project
@@ -22,6 +24,16 @@ def make_registry(root: Path) -> Project:
         assert registration.register_challenger(project, params, bundle=bundle) == str(number)
         registration.set_champion(project, params, str(number), reason=f"{model} is better")
     return project
+
+
+def copy_registry(project: Project, root: Path) -> Project:
+    """Copy a project whose registry knows nothing of where it was made."""
+    copied = Project(shutil.copytree(project.root, root))
+    with sqlite3.connect(root / "mlflow.db") as db:
+        for column in ("source", "storage_location"):
+            places = project.root.as_uri(), root.as_uri()
+            db.execute(f"update model_versions set {column} = replace({column}, ?, ?)", places)
+    return copied
 
 
 def aliases(project: Project) -> dict[str, str]:

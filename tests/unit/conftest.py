@@ -44,6 +44,8 @@ def registry_template(tmp_path_factory) -> Project:
 def registry(registry_template, tmp_path, monkeypatch) -> Project:
     """Return a copy of `registry_template`, in whose root the test runs."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    root = shutil.copytree(registry_template.root, tmp_path / "project")
-    monkeypatch.chdir(root)
-    return Project(root)
+    from tests.helpers.small_registry import copy_registry
+
+    project = copy_registry(registry_template, tmp_path / "project")
+    monkeypatch.chdir(project.root)
+    return project

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from dataclasses import replace
 from functools import partial
 from hashlib import md5
 
@@ -17,7 +18,7 @@ from pamela.registry.publish import client_of
 from pamela.retraining import champion, records
 from tests.helpers.kill_points import Killed, KillPoints
 from tests.helpers.made_up import make_project, params_of, write_bundle
-from tests.helpers.small_registry import aliases, copy_of, damage, tags
+from tests.helpers.small_registry import aliases, copy_of, copy_registry, damage, tags
 
 
 def heal(project: Project) -> list[str]:
@@ -205,6 +206,24 @@ def test_with_all_copies_lost_what_was_trained_last_serves(registry):
         healing.heal(registry, params_of(registry))
 
 
+def test_a_version_that_a_server_keeps_is_not_lost_with_its_copy(registry, monkeypatch):
+    write_bundle(registry, "user_mean")
+    folder = copy_of(registry, "3")
+    kept = shutil.copytree(folder, registry.root / "server")
+    version = versions.champion(registry, params_of(registry))
+    elsewhere = replace(version, source="mlflow-artifacts:/1/bundle")
+    damage(folder / "model.safetensors")
+    assert copies.fault_of_version(registry, elsewhere) == "model.safetensors is damaged or missing"
+    monkeypatch.setattr(copies, "download", lambda *_: kept)
+    source = copies.find_source(registry, elsewhere)
+    assert source.name == "the tracking server"
+    copies.rebuild(registry, elsewhere, source)
+    assert copies.fault_of_version(registry, elsewhere) is None
+    lose(folder)
+    assert copies.fault_of_version(registry, elsewhere) is None
+    assert copies.fault_of_version(registry, version) == "its files are gone"
+
+
 def test_an_old_copy_that_is_lost_for_good_is_let_be(registry):
     lose(copy_of(registry, "1"))
     assert heal(registry) == []
@@ -249,13 +268,15 @@ def rollback(project: Project) -> None:
 
 def in_steps(work, project, tmp_path, monkeypatch, points: KillPoints) -> Project:
     """Do `work` on a copy of `project`, whatever writes being a step."""
-    copied = Project(shutil.copytree(project.root, tmp_path / f"copy{points.at}"))
+    copied = copy_registry(project, tmp_path / f"copy{points.at}")
     with monkeypatch.context() as patch:
         for module in (registration, publish):
             patch.setattr(module, "client_of", lambda *args: points.client(client_of(*args)))
         patch.setattr(copies, "write_mlflow_files", points.step(no_mlflow_files))
         patch.setattr(copies.shutil, "copytree", points.step(shutil.copytree))
         patch.setattr(records, "_write", points.step(records._write))
+        noting = points.step(registration.remember_champion)
+        patch.setattr(registration, "remember_champion", noting)
         work(copied)
     return copied
 
