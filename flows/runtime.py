@@ -34,6 +34,8 @@ __all__ = ["here", "main", "run_name", "stage", "step"]  # all that a stage need
 # A log line that Prefect's page misses, as its server went away, is no matter for the terminal.
 logging.raiseExceptions = False
 
+LONGEST = 80  # characters of a reason in a name
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -81,7 +83,8 @@ def step(name: str) -> Callable[[F], F]:
     """Make a function a Prefect task called `name`: retried twice, unless the user must act."""
 
     def step_name(parameters: dict[str, Any]) -> str:  # on Prefect's page: ``fit paper 0``
-        return " ".join([name, *(str(one) for one in plain_arguments(parameters.values()))])
+        about = (str(one) for one in plain_arguments(parameters.values()))
+        return " ".join([name, *(shortened(one) for one in about)])
 
     decorate = prefect.task(
         name=name,
@@ -102,7 +105,10 @@ def step(name: str) -> Callable[[F], F]:
 def stage(name: str) -> Callable[[F], F]:
     """Make a function the Prefect flow of stage `name`."""
     decorate = prefect.flow(
-        name=name, flow_run_name=lambda: run_name(name), validate_parameters=False
+        name=name,
+        flow_run_name=lambda: run_name(name),
+        validate_parameters=False,
+        persist_result=False,  # it would be a pickle
     )
 
     def apply(function: F) -> F:
@@ -130,11 +136,16 @@ def run_name(stage: str) -> str:
     ``train > fit 8 models on synthetic, champion hierarchical · make repro``
     """
     by_hand = "by hand" if stage == "retrain" else "dvc repro"
-    why = os.environ.get("PAMELA_REASON") or by_hand
+    why = shortened(os.environ.get("PAMELA_REASON") or by_hand)
     try:
         return f"{_work_of(stage, here()[1])} · {why}"
     except (PamelaError, OSError):  # the stage itself says what is wrong
         return f"{stage} · {why}"
+
+
+def shortened(text: str) -> str:
+    """Return the start of a long text."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _work_of(stage: str, params: Params) -> str:
