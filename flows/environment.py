@@ -34,7 +34,8 @@ QUIET = {
 }
 # Options of a DVC remote that are secrets themselves; ``ask_password = true`` is none.
 SECRET_OPTION = re.compile(
-    r"(?!ask_)\w*(?:password|passphrase|secret|token|account_key|connection_string)\w*$", re.I
+    r"(?!ask_)\w*(?:password|passphrase|secret|token|account_key|customer_key|connection_string)\w*$",
+    re.I,
 )
 
 

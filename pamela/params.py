@@ -34,7 +34,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 # `dvc exp run -S key=2026-11-28` writes a day as text
 Day = Annotated[
     dt.date,
-    BeforeValidator(lambda v: dt.date.fromisoformat(v) if isinstance(v, str) else v),
+    BeforeValidator(lambda value: _day(value) if isinstance(value, str) else value),
     Field(ge=dt.date(1970, 1, 1), lt=dt.date(9000, 1, 1)),
 ]
 PRECOMPUTED = "precomputed"  # of `embed.encoder`: features come with the datasets
@@ -43,7 +43,19 @@ NO_SECRETS = (
     "them and use the environment, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or "
     "MLFLOW_TRACKING_TOKEN), or the whole address as MLFLOW_TRACKING_URI"
 )
+NO_OTHER_SECRETS = (
+    "holds an address with a name and password, or a token, and this file is in git: write it "
+    "without them"
+)
+UNION_PARTS = ("int", "str", "cv", "mapping")  # which of several types a fault is of: no key
 WIDEST_MARGIN = 4.0  # the difference of the ends of the internal scale, 1..5
+
+
+def _day(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("is no day; write one such as 2026-11-28") from None
 
 
 def _rising(values: list[Any]) -> list[Any]:
@@ -166,7 +178,9 @@ class TrainParams(_Strict):
     @model_validator(mode="after")
     def _champion_is_trained(self) -> TrainParams:
         if self.champion not in self.models:
-            raise ValueError(f"champion {self.champion!r} is not in train.models")
+            raise ValueError(
+                f"champion {self.champion!r} is not in train.models ({', '.join(self.models)})"
+            )
         return self
 
 
@@ -309,7 +323,8 @@ def load_params(path: Path) -> Params:
     try:
         values = read_yaml(path)
         for key in secret_keys(values):
-            raise PamelaError(f"{path}: {key}: {NO_SECRETS}")
+            advice = NO_SECRETS if key == "tracking.uri" else NO_OTHER_SECRETS
+            raise PamelaError(f"{path}: {key}: {advice}")
         return Params.model_validate(values)
     except FileNotFoundError:
         raise PamelaError(f"{path}: no such file") from None
@@ -318,18 +333,29 @@ def load_params(path: Path) -> Params:
 
 
 def first_fault(error: ValidationError) -> str:
-    """Return the first fault of a strict object as one phrase that names the key."""
-    fault = error.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"]) or "the file"
+    """Return the first fault of a strict object as one phrase that names the key.
+
+    An unknown key comes first: it is often the missing one, misspelt.
+    """
+    faults = error.errors()
+    fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
+    key = ".".join(str(part) for part in fault["loc"] if part not in UNION_PARTS) or "the file"
     kind = fault["type"]
     if kind == "extra_forbidden":
         return f"unknown key {key}"
     if kind == "missing":
         return f"missing key {key}"
     message = fault["msg"].removeprefix("Value error, ")
-    if not fault["loc"]:  # a rule between sections: its input would be the whole file
-        return message
-    return f"{key}: {message} (got {fault['input']!r})"[:300]
+    if kind == "model_type":
+        return f"{key}: holds no keys with values"
+    said = fault["input"]
+    if isinstance(said, dict):  # a rule between keys: a message has no room for all of them
+        return f"{key}: {message}" if fault["loc"] else message
+    if kind == "string_type":
+        quotes = isinstance(said, int | float | dt.date)
+        message = "is no text; put it in quotes" if quotes else "is no text"
+    got = said.isoformat() if isinstance(said, dt.date) else repr(said)
+    return f"{key}: {message} (got {got})"[:300]
 
 
 def tracking_uri(params: Params, root: Path) -> str:

@@ -26,20 +26,23 @@ WEB: Final = "https?"  # a name alone is a token there: https://TOKEN@host
 # ``host:5000/path@v1`` the number is a port. The lengths bound the work on text of any kind.
 NAME_AND_PASSWORD: Final = re.compile(
     r"(?P<before>\b[a-z][a-z0-9+.-]{0,30}:/{1,2})"  # a path has lost one of its slashes
-    r"(?P<secret>[^\s/@:\['\"]{0,300}:(?!\d+(?:[/?#]|$))[^\s'\"]{0,300})@",
+    r"(?P<secret>[^\s/@:\[\"]{0,300}:(?!\d+(?:[/?#]|$))[^\s\"]{0,300})@",
     re.I,
 )
 NAME_ALONE: Final = re.compile(
-    rf"(?P<before>\b{WEB}:/{{1,2}})(?P<secret>[^\s/?#'\"]{{1,600}})@", re.I
+    rf"(?P<before>\b{WEB}:/{{1,2}})(?P<secret>[^\s/?#\"]{{1,600}})@", re.I
 )
 WORDS: Final = (
-    r"(?:pass(?:word|wd|phrase)?|pwd|(?:client_?|shared_?)?secret(?:_?(?:access_?)?key)?"
-    r"|(?:access_?|refresh_?|id_?|auth_?|sas_?|session_?|aws_session_?)?token"
-    r"|(?:api|account|access|private|shared_?access)_?key|sig|signature|credentials?"
-    r"|x-amz-(?:signature|credential|security-token))"
+    r"(?:pass(?:word|wd|phrase)?|pwd?|secret|token|sig(?:nature)?|credentials?|auth|jwt|bearer"
+    r"|(?:api|account|access|private|secret|secret_?access|shared_?access)[_-]?key"
+    r"|(?:client|shared)_?secret|(?:access|refresh|id|auth|sas|session)_?token)"
 )
-# ``?token=...`` and ``;AccountKey=...``
-ARGUMENT: Final = re.compile(rf"(?P<before>[?&;]{WORDS}=)(?P<secret>[^\s&;#'\"]+)", re.I)
+PREFIX: Final = r"(?:[a-z0-9]{1,30}[_.-]){0,5}"  # as in ``x-amz-signature``, ``private_token``
+# ``?token=...``, ``;AccountKey=...``, ``#access_token=...``; by itself in a driver's words:
+# ``host=h password=...``
+ARGUMENT: Final = re.compile(
+    rf"(?P<before>(?:[?&;#]|(?<![\w.-])){PREFIX}{WORDS}=|[?&;#]key=)(?P<secret>[^\s&;#'\"]+)", re.I
+)
 PATTERNS: Final = (NAME_AND_PASSWORD, NAME_ALONE, ARGUMENT)
 
 

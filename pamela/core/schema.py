@@ -6,6 +6,7 @@ The canonical tables are ``data/tables/{ratings,users,images}.parquet``; ids are
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import polars as pl
@@ -116,6 +117,14 @@ def one_spelling(text: str) -> str:
     if text.isascii() and text.isprintable():  # the usual case, without an engine
         return text.strip(" ")
     return str(pl.select(_one_spelling(pl.lit(text))).item())
+
+
+NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+def written_number(text: str) -> float | None:
+    """Return the number that `text` says in decimals; Python's ``1_0`` and ``nan`` are none."""
+    return float(text) if NUMBER.fullmatch(text.strip()) else None
 
 
 def _one_spelling(text: pl.Expr) -> pl.Expr:

@@ -9,9 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import ScalarNode
 
 from pamela.core.errors import PamelaError
+
+
+class _Constructor(SafeConstructor):
+    """Names the place of a value that looks like a date or a time and is none."""
+
+    def construct_yaml_timestamp(self, node: ScalarNode, values: Any = None) -> Any:
+        try:
+            return super().construct_yaml_timestamp(node, values)
+        except ValueError as error:
+            said = f"{node.value} is no date or time: {error}; put it in quotes if it is text"
+            raise ConstructorError(None, None, said, node.start_mark) from None
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", _Constructor.construct_yaml_timestamp)
 
 
 def read_yaml(path: Path, shown: str | None = None) -> Any:
@@ -27,19 +43,22 @@ def read_yaml(path: Path, shown: str | None = None) -> Any:
     """
     text = path.read_bytes()
     try:
-        # pure: the parser in C knows YAML 1.1 only
-        return YAML(typ="safe", pure=True).load(text.decode("utf-8-sig"))
-    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: also a date that is none
+        yaml = YAML(typ="safe", pure=True)  # the parser in C knows YAML 1.1 only
+        yaml.Constructor = _Constructor
+        return yaml.load(text.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise PamelaError(f"{shown or path}: not UTF-8 text; save it as UTF-8") from None
+    except (YAMLError, ValueError, RecursionError) as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         where = f":{mark.line + 1}" if mark else ""
         # of a list that stands twice, ruamel.yaml names a value that it has not read yet
-        said = problem.partition(" with value ")[0] if problem else _of_a_value(error)
+        said = problem.partition(" with value ")[0] if problem else _other(error)
         why = f" ({said})" if said else ""
         raise PamelaError(f"{shown or path}{where}: not valid YAML{why}") from None
 
 
-def _of_a_value(error: Exception) -> str:
-    """Return what is wrong with a value that looks like a date or a time and is none."""
-    if isinstance(error, YAMLError | UnicodeError | RecursionError):
-        return ""
-    return f"a date or time that is none: {error}"
+def _other(error: Exception) -> str:
+    """Return what is wrong where ruamel.yaml names no place."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return (str(error).splitlines() or [""])[0]

@@ -147,4 +147,4 @@ def print_summary(project: Project, console: Console | None = None) -> None:
             summary_table(evaluation, dataset=dataset, margin_groups=groups, width=console.width)
         )
     elo = elo_table(read_json(project.metrics / "steering.json"))
-    console.print(elo if elo is not None else "Steering: skipped (no generator's world).")
+    console.print(elo if elo is not None else "Steering: skipped; the report says why.")

@@ -74,16 +74,14 @@ class Adapter:
         self.users.check(dataset, demographics)
         resolved = self.pictures.catalog.find(images, names)
         context = self.pictures.items(resolved, prompts, names, keep=keep)
-        _reject_rated_twice(resolved, context, names)
+        reject_repeats(resolved, context, names)
         internal = tuple(s.to_internal(float(r), low, high) for r in ratings)
         encoder = str(self.bundle.encoder["fingerprint"])
         return User(dataset, dict(demographics), context, internal, encoder)
 
 
-def _reject_rated_twice(
-    resolved: Sequence[ResolvedImage], context: Items, names: Sequence[str]
-) -> None:
-    """Raise if a picture (with the same prompt) is rated twice, naming both ratings.
+def reject_repeats(resolved: Sequence[ResolvedImage], context: Items, names: Sequence[str]) -> None:
+    """Raise if a picture (with the same prompt) is there twice, whatever its form, naming both.
 
     What was saved is taken as it is: it was checked when it was given.
     """

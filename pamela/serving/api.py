@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pamela.core import schema as s
+from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.models.base import Prediction
-from pamela.serving.adaptation import Adapter
+from pamela.serving.adaptation import Adapter, reject_repeats
 from pamela.serving.arguments.pictures import read_images, read_prompts
 from pamela.serving.arguments.ratings import read_ratings
 from pamela.serving.arguments.texts import (
@@ -38,7 +39,7 @@ from pamela.serving.arguments.texts import (
 from pamela.serving.forking import mark_used, refuse_forked
 from pamela.serving.image_lookup import PictureLookup
 from pamela.serving.saved_users import PEOPLE, SavedPeople
-from pamela.serving.types import ImageLike, Score, Source, Suggestion
+from pamela.serving.types import ImageLike, Score, Source, Suggestion, detail
 from pamela.serving.user_context import User, UserContext, UserContexts
 from pamela.serving.user_resolver import UserResolver
 from pamela.training.bundle import Bundle, load_bundle
@@ -65,6 +66,8 @@ def load(uri: str | Path = "models:/pamela@champion") -> Reward:
     refuse_forked()
     if not isinstance(uri, str | PathLike):
         raise PamelaError(f"load {shown(uri)}; give a bundle folder or models:/NAME@ALIAS")
+    if isinstance(uri, str):
+        read_text(uri, "load")
     if str(uri).startswith("models:/"):
         from pamela.registry.versions import resolve
 
@@ -251,15 +254,23 @@ class Reward:
         Raises
         ------
         PamelaError
-            If the model's taste is not linear, so that it cannot tell.
+            If the model's taste is not linear, so that it cannot tell, or a candidate is given
+            twice.
         """
         from pamela.serving.active_learning import suggest_pictures
 
         count = read_count(n, "n")
         user_context = self.user_context(user, dataset)
         given = None if candidates is None else read_images(candidates, "candidates")
-        own = None if given is None else self.pictures.items(given, None)
+        own = None if given is None else self._candidates(given)
         return suggest_pictures(self.user_contexts, user_context, count, own, given, self._root)
+
+    def _candidates(self, given: Sequence[ImageLike]) -> Items:
+        names = [f"candidate {number}{detail(one)}" for number, one in enumerate(given, 1)]
+        found = self.pictures.catalog.find(given, names)
+        items = self.pictures.items(found, None, names)
+        reject_repeats(found, items, names)
+        return items
 
     def explain(self, *, user: str | User) -> Explanation:
         """Say which attributes, metadata, words and prompts raise and lower `user`'s scores.

@@ -10,6 +10,7 @@ from pamela.core import schema as s
 from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
 from pamela.core.files import file_sha256
+from pamela.serving.arguments.unknown import missing_file, unknown_image
 from pamela.serving.types import NEW, CatalogImage, ImageLike, Recorded, ResolvedImage, names_of
 
 
@@ -54,9 +55,8 @@ class ImageCatalog:
         if isinstance(image, CatalogImage):
             row = self._by_id.get((image.dataset, image.image_id), NEW)
             if row == NEW:
-                raise PamelaError(
-                    f"{name}: no picture {image.image_id!r} in dataset {image.dataset}"
-                )
+                ids = (key for dataset, key in self._by_id if dataset == image.dataset)
+                raise PamelaError(f"{name}: {unknown_image(image.image_id, image.dataset, ids)}")
             return ResolvedImage(row, self._sha256[row], None)
         if isinstance(image, Recorded):
             return self._find_recorded(image)
@@ -116,4 +116,6 @@ def content_hash(path: Path, name: str) -> str:
         return file_sha256(path)
     except (OSError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        if isinstance(error, FileNotFoundError):
+            why = missing_file(str(path), why)
         raise PamelaError(f"{name}: {why}") from None

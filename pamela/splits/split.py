@@ -230,15 +230,22 @@ def _require_parts(split: Split) -> None:
         there = set(split.part_counts(fold))
         for anyone in needs:
             if not set(anyone) & there:
-                advice = (
-                    "the release's own splits leave it out"
-                    if sides.own
-                    else "bring more ratings, lower split.folds or change split.seed"
-                )
                 raise PamelaError(
                     f"{sides.name}: part {' and '.join(anyone)} of fold {fold} is empty "
-                    f"({n_users:,} users, {n_images:,} images{_grouped(sides)}); {advice}"
+                    f"({n_users:,} users, {n_images:,} images{_grouped(sides)}); "
+                    f"{_advice(sides, anyone, there)}"
                 )
+
+
+def _advice(sides: Sides, lacking: tuple[str, ...], there: set[str]) -> str:
+    if sides.own:
+        return (
+            "the dataset's own splits leave it out: add rows of that part, or take the splits out "
+            "and folds are made"
+        )
+    if s.TRAIN in lacking and there & {s.VAL_SEEN, s.VAL_UNSEEN}:  # validation took them all
+        return "lower split.val_share"
+    return "bring more ratings, lower split.folds or change split.seed"
 
 
 def _grouped(sides: Sides) -> str:

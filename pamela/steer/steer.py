@@ -21,6 +21,7 @@ from pamela.core.paths import Project
 from pamela.core.progress import progress
 from pamela.core.split_rows import read_fold_rows
 from pamela.features.factory import get_encoder
+from pamela.models import model_class
 from pamela.models.base import RewardModel, load_model
 from pamela.params import PRECOMPUTED, Params
 from pamela.steer.contact_sheet import write_steering_sheet
@@ -66,6 +67,11 @@ def skip_reason(params: Params) -> str | None:
         return (
             "steer: skipped (no pictures drawn, no judgments): embed.encoder is 'precomputed', "
             "which cannot encode newly drawn pictures; name an encoder to steer"
+        )
+    if model_class(params.train.champion).knows is RewardModel.knows:
+        return (
+            "steer: skipped (no pictures drawn, no judgments): the champion "
+            f"{params.train.champion!r} knows no single user, whose taste prompts are steered by"
         )
     return None
 

@@ -186,7 +186,35 @@ def test_a_date_that_is_none_is_told(tmp_path, value):
     text = (ROOT / "params.yaml").read_text()
     told = text.replace("latest_rated_at: null", f"latest_rated_at: {value}")
     (tmp_path / "params.yaml").write_text(told)
-    with pytest.raises(PamelaError, match=r"params.yaml: not valid YAML \(a date or time that is"):
+    line = text.split("latest_rated_at")[0].count("\n") + 1
+    said = rf"params.yaml:{line}: not valid YAML \({value} is no date or time: "
+    with pytest.raises(PamelaError, match=said):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("latest_rated_at: null", "latest_rated_at: 2026-1-3", "is no day; write one such as 2026"),
+        ("devices: auto", "devices: 1.5", r"train\.devices: Input should be a valid integer"),
+        (
+            "title: Personal reward models",
+            "title: 2026",
+            r"report\.title: is no text; put it in quo",
+        ),
+        ("    user: true", "    usr: true", r"unknown key train\.inputs\.usr$"),
+        (
+            "champion: hierarchical",
+            "champion: MF",
+            r"'MF' is not in train\.models \(global_mean,.*\)$",
+        ),
+    ],
+)
+def test_a_fault_is_told_by_its_key_in_plain_words(tmp_path, old, new, says):
+    text = (ROOT / "params.yaml").read_text()
+    assert old in text
+    (tmp_path / "params.yaml").write_text(text.replace(old, new))
+    with pytest.raises(PamelaError, match=says):
         load_params(tmp_path / "params.yaml")
 
 
@@ -232,6 +260,7 @@ def test_credentials_are_refused_and_never_shown(tmp_path, old, new, key):
     text = (ROOT / "params.yaml").read_text()
     assert old in text
     (tmp_path / "params.yaml").write_text(text.replace(old, new))
-    with pytest.raises(PamelaError, match=f"{key}: .*environment, MLFLOW_TRACKING_") as told:
+    advice = "environment, MLFLOW_TRACKING_" if key == "tracking.uri" else "write it without them"
+    with pytest.raises(PamelaError, match=f"{key}: .*{advice}") as told:
         load_params(tmp_path / "params.yaml")
     assert not re.search("password@|TOKEN@|SECRET", str(told.value))

@@ -22,10 +22,22 @@ LATIN1: Final = "pamela.latin1"  # name of the error handler below
 UTF_16: Final = ("UTF-16 text", "save it as UTF-8 CSV", "add --encoding utf-16")
 OTHER_CONTENT: Final = {
     b"\x1f\x8b": ("compressed (gzip)", "unpack it", "end its name in .gz"),
+    b"BZh": ("compressed (bzip2)", "unpack it", "end its name in .bz2"),
+    b"\xfd7zXZ": ("compressed (xz)", "unpack it", "end its name in .xz"),
     b"\x28\xb5\x2f\xfd": ("compressed (zstandard)", "unpack it", ""),
     b"PK\x03\x04": ("a zip archive or a spreadsheet", "unpack it, or save it as UTF-8 CSV", ""),
+    b"\xd0\xcf\x11\xe0": ("a spreadsheet (.xls)", "save it as UTF-8 CSV", ""),
     b"\xff\xfe": UTF_16,
     b"\xfe\xff": UTF_16,
+    b"version https://git-lfs": ("a pointer of Git LFS", "fetch the file: git lfs pull", ""),
+}
+# The same of files called CSV.
+NO_CSV: Final = {
+    b"PAR1": ("Parquet", "end its name in .parquet", ""),
+    b"<": ("HTML or XML, no table", "download the file itself", ""),
+    b"[": ("JSON", "save it as UTF-8 CSV", "end its name in .json"),
+    b"{": ("JSON", "save it as UTF-8 CSV", "end its name in .jsonl"),
+    b"sep=": ("a first line 'sep=...', for spreadsheets alone", "take that line out", ""),
 }
 RESERVED: Final = frozenset({s.DATASET, s.SOURCE_FILE, s.SOURCE_ROW})
 # What reading a broken file raises; Polars panics on damaged Parquet pages.
@@ -35,6 +47,7 @@ BROKEN: Final = (
     OSError,
     UnicodeDecodeError,
 )
+HEAD_BYTES: Final = 1 << 12  # how much of a file's beginning tells what it is
 TAIL_BYTES: Final = 1 << 16  # how much of a CSV file's end is looked at for rows without a cell
 
 
@@ -135,7 +148,7 @@ def scan_table(
     with reading(path, root, separator=separator, kind="CSV" if latin1 else None):
         if path.stat().st_size == 0:
             raise PamelaError(f"{name}: the file is empty (0 bytes); copy it again")
-        _reject_other_content(path, name)
+        _reject_other_content(path, name, is_csv=path.suffix != ".parquet")
         if path.suffix == ".parquet":
             _reject_reserved(pl.read_parquet_schema(path), name)
             frame = pl.scan_parquet(
@@ -164,13 +177,22 @@ def read_table(
         return frame.collect()
 
 
-def _reject_other_content(path: Path, name: str) -> None:
+def _reject_other_content(path: Path, name: str, *, is_csv: bool) -> None:
     """Raise on content that is no table though a reader might take it for one."""
     with path.open("rb") as stream:
-        start = stream.read(max(map(len, OTHER_CONTENT)))
-    for mark, (what, advice, option) in OTHER_CONTENT.items():
-        if start.startswith(mark):
+        start = stream.read(HEAD_BYTES)
+    for mark, (what, advice, option) in (OTHER_CONTENT | (NO_CSV if is_csv else {})).items():
+        if start.removeprefix(codecs.BOM_UTF8).startswith(mark):
             raise TableFault(f"{name}: {what}; {advice}", option)
+    if is_csv and b"\0" in start.partition(b"\n")[0]:
+        raise TableFault(
+            f"{name}: no text (bytes of value 0), or UTF-16 without a mark; save it as UTF-8 CSV",
+            "add --encoding utf-16-le",
+        )
+    if is_csv and b"\r" in start and b"\n" not in start:
+        raise PamelaError(
+            f"{name}: its lines end in CR alone, as on old Macs; save it as UTF-8 CSV"
+        )
 
 
 def _scan_csv(source: Path | bytes, name: str, separator: str, may_end_blank: bool) -> pl.LazyFrame:
@@ -178,8 +200,11 @@ def _scan_csv(source: Path | bytes, name: str, separator: str, may_end_blank: bo
     columns = [c.strip() for c in head.columns]
     repeated = [c for c in head.columns if c.endswith("_duplicated_0")]
     if repeated or len(set(columns)) < len(columns):
+        twice = (repeated or columns)[0].removesuffix("_duplicated_0")
         raise pl.exceptions.DuplicateError(
-            f"a column is named twice: {(repeated or columns)[0].removesuffix('_duplicated_0')}"
+            f"a column is named twice: {twice}"
+            if twice
+            else "several columns have no name; the first line must be the header"
         )
     _reject_reserved(columns, name)
     frame = pl.scan_csv(
@@ -247,8 +272,13 @@ def require_columns(
         other = csv_faults.other_separator(there[0], separator) if len(there) == 1 else None
         if other:
             raise csv_faults.separator_fault(name, other, separator)
+        if there[:1] and there[0].startswith("#"):
+            raise PamelaError(f"{name}: a comment where the header should be; take it out")
         line = f"{name}: no column {missing[0]}; the file has {', '.join(there)}"[:300]
-        raise TableFault(line, f"say which one it is: --map {missing[0]}=COLUMN")
+        option = f"say which one it is: --map {missing[0]}=COLUMN"
+        if len(there) == 1 and not there[0].isidentifier():
+            option += ", or what stands between the cells: --separator"
+        raise TableFault(line, option)
 
 
 def require_cells(

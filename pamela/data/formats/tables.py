@@ -210,10 +210,18 @@ def _require_table(folder: Path, stem: str, root: Path) -> Path:
 
 
 def _no_table(folder: Path, stem: str, root: Path, option: str = "") -> TableFault:
+    near = sorted(p.name for p in folder.glob("*") if p.is_file() and _is_like(p.name, stem))
+    there = f" (there is {near[0]}: rename it)" if near else ""
     return TableFault(
-        f"{shown(folder, root)}: no {stem}.csv or {stem}.parquet; the tables format needs it",
+        f"{shown(folder, root)}: no {stem}.csv or {stem}.parquet; the tables format needs it"
+        f"{there}",
         option,
     )
+
+
+def _is_like(name: str, stem: str) -> bool:
+    """Tell whether a file's name is `stem` in another case, or with more behind it."""
+    return name.lower().startswith(stem)
 
 
 def _any_file(images: pl.DataFrame, root: Path) -> bool:

@@ -170,6 +170,11 @@ def _check_name(project: Project, name: str, target: Path) -> None:
         )
     if name == SYNTHETIC:
         raise PamelaError(f"--name {name}: reserved for the embedded dataset; choose another")
+    if project.raw.exists() and not project.raw.is_dir():
+        raise PamelaError(
+            f"{project.relative(project.raw)}: a file, where the folder of all datasets should be; "
+            "take it away"
+        )
     if target.exists() or target.with_name(f"{name}.dvc").exists():
         raise _exists(project, target)
 

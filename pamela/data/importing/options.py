@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 
 TABLES: Final = ("ratings", "users", "images")
@@ -106,13 +107,12 @@ def parse_scale(text: str | None) -> tuple[float, float] | None:
     """Return ``--scale LOWEST,HIGHEST``."""
     if text is None:
         return None
-    try:
-        low, high = (float(end) for end in text.strip("[] ").split(","))
-    except ValueError:
-        low = high = math.nan
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise PamelaError(f"--scale {text}: give LOWEST,HIGHEST, such as 1,5")
-    return low, high
+    ends = [s.written_number(end) for end in text.strip("[] ").split(",")]
+    if len(ends) == 2:
+        low, high = ends
+        if low is not None and high is not None and -math.inf < low < high < math.inf:
+            return low, high
+    raise PamelaError(f"--scale {text}: give LOWEST,HIGHEST, such as 1,5")
 
 
 def parse_separator(text: str | None) -> str | None:

@@ -39,6 +39,11 @@ HOW = (
     f"own, the tokenizer as {LOCAL_DIR}<path>"
 )
 
+HOW_LOCAL = (
+    "the safetensors weights must be there, whole, and of the network that "
+    f"{CONFIG_FILE} or <open_clip model> names"
+)
+
 
 def open_clip_encoder(name: str, device: str, batch_size: int, workers: int) -> ClipEncoder:
     """Return the encoder of an open_clip model.
@@ -74,7 +79,7 @@ def open_clip_encoder(name: str, device: str, batch_size: int, workers: int) -> 
             else "its weights are not on this machine and the Hugging Face hub does not answer"
         )
         raise PamelaError(
-            f"embed.encoder {name!r}: could not be loaded ({reason}); {HOW}"
+            f"embed.encoder {name!r}: could not be loaded ({reason}); {HOW_LOCAL if local else HOW}"
         ) from None
     preprocess: dict[str, Any] = model.visual.preprocess_cfg
     activation = _activation(model)
@@ -182,8 +187,10 @@ def _built(config: dict[str, Any], activation: str) -> dict[str, Any]:
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    line = text.splitlines()[0]
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    line = lines[0]
+    if line.endswith(":"):  # torch's list of what a network lacks begins so
+        line = " ".join(part.strip() for part in lines[:2])
     return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."
 
 

@@ -187,16 +187,22 @@ def _for_each_colour(value: Any) -> Any:
     return [value] * 3 if isinstance(value, int | float) else value
 
 
-_Mean = Annotated[list[float], BeforeValidator(_for_each_colour), Field(min_length=3, max_length=3)]
+# Of pixels from 0 to 1, as open_clip has them; others count from 0 to 255.
+_Mean = Annotated[
+    list[Annotated[float, Field(ge=0, le=1)]],
+    BeforeValidator(_for_each_colour),
+    Field(min_length=3, max_length=3),
+]
 _Std = Annotated[
-    list[Annotated[float, Field(gt=0)]],
+    list[Annotated[float, Field(gt=0, le=1)]],
     BeforeValidator(_for_each_colour),
     Field(min_length=3, max_length=3),
 ]
 
 
 class _Preprocess(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    size: int | list[int] | None = None  # open_clip takes the network's own
     mean: _Mean | None = None
     std: _Std | None = None
     mode: Literal["RGB"] | None = None

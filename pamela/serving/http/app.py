@@ -10,6 +10,7 @@ from typing import Any, Final
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -29,9 +30,9 @@ from pamela.serving.http.bodies import (
     SuggestAnswer,
     SuggestBody,
 )
-from pamela.serving.http.reading import read_body
+from pamela.serving.http.reading import DEMOGRAPHICS, read_body, refuse_parameters
 from pamela.serving.http.service import Service, json_able
-from pamela.serving.requests.records import Checked
+from pamela.serving.requests.records import Checked, shown
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +46,20 @@ FAULTS: Final[dict[int | str, dict[str, Any]]] = {
 }
 FILES: Final = {"type": "array", "items": {"type": "string", "format": "binary"}}
 TEXT: Final = {"type": "string"}
-SCORE_FORM: Final = {"image": FILES, "user": TEXT, "dataset": TEXT, "prompt": TEXT}
+SAID: Final = {"type": "string", "description": f"JSON: {DEMOGRAPHICS}"}
+SCORE_FORM: Final = {
+    "image": FILES,
+    "user": TEXT,
+    "dataset": TEXT,
+    "prompt": TEXT,
+    "demographics": SAID,
+}
 ADAPT_FORM: Final = {
     "image": FILES,
     "rating": {"type": "array", "items": {"type": "number"}},
     "prompt": {"type": "array", "items": TEXT},
     "dataset": TEXT,
-    "demographics": {"type": "string", "description": 'JSON: {"gender": "female"}'},
+    "demographics": SAID,
 }
 
 
@@ -109,11 +117,13 @@ def _add_asking(app: FastAPI, service: Service) -> None:
 
 def _add_telling(app: FastAPI, service: Service) -> None:
     @app.get("/health", response_model=HealthAnswer, summary=service.health.__doc__)
-    async def health() -> JSONResponse:
+    async def health(request: Request) -> JSONResponse:
+        refuse_parameters(request)
         return JSONResponse(json_able(service.health()))
 
     @app.get("/model", response_model=ModelAnswer, summary=service.facts.__doc__)
-    async def model() -> JSONResponse:
+    async def model(request: Request) -> JSONResponse:
+        refuse_parameters(request)
         return JSONResponse(json_able(service.facts()))
 
     @app.get("/", include_in_schema=False)
@@ -128,13 +138,22 @@ def _add_faults(app: FastAPI) -> None:
         return _fault(422, str(error))
 
     @app.exception_handler(StarletteHTTPException)
-    async def refused(_: Request, error: HTTPException) -> JSONResponse:
-        return _fault(error.status_code, str(error.detail), error.headers)
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        detail = str(error.detail)
+        if error.status_code in (404, 405):  # of the framework, which says no more than that
+            detail = f"no {request.method} {shown(request.url.path)}; there are {_asked(app)}"
+        return _fault(error.status_code, detail, error.headers)
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> JSONResponse:
         log.error("%s: %s", request.url.path, error)  # uvicorn logs where
         return _fault(500, "an internal error; the server's log says more")
+
+
+def _asked(app: FastAPI) -> str:
+    """Return what can be asked, as ``POST /score, ...``."""
+    routes = (r for r in app.routes if isinstance(r, APIRoute) and r.include_in_schema)
+    return ", ".join(f"{method} {r.path}" for r in routes for method in sorted(r.methods))
 
 
 def _fault(status: int, detail: str, headers: Any = None) -> JSONResponse:

@@ -10,8 +10,10 @@ from pamela.serving.requests.records import (
     MOST_PICTURES,
     MOST_SUGGESTIONS,
     CandidateRecord,
+    DescribedRecord,
     PersonRecord,
     PictureRecord,
+    Prompt,
 )
 from pamela.serving.types import Source
 
@@ -22,10 +24,10 @@ class ScoreBody(PersonRecord):
     """Pictures to score for one person."""
 
     images: Annotated[list[PictureRecord], MANY]
-    prompt: Annotated[str | None, Field(description="of every picture that brings none")] = None
+    prompt: Annotated[Prompt | None, Field(description="of every picture that brings none")] = None
 
 
-class AdaptBody(PersonRecord):
+class AdaptBody(DescribedRecord):
     """Somebody new: ratings, demographics or both."""
 
     @model_validator(mode="after")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from fastapi import HTTPException, Request
@@ -11,11 +12,13 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.types import Message, Receive
 
 from pamela.core.errors import PamelaError
+from pamela.core.schema import written_number
 from pamela.serving.http.bodies import AdaptBody, ScoreBody
 from pamela.serving.requests.records import MOST_PICTURES, Checked, check, shown
 
 MEGABYTE: Final = 2**20
 FIELDS: Final = 2 * MOST_PICTURES + 16  # of a form: a rating and a prompt for each picture
+DEMOGRAPHICS: Final = '{"gender": "female"}'
 Fields = dict[str, list[str | bytes]]
 
 
@@ -29,9 +32,10 @@ async def read_body(request: Request, kind: type[Checked], most_mb: float) -> Ch
     HTTPException
         If it is too large (413) or of another content type (415).
     """
-    if request.query_params:
-        key = next(iter(request.query_params))
-        raise PamelaError(f"unknown parameter {shown(key)} in the address: say it in the body")
+    refuse_parameters(request, ": say it in the body")
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        raise HTTPException(415, f"send the body as it is, not as {shown(encoding)}")
     bounded = Request(request.scope, _bounded(request.receive, most_mb))
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == "multipart/form-data" and kind in FORMS:
@@ -44,6 +48,12 @@ async def read_body(request: Request, kind: type[Checked], most_mb: float) -> Ch
     if not isinstance(body, dict):
         raise PamelaError(f"the body is not a JSON object (got {shown(body)})")
     return check(kind, body)
+
+
+def refuse_parameters(request: Request, advice: str = "") -> None:
+    """Raise if the address holds a parameter: none is read there."""
+    for key in request.query_params:
+        raise PamelaError(f"unknown parameter {shown(key)} in the address{advice}")
 
 
 def _bounded(receive: Receive, most_mb: float) -> Receive:
@@ -76,8 +86,10 @@ def strict_json(text: bytes | str) -> Any:
         return json.loads(text, object_pairs_hook=_distinct, parse_constant=_refuse)
     except RecursionError:
         raise PamelaError("the body is nested too deeply") from None
-    except ValueError as error:  # JSONDecodeError, UnicodeDecodeError, an endless number
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise PamelaError(f"the body is not valid JSON: {str(error).splitlines()[0]}") from None
+    except ValueError:  # Python's own advice is for programs
+        raise PamelaError("the body holds a number of thousands of digits") from None
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -94,14 +106,21 @@ def _refuse(name: str) -> NoReturn:
 
 
 # --- forms ----------------------------------------------------------------------------------------
-async def _form(request: Request, read: Callable[[Fields], Mapping[str, Any]]) -> Mapping[str, Any]:
-    async with request.form(max_files=MOST_PICTURES, max_fields=FIELDS) as form:
-        return read(await _fields(form))
+async def _form(request: Request, form: Form) -> Mapping[str, Any]:
+    try:
+        async with request.form(max_files=MOST_PICTURES, max_fields=FIELDS) as given:
+            return form.read(await _fields(given, form.keys))
+    except HTTPException as error:
+        if error.status_code != 400:
+            raise
+        raise PamelaError(f"the form cannot be read: {error.detail}") from None
 
 
-async def _fields(form: FormData) -> Fields:
+async def _fields(form: FormData, known: Sequence[str]) -> Fields:
     fields: Fields = {}
     for key, value in form.multi_items():
+        if key not in known:
+            raise PamelaError(f"unknown key {shown(key)}; there are {', '.join(known)}")
         if isinstance(value, UploadFile) != (key == "image"):
             wanted = "a file, as curl -F image=@barn.png" if key == "image" else "text, not a file"
             raise PamelaError(f"{shown(key)} is to be {wanted}")
@@ -114,7 +133,7 @@ def _score_form(fields: Fields) -> dict[str, Any]:
     images = [{"image": content} for content in fields.pop("image", [])]
     if not images:
         raise PamelaError("no picture: send one or more files called image")
-    return {**_single(fields), "images": images}
+    return {**_person(fields), "images": images}
 
 
 def _adapt_form(fields: Fields) -> dict[str, Any]:
@@ -129,28 +148,41 @@ def _adapt_form(fields: Fields) -> dict[str, Any]:
         {"image": image, "rating": _number(rating), "prompt": prompt}
         for image, rating, prompt in zip(images, ratings, prompts, strict=True)
     ]
-    single = _single(fields)
-    if "demographics" in single:
-        single["demographics"] = strict_json(single["demographics"])
-    return {**single, **({"ratings": rated} if rated else {})}
+    return {**_person(fields), **({"ratings": rated} if rated else {})}
 
 
-def _single(fields: Fields) -> dict[str, Any]:
+def _person(fields: Fields) -> dict[str, Any]:
+    """Return the fields that are given once; demographics are an object, in JSON."""
     for key, values in fields.items():
         if len(values) > 1:
             raise PamelaError(f"{shown(key)} is given {len(values)} times")
-    return {key: values[0] for key, values in fields.items()}
+    single: dict[str, Any] = {key: values[0] for key, values in fields.items()}
+    if "demographics" in single:
+        try:
+            single["demographics"] = strict_json(single["demographics"])
+        except PamelaError:
+            raise PamelaError(
+                f"demographics: is not JSON, such as {DEMOGRAPHICS} (got "
+                f"{shown(single['demographics'])})"
+            ) from None
+    return single
 
 
 def _number(text: str | bytes) -> float | str | bytes:
     """Return the number that `text` says; what says none is left for the check to name."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    number = written_number(text) if isinstance(text, str) else None
+    return text if number is None else number
 
 
-FORMS: Final[dict[type[Any], Callable[[Fields], Mapping[str, Any]]]] = {
-    ScoreBody: _score_form,
-    AdaptBody: _adapt_form,
+@dataclass(frozen=True)
+class Form:
+    """What a form may hold, and what makes the same of it as JSON does."""
+
+    read: Callable[[Fields], Mapping[str, Any]]
+    keys: tuple[str, ...]
+
+
+FORMS: Final[dict[type[Any], Form]] = {
+    ScoreBody: Form(_score_form, ("image", "user", "dataset", "prompt", "demographics")),
+    AdaptBody: Form(_adapt_form, ("image", "rating", "prompt", "dataset", "demographics")),
 }

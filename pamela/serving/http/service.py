@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -15,7 +14,7 @@ from pamela.params import ServeParams
 from pamela.serving.http.batching import Batcher, ModelThread
 from pamela.serving.http.bodies import AdaptBody, ExplainBody, ScoreBody, SuggestBody
 from pamela.serving.http.current_model import CurrentModel
-from pamela.serving.requests.answers import ScoreRequest, refuse_repeats
+from pamela.serving.requests.answers import ScoreRequest
 from pamela.serving.types import Score
 
 EXAMPLES = 5  # users that /model names
@@ -101,18 +100,14 @@ class Service:
             given = body.candidates or []
             names = [f"candidate {i + 1}" for i in range(len(given))]
             images = answers.images(given, names, dataset)
-            refuse_repeats(names, images)
             place = {id(image): i for i, image in enumerate(images)}
             user = answers.user(body)
-            try:
-                found = reward.suggest(
-                    user=user,
-                    n=body.n,
-                    candidates=images or None,
-                    dataset=None if user is not None else dataset,
-                )
-            except PamelaError as error:  # of the picture that it calls image
-                raise PamelaError(re.sub(r"^image (?=\d)", "candidate ", str(error))) from None
+            found = reward.suggest(
+                user=user,
+                n=body.n,
+                candidates=images or None,
+                dataset=None if user is not None else dataset,
+            )
             rows = [
                 {
                     "candidate": place.get(id(one.image)),

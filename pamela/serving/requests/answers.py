@@ -18,9 +18,14 @@ from typing import Final
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.serving.api import Reward
+from pamela.serving.arguments.unknown import nearest, quoted
 from pamela.serving.requests.pictures import PictureDoor, named
-from pamela.serving.requests.records import CandidateRecord, PersonRecord, PictureRecord
-from pamela.serving.requests.unknown import unknown_image, unknown_user
+from pamela.serving.requests.records import (
+    CandidateRecord,
+    DescribedRecord,
+    PersonRecord,
+    PictureRecord,
+)
 from pamela.serving.saved_users import PEOPLE
 from pamela.serving.types import CatalogImage, ResolvedImage, Score
 from pamela.serving.user_context import User, UserContext
@@ -156,8 +161,16 @@ class Answers:
             user.removeprefix(f"{PEOPLE}/")
         )
         if not known and not saved:
-            raise PamelaError(_after(name, unknown_user(self.reward, user, ADAPTED)))
+            raise PamelaError(_after(name, self._unknown(user)))
         return user
+
+    def _unknown(self, user: str) -> str:
+        if user.startswith(f"{ADAPTED}/"):
+            return f"user {quoted(user)} is not remembered here (any longer): adapt again"
+        keys = self.reward.users
+        names = keys if "/" in user else [key.split("/", 1)[1] for key in keys]
+        near = nearest(user, names, "users")
+        return f"unknown user {quoted(user)}: {near}; null is people in general"
 
     def _reads(self, adapted: User) -> bool:
         """Tell whether somebody whom an earlier model adapted to is one of this model's kind."""
@@ -192,7 +205,7 @@ class Answers:
         except PamelaError as error:
             raise PamelaError(_after(name, str(error))) from None
 
-    def adapt(self, person: PersonRecord, name: str = "") -> tuple[str, User]:
+    def adapt(self, person: DescribedRecord, name: str = "") -> tuple[str, User]:
         """Return the name and the `User` of somebody who gave ratings or demographics."""
         ratings = person.ratings or []
         names = [
@@ -234,21 +247,9 @@ class Answers:
                 image = self.door.enter(picture.image, name)
                 found += self.reward.pictures.catalog.find([image], [name])
                 continue
-            key = s.one_spelling(str(picture.image_id))
-            try:
-                found += self.reward.pictures.catalog.find([CatalogImage(dataset, key)], [name])
-            except PamelaError:
-                raise PamelaError(f"{name}: {unknown_image(self.reward, dataset, key)}") from None
+            known = CatalogImage(dataset, s.one_spelling(str(picture.image_id)))
+            found += self.reward.pictures.catalog.find([known], [name])
         return found
-
-
-def refuse_repeats(names: Sequence[str], images: Sequence[ResolvedImage]) -> None:
-    """Raise where one picture is named twice: it would count twice."""
-    first: dict[int | str, str] = {}
-    for name, image in zip(names, images, strict=True):
-        earlier = first.setdefault(_key(image), name)
-        if earlier != name:
-            raise PamelaError(f"{name}: the same picture as in {earlier}; keep one of them")
 
 
 def _after(name: str, message: str, between: str = ": ") -> str:
@@ -260,7 +261,7 @@ def _key(image: ResolvedImage) -> int | str:
 
 
 def _digest(
-    dataset: str, person: PersonRecord, images: Sequence[ResolvedImage], encoder: str
+    dataset: str, person: DescribedRecord, images: Sequence[ResolvedImage], encoder: str
 ) -> str:
     """Return a name that is the same for the same person of the same encoder."""
     ratings = [

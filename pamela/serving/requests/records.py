@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Self, TypeVar, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -25,7 +26,18 @@ MOST_PICTURES: Final = 4096  # of one request
 MOST_SUGGESTIONS: Final = 1000
 LONGEST_SHOWN: Final = 60  # characters of a faulty value that a message repeats
 
+
+def _valid_unicode(text: str) -> str:
+    """Raise on half a character (a lone surrogate), which JSON can say and UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"is not valid Unicode (got {text[:LONGEST_SHOWN]!a})") from None
+    return text
+
+
 Text = Annotated[str, StringConstraints(pattern=r"\S")]
+Prompt = Annotated[str, AfterValidator(_valid_unicode)]  # may be empty, unlike a `Text`
 PictureFile = Annotated[
     Text | bytes,
     WithJsonSchema(
@@ -61,7 +73,7 @@ class PictureRecord(CandidateRecord):
     """A picture and what it was asked to show."""
 
     prompt: Annotated[
-        str | None,
+        Prompt | None,
         Field(description="what it was asked to show; a known picture brings its own"),
     ] = None
 
@@ -76,9 +88,7 @@ Ratings = Annotated[list[RatedPictureRecord], Field(min_length=1, max_length=MOS
 Demographics = Annotated[dict[Text, Text], Field(min_length=1)]
 
 
-class PersonRecord(Strict):
-    """For whom: somebody by name, somebody by what they rated or said, or people in general."""
-
+class _NamedRecord(Strict):
     user: Annotated[
         Text | None,
         Field(
@@ -86,6 +96,11 @@ class PersonRecord(Strict):
             "answered; null for people in general"
         ),
     ] = None
+
+
+class DescribedRecord(Strict):
+    """Somebody by what they rated or said."""
+
     dataset: Annotated[
         Text | None, Field(description="whose scale and raters; needed where there are several")
     ] = None
@@ -93,6 +108,10 @@ class PersonRecord(Strict):
     demographics: Annotated[
         Demographics | None, Field(description='what they say of themselves: {"gender": "female"}')
     ] = None
+
+
+class PersonRecord(DescribedRecord, _NamedRecord):
+    """For whom: somebody by name, somebody by what they rated or said, or people in general."""
 
     @model_validator(mode="after")
     def _one_person(self) -> Self:

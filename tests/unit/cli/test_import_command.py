@@ -110,6 +110,14 @@ def test_when_dvc_fails_nothing_is_imported_and_its_reason_is_told(
     assert (project.raw / "mine.dvc").is_file()
 
 
+def test_a_file_in_the_place_of_all_datasets_is_named(project: Project, source: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(project.root)], check=True)
+    project.raw.parent.mkdir(parents=True, exist_ok=True)
+    project.raw.write_text("")
+    with pytest.raises(PamelaError, match=r"^data/raw: a file, where the folder of all datasets"):
+        typed("tables", source, "--name", "mine")
+
+
 # --- two at once, and one that was killed ---------------------------------------------------------
 def _bring(root: str, source: str, start: object, results: object) -> None:
     start.wait()  # type: ignore[attr-defined]

@@ -46,6 +46,12 @@ def test_a_password_is_hidden_wherever_it_stands(scheme, name, password, host):
         ("http://name:pa/ss@host", "http://***@host"),
         ("http:/name:pass@host/x", "http:/***@host/x"),
         ("http://name:12345@host", "http://***@host"),
+        ("http://name:pa'ss@host", "http://***@host"),
+        ("https://host/?private_token=abc", "https://host/?private_token=***"),
+        ("https://host/?api-key=abc&page=2", "https://host/?api-key=***&page=2"),
+        ("https://host/#access_token=abc", "https://host/#access_token=***"),
+        ("host=h password=abc dbname=d", "host=h password=*** dbname=d"),
+        ("?X-Amz-Security-Token=abc", "?X-Amz-Security-Token=***"),
     ],
 )
 def test_tokens_and_odd_passwords_are_hidden(address, shown):
@@ -67,6 +73,8 @@ def test_tokens_and_odd_passwords_are_hidden(address, shown):
         "hf://OWNER/NAME@REVISION",
         "ViT-B-32/openai",
         "see http://host:80 or write to name@host",
+        "--map rating=score,tie_key=k",
+        "http://host/?monkey=1&author=me",
     ],
 )
 def test_an_address_without_a_secret_stays_as_it_is(address):

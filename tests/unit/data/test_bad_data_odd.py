@@ -38,6 +38,21 @@ def recoded(encoding: str) -> Spoil:
     )
 
 
+def begins(start: bytes) -> Spoil:
+    """Put something before the ratings."""
+
+    def spoil(folder: Path) -> None:
+        path = folder / "ratings.csv"
+        path.write_bytes(start + path.read_bytes())
+
+    return spoil
+
+
+def in_capitals(folder: Path) -> None:
+    """Name the ratings as another system does."""
+    (folder / "ratings.csv").rename(folder / "RATINGS.CSV")
+
+
 def compressed(folder: Path) -> None:
     """Compress the ratings under their own name."""
     path = folder / "ratings.csv"
@@ -123,7 +138,59 @@ CASES = [
         bytes_in("ratings.csv", b"PK\x03\x04" + bytes(99)),
         stops=f"{RATINGS}: a zip archive or a spreadsheet; unpack it, or save it as UTF-8 CSV",
     ),
-    Case("odd-carriage-returns", replaced("ratings.csv", b"\n", b"\r"), stops=f"{RATINGS}: …"),
+    Case(
+        "odd-carriage-returns",
+        replaced("ratings.csv", b"\n", b"\r"),
+        stops=f"{RATINGS}: its lines end in CR alone, as on old Macs; save it as UTF-8 CSV",
+    ),
+    *(
+        Case(f"odd-{name}", begins(start), stops=f"{RATINGS}: {said}")
+        for name, start, said in (
+            ("old-spreadsheet", b"\xd0\xcf\x11\xe0", "a spreadsheet (.xls); save it as UTF-8 CSV"),
+            ("web-page", b"<!DOCTYPE html>", "HTML or XML, no table; download the file itself"),
+            (
+                "lfs-pointer",
+                b"version https://git-lfs.github.com/spec/v1\n",
+                "a pointer of Git LFS; fetch the file: git lfs pull",
+            ),
+            ("json-in-csv", b'[{"user_id": "u0"}]', "JSON; save it as UTF-8 CSV"),
+            ("parquet-in-csv", b"PAR1", "Parquet; end its name in .parquet"),
+            (
+                "separator-line",
+                b"sep=,\n",
+                "a first line 'sep=...', for spreadsheets alone; take that line out",
+            ),
+            (
+                "comment-line",
+                b"# from the study\n",
+                "a comment where the header should be; take it out",
+            ),
+            (
+                "title-line",
+                b"My study,,\n",
+                "not readable as UTF-8 CSV (several columns have no "
+                "name; the first line must be the header)",
+            ),
+        )
+    ),
+    Case(
+        "odd-utf-16-unmarked",
+        recoded("utf-16-le"),
+        stops=f"{RATINGS}: no text (bytes of value 0), or UTF-16 without a mark; save it as UTF-8 "
+        "CSV",
+    ),
+    Case(
+        "odd-name-case",
+        in_capitals,
+        stops=f"data/raw/{NAME}: no ratings.csv or ratings.parquet; the tables format needs it "
+        "(there is RATINGS.CSV: rename it)",
+    ),
+    Case(
+        "odd-yaml-date",
+        bytes_in("dataset.yaml", b"name: d\nscale: [2026-02-30, 5]\n"),
+        stops=f"{YAML}:2: not valid YAML (2026-02-30 is no date or time: day is out of range for "
+        "month; put it in quotes if it is text)",
+    ),
     Case(
         "odd-no-header",
         no_header,

@@ -170,7 +170,30 @@ def test_weights_of_another_size_are_an_error(local: str, tmp_path: Path) -> Non
     config = json.loads((tmp_path / "m" / CONFIG_FILE).read_text())
     config["model_cfg"]["embed_dim"] = DIM + 8
     (tmp_path / "m" / CONFIG_FILE).write_text(json.dumps(config))
-    with pytest.raises(PamelaError, match="could not be loaded"):
+    said = (
+        r"could not be loaded \(.*size mismatch.*weights must be there, whole, and of the network"
+    )
+    with pytest.raises(PamelaError, match=said):
+        encoder(f"local-dir:{tmp_path / 'm'}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"mean": [123.7, 116.3, 103.5]}, r"preprocess_cfg\.mean\.0: Input should be less than or"),
+        (
+            {"std": [58.4, 57.1, 57.4]},
+            r"preprocess_cfg\.std\.0: Input should be less than or equal",
+        ),
+        ({"interpolaton": "bilinear"}, r"unknown key preprocess_cfg\.interpolaton"),
+    ],
+)
+def test_preprocessing_that_open_clip_would_not_heed_is_refused(local, tmp_path, changes, said):
+    shutil.copytree(Path(local.removeprefix("local-dir:")), tmp_path / "m")
+    config = json.loads((tmp_path / "m" / CONFIG_FILE).read_text())
+    config["preprocess_cfg"] |= changes
+    (tmp_path / "m" / CONFIG_FILE).write_text(json.dumps(config))
+    with pytest.raises(PamelaError, match=said):
         encoder(f"local-dir:{tmp_path / 'm'}")
 
 

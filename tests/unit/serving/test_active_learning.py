@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from pamela.core import schema as s
 from pamela.core.dataset import Pairs
@@ -158,6 +159,17 @@ def test_the_suggested_ratings_narrow_what_the_model_says(reward):
         for _ in range(8)
     ]
     assert spread(suggested) < min(random)
+
+
+def test_a_candidate_is_given_once_whatever_its_form(reward, small_template):
+    path = small_template.root / "barn.png"
+    with Image.open(path) as opened:
+        forms = [path, path.read_bytes(), opened.convert("RGB")]
+    for again in forms:
+        with pytest.raises(PamelaError, match=r"candidate 2.*: the same picture as in candidate 1"):
+            reward.suggest(user=None, candidates=[path, again])
+    with pytest.raises(PamelaError, match=r"candidate 1 \(/nowhere\): No such file"):
+        reward.suggest(user=None, candidates=["/nowhere"])
 
 
 def test_candidates_may_be_any_pictures(reward, small_template):

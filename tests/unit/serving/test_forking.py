@@ -6,10 +6,12 @@ import multiprocessing
 import pickle
 from typing import Any
 
+import polars as pl
 import pytest
 
 import pamela
 from pamela.core.errors import PamelaError
+from pamela.serving import forking
 from tests.conftest import must
 from tests.paths import ROOT
 
@@ -52,6 +54,14 @@ def test_every_call_in_a_forked_child_is_refused_at_once(small_project, method):
     said = in_a_fork(call)
     assert said.startswith("PamelaError: this process was forked from one that had loaded a model")
     assert 'get_context("spawn")' in said
+
+
+def test_a_child_of_a_process_that_used_polars_by_itself_is_refused(small_project, monkeypatch):
+    pl.Series([2, 1]).sort()  # starts the pool
+    monkeypatch.setattr(forking, "_used", False)
+    monkeypatch.setattr(forking, "PATIENCE_S", 2.0)
+    said = in_a_fork(lambda: pamela.load("models/bundle"))
+    assert "forked from one that had loaded a model or used Polars" in said
 
 
 def test_a_model_is_copied_by_loading_it_again(small_project):

@@ -113,6 +113,28 @@ def test_what_is_no_regular_file_is_not_waited_for(reward, tmp_path):
         reward.score(user="p001", images="/dev/zero")
 
 
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("https://host/barn.png", "a web address; download the picture and give its file"),
+        ("file:///tmp/barn.png", "an address; give the path of a file"),
+        (r"C:\pictures\barn.png", "a path of Windows; write it as it is here, with /"),
+        ("~/barn.png", "~ is not replaced here; write the folder out"),
+        ("my%20barn.png", "looks encoded for the web; write %20 as a blank"),
+        ("barn2.png", "No such file or directory"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_told_what_it_looks_like(reward, path, says):
+    with pytest.raises(PamelaError) as told:
+        reward.score(user="p001", images=path)
+    assert str(told.value) == f"image 1 ({path}): {says}"
+
+
+def test_an_unknown_id_is_told_what_comes_near(reward):
+    with pytest.raises(PamelaError, match=r"no picture 'i3' in dataset synthetic: did you mean i"):
+        reward.score(user="p001", images=CatalogImage("synthetic", "i3"))
+
+
 def test_a_known_picture_is_the_same_by_content_and_by_id(reward, small_template):
     file = small_template.root / reward.bundle.items.frame[s.FILE][3]
     forms = [file, file.read_bytes(), CatalogImage("synthetic", "i03")]

@@ -172,6 +172,13 @@ def test_nobody_to_hold_out_is_said(project: Project, users: int, images: int, s
         split(project)
 
 
+def test_what_validation_took_is_said(project: Project) -> None:
+    write(project, full(12, 12))
+    said = r"part train of fold 0 is empty .*; lower split\.val_share"
+    with pytest.raises(PamelaError, match=said):
+        split(project, PARAMS.model_copy(update={"val_share": 1.0}))
+
+
 def test_an_empty_part_is_a_clear_error(project: Project) -> None:
     """Everybody rates one image of their own: nobody meets what others are tested on."""
     rows = [{"user_id": f"u{k}", "image_id": f"i{k}", "rating": 3.0} for k in range(12)]

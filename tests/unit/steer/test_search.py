@@ -371,6 +371,11 @@ def test_what_cannot_be_steered_is_skipped_aloud_with_empty_typed_outputs(tmp_pa
     assert skip_reason(params) is None
     assert "oasis has no generator's world" in (skip_reason(own) or "")
     assert "'precomputed'" in (skip_reason(precomputed) or "")
+    for champion, steers in (("population", False), ("global_mean", False), ("mf", True)):
+        train = params.train.model_copy(update={"champion": champion})
+        reason = skip_reason(params.model_copy(update={"train": train}))
+        assert (reason is None) == steers, champion
+        assert steers or f"champion {champion!r} knows no single user" in str(reason)
     write_skipped(Project(tmp_path))
     table = pl.read_parquet(tmp_path / "reports/steering.parquet")
     assert table.is_empty()

@@ -194,7 +194,15 @@ def test_a_picture_that_does_not_decode_is_named_by_its_place(client):
         (b'{"user": "\xe9"}', "the body is not valid JSON"),
         ("[" * 100_000, "nested too deeply"),
         ('{"user": "\\ud800", "images": [{"image_id": "i03"}]}', "user: is not valid Unicode"),
-        ("1" * 5000, "the body is not valid JSON"),
+        (
+            '{"user": null, "images": [{"image_id": "i03"}], "prompt": "\\ud800"}',
+            "prompt: is not valid Unicode",
+        ),
+        (
+            '{"user": null, "images": [{"image_id": "i03", "prompt": "\\ud800"}]}',
+            "image 1 prompt: is not valid Unicode",
+        ),
+        ("1" * 5000, "a number of thousands of digits"),
         ("", "the body is not valid JSON"),
         ('"p001"', "the body is not a JSON object (got 'p001')"),
     ],
@@ -212,16 +220,23 @@ def test_other_contents_and_addresses_are_refused(client):
     files = {"image": b"x"}
     assert "send JSON" in fault(client.post("/explain", data={"user": USER}, files=files), 415)
     assert "unknown parameter 'user'" in fault(client.post("/score?user=p001", json={}))
-    fault(client.get("/score"), 405)
-    fault(client.post("/scores", json={}), 404)
+    assert "unknown parameter 'users' in the address" in fault(client.get("/model?users=9"))
+    packed = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = client.post("/score", content=b"\x1f\x8b", headers=packed)
+    assert fault(answer, 415) == "send the body as it is, not as 'gzip'"
+    known = "POST /score, POST /adapt, POST /suggest, POST /explain, GET /health, GET /model"
+    assert fault(client.get("/score"), 405) == f"no GET '/score'; there are {known}"
+    assert fault(client.post("/scores", json={}), 404) == f"no POST '/scores'; there are {known}"
 
 
 @pytest.mark.parametrize(
     ("form", "files", "says"),
     [
         ({"user": USER, "image": "barn.png"}, {}, "'image' is to be a file"),
-        ({"user": USER}, {"picture": b"x"}, "'picture' is to be text, not a file"),
-        ({"usr": USER}, {"image": b"x"}, "unknown key 'usr'"),
+        ({"user": USER}, {"images": b"x"}, "unknown key 'images'; there are image, user, dataset,"),
+        ({"usr": USER}, {"image": b"x"}, "unknown key 'usr'; there are image, user, dataset,"),
+        ({}, {"user": b"p001"}, "'user' is to be text, not a file"),
+        ({"demographics": "gender=female"}, {"image": b"x"}, "demographics: is not JSON, such as"),
         ({"user": [USER, USER]}, {"image": b"x"}, "'user' is given 2 times"),
         ({"user": ""}, {"image": b"x"}, "user: should not be empty"),
         ({"prompt": PROMPT}, {"image": b"x"}, "names no user"),
@@ -242,6 +257,27 @@ def test_ratings_of_a_form_pair_up(client, barn):
     assert "1 files called image, 2 ratings" in says
     says = fault(client.post("/adapt", data={"rating": "good"}, files=files))
     assert "rating 1 rating: is not a number (got 'good')" in says
+    for no_number in ("0_4", "nan", "4,5", "\u0664"):
+        says = fault(client.post("/adapt", data={"rating": no_number}, files=files))
+        assert says.startswith("rating 1 rating: is not a number"), no_number
+    says = fault(client.post("/adapt", data={"rating": "4", "demographics": "{"}, files=files))
+    assert says.startswith('demographics: is not JSON, such as {"gender": "female"}')
+
+
+def test_a_form_tells_demographics_too(client, barn):
+    form = {"demographics": '{"gender": "female"}'}
+    answer = client.post("/score", data=form, files=[("image", ("a.png", barn))])
+    body = {
+        "demographics": {"gender": "female"},
+        "images": [{"image": base64.b64encode(barn).decode()}],
+    }
+    assert answer.json() == client.post("/score", json=body).json()
+
+
+def test_who_is_adapted_to_has_no_name_yet(client):
+    assert "give ratings, demographics or both" in fault(client.post("/adapt", json={}))
+    named = fault(client.post("/adapt", json={"user": USER}))
+    assert named == "unknown key 'user'; there are dataset, ratings, demographics"
 
 
 def test_a_request_that_is_too_large_is_refused_while_it_arrives(small_template):
