@@ -99,3 +99,16 @@ def _reject_rated_twice(
         earlier = first.setdefault((content, prompt), number)
         if earlier != number:
             raise PamelaError(f"{name}: the same picture as in {names[earlier]}; keep one of them")
+
+
+def refuse_repeats(resolved: Sequence[ResolvedImage], items: Items, names: Sequence[str]) -> None:
+    """Raise if a picture is among the candidates twice, however it is given."""
+    from pamela.core.images import hash_pixels
+
+    first: dict[str, str] = {}
+    ids = items.frame.select(s.DATASET, s.IMAGE, s.SHA256).iter_rows()
+    for one, (dataset, image, known), name in zip(resolved, ids, names, strict=True):
+        content = known or (f"{dataset}/{image}" if image else one.sha256)
+        earlier = first.setdefault(content or hash_pixels(one.picture, name), name)
+        if earlier != name:
+            raise PamelaError(f"{name}: the same picture as {earlier}; keep one of them")

@@ -24,7 +24,7 @@ from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.models.base import Prediction
-from pamela.serving.adaptation import Adapter
+from pamela.serving.adaptation import Adapter, refuse_repeats
 from pamela.serving.arguments.pictures import read_images, read_prompts
 from pamela.serving.arguments.ratings import read_ratings
 from pamela.serving.arguments.texts import (
@@ -38,7 +38,7 @@ from pamela.serving.arguments.texts import (
 from pamela.serving.forking import mark_used, refuse_forked
 from pamela.serving.image_lookup import PictureLookup
 from pamela.serving.saved_users import PEOPLE, SavedPeople
-from pamela.serving.types import ImageLike, Score, Source, Suggestion
+from pamela.serving.types import ImageLike, Score, Source, Suggestion, names_of
 from pamela.serving.user_context import User, UserContext, UserContexts
 from pamela.serving.user_resolver import UserResolver
 from pamela.training.bundle import Bundle, load_bundle
@@ -258,7 +258,12 @@ class Reward:
         count = read_count(n, "n")
         user_context = self.user_context(user, dataset)
         given = None if candidates is None else read_images(candidates, "candidates")
-        own = None if given is None else self.pictures.items(given, None)
+        own = None
+        if given is not None:
+            names = names_of(given)
+            found = self.pictures.find(given, names)
+            own = self.pictures.items(found, None, names)
+            refuse_repeats(found, own, names)
         return suggest_pictures(self.user_contexts, user_context, count, own, given, self._root)
 
     def explain(self, *, user: str | User) -> Explanation:

@@ -29,7 +29,7 @@ from pamela.serving.http.bodies import (
     SuggestAnswer,
     SuggestBody,
 )
-from pamela.serving.http.reading import read_body
+from pamela.serving.http.reading import read_body, refuse_parameters
 from pamela.serving.http.service import Service, json_able
 from pamela.serving.requests.records import Checked
 
@@ -113,7 +113,8 @@ def _add_telling(app: FastAPI, service: Service) -> None:
         return JSONResponse(json_able(service.health()))
 
     @app.get("/model", response_model=ModelAnswer, summary=service.facts.__doc__)
-    async def model() -> JSONResponse:
+    async def model(request: Request) -> JSONResponse:
+        refuse_parameters(request)
         return JSONResponse(json_able(service.facts()))
 
     @app.get("/", include_in_schema=False)

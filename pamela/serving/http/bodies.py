@@ -12,6 +12,7 @@ from pamela.serving.requests.records import (
     CandidateRecord,
     PersonRecord,
     PictureRecord,
+    Prompt,
 )
 from pamela.serving.types import Source
 
@@ -22,7 +23,7 @@ class ScoreBody(PersonRecord):
     """Pictures to score for one person."""
 
     images: Annotated[list[PictureRecord], MANY]
-    prompt: Annotated[str | None, Field(description="of every picture that brings none")] = None
+    prompt: Annotated[Prompt | None, Field(description="of every picture that brings none")] = None
 
 
 class AdaptBody(PersonRecord):

@@ -29,9 +29,7 @@ async def read_body(request: Request, kind: type[Checked], most_mb: float) -> Ch
     HTTPException
         If it is too large (413) or of another content type (415).
     """
-    if request.query_params:
-        key = next(iter(request.query_params))
-        raise PamelaError(f"unknown parameter {shown(key)} in the address: say it in the body")
+    refuse_parameters(request, ": say it in the body")
     bounded = Request(request.scope, _bounded(request.receive, most_mb))
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == "multipart/form-data" and kind in FORMS:
@@ -44,6 +42,13 @@ async def read_body(request: Request, kind: type[Checked], most_mb: float) -> Ch
     if not isinstance(body, dict):
         raise PamelaError(f"the body is not a JSON object (got {shown(body)})")
     return check(kind, body)
+
+
+def refuse_parameters(request: Request, advice: str = "") -> None:
+    """Raise at a parameter in the address: no endpoint has any, and none is to be ignored."""
+    if request.query_params:
+        key = next(iter(request.query_params))
+        raise PamelaError(f"unknown parameter {shown(key)} in the address{advice}")
 
 
 def _bounded(receive: Receive, most_mb: float) -> Receive:

@@ -26,6 +26,7 @@ MOST_SUGGESTIONS: Final = 1000
 LONGEST_SHOWN: Final = 60  # characters of a faulty value that a message repeats
 
 Text = Annotated[str, StringConstraints(pattern=r"\S")]
+Prompt = Annotated[str, StringConstraints(pattern="")]  # a constraint looks at the characters
 PictureFile = Annotated[
     Text | bytes,
     WithJsonSchema(
@@ -61,7 +62,7 @@ class PictureRecord(CandidateRecord):
     """A picture and what it was asked to show."""
 
     prompt: Annotated[
-        str | None,
+        Prompt | None,
         Field(description="what it was asked to show; a known picture brings its own"),
     ] = None
 

@@ -167,6 +167,12 @@ def test_candidates_may_be_any_pictures(reward, small_template):
     assert found[0].image_id is None
 
 
+def test_a_candidate_is_named_once(reward, small_template):
+    picture = small_template.root / NEW[0]
+    with pytest.raises(PamelaError, match=r"^image 2: the same picture as image 1 .*keep one"):
+        reward.suggest(user=None, candidates=[picture, picture.read_bytes()])
+
+
 def test_a_model_without_linear_taste_says_so(reward):
     from tests.unit.serving.test_api import make_reward
 

@@ -111,6 +111,7 @@ def test_suggestions_and_explanations(client, reward):
 def test_health_and_model_tell_what_answers(client, reward):
     assert client.get("/health").json() == {"status": "ok", "model_version": reward.version}
     facts = client.get("/model").json()
+    assert fault(client.get("/model?dataset=zz")) == "unknown parameter 'dataset' in the address"
     assert facts["model_version"] == reward.version
     assert facts["datasets"]["synthetic"]["scale"] == [1, 5]
     assert facts["reload_error"] is None
@@ -194,6 +195,14 @@ def test_a_picture_that_does_not_decode_is_named_by_its_place(client):
         (b'{"user": "\xe9"}', "the body is not valid JSON"),
         ("[" * 100_000, "nested too deeply"),
         ('{"user": "\\ud800", "images": [{"image_id": "i03"}]}', "user: is not valid Unicode"),
+        (
+            '{"user": "p001", "prompt": "\\ud800", "images": [{"image_id": "i03"}]}',
+            "prompt: is not valid Unicode",
+        ),
+        (
+            '{"user": "p001", "images": [{"image_id": "i03", "prompt": "\\ud800"}]}',
+            "image 1 prompt: is not valid Unicode",
+        ),
         ("1" * 5000, "the body is not valid JSON"),
         ("", "the body is not valid JSON"),
         ('"p001"', "the body is not a JSON object (got 'p001')"),
