@@ -327,8 +327,10 @@ def first_fault(error: ValidationError) -> str:
     if kind == "missing":
         return f"missing key {key}"
     message = fault["msg"].removeprefix("Value error, ")
-    if not fault["loc"]:  # a rule between sections: its input would be the whole file
-        return message
+    if kind in ("model_type", "dict_type"):
+        message = "should be a section of keys"
+    elif isinstance(fault["input"], dict) or not fault["loc"]:  # a rule between keys
+        return f"{key}: {message}" if fault["loc"] else message
     return f"{key}: {message} (got {fault['input']!r})"[:300]
 
 

@@ -40,6 +40,8 @@ def read_yaml(path: Path, shown: str | None = None) -> Any:
 
 def _of_a_value(error: Exception) -> str:
     """Return what is wrong with a value that looks like a date or a time and is none."""
-    if isinstance(error, YAMLError | UnicodeError | RecursionError):
+    if isinstance(error, UnicodeError):
+        return "not UTF-8 text; save it as UTF-8"
+    if isinstance(error, YAMLError | RecursionError):
         return ""
     return f"a date or time that is none: {error}"
