@@ -346,7 +346,7 @@ def first_fault(error: ValidationError) -> str:
     if kind == "missing":
         return f"missing key {key}"
     message = fault["msg"].removeprefix("Value error, ")
-    if kind == "model_type":
+    if kind in ("model_type", "dict_type"):
         return f"{key}: holds no keys with values"
     said = fault["input"]
     if isinstance(said, dict):  # a rule between keys: a message has no room for all of them

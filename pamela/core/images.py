@@ -40,6 +40,8 @@ TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Modes of numbers, which do not say what is white.
+NO_COLOURS: Final = {"I": "whole numbers of 32 bits", "F": "floats"}
 TO_8_BITS: Final = np.round(np.arange(65536) / 257).astype(np.uint8)
 _one_large = threading.Lock()
 
@@ -97,6 +99,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ValueError(f"{width} x {height} pixels; at most {MAX_PIXELS:,} in all")
+    if not width * height:
+        raise ValueError(f"{width} x {height} pixels: there is none")
     if max(width, height) > MAX_ELONGATION * min(width, height):
         raise ValueError(f"{width} x {height} pixels; at most {MAX_ELONGATION} times longer")
     with _one_large if width * height > LARGE else nullcontext():
@@ -125,19 +129,19 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _flatten(image: Image.Image) -> Image.Image:
     """Return a decoded image as RGB, its transparent parts white."""
-    if image.mode.startswith("I"):
+    if image.mode.startswith("I;16"):
         return _from_16_bits(image)
     if image.has_transparency_data:
         return _on_white(image)
-    if image.mode == "F":
-        raise ValueError("a picture of floats; give one of 8 bits")
+    if image.mode in NO_COLOURS:
+        raise ValueError(f"a picture of {NO_COLOURS[image.mode]}; give one of 8 bits")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _from_16_bits(image: Image.Image) -> Image.Image:
     """Scale 16-bit grey to 8 bits (Pillow's own conversion clips instead)."""
     values = np.asarray(image)
-    grey = TO_8_BITS[values if values.dtype == np.uint16 else np.clip(values, 0, 65535)]
+    grey = TO_8_BITS[values]
     clear = image.info.get("transparency")
     if isinstance(clear, int):
         grey[values == clear] = 255

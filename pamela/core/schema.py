@@ -102,6 +102,11 @@ def internal_unit(low: float, high: float) -> float:
 
 
 # --- ids ------------------------------------------------------------------------------------------
+# Characters that no screen shows; programs leave them behind: a soft hyphen, a zero-width space, a
+# mark of direction, a byte-order mark. Joiners stay: they spell words of some languages.
+INVISIBLE: Final = "[\u00ad\u200b\u200e\u200f\u2060\ufeff]"
+
+
 def identifier(column: str) -> pl.Expr:
     """Return an id column as `one_spelling` of its text; empty is null."""
     text = _one_spelling(pl.col(column).cast(pl.String))
@@ -109,7 +114,7 @@ def identifier(column: str) -> pl.Expr:
 
 
 def one_spelling(text: str) -> str:
-    """Return an id without outer blanks and in Unicode's composed form (NFC).
+    """Return an id without outer blanks and `INVISIBLE`, in Unicode's composed form (NFC).
 
     Systems write one name in several ways (an accent of its own, a blank after a comma); ids that
     nobody can tell apart are one id.
@@ -130,4 +135,5 @@ def written_number(text: str) -> float | None:
 def _one_spelling(text: pl.Expr) -> pl.Expr:
     bare = text.str.strip_chars()
     ascii_only = bare.str.len_bytes() == bare.str.len_chars()  # then composed as it is: cheaper
-    return pl.when(ascii_only).then(bare).otherwise(bare.str.normalize("NFC"))
+    shown = bare.str.replace_all(INVISIBLE, "").str.strip_chars().str.normalize("NFC")
+    return pl.when(ascii_only).then(bare).otherwise(shown)

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.data.formats import base
 from pamela.data.formats.base import Tables
 from pamela.data.image_files import SUFFIXES
 
@@ -43,9 +44,18 @@ def remarks(sources: Sequence[Tables]) -> list[str]:
     strangers = _unmatched(raters, listed, "raters", "users table", "so nothing is known of them")
     said = [
         strangers or _look_alikes(raters, listed),
-        _unmatched(_distinct(rated), images, "rated images", "images table", "so they are unknown"),
+        _unmatched(
+            _distinct(rated),
+            images,
+            "rated images",
+            "images table",
+            "so they are unknown",
+            spellings=True,
+        ),
         _of_features(sources, images),
         _words(sources),
+        _odd_raters(raters),
+        *_fine_demographics(first),
         use.off_remark if use else None,
         use.small_remark if use else None,
     ]
@@ -59,18 +69,66 @@ def _distinct(rated: pl.LazyFrame) -> pl.Series:
 
 # --- ids that match nothing -----------------------------------------------------------------------
 def _unmatched(
-    named: pl.Series, listed: pl.Series, what: str, table: str, so: str, above: float = MOST
+    named: pl.Series,
+    listed: pl.Series,
+    what: str,
+    table: str,
+    so: str,
+    above: float = MOST,
+    *,
+    spellings: bool = False,
 ) -> str | None:
-    """Return a remark where over that share of the ids `named` are not among the ids `listed`."""
+    """Return a remark where over that share of the ids `named` are not among the ids `listed`.
+
+    Parameters
+    ----------
+    spellings : whether one that would match in another spelling is enough.
+    """
     missing = named.filter(~named.is_in(listed.implode()))
-    if not listed.len() or missing.len() <= above * named.len():
-        return None
     alike = missing.filter(_loose(missing).is_in(_loose(listed).implode())).len()
+    if not listed.len() or (missing.len() <= above * named.len() and not (spellings and alike)):
+        return None
     hint = f"; {alike:,} would match {ALIKE}: write an id the same everywhere" if alike else ""
     return (
         f"{missing.len():,} of {named.len():,} {what} are not in the {table}, {so}: "
         f"{_examples(missing)}, while that has {_examples(listed)}{hint}"
     )
+
+
+# Columns of a wide table, or of a program's summary, that are no people.
+NO_RATERS: Final = (
+    "mean", "average", "avg", "std", "sd", "stdev", "var", "variance", "median", "mode", "sum",
+    "total", "count", "n", "min", "max", "age", "year", "rank", "index", "id", "mos",
+    "n_ratings", "num_ratings", "num_votes", "votes",
+)  # fmt: skip
+FINE: Final = 0.5  # values a person who says one, above which a demographic groups nobody
+FINE_USERS: Final = 20  # people who say one, below which that is chance
+
+
+def _odd_raters(raters: pl.Series) -> str | None:
+    """Return a remark on user ids that read like no person: an empty cell, a mean of all."""
+    lower = raters.str.to_lowercase()
+    empty, columns = lower.is_in(base.NOTHING), lower.is_in(NO_RATERS)
+    odd = raters.filter(empty | columns)
+    if not odd.len():
+        return None
+    return (
+        f"user ids that read like nobody: {_examples(odd)}; each counts as one user: leave the "
+        "cell empty where the rater is not known, and leave out columns that are no rater's "
+        "(--drop)"
+    )
+
+
+def _fine_demographics(tables: Tables) -> list[str]:
+    """Return a remark per demographic that has nearly a value of its own for each person."""
+    said = [tables.users.get_column(c).drop_nulls() for c in tables.demographics]
+    return [
+        f"demographic {column.name}: {column.n_unique():,} values of {column.len():,} users, such "
+        f"as {_examples(column)}; so nobody has much in common: group them (ages in bands), or "
+        "leave the column out"
+        for column in said
+        if column.len() >= FINE_USERS and column.n_unique() > FINE * column.len()
+    ]
 
 
 DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?\d+,\d+\s*")

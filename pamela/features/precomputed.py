@@ -84,8 +84,8 @@ def read_rows(project: Project, paths: list[Path], ids: pl.Series) -> Floats32:
     broken = ~np.isfinite(rows).all(axis=1)
     if broken.any():
         raise PamelaError(
-            f"{where}: NaN or infinite features for {int(broken.sum())} images, first "
-            f"{ids[int(broken.argmax())]}"
+            f"{where}: NaN or infinite features (as float32) for {int(broken.sum())} images, "
+            f"first {ids[int(broken.argmax())]}; write finite numbers"
         )
     if len(rows) > 1 and (rows == rows[0]).all():
         raise PamelaError(
@@ -115,7 +115,11 @@ def _read_npz(project: Project, path: Path) -> tuple[np.ndarray, np.ndarray]:
     if values.dtype.kind not in "fiu":
         raise PamelaError(f"{where}: features of {values.dtype}; save them as float32")
     if len(set(names.tolist())) < len(names):
-        raise PamelaError(f"{where}: {len(names) - len(set(names.tolist()))} image_ids occur twice")
+        known, counts = np.unique(names, return_counts=True)
+        twice = known[counts > 1]
+        raise PamelaError(
+            f"{where}: {len(twice)} image_ids occur twice, first {twice[0]}; keep one row of each"
+        )
     return names, values
 
 

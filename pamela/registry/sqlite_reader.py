@@ -59,6 +59,11 @@ def database_file(uri: str) -> Path | None:
     return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
 
 
+def is_absent(database: Path) -> bool:
+    """Tell whether there is no database at this path: no file, or one of 0 bytes."""
+    return not database.is_file() or not database.stat().st_size
+
+
 def local_path(uri: str) -> Path | None:
     """Return the folder of a local artifact URI (``file://`` or a bare path), else None."""
     parsed = urlparse(uri)

@@ -6,6 +6,7 @@ beyond the database's own reader is imported unless a version is kept elsewhere.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pamela.core.paths import Project
 from pamela.params import Params, load_params, tracking_uri
 from pamela.registry import sqlite_reader
 from pamela.registry.copies import BUNDLE_HASH, download, is_another
-from pamela.registry.reachable import said_by, shown
+from pamela.registry.reachable import TRACKING_URI, said_by, shown
 from pamela.registry.sqlite_reader import Version
 from pamela.training.bundle_files import REPAIR
 
@@ -102,7 +103,7 @@ def _ask_mlflow(
 ) -> Answer:
     """Return what MLflow answers; `nothing` where its database is not there."""
     database = sqlite_reader.database_file(tracking_uri(params, project.root))
-    if database is not None and not database.exists():
+    if database is not None and sqlite_reader.is_absent(database):
         return nothing  # asking MLflow would create it
     require("mlflow", "a registry other than the project's own database")
     from mlflow.exceptions import MlflowException
@@ -162,6 +163,8 @@ def resolve(uri: str, project: Project, params: Params | None = None) -> Path:
         )
     params = params or load_params(project.params_file)
     versions = list_versions(project, params, parsed["name"])
+    if not versions:
+        _reject_other_database(uri, tracking_uri(params, project.root))
     chosen = choose(uri, versions, parsed["alias"], parsed["version"])
     local = project.root / chosen.path if chosen.path else None
     if local is not None and local.is_dir():
@@ -172,6 +175,16 @@ def resolve(uri: str, project: Project, params: Params | None = None) -> Path:
             )
         return local
     return _download(uri, project, params, chosen)
+
+
+def _reject_other_database(uri: str, address: str) -> None:
+    """Raise where the environment names a database that is not there: no run would mend that."""
+    database = sqlite_reader.database_file(address)
+    if TRACKING_URI in os.environ and database is not None and sqlite_reader.is_absent(database):
+        raise PamelaError(
+            f"{uri}: {TRACKING_URI} is {shown(address)}, and nothing is there; correct the "
+            "variable, or unset it"
+        )
 
 
 def choose(uri: str, versions: list[Version], alias: str | None, version: str | None) -> Version:

@@ -69,6 +69,8 @@ class Served:
         from mlflow.exceptions import MlflowException
 
         try:
+            if not len(model_input.columns):  # MLflow drops those it does not know
+                raise PamelaError(f"no known column; there are {', '.join(Row.model_fields)}")
             cells = [
                 {str(column): value for column, value in row.items()}
                 for row in model_input.to_dict("records")

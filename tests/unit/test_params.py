@@ -264,3 +264,23 @@ def test_credentials_are_refused_and_never_shown(tmp_path, old, new, key):
     with pytest.raises(PamelaError, match=f"{key}: .*{advice}") as told:
         load_params(tmp_path / "params.yaml")
     assert not re.search("password@|TOKEN@|SECRET", str(told.value))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "params.yaml: the file: should be a section of keys (got None)"),
+        (b"[1]", "params.yaml: the file: should be a section of keys (got [1])"),
+        ("ingest: {}".encode("utf-16"), "not valid YAML (not UTF-8 text; save it as UTF-8)"),
+        (
+            yaml.safe_dump({**RAW, "train": {**RAW["train"], "champion": "oracle"}}).encode(),
+            "params.yaml: train: champion 'oracle' is not in train.models",
+        ),
+    ],
+)
+def test_a_file_that_is_none_and_a_rule_between_keys_are_short(tmp_path, content, says):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(PamelaError) as error:
+        load_params(path)
+    assert str(error.value).endswith(says)

@@ -28,6 +28,16 @@ class Words:
     examples: tuple[str, ...] = ()
 
 
+WORD_EXAMPLES: Final = 3
+
+
+def words_of(rows: pl.DataFrame, column: str) -> Words:
+    """Return what stands in a column of numbers and is none."""
+    cell = text(column)
+    found = rows.select(pl.when(number(column).is_null()).then(cell)).to_series().drop_nulls()
+    return Words(found.len(), tuple(found.unique(maintain_order=True).head(WORD_EXAMPLES)))
+
+
 @dataclass(frozen=True)
 class Tables:
     """One dataset (or one batch) as the three tables, structurally sound, rows not yet validated.
@@ -264,19 +274,36 @@ def impossible_ages(rows: pl.DataFrame, age: pl.Expr) -> list[str]:
     return [f"impossible ages in {found.height:,} rows (such as {examples}; taken as unknown)"]
 
 
-# How tools write an empty cell, in lower case: pandas, R, spreadsheets, Stata, Prolific, people.
+# How tools write an empty cell, in lower case: pandas, R, databases, spreadsheets, Stata, Prolific,
+# JavaScript, people.
 NOTHING: Final = (
-    "", "na", "n/a", "<na>", "#n/a", "#na", "#n/a n/a", "n.a.", "nan", "-nan", "nat", "none",
-    "null", "nil", "-", "--", "---", "–", "—", "?", ".", "#value!", "#null!", "#ref!",
-    "data_expired", "consent_revoked",
+    "", "na", "n/a", "n / a", "<na>", "#n/a", "#na", "#n/a n/a", "n.a.", "nan", "-nan", "nat",
+    "none", "null", "(null)", "[null]", "<null>", "\\n", "nil", "-", "--", "---", "–", "—", "?",
+    ".", '""', "''", "[]", "{}", "(blank)", "undefined", "unknown", "missing", "not available",
+    "not specified", "not stated", "no answer", "no response", "#value!", "#null!", "#ref!",
+    "#div/0!", "#name?", "#num!", "#error!", "data_expired", "consent_revoked",
 )  # fmt: skip
 
 
 def category(column: str) -> pl.Expr:
-    """Return a text column as categories: trimmed, 2.0 is 2, and `NOTHING` in any case is null."""
+    """Return a text column as categories: one spelling of a number (2.0 is 2, 2.50 is 2.5).
+
+    `NOTHING` in any case is null, and outer blanks do not count.
+    """
     value = s.identifier(column)
-    given = ~value.str.to_lowercase().is_in(NOTHING)
-    return pl.when(given).then(value.str.replace(r"^\+?(-?\d+)(\.0*)?$", "$1")).alias(column)
+    plain = value.str.replace(r"^\+?(-?\d+)(\.0*)?$", "$1").str.replace(
+        r"^\+?(-?\d+\.\d*[1-9])0*$", "$1"
+    )
+    return pl.when(_is_given(value)).then(plain).alias(column)
+
+
+def said(column: str) -> pl.Expr:
+    """Return a column as `text`, of which `NOTHING` in any case is null."""
+    return pl.when(_is_given(s.identifier(column))).then(text(column)).alias(column)
+
+
+def _is_given(value: pl.Expr) -> pl.Expr:
+    return ~value.str.to_lowercase().is_in(NOTHING)
 
 
 def unit_band(column: str) -> pl.Expr:

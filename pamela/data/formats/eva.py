@@ -106,6 +106,7 @@ def read(folder: Path, name: str, root: Path) -> Tables:
         name=name,
         scale=SCALE,
         ratings=published.ratings_of(votes, name, columns, numbered=True).lazy(),
+        words=base.words_of(votes, columns[s.RATING]),
         users=users,
         folder=folder,
         **vars(placed),

@@ -48,6 +48,7 @@ BROKEN: Final = (
     UnicodeDecodeError,
 )
 HEAD_BYTES: Final = 1 << 12  # how much of a file's beginning tells what it is
+NO_CELLS: Final = (pl.Binary, pl.Object, pl.Duration)  # what no canonical column holds
 TAIL_BYTES: Final = 1 << 16  # how much of a CSV file's end is looked at for rows without a cell
 
 
@@ -284,11 +285,11 @@ def require_columns(
 def require_cells(
     frame: pl.DataFrame | pl.LazyFrame, columns: Iterable[str], path: Path, root: Path
 ) -> None:
-    """Raise if a column holds lists, structs or bytes, which no canonical column can."""
+    """Raise if a column holds lists, structs, bytes or durations: no canonical column does."""
     schema = frame.collect_schema()
     for column in columns:
         dtype = schema.get(column)
-        if dtype is not None and (dtype.is_nested() or dtype in (pl.Binary, pl.Object)):
+        if dtype is not None and (dtype.is_nested() or dtype in NO_CELLS):
             raise PamelaError(
                 f"{shown(path, root)}: column {column} holds {dtype}; give text or numbers"
             )

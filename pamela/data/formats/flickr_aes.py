@@ -58,6 +58,7 @@ def read(folder: Path, name: str, root: Path) -> Tables:
         name=name,
         scale=SCALE,
         ratings=published.ratings_of(rows, name, columns).lazy(),
+        words=base.words_of(rows, columns[s.RATING]),
         users=base.empty_table(s.USERS_KEYS),
         folder=folder,
         **vars(placed),

@@ -100,6 +100,7 @@ def read(folder: Path, name: str, root: Path) -> Tables:
         name=name,
         scale=SCALE,
         ratings=published.ratings_of(rows, name, columns, numbered=True).lazy(),
+        words=base.words_of(rows, columns[s.RATING]),
         users=users,
         folder=folder,
         **vars(placed),

@@ -23,7 +23,8 @@ SPLITS: Final = (s.TRAIN, s.VAL_SEEN, s.VAL_UNSEEN, s.TEST_SEEN, s.TEST_UNSEEN)
 PARTICIPANT: Final = "participant_id"
 SCORE: Final = "original_score"
 PATH: Final = "image_path"
-METADATA: Final = (s.PROMPT, s.GROUP, s.STYLE, s.TYPE)
+CATEGORIES: Final = (s.GROUP, s.STYLE, s.TYPE)
+METADATA: Final = (s.PROMPT, *CATEGORIES)
 DEMOGRAPHICS: Final = ("age_binned", "gender", "nationality")
 DROPPED: Final = "age"  # in years: not categorical, and age_binned says it
 COLUMNS: Final = """\
@@ -83,6 +84,7 @@ def read(folder: Path, name: str, root: Path) -> Tables:
         has_images=True,
         ignored={"user_demographics": [DROPPED]},
         files=tuple(_split_file(release, split) for split in SPLITS),
+        words=base.words_of(rows, s.RATING),
     )
 
 
@@ -108,7 +110,7 @@ def _read_split(release: Path, split: str, root: Path) -> pl.DataFrame:
     for column in (PARTICIPANT, s.IMAGE, PATH, SCORE, "image_metadata"):
         if rows.get_column(column).null_count() == rows.height:
             raise PamelaError(f"{name}: no row has the field {column}; is this the release?")
-    return rows.select(
+    read = rows.select(
         s.identifier(PARTICIPANT).alias(s.USER),
         s.identifier(s.IMAGE),
         base.text(PATH),
@@ -118,6 +120,9 @@ def _read_split(release: Path, split: str, root: Path) -> pl.DataFrame:
         pl.lit(split).alias(s.SPLIT),
         pl.lit(name).alias(s.SOURCE_FILE),
         (pl.int_range(pl.len(), dtype=pl.Int64) + 1).alias(s.SOURCE_ROW),
+    )
+    return read.with_columns(
+        base.said(s.PROMPT), *(base.category(c) for c in (*CATEGORIES, *DEMOGRAPHICS))
     )
 
 
@@ -152,7 +157,7 @@ def _users(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _images(rows: pl.DataFrame, release: Path, root: Path) -> pl.DataFrame:
     """Return one row per picture; metadata as for users, the path the same in all rows."""
-    listed = base.unify_case(rows.drop_nulls(s.IMAGE), [s.GROUP, s.STYLE, s.TYPE])
+    listed = base.unify_case(rows.drop_nulls(s.IMAGE), CATEGORIES)
     _reject_two_paths(listed)
     images = (
         listed.group_by(s.DATASET, s.IMAGE)

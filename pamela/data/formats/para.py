@@ -27,7 +27,8 @@ SCORE: Final = "aestheticScore"
 SCENE: Final = "semantic"
 AGE: Final = "age"
 CATEGORIES: Final = ("gender", "EducationalLevel", "artExperience", "photographyExperience")
-TRAITS: Final = tuple(f"personality-{trait}" for trait in "EANOC")  # Big Five, 1..10
+TRAITS: Final = tuple(f"personality-{trait}" for trait in "EANOC")  # Big Five
+TRAIT_RANGE: Final = (1, 10)
 COLUMNS: Final = """\
 annotation/PARA-Images.csv: sessionId, imageName, userId, aestheticScore (1..5
   in half steps), semantic; its other columns are left out
@@ -73,6 +74,7 @@ def read(folder: Path, name: str, root: Path) -> Tables:
             traits,
             *user_notes,
             *base.impossible_ages(people, base.years(AGE)),
+            *_impossible_traits(people),
         ],
     }
     columns = {s.USER: USER, s.IMAGE: s.IMAGE, s.RATING: SCORE}
@@ -80,6 +82,7 @@ def read(folder: Path, name: str, root: Path) -> Tables:
         name=name,
         scale=SCALE,
         ratings=published.ratings_of(rows, name, columns).lazy(),
+        words=base.words_of(rows, columns[s.RATING]),
         users=users,
         folder=folder,
         **vars(placed),
@@ -105,9 +108,19 @@ def _people(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _trait(column: str) -> pl.Expr:
-    """Return a trait of 1..10 as the five bands ``1-2`` to ``9-10``; other cells stay."""
+    """Return a trait of 1..10 as the five bands ``1-2`` to ``9-10``; another number is null."""
     value = base.number(column)
     low = ((value - 1) / 2).floor().cast(pl.Int64, strict=False) * 2 + 1
     band = pl.concat_str([low.cast(pl.String), (low + 1).cast(pl.String)], separator="-")
-    known = value.is_between(1, 10)
-    return pl.when(known).then(band).otherwise(base.category(column)).alias(column)
+    word = pl.when(value.is_null()).then(base.category(column))
+    return pl.when(value.is_between(*TRAIT_RANGE)).then(band).otherwise(word).alias(column)
+
+
+def _impossible_traits(rows: pl.DataFrame) -> list[str]:
+    """Return a note on the traits that lie outside 1..10, which are taken as unknown, if any."""
+    value = pl.concat_list(base.number(c) for c in TRAITS).list.explode()
+    off = rows.select(value.alias("_trait")).filter(~pl.col("_trait").is_between(*TRAIT_RANGE))
+    if not off.height:
+        return []
+    examples = ", ".join(f"{value:g}" for value in off["_trait"].unique().sort().head(3))
+    return [f"traits outside 1..10: {off.height:,} (such as {examples}; taken as unknown)"]

@@ -30,8 +30,7 @@ PICTURES: Final = "images"
 IMAGES_REQUIRED: Final = (s.IMAGE, s.FILE, s.PROMPT)
 IMAGES_OPTIONAL: Final = (s.TYPE, s.GROUP, s.STYLE, s.GENERATOR, s.PROMPT_ID)
 QUARANTINED_AS: Final = ("rule", "rules")  # columns that quarantined rows are given
-IDS: Final = (s.IMAGE, s.PROMPT_ID)
-CATEGORIES: Final = (*s.METADATA, s.GENERATOR)
+CATEGORIES: Final = (*s.METADATA, s.GENERATOR)  # whose spellings differ in case alone
 IMAGES_OPTION: Final = "name the ratings' column of picture paths: --map file=COLUMN"
 # The arrays of a features file, and how one of Python objects becomes one that can be read.
 AS_ARRAY: Final = {"image_id": "ids.astype(str)", "features": "np.stack(rows).astype(np.float32)"}
@@ -197,9 +196,11 @@ def _read_images(
 
 def _cell(column: str) -> pl.Expr:
     """Return how a column of the images table is read."""
-    if column in IDS:
+    if column == s.IMAGE:
         return s.identifier(column)
-    return base.category(column) if column in CATEGORIES else base.text(column)
+    if column == s.PROMPT:
+        return base.said(column)
+    return base.category(column) if column in (*CATEGORIES, s.PROMPT_ID) else base.text(column)
 
 
 def _require_table(folder: Path, stem: str, root: Path) -> Path:

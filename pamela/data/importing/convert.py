@@ -18,7 +18,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.data.csv_faults import TableFault
-from pamela.data.formats import base, files, published, tables
+from pamela.data.formats import base, files, published, tables, tables_ratings
 from pamela.data.formats.base import Tables
 from pamela.data.formats.files import shown
 from pamela.data.importing import open_tables, reshape
@@ -31,6 +31,7 @@ REQUIRED: Final = (s.USER, s.IMAGE, s.RATING)
 RATINGS: Final = "ratings"
 USERS: Final = "users"
 IMAGES: Final = "images"
+KNOWN: Final = (*REQUIRED, *tables_ratings.OPTIONAL, *ABOUT_IMAGES)
 NO_PICTURES: Final = "give their folder with --pictures FOLDER"
 
 
@@ -70,6 +71,13 @@ class Source:
         files.require_columns(
             opened[table], columns, Path(self.names[table]), Path(), separator=separator
         )
+
+    def require_cells(self, opened: Opened, demographics: Sequence[str]) -> None:
+        """Raise if a column that is taken over holds other things than text and numbers."""
+        for table, frame in opened.items():
+            wanted = (*KNOWN, *demographics)
+            columns = [c for c in frame.collect_schema() if table == USERS or c in wanted]
+            files.require_cells(frame, columns, Path(self.names[table]), Path())
 
 
 @dataclass(frozen=True)
@@ -128,6 +136,7 @@ def convert(source: Source, name: str, options: TableOptions, home: Path) -> Con
             opened[RATINGS] = reshape.lengthen(opened[RATINGS], options, source.names[RATINGS])
         if options.decimal_comma:
             opened = {table: reshape.points(frame) for table, frame in opened.items()}
+        source.require_cells(opened, options.demographics)
         header = _write_header(source, name, options, home)
         source.require_columns(opened, RATINGS, REQUIRED)
         pictures = _write_images(opened, source, options, home)

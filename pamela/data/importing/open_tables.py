@@ -23,6 +23,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
+from pamela.data import json_faults
 from pamela.data.csv_faults import ENCODING_OPTION, TableFault, find_fault
 from pamela.data.formats import base, files
 from pamela.data.formats.files import shown
@@ -61,6 +62,7 @@ class Opener:
     root: Path
     separators: dict[str, str] = field(default_factory=dict, init=False)
     _texts: dict[str, Path] = field(default_factory=dict, init=False)
+    _json_lines: dict[str, Path] = field(default_factory=dict, init=False)
     _written: int = field(default=0, init=False)
 
     def open(self, path: Path) -> pl.LazyFrame:
@@ -80,7 +82,8 @@ class Opener:
     def find_fault(self) -> TableFault | None:
         """Return what is wrong with one of the text files that were opened, if that is found."""
         faults = (find_fault(p, name, self.separators[name]) for name, p in self._texts.items())
-        return next((fault for fault in faults if fault), None)
+        mixes = (json_faults.find_mix_in_lines(p, name) for name, p in self._json_lines.items())
+        return next((fault for fault in (*faults, *mixes) if fault), None)
 
     def _open_file(self, path: Path) -> pl.LazyFrame:
         kind = kind_of(path)
@@ -94,6 +97,8 @@ class Opener:
             return files.scan_table(plain, root, separator=separator)
         if kind == PARQUET:
             return files.scan_table(plain, root)
+        if kind in JSON_LINES:
+            self._json_lines[shown(path, self.root)] = plain
         return _scan_json(plain, root, lines=kind in JSON_LINES)
 
     def _plain(self, path: Path) -> tuple[Path, Path]:
@@ -234,11 +239,10 @@ def _scan_json(path: Path, root: Path, *, lines: bool) -> pl.LazyFrame:
         )
         columns = frame.collect_schema().names()
     except files.BROKEN as error:
+        fault = json_faults.find_fault(path, name) if lines else None
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
-        where = _broken_line(path) if lines else None
-        raise PamelaError(
-            f"{name}{f' line {where}' if where else ''}: not readable as JSON ({reason}); give a "
-            "record, {...}, per " + ("line" if lines else "row")
+        raise fault or PamelaError(
+            f"{name}: not readable as JSON ({reason}); give a record, {{...}}, per row"
         ) from None
     taken = sorted({*base.SOURCE, s.DATASET} & set(columns))
     if taken:
@@ -247,18 +251,6 @@ def _scan_json(path: Path, root: Path, *, lines: bool) -> pl.LazyFrame:
     return numbered.with_columns(
         pl.lit(name).alias(s.SOURCE_FILE), pl.col(s.SOURCE_ROW).cast(pl.Int64)
     )
-
-
-def _broken_line(path: Path) -> int | None:
-    """Return the first line that is no record."""
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            try:
-                if line.strip() and not isinstance(json.loads(line), dict):
-                    return number
-            except (ValueError, RecursionError):
-                return number
-    return None
 
 
 def _json_records(path: Path, name: str) -> pl.DataFrame:
@@ -274,4 +266,10 @@ def _json_records(path: Path, name: str) -> pl.DataFrame:
         raise PamelaError(
             f"{name}: looks like Label Studio's export; `pamela import label-studio` reads it"
         )
-    return pl.from_dicts(records, infer_schema_length=None, strict=False)
+    try:
+        return pl.from_dicts(records, infer_schema_length=None, strict=False)
+    except files.BROKEN:
+        fault = json_faults.find_mix(enumerate(records, 1), name, "record")
+        if fault is None:
+            raise
+        raise fault from None

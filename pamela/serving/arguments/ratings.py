@@ -78,6 +78,9 @@ def _as_polars(table: Any) -> pl.DataFrame:
         return table.collect() if isinstance(table, pl.LazyFrame) else pl.DataFrame(table)
     except Exception as error:  # of pandas, Arrow or Polars; each has its own
         why = (str(error).splitlines() or [type(error).__name__])[0]
+        kinds = dict(getattr(table, "dtypes", {}))  # of pandas, by column
+        mixed = [str(column) for column, kind in kinds.items() if str(kind) == "object"]
+        why += f"; of mixed types: {', '.join(mixed)}" if mixed else ""
         raise PamelaError(
             f"ratings: not readable as a table of text and numbers ({why}); give {RATING} instead"
         ) from None

@@ -32,7 +32,7 @@ from tests.helpers.bad_data import (
     rows,
     warned,
 )
-from tests.helpers.folders import ratings_of, write_release
+from tests.helpers.folders import images_of, ratings_of, write_release
 
 RELEASED = f"data/raw/{NAME}/PAMELA/annotations/pamela_train.json"
 COMPOSED, DECOMPOSED = "Jos\u00e9", "Jose\u0301"  # one name, in two spellings of Unicode
@@ -71,6 +71,12 @@ def aged(*cells: str) -> Spoil:
     return lambda folder: frame.write_csv(folder / "users.csv")
 
 
+def prompted(*cells: str) -> Spoil:
+    """Give the six images prompts, and the same as their prompt_ids."""
+    texts = [pl.Series(name, cells) for name in ("prompt", "prompt_id")]
+    return lambda folder: images_of(6).with_columns(texts).write_csv(folder / "images.csv")
+
+
 def declared(low: int, high: int) -> Spoil:
     """Declare another scale."""
     return bytes_in("dataset.yaml", f"name: d\nscale: [{low}, {high}]\n".encode())
@@ -99,6 +105,13 @@ def ages(*expected: str | None) -> Callable[[Project], object]:
         assert kept(project, "users").sort("user_id")["age"].to_list() == list(expected)
 
     return look
+
+
+def prompts_are_known(project: Project) -> None:
+    """Nobody wrote `nan`, and pictures without a prompt are no variants of one another."""
+    images = kept(project, "images").sort("image_id")
+    assert images["prompt"].to_list() == [None, None, None, None, "1.0", "1"]
+    assert images["prompt_id"].to_list() == [None, None, None, None, "1", "1"]
 
 
 def sorted_values(project: Project, expected: list[float]) -> None:
@@ -278,7 +291,26 @@ IDS = [
         replaced("users.csv", b"u1,m", b"u1,N/A"),
         holds=has_user("u1", None, 6),
     ),
+    Case(
+        "demographic-nothing-by-program",
+        aged("\\N", "#DIV/0!", "Unknown", "(null)"),
+        holds=ages(None, None, None, None),
+    ),
     Case("demographic-age", aged("25", "25.0", " 25 ", "-"), holds=ages("25", "25", "25", None)),
+    Case(
+        "demographic-decimals",
+        aged("2.5", "2.50", "+2.5", "-"),
+        holds=ages("2.5", "2.5", "2.5", None),
+    ),
+    Case("id-invisible", spelt("u0", "u\u200b0\ufeff"), holds=has_user("u0", "f", 6)),
+    Case(
+        "demographic-invisible",
+        aged("Student", "Stu\u00addent", "\u200bStudent", "\u200b"),
+        holds=ages("Student", "Student", "Student", None),
+    ),
+    Case(
+        "prompt-nothing", prompted("nan", "None", "#N/A", "-", "1.0", "1"), holds=prompts_are_known
+    ),
     Case(
         "demographic-case",
         aged("Student", "student", "Student", "Retired"),

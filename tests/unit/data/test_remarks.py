@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 
 from pamela.core.files import read_json
-from pamela.data.formats import read_batch, read_folder
+from pamela.data.formats import flickr_aes, read_batch, read_folder
 from pamela.data.importing.dataset import import_dataset
 from pamela.data.remarks import remarks
 from pamela.validation import validate
+from tests.helpers import miniatures
 from tests.helpers.bad_data import run
 from tests.helpers.folders import images_of, make_project, ratings_of, write_tables
 
@@ -121,6 +122,41 @@ def test_ratings_that_are_words_are_shown(tmp_path: Path) -> None:
     )[0]  # fmt: skip
     comma = ratings_of(4, 6).with_columns(rating=pl.lit("4,5"))
     assert "--decimal-comma" in said(write_tables(tmp_path / "e", comma))[0]
+
+
+def test_one_picture_in_another_spelling_is_said(tmp_path: Path) -> None:
+    ratings = ratings_of(4, 6).with_columns(pl.col("image_id").str.replace("i5", "I5.png"))
+    (line,) = said(write_tables(tmp_path / "d", ratings))
+    assert line.startswith("1 of 6 rated images are not in the images table")
+    assert "'I5.png', while that has 'i0'" in line
+
+
+@pytest.mark.parametrize("name", ["nan", "None", "N/A", "mean", "SD", "age"])
+def test_a_user_id_that_reads_like_nobody_is_said(tmp_path: Path, name: str) -> None:
+    ratings = ratings_of(4, 6).with_columns(pl.col("user_id").str.replace("u3", name))
+    (line,) = said(write_tables(tmp_path / "d", ratings))
+    assert line.startswith(f"user ids that read like nobody: {name!r};")
+    assert "leave the cell empty" in line
+    assert "--drop" in line
+
+
+def test_a_demographic_that_groups_nobody_is_said(tmp_path: Path) -> None:
+    people = pl.DataFrame({"user_id": [f"u{u}" for u in range(24)]}).with_columns(
+        born=pl.int_range(24).cast(pl.String) + ".5", gender=pl.lit("f")
+    )
+    folder = write_tables(tmp_path / "d", ratings_of(24, 6), people)
+    (line,) = said(folder)
+    assert line.startswith("demographic born: 24 values of 24 users, such as '0.5', '1.5', '2.5'")
+    halves = people.with_columns(pl.int_range(24).floordiv(2).cast(pl.String).alias("born"))
+    assert said(write_tables(tmp_path / "e", ratings_of(24, 6), halves)) == []
+
+
+def test_words_in_a_published_release_are_shown_as_well(tmp_path: Path) -> None:
+    folder = miniatures.flickr_aes(tmp_path / "d", faults=False).folder
+    file = folder / flickr_aes.RATINGS[0]
+    rows = pl.read_csv(file, infer_schema=False)
+    rows.with_columns(pl.lit("4,5").alias(rows.columns[2])).write_csv(file)
+    assert any("no numbers: " in line and "'4,5'" in line for line in said(folder))
 
 
 def test_import_and_validate_say_the_same(tmp_path: Path) -> None:

@@ -222,6 +222,20 @@ def test_an_array_that_is_no_picture_is_named(array: np.ndarray) -> None:
         open_rgb(array, "image 7")
 
 
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        (Image.new("RGB", (0, 0)), "0 x 0 pixels: there is none"),
+        (Image.new("RGB", (0, 5)), "0 x 5 pixels: there is none"),
+        (Image.fromarray(np.full((4, 4), 200, np.int32)), "whole numbers of 32 bits; give one of"),
+        (Image.fromarray(np.full((4, 4), 0.5, np.float32)), "floats; give one of 8 bits"),
+    ],
+)
+def test_an_image_without_pixels_or_white_is_named(image: Image.Image, says: str) -> None:
+    with pytest.raises(PamelaError, match=f"image 7: does not decode as an image .*{says}"):
+        open_rgb(image, "image 7")
+
+
 def test_a_square_picture_of_the_right_size_is_left_alone() -> None:
     np.testing.assert_array_equal(
         to_square(Image.fromarray(picture(0, (8, 8))), 8), picture(0, (8, 8))

@@ -146,6 +146,17 @@ def test_asking_an_empty_project_makes_no_database(tmp_path):
     with pytest.raises(PamelaError, match="make repro"):
         versions.resolve("models:/pamela@champion", project)
     assert not (tmp_path / "mlflow.db").exists()
+    (tmp_path / "mlflow.db").touch()  # as sqlite3 leaves it where nothing is written
+    with pytest.raises(PamelaError, match="make repro"):
+        versions.resolve("models:/pamela@champion", project)
+    assert not (tmp_path / "mlflow.db").stat().st_size
+
+
+def test_a_database_that_the_environment_misnames_is_told(tmp_path, monkeypatch):
+    project = make_project(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////nowhere/mlflow.db")
+    with pytest.raises(PamelaError, match=r"MLFLOW_TRACKING_URI is sqlite:////nowhere/mlflow\.db"):
+        versions.resolve("models:/pamela@champion", project)
 
 
 def test_a_missing_bundle_is_named(project):

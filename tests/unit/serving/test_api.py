@@ -236,6 +236,12 @@ def test_a_faulty_table_of_ratings_names_its_row(pictures, rows, says):
         make_reward(pictures, "user_mean").adapt(ratings=pl.DataFrame(rows), dataset="wide")
 
 
+def test_a_column_of_mixed_types_is_named(pictures):
+    mixed = pd.DataFrame({"image_id": ["0", "1"], "rating": ["5", 5]})
+    with pytest.raises(PamelaError, match="of mixed types: rating"):
+        make_reward(pictures, "user_mean").adapt(ratings=mixed, dataset="wide")
+
+
 @pytest.mark.filterwarnings("ignore::pamela.core.errors.PromptWarning")
 def test_a_picture_is_rated_once(pictures):
     reward = make_reward(pictures, "user_mean")

@@ -148,6 +148,11 @@ def test_a_fault_names_its_row(served, row, says):
     assert caught.value.get_http_status_code() == 400
 
 
+def test_a_table_of_unknown_columns_is_not_answered_with_nothing(served):
+    with pytest.raises(MlflowException, match="no known column; there are user, dataset"):
+        served.predict(pd.DataFrame({"usr": ["p001"], "img": ["i01"]}))
+
+
 def test_a_copy_kept_before_it_was_an_mlflow_model_is_mended(small_project):
     from pamela.params import load_params
     from pamela.registry.healing import heal, is_registered

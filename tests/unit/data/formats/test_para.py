@@ -131,3 +131,17 @@ def test_flat_pictures_count_only_where_the_name_is_one_image_s(tmp_path: Path) 
     assert absent["image_id"].to_list() == twice
     assert not any((tmp_path / file).exists() for file in absent["file"])
     assert all((tmp_path / file).is_file() for file in lying["file"])
+
+
+def test_a_trait_off_its_scale_is_unknown_and_counted(tmp_path: Path) -> None:
+    planted = write_para(tmp_path / "d", faults=False)
+    change(
+        planted.folder / "annotation" / para.USERS,
+        **{"personality-E": "11", "personality-A": "0", "personality-N": "10"},
+    )
+    tables = read_folder(planted.folder, "d", tmp_path)
+    first = tables.users.filter(source_row=1)
+    assert first.select("personality-E", "personality-A", "personality-N").row(0) == (
+        None, None, "9-10",
+    )  # fmt: skip
+    assert "traits outside 1..10: 2 (such as 0, 11; taken as unknown)" in tables.ignored[para.USERS]

@@ -154,6 +154,27 @@ def test_whole_floats_of_typed_files_are_ids_as_in_the_tables_format(
             lambda f: (f / "ratings.jsonl").write_text('{"user_id": "u0"}\n[1]\n'),
             "line 2: not readable as JSON",
         ),
+        (
+            lambda f: (f / "ratings.jsonl").write_text(
+                '{"user_id": "u0", "image_id": "i0", "rating": 3}\n'
+                '{"user_id": "u0", "image_id": "i1", "rating": true}\n'
+            ),
+            "ratings.jsonl line 2: rating is true or false .true., and text or a number in line 1",
+        ),
+        (
+            lambda f: (f / "ratings.jsonl").write_text('{"rating": 3}\n{"rating": NaN}\n'),
+            "line 2: not readable as JSON .NaN is no JSON; write null",
+        ),
+        (
+            lambda f: (f / "ratings.json").write_text('[{"user_id": "u0"}, {"user_id": ["u1"]}]'),
+            "ratings.json record 2: user_id is a list .*, and text or a number in record 1",
+        ),
+        (
+            lambda f: (f / "ratings.jsonl").write_text(
+                '{"user_id": "u0", "image_id": "i0", "rating": [3]}\n'
+            ),
+            "ratings.jsonl: column rating holds List",
+        ),
         (lambda f: (f / "ratings.json").write_text("{}\n{}"), r"call it \.jsonl if each line"),
         (lambda f: (f / "ratings.xlsx").write_bytes(b"PK"), "save its sheet as UTF-8"),
         (lambda f: (f / "ratings.dat").write_bytes(b"x"), "unknown suffix"),
@@ -188,7 +209,7 @@ def test_separator_encoding_and_decimal_comma_are_read_when_they_are_said(
     found = tables.ratings.collect()
     assert found["rating"].null_count() == 0
     assert set(found["rating"] % 1) <= {0.0, 0.5}
-    assert tables.users.select("user_id", "height").rows() == [("Zoë", "1.70"), ("u1", "1.80")]
+    assert tables.users.select("user_id", "height").rows() == [("Zoë", "1.7"), ("u1", "1.8")]
 
 
 @pytest.mark.parametrize(

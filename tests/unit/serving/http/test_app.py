@@ -111,6 +111,7 @@ def test_suggestions_and_explanations(client, reward):
 def test_health_and_model_tell_what_answers(client, reward):
     assert client.get("/health").json() == {"status": "ok", "model_version": reward.version}
     facts = client.get("/model").json()
+    assert fault(client.get("/model?dataset=zz")) == "unknown parameter 'dataset' in the address"
     assert facts["model_version"] == reward.version
     assert facts["datasets"]["synthetic"]["scale"] == [1, 5]
     assert facts["reload_error"] is None
