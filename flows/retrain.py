@@ -3,9 +3,9 @@
 One cycle takes the complete batches of ``data/inbox/`` (checked, copied to ``data/batches/``,
 DVC-tracked), brings the data up to date (``dvc repro split embed``), fits a challenger, scores it
 and the champion on the same hold-out now, and moves the alias ``champion`` only if the gate says
-so. A rejected batch is set aside; several are tried apart. Each decision is one line, with its reason. A
-cycle that was interrupted is finished by the next one. Exit status 1: a batch was refused, or a
-fault.
+so. A rejected batch is set aside; several are tried apart. Each decision is one line, with its
+reason. A cycle that was interrupted is finished by the next one. Exit status 1: a batch was
+refused, or a fault.
 
 ``python -m flows.retrain --serve`` does the same on the cron schedule ``retrain.cron`` (UTC), as a
 Prefect deployment, one run at a time, until it is stopped.
