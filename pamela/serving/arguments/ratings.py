@@ -78,7 +78,8 @@ def _as_polars(table: Any) -> pl.DataFrame:
         return table.collect() if isinstance(table, pl.LazyFrame) else pl.DataFrame(table)
     except Exception as error:  # of pandas, Arrow or Polars; each has its own
         why = (str(error).splitlines() or [type(error).__name__])[0]
-        kinds = dict(getattr(table, "dtypes", {}))  # of pandas, by column
+        of_pandas = not isinstance(table, pl.DataFrame | pl.LazyFrame)
+        kinds = dict(getattr(table, "dtypes", {})) if of_pandas else {}  # by column
         mixed = [str(column) for column, kind in kinds.items() if str(kind) == "object"]
         why += f"; of mixed types: {', '.join(mixed)}" if mixed else ""
         raise PamelaError(
