@@ -269,12 +269,13 @@ def test_credentials_are_refused_and_never_shown(tmp_path, old, new, key):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "params.yaml: the file: should be a section of keys (got None)"),
-        (b"[1]", "params.yaml: the file: should be a section of keys (got [1])"),
-        ("ingest: {}".encode("utf-16"), "not valid YAML (not UTF-8 text; save it as UTF-8)"),
+        (b"", "params.yaml: the file: holds no keys with values"),
+        (b"[1]", "params.yaml: the file: holds no keys with values"),
+        ("ingest: {}".encode("utf-16"), "params.yaml: not UTF-8 text; save it as UTF-8"),
         (
             yaml.safe_dump({**RAW, "train": {**RAW["train"], "champion": "oracle"}}).encode(),
-            "params.yaml: train: champion 'oracle' is not in train.models",
+            "params.yaml: train: champion 'oracle' is not in train.models"
+            f" ({', '.join(RAW['train']['models'])})",
         ),
     ],
 )
