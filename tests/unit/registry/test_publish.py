@@ -279,6 +279,6 @@ def test_a_damaged_database_is_told_with_what_to_do(copy, harm):
     path = copy.root / "mlflow.db"
     content = path.read_bytes()
     start = 0 if harm == "not a database" else 4096
-    path.write_bytes(content[:start] + bytes(range(256)) * 256 + content[start + 65536 :])
+    path.write_bytes(content[:start] + b"x" * (len(content) - start))
     with pytest.raises(PamelaError, match=rf"mlflow.db: damaged \(.*{harm}.*make repro"):
         publish.is_published(copy, params_of(copy), all_specs(copy, params_of(copy)))

@@ -119,7 +119,8 @@ def test_lost_copies_are_restored(project):
     shutil.rmtree(project.mlartifacts / "registry")
     assert not healing.is_registered(project, params)
     assert healing.heal(project, params) == [
-        "version 1: its files are gone; rebuilt from models/bundle"
+        "version 1: its files are gone; rebuilt from models/bundle",
+        "version 1: noted beside the copies as what serves",
     ]
     assert healing.is_registered(project, params)
     assert healing.heal(project, params) == []
