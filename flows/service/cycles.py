@@ -25,7 +25,7 @@ from prefect.states import Cancelled, Completed, Pending, Running
 from flows.service import run_page
 from flows.service.dead_runs import end_dead_runs
 from flows.service.inbox_watch import Watch, waits
-from flows.service.served_run import ENTRYPOINT, ServedRun
+from flows.service.served_run import ENTRYPOINT, INBOX, PREFIX, ServedRun
 from pamela.core.errors import PamelaError, hidden
 from pamela.core.paths import Project
 from pamela.params import Params, load_params
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 DEPLOYMENT = "new-ratings"
 PATIENCE_S = 180.0  # without an answer of the server
 JUMP_S = 60.0  # of the clock
-INBOX = "inbox"  # tag of a run that a batch started
 EARLY = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 GONE = (httpx.HTTPError, PrefectException)
 
@@ -124,12 +123,13 @@ class Service:
             self.deployment = deploy(self.params.retrain.cron)
         if self.running is not None:
             if not self.running.ended(self.client):
+                self._due()  # the deployment's page says "ready" to who keeps asking
                 return
             self.running = None
             self.watch.ran(self._read_params())
         if reason := self.watch.reason(self._read_params()):
             self.client.create_flow_run_from_deployment(
-                self.deployment, name=f"retrain · {reason}", tags=[INBOX]
+                self.deployment, name=f"{PREFIX}{reason}", tags=[INBOX]
             )
             self.watch.planned()
         if run := self._due():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import html
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -80,15 +82,25 @@ def show_run(
     checks: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Name the flow run and write its page."""
-    from prefect.client.schemas.actions import ArtifactCreate
+    from prefect.client.schemas.actions import ArtifactCreate, LogCreate
 
     client.update_flow_run(run, name=name)
+    client.create_logs(
+        LogCreate(
+            name="prefect.flow_runs",
+            level=logging.INFO,
+            message=line,
+            timestamp=dt.datetime.now(dt.UTC),
+            flow_run_id=run,
+        )
+        for line in lines
+    )
     client.create_artifact(
         ArtifactCreate(
             key=KEY,
             type="markdown",
             data=markdown(name, lines, checks),
-            description=_text(" ".join(lines)),
+            description=html.escape(" ".join(lines), quote=False),
             flow_run_id=run,
         )
     )

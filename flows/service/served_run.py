@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ENTRYPOINT = "flows.retrain.retrain"
 STOP_S = 30.0
+INBOX = "inbox"  # tag of a run that a batch started; its name says which
+PREFIX = "retrain · "
 
 
 @dataclass
@@ -35,7 +37,7 @@ class ServedRun:
             PREFECT_API_URL=url,
             PREFECT__FLOW_RUN_ID=str(run.id),
             PREFECT__FLOW_ENTRYPOINT=ENTRYPOINT,
-            PAMELA_REASON="new in the inbox" if "inbox" in run.tags else "scheduled",
+            PAMELA_REASON=run.name.removeprefix(PREFIX) if INBOX in run.tags else "scheduled",
         )
         return cls(run, subprocess.Popen(
             [sys.executable, "-m", "prefect.engine"],

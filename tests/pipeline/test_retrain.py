@@ -7,99 +7,19 @@ its ratings say themselves who and what is held out, so that the hold-out stays 
 
 from __future__ import annotations
 
-import asyncio
 import json
-import re
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import polars as pl
 import pytest
 from scipy.stats import spearmanr
 
-from tests.conftest import command_env, copy_project, must, override_params, run_in
+from tests.conftest import copy_project, must, override_params, run_in
 from tests.helpers import yaml
 from tests.helpers.stages import run_pipeline
-
-# --- the schedule -----------------------------------------------------------------------------
-
-
-def flow_runs(url: str) -> list[Any]:
-    from prefect.client.orchestration import PrefectClient
-
-    async def read() -> list[Any]:
-        async with PrefectClient(url) as client:
-            return await client.read_flow_runs()
-
-    return asyncio.run(read())
-
-
-def wait_for(what: str, condition: Any, seconds: float) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.5)
-    pytest.fail(f"{what} did not happen in {seconds:.0f} s")
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """The schedule served in a project whose inbox is empty; cron with seconds: every two."""
-    folder = copy_project(tmp_path / "project", {"retrain": {"cron": "* * * * * */2"}})
-    log = tmp_path / "serve.log"
-    quick = {
-        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1",
-        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-    }
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "flows.retrain", "--serve"],
-            cwd=folder, env=command_env(**quick), stdout=stream, stderr=subprocess.STDOUT,
-            text=True,
-        )  # fmt: skip
-    yield process, log
-    if process.poll() is None:
-        process.terminate()
-        process.wait(timeout=60)
-
-
-@pytest.mark.slow  # a server's poll intervals are waited for
-@pytest.mark.timeout(600)
-def test_schedule_runs_by_itself_and_stops_when_asked(
-    served: tuple[subprocess.Popen[str], Path],
-) -> None:
-    """Guards the sqlalchemy pin too: with a newer one scheduled runs are never created."""
-    process, log = served
-
-    def address() -> str | None:
-        found = re.search(r"at (http://\S+/api)", log.read_text())
-        assert process.poll() is None, log.read_text()
-        return found and found[1]
-
-    url = wait_for("the server's start", address, 240)
-    run = wait_for("a scheduled run", lambda: [r for r in flow_runs(url) if r.auto_scheduled], 180)
-    assert run[0].deployment_id is not None
-    done = wait_for(
-        "a finished run", lambda: [r for r in flow_runs(url) if r.state_name == "Completed"], 180
-    )
-    assert done[0].auto_scheduled
-    assert "nothing to do: no complete batch in data/inbox" in log.read_text()
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=180) == 0
-    assert "Traceback" not in log.read_text()
-    with pytest.raises(httpx.ConnectError):  # nothing answers there any more
-        flow_runs(url)
-
 
 # --- the cycle --------------------------------------------------------------------------------
 

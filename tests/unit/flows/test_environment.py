@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 
 import pytest
@@ -44,6 +45,22 @@ def test_what_does_not_answer_is_told_without_a_password(monkeypatch, url):
     with pytest.raises(PamelaError, match=f"{URL}: no Prefect server answers at .*unset") as caught:
         require_given_server()
     assert "secret" not in str(caught.value)
+
+
+def test_nothing_to_retrain_is_said_before_anything_heavy_is_imported(tmp_path):
+    """At most 3 s of CPU for `pamela retrain --once`; of these about one is imports."""
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    said = "nothing to do: no complete batch in data/inbox"
+    code = (
+        "import sys; sys.argv = ['retrain', '--once']; import flows.retrain_service as service\n"
+        "service.command()\n"
+        "print(*({'prefect', 'torch', 'mlflow', 'sklearn', 'matplotlib'} & set(sys.modules)))"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = run_in(tmp_path, "python", "-c", code, PYTHONPATH=str(ROOT))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.stdout.splitlines() == [said, ""], done.stderr
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
 
 
 @pytest.mark.parametrize("module", ["flows.pipeline", "flows.retrain"])

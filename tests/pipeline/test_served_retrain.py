@@ -1,0 +1,125 @@
+"""``python -m flows.retrain --serve`` for real: what the page shows, and what a kill leaves."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+import pytest
+
+from tests.conftest import command_env, copy_project
+
+T = TypeVar("T")
+START_S = 30.0  # from a complete batch to the start of its cycle
+SERVING = re.compile(r"at (http://\S+)/api")
+
+
+def wait_for(what: str, condition: Callable[[], T], seconds: float = 240) -> T:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.25)
+    pytest.fail(f"{what} did not happen in {seconds:.0f} s")
+
+
+class Service:
+    """The command in a project whose inbox is empty."""
+
+    def __init__(self, project: Path, log: Path) -> None:
+        self.log = log
+        quick = {"PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1"}
+        with log.open("w") as stream:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "flows.retrain", "--serve"],
+                cwd=project, env=command_env(**quick), stdout=stream, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+        def address() -> str:
+            assert self.process.poll() is None, log.read_text()
+            found = SERVING.search(log.read_text())
+            return found[1] if found else ""
+
+        self.url = wait_for("the server's start", address)
+
+    def read(self, what: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = httpx.post(f"{self.url}/api/{what}/filter", json={}).json()
+        return found
+
+    def runs(self, state: str) -> list[dict[str, Any]]:
+        return [run for run in self.read("flow_runs") if run["state_name"] == state]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    cron = "* * * * * */2"  # with seconds: every two
+    return copy_project(tmp_path / "project", {"retrain": {"cron": cron, "watch_s": 0.5}})
+
+
+@pytest.fixture
+def start(project: Path, tmp_path: Path) -> Iterator[Callable[[str], Service]]:
+    services: list[Service] = []
+
+    def started(name: str) -> Service:
+        services.append(Service(project, tmp_path / name))
+        return services[-1]
+
+    yield started
+    for one in services:
+        if one.process.poll() is None:
+            one.process.kill()
+
+
+def processes_in(project: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == str(project):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.slow  # two servers are started
+@pytest.mark.timeout(900)
+def test_a_service_that_is_killed_leaves_nothing_and_the_next_goes_on(
+    project: Path, start: Callable[[str], Service]
+) -> None:
+    """Guards the sqlalchemy pin too: with a newer one scheduled runs are never created."""
+    first = start("first")
+    idle = wait_for("a scheduled run", lambda: first.runs("Completed"))[0]
+    assert idle["auto_scheduled"]
+    assert idle["name"] == "retrain · nothing to do"
+    assert idle["state"]["message"] == "nothing to do: no complete batch in data/inbox"
+    assert "nothing to do" in first.read("artifacts")[0]["data"]
+
+    batch = project / "data/inbox/synthetic/b1"
+    batch.mkdir(parents=True)
+    (batch / "_DONE").touch()
+    killed = wait_for("its cycle", lambda: first.runs("Running"), START_S)[0]
+    first.process.send_signal(signal.SIGKILL)
+    first.process.wait()
+    wait_for("their end", lambda: not processes_in(project), 30)
+    shutil.rmtree(batch)
+
+    second = start("second")
+    (dead,) = second.runs("Crashed")
+    assert dead["id"] == killed["id"]
+    assert dead["state"]["message"] == "the service that ran it was killed"
+    before = len(second.runs("Completed"))
+    wait_for("the next run", lambda: len(second.runs("Completed")) > before)
+    assert not second.runs("Late"), "what was missed is one run"
+    second.process.send_signal(signal.SIGTERM)
+    assert second.process.wait(timeout=180) == 0
+    assert "Traceback" not in second.log.read_text()
+    assert not processes_in(project)

@@ -1,0 +1,69 @@
+"""A server is kept up while a command needs it, and stopped with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from flows import server
+from flows.server import free_port, running
+from pamela.core.errors import PamelaError
+from pamela.core.paths import Project
+from tests.conftest import command_env
+
+SMALL = """
+import http.server, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(str(os.getpid()).encode())
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def process_at(url: str, seconds: float = 20) -> int:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=2) as reply:
+                return int(reply.read())
+        except (urllib.error.URLError, OSError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.family, "lead", lambda _: None)  # not of the tests' own process
+
+
+def test_one_that_dies_is_started_again_at_its_address(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with running("small", ["-c", SMALL, str(port)], url, tmp_path / "log", Project(tmp_path),
+                 command_env()):  # fmt: skip
+        first = process_at(url)
+        os.kill(first, signal.SIGKILL)
+        assert process_at(url) != first
+    assert "the small server ended and is started again" in capsys.readouterr().err
+    with pytest.raises(urllib.error.URLError):
+        process_at(url, 0)
+
+
+def test_one_that_does_not_start_is_told(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with (
+        pytest.raises(PamelaError, match="the small server ended at once: see "),
+        running("small", ["-c", "1/0"], url, tmp_path / "log", Project(tmp_path), command_env()),
+    ):
+        pass
