@@ -66,7 +66,7 @@ def prepare(project: Project) -> Setting:
     model = load_model(folder)
     assert isinstance(model, LinearTaste)
     fold = load_fold(project, 0)
-    truth = pl.read_parquet(project.truth / "images.parquet")
+    truth = pl.read_parquet(project.truth / "images.parquet", glob=False)
     trained = fold.items.frame[np.unique(fold[s.TRAIN].item)][s.IMAGE]
     context = truth.filter(pl.col(s.IMAGE).is_in(trained.implode()))
     held_out = truth.filter(pl.col("side") == "test")

@@ -174,7 +174,7 @@ def sink_parquet(path: Path, frame: pl.LazyFrame) -> None:
 def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
     """Read Parquet; a missing or broken file is an error that names it."""
     try:
-        return pl.read_parquet(path, columns=columns)
+        return pl.read_parquet(path, columns=columns, glob=False)
     except FileNotFoundError:
         raise PamelaError(f"{path}: no such file; run the stage that writes it") from None
     except pl.exceptions.PolarsError as error:

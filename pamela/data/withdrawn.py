@@ -28,7 +28,7 @@ def read_withdrawn(project: Project) -> pl.DataFrame:
     if not path.is_file():
         return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     try:
-        frame = pl.read_csv(path, infer_schema=False)
+        frame = pl.read_csv(path, infer_schema=False, glob=False)
     except pl.exceptions.PolarsError as error:
         raise PamelaError(f"{project.relative(path)}: not readable as CSV ({error})") from None
     if frame.columns != columns:

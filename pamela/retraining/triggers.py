@@ -101,7 +101,9 @@ def new_counts(project: Project, labels: list[str]) -> tuple[int, int]:
     raters = pl.concat(frames).group_by(s.DATASET, s.USER).len().collect()
     known = project.validated / "users.parquet"
     if known.is_file():
-        new = raters.join(pl.read_parquet(known), on=list(s.USERS_KEYS), how="anti").height
+        new = raters.join(
+            pl.read_parquet(known, glob=False), on=list(s.USERS_KEYS), how="anti"
+        ).height
     else:
         new = raters.height
     return int(raters["len"].sum()), new

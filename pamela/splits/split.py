@@ -108,7 +108,7 @@ def split_dataset(project: Project, name: str, params: SplitParams) -> Split:
         If there is too little to hold out, or a part that training or evaluation needs is empty in
         a fold.
     """
-    every = pl.scan_parquet(project.validated / "ratings.parquet")
+    every = pl.scan_parquet(project.validated / "ratings.parquet", glob=False)
     ratings = every.filter(pl.col(s.DATASET) == name)
     sides = find_sides(project, name, ratings, params)
     split = _place(ratings, sides)

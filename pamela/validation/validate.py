@@ -212,7 +212,7 @@ def write_validated(
 def _reject_lost_rows(folder: Path, results: Mapping[str, TableResults]) -> None:
     """Raise unless rows in = rows kept (as written) + rows quarantined, for every table."""
     for table in TABLES:
-        rows = pl.scan_parquet(folder / f"{table}.parquet").group_by(s.DATASET).len()
+        rows = pl.scan_parquet(folder / f"{table}.parquet", glob=False).group_by(s.DATASET).len()
         written = dict(rows.collect(engine="streaming").iter_rows())
         for name, tables in results.items():
             result, kept = tables[table], written.get(name, 0)

@@ -8,6 +8,7 @@ are not UTF-8 are written anew to a scratch folder first, so that the one reader
 from __future__ import annotations
 
 import bz2
+import glob
 import gzip
 import json
 import lzma
@@ -233,7 +234,7 @@ def _scan_json(path: Path, root: Path, *, lines: bool) -> pl.LazyFrame:
         raise PamelaError(f"{name}: the file is empty (0 bytes); copy it again")
     try:
         frame = (
-            pl.scan_ndjson(path, infer_schema_length=None)
+            pl.scan_ndjson(glob.escape(str(path)), infer_schema_length=None)
             if lines
             else _json_records(path, name).lazy()
         )

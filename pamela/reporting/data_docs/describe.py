@@ -81,7 +81,7 @@ def _examples(project: Project, name: str) -> dict[tuple[str, str], list[dict[st
         path = project.quarantine / name / f"{table}.parquet"
         if not path.is_file():
             continue
-        rows = pl.scan_parquet(path).with_row_index("_row")
+        rows = pl.scan_parquet(path, glob=False).with_row_index("_row")
         broken = rows.select("_row", rule="rules").explode("rule")
         first = broken.group_by("rule").agg(pl.col("_row").bottom_k(EXAMPLES)).explode("_row")
         wanted = first.sort("rule", "_row").collect()

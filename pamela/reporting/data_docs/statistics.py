@@ -81,9 +81,13 @@ def dataset_meta(project: Project) -> dict[str, dict[str, Any]]:
 
 def kept_ratings(project: Project, name: str) -> pl.LazyFrame:
     """Return the rows of dataset `name` that broke no rule."""
-    own = pl.scan_parquet(project.tables / "ratings.parquet").filter(pl.col(s.DATASET) == name)
+    own = pl.scan_parquet(project.tables / "ratings.parquet", glob=False).filter(
+        pl.col(s.DATASET) == name
+    )
     origin = [s.SOURCE_FILE, s.SOURCE_ROW]
-    faulty = pl.scan_parquet(project.quarantine / name / "ratings.parquet").select(origin)
+    faulty = pl.scan_parquet(project.quarantine / name / "ratings.parquet", glob=False).select(
+        origin
+    )
     if not faulty.select(pl.len()).collect().item():
         return own
     return own.join(faulty, on=origin, how="anti", maintain_order="left")

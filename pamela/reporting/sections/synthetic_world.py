@@ -106,7 +106,9 @@ def _rated(results: Results) -> pl.DataFrame | None:
         return None
     validated = results.project.validated
     ratings, images, users = (
-        pl.read_parquet(validated / f"{name}.parquet").filter(pl.col(s.DATASET) == WORLD)
+        pl.read_parquet(validated / f"{name}.parquet", glob=False).filter(
+            pl.col(s.DATASET) == WORLD
+        )
         for name in ("ratings", "images", "users")
     )
     rows = ratings.filter(pl.col(s.SPLIT).is_in(list(PART_ROWS)))

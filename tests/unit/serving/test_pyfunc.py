@@ -149,7 +149,7 @@ def test_a_fault_names_its_row(served, row, says):
 
 
 def test_a_table_of_unknown_columns_is_not_answered_with_nothing(served):
-    with pytest.raises(MlflowException, match="no known column; there are .*user, dataset"):
+    with pytest.raises(MlflowException, match=r"no known column; there are .*user, dataset"):
         served.predict(pd.DataFrame({"usr": ["p001"], "img": ["i01"]}))
 
 

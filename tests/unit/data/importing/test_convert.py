@@ -132,6 +132,17 @@ def test_a_table_of_another_kind_is_read_by_its_suffix(
     assert record == {"kind": "tables", "options": {"from": "tables"}}
 
 
+@pytest.mark.parametrize("form", ["ratings.csv", "ratings.jsonl"])
+def test_brackets_and_stars_in_a_path_are_letters(
+    project: Project, source: Path, form: str
+) -> None:
+    rows = pl.read_csv(source / "ratings.csv", infer_schema=False)
+    (source / "ratings.csv").unlink()
+    moved = source.rename(source.parent / "my [data] *1?")
+    rows.write_csv(moved / form) if form.endswith("csv") else rows.write_ndjson(moved / form)
+    assert triples(bring(project, moved)) == expected()
+
+
 def test_whole_floats_of_typed_files_are_ids_as_in_the_tables_format(
     project: Project, source: Path
 ) -> None:
