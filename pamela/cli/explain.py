@@ -29,14 +29,14 @@ def explain_command(
 ) -> None:
     """Say which looks, metadata, words and prompts raise and lower a person's score."""
     explanation = load_reward(model).explain(user=user)
+    if plot is not None:  # before anything is told: what fails here says only why
+        explanation.plot(plot)
     if as_json:
         typer.echo(json.dumps(explanation.to_dict(), ensure_ascii=False))
-    else:
-        print_explanation(explanation, top)
+        return
+    print_explanation(explanation, top)
     if plot is not None:
-        explanation.plot(plot)
-        if not as_json:
-            typer.echo(f"drawn: {plot}")
+        typer.echo(f"drawn: {plot}")
 
 
 def print_explanation(explanation: Explanation, top: int) -> None:

@@ -296,6 +296,12 @@ IDS = [
         aged("\\N", "#DIV/0!", "Unknown", "(null)"),
         holds=ages(None, None, None, None),
     ),
+    Case(
+        "demographic-nothing-release",
+        replaced("PAMELA/annotations/pamela_train.json", b'"Female"', b'"N/A"'),
+        holds=has_user("a", "Female", 5),
+        start=write_release,
+    ),
     Case("demographic-age", aged("25", "25.0", " 25 ", "-"), holds=ages("25", "25", "25", None)),
     Case(
         "demographic-decimals",
