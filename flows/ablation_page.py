@@ -8,7 +8,7 @@ from __future__ import annotations
 from flows.runtime import here, main, stage, step
 from pamela.core.paths import Project
 from pamela.params import Params
-from pamela.registry import publish as tracking
+from pamela.registry.tracking import publish as tracking
 from pamela.reporting import ablation_page
 from pamela.reporting.ablation_runs import ablation_specs
 

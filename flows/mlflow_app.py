@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from flows.environment import QUIET
 from pamela.core.paths import Project
 from pamela.params import load_params, tracking_uri
-from pamela.registry import publish, sqlite_reader
-from pamela.registry.runs_table import VIEW_STATE
+from pamela.registry import sqlite_reader
+from pamela.registry.tracking import publish
+from pamela.registry.tracking.runs_table import VIEW_STATE
 
 PATH = "/pamela"
 # Where MLflow's page keeps what a user chose for an experiment, in the browser's local storage

@@ -58,7 +58,7 @@ def run(project: Project, *, reason: str, dvc_args: list[str] | None = None) -> 
     if not dvc_args and not stale:
         publish(project, reason)
         return []
-    from pamela.registry.live import shown_live
+    from pamela.registry.tracking.live import shown_live
 
     with shown_live(project, params, reason) as session:
         ran = repro(project, stale, reason=reason, dvc_args=dvc_args, PAMELA_SESSION=session)

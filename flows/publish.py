@@ -15,7 +15,7 @@ from pamela.core.errors import PamelaError, hide_in_tracebacks
 from pamela.core.paths import Project
 from pamela.params import load_params
 from pamela.registry import healing, registration, versions
-from pamela.registry import publish as tracking
+from pamela.registry.tracking import publish as tracking
 from pamela.reporting.ablation_runs import all_specs
 from pamela.retraining.champion import complete_records
 

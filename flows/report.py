@@ -9,8 +9,8 @@ from flows.runtime import here, main, stage, step
 from pamela.core.paths import Project
 from pamela.evaluation.results import Results
 from pamela.params import Params
-from pamela.registry import publish as tracking
 from pamela.registry import registration, versions
+from pamela.registry.tracking import publish as tracking
 from pamela.reporting.ablation_runs import all_specs
 from pamela.reporting.model_card import write_model_card
 from pamela.reporting.plots.figures import write_plots

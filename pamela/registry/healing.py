@@ -81,7 +81,7 @@ def is_registered(project: Project, params: Params) -> bool:
 
 
 def _client(registry: RegisteredModel) -> MlflowClient:
-    from pamela.registry.publish import client_of  # what only looks need not wait for it
+    from pamela.registry.tracking.publish import client_of  # what only looks need not wait for it
 
     return client_of(registry.project, registry.params)
 

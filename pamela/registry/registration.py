@@ -31,9 +31,9 @@ from pamela.registry.copies import (
     remember_champion,
     remembered_champion,
 )
-from pamela.registry.publish import client_of, experiment_id, find_run
-from pamela.registry.runs import evaluation_hash
 from pamela.registry.sqlite_reader import PATH, Version
+from pamela.registry.tracking.publish import client_of, experiment_id, find_run
+from pamela.registry.tracking.runs import evaluation_hash
 from pamela.registry.version_facts import data_tags, describe, headline, is_measured, model_tags
 from pamela.registry.versions import (
     AGAIN,

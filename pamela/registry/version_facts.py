@@ -10,7 +10,7 @@ from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.provenance import dataset_hashes, git_state, model_hashes
 from pamela.evaluation.results import POPULATIONS, Results, headline_rows
 from pamela.params import Params
-from pamela.registry.run_metrics import note_line, with_interval
+from pamela.registry.tracking.run_metrics import note_line, with_interval
 
 MOST_BATCHES: Final = 2000  # that a tag names
 

@@ -108,7 +108,7 @@ def _ask_mlflow(
     require("mlflow", "a registry other than the project's own database")
     from mlflow.exceptions import MlflowException
 
-    from pamela.registry.publish import client_of
+    from pamela.registry.tracking.publish import client_of
 
     try:
         return ask(client_of(project, params), name)

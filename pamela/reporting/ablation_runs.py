@@ -19,8 +19,8 @@ from pamela.evaluation.metrics.schema import MODEL, POPULATION, SHOTS
 from pamela.evaluation.provenance import frame_hash, stable_hash
 from pamela.evaluation.results import Results
 from pamela.params import Params
-from pamela.registry.run_metrics import with_interval
-from pamela.registry.runs import RunSpec, common_tags, flat, run_specs
+from pamela.registry.tracking.run_metrics import with_interval
+from pamela.registry.tracking.runs import RunSpec, common_tags, flat, run_specs
 from pamela.reporting.ablation_page import COMMAND, PAGE, ablation_sentences, by_dataset
 
 KIND = "ablation"

@@ -14,7 +14,7 @@ from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.metrics.schema import SHUFFLED
 from pamela.evaluation.provenance import dataset_hashes, encoder_info
 from pamela.evaluation.results import POPULATIONS, Results, headline_rows
-from pamela.registry.run_metrics import elo_sentence, with_interval
+from pamela.registry.tracking.run_metrics import elo_sentence, with_interval
 from pamela.reporting.text import headline_sentences
 
 DIGITS = 2  # the intervals are wider than what would follow, and machines differ there

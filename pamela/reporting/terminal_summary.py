@@ -18,7 +18,7 @@ from pamela.evaluation.metrics.intervals import USER
 from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
 from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
 from pamela.params import load_params
-from pamela.registry.run_metrics import elo_by_arm
+from pamela.registry.tracking.run_metrics import elo_by_arm
 from pamela.reporting.presentation.terminal import PlainConsole, PlainTable
 
 NARROW = 72  # terminal columns below which the table drops margins

@@ -11,7 +11,7 @@ from pamela.evaluation.metrics.intervals import USER
 from pamela.evaluation.metrics.schema import NOISE_CEILING, SEEN, SHUFFLED, UNSEEN
 from pamela.evaluation.observers import IDEAL_POPULATION
 from pamela.evaluation.results import Results, headline_rows
-from pamela.registry.run_metrics import gain_rows
+from pamela.registry.tracking.run_metrics import gain_rows
 from pamela.reporting.tables import flat_row, sign
 
 

@@ -12,8 +12,9 @@ from pamela.core.paths import Project
 from pamela.evaluation.provenance import dataset_hashes, stable_hash
 from pamela.evaluation.results import Results
 from pamela.params import Params
-from pamela.registry import publish, registration, versions
-from pamela.registry.runs import RunSpec, common_tags
+from pamela.registry import registration, versions
+from pamela.registry.tracking import publish
+from pamela.registry.tracking.runs import RunSpec, common_tags
 from pamela.retraining import batches, records
 from pamela.retraining.gate.decision import DONE, Decision, last_decision, write_decision
 from pamela.retraining.gate.trial import BEST

@@ -132,7 +132,7 @@ def fit_bundle(project: Project, name: str, seed: int = 0) -> None:
 def register(project: Project) -> None:
     """Register ``models/bundle`` as the champion of a registry of the project's own."""
     from pamela.registry import copies, sqlite_reader, versions
-    from pamela.registry.publish import client_of
+    from pamela.registry.tracking.publish import client_of
     from pamela.registry.version_facts import model_tags
 
     params = load_params(project.params_file)

@@ -30,7 +30,7 @@ from pamela.evaluation.results import (
     personal_models,
     shot_rows,
 )
-from pamela.registry.run_metrics import elo_by_arm
+from pamela.registry.tracking.run_metrics import elo_by_arm
 from pamela.reporting.plots.diagnostics import (
     calibration,
     rating_histograms,

@@ -108,7 +108,7 @@ def test_an_unknown_user_is_shown_some(small_project):
 
 
 def test_a_champion_without_its_alias_is_told_how_to_set_it(small_project):
-    from pamela.registry.publish import client_of
+    from pamela.registry.tracking.publish import client_of
 
     client = client_of(small_project, load_params(small_project.params_file))
     client.delete_registered_model_alias("pamela", "champion")

@@ -10,8 +10,8 @@ import mlflow
 import pytest
 
 from flows import mlflow_app
-from pamela.registry import publish
-from pamela.registry.runs_table import FIXED, VIEW_STATE, WIDTHS
+from pamela.registry.tracking import publish
+from pamela.registry.tracking.runs_table import FIXED, VIEW_STATE, WIDTHS
 from pamela.reporting.ablation_runs import all_specs
 from tests.helpers.made_up import make_project, params_of
 

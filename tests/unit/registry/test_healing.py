@@ -13,8 +13,9 @@ import pytest
 
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
-from pamela.registry import copies, healing, mlflow_model, publish, registration, versions
-from pamela.registry.publish import client_of
+from pamela.registry import copies, healing, mlflow_model, registration, versions
+from pamela.registry.tracking import publish
+from pamela.registry.tracking.publish import client_of
 from pamela.retraining import champion, records
 from tests.helpers.kill_points import Killed, KillPoints
 from tests.helpers.made_up import make_project, params_of, write_bundle

@@ -9,7 +9,8 @@ import pytest
 from pamela.core.errors import PamelaError
 from pamela.core.files import file_sha256
 from pamela.core.paths import Project
-from pamela.registry import healing, publish, registration, versions
+from pamela.registry import healing, registration, versions
+from pamela.registry.tracking import publish
 from pamela.reporting.ablation_runs import all_specs
 from tests.helpers.made_up import make_project, params_of, write_bundle
 from tests.helpers.small_registry import damage

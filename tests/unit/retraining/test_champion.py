@@ -110,7 +110,7 @@ def test_a_version_whose_files_are_damaged_is_not_moved_to(registry):
 
 def test_there_may_be_nothing_to_roll_back_to(registry):
     say("promote", "1", "--why", "x")
-    from pamela.registry.publish import client_of
+    from pamela.registry.tracking.publish import client_of
 
     client = client_of(registry, params_of(registry))
     client.delete_registered_model_alias("pamela", "previous")

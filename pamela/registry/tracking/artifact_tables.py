@@ -10,7 +10,7 @@ import polars as pl
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.metrics.intervals import USER
 from pamela.evaluation.results import Results
-from pamela.registry.run_metrics import HEADLINE, gain_tags, headline_metrics
+from pamela.registry.tracking.run_metrics import HEADLINE, gain_tags, headline_metrics
 
 
 def model_table(results: Results) -> pl.DataFrame:

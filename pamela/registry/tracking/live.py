@@ -3,8 +3,8 @@
 `flows.pipeline` watches what the train stage records (`pamela.core.timeline`): a fit that begins
 becomes a run below the pipeline's, its curve arrives epoch by epoch, with MLflow's system metrics
 beside it. The stages know nothing of it, so that no change here trains anything again. When the
-results are there, `pamela.registry.publish` completes these runs. What is killed or fails is shown
-as such.
+results are there, `pamela.registry.tracking.publish` completes these runs. What is killed or fails
+is shown as such.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from pamela.core.dataset import count_folds
 from pamela.core.paths import Project
 from pamela.core.timeline import FIT, Event, Timeline
 from pamela.params import Params, tracking_uri
-from pamela.registry import publish
-from pamela.registry.publish import LIVE, OWNER, PARENT, milliseconds
-from pamela.registry.run_metrics import live_fit, training_key
-from pamela.registry.runs import PIPELINE
+from pamela.registry.tracking import publish
+from pamela.registry.tracking.publish import LIVE, OWNER, PARENT, milliseconds
+from pamela.registry.tracking.run_metrics import live_fit, training_key
+from pamela.registry.tracking.runs import PIPELINE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -8,9 +8,9 @@ import pytest
 
 from pamela.core import timeline
 from pamela.evaluation.results import Results
-from pamela.registry import live, publish
-from pamela.registry.run_metrics import live_fit
-from pamela.registry.runs import SESSION_ENV
+from pamela.registry.tracking import live, publish
+from pamela.registry.tracking.run_metrics import live_fit
+from pamela.registry.tracking.runs import SESSION_ENV
 from pamela.reporting.ablation_runs import all_specs
 from tests.helpers.made_up import make_project, params_of
 

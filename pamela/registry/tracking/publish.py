@@ -1,9 +1,9 @@
 """Publish results to MLflow: find each run by the hash of what produced it, or create it.
 
 A cached stage therefore still shows, nothing is logged twice, and a deleted ``mlflow.db`` heals,
-with the recorded times. A run that was made while it went on (`pamela.registry.live`) is completed.
-Run by ``python -m flows.publish`` and by the report stage. MLflow is imported only when there is
-something to write.
+with the recorded times. A run that was made while it went on (`pamela.registry.tracking.live`) is
+completed. Run by ``python -m flows.publish`` and by the report stage. MLflow is imported only when
+there is something to write.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from pamela.core.paths import Project
 from pamela.params import Params, tracking_uri
 from pamela.registry import sqlite_reader
 from pamela.registry.reachable import require_server, said_by, shown
-from pamela.registry.runs import RunSpec
-from pamela.registry.runs_table import EXPERIMENT_TAGS, NOTE
+from pamela.registry.tracking.runs import RunSpec
+from pamela.registry.tracking.runs_table import EXPERIMENT_TAGS, NOTE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -17,8 +17,9 @@ from pamela.core.files import read_parquet, write_parquet
 from pamela.core.paths import Project
 from pamela.evaluation.results import Results
 from pamela.params import tracking_uri
-from pamela.registry import publish, sqlite_reader
-from pamela.registry.runs import run_specs
+from pamela.registry import sqlite_reader
+from pamela.registry.tracking import publish
+from pamela.registry.tracking.runs import run_specs
 from pamela.reporting.ablation_runs import all_specs
 from pamela.reporting.plots.figures import write_plots
 from tests.helpers.made_up import make_project, params_of

@@ -1,8 +1,8 @@
 """What MLflow should show: a run of the pipeline and below it one per model and dataset, and
 steering.
 
-A `RunSpec` is plain data; `pamela.registry.publish` finds or creates it. Its hash is over what
-produced it (params, data, models, numbers), so that the same result is never logged twice.
+A `RunSpec` is plain data; `pamela.registry.tracking.publish` finds or creates it. Its hash is over
+what produced it (params, data, models, numbers), so that the same result is never logged twice.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from pamela.evaluation.provenance import (
     stable_hash,
 )
 from pamela.evaluation.results import Results
-from pamela.registry.artifact_tables import model_table, number_table, search_table
-from pamela.registry.run_metrics import (
+from pamela.registry.tracking.artifact_tables import model_table, number_table, search_table
+from pamela.registry.tracking.run_metrics import (
     curve_metrics,
     elo_sentence,
     evaluation_note,
@@ -68,7 +68,8 @@ class RunSpec:
     span : from when to when it ran; None: not recorded.
     times : (metric key, step) -> when that point came, in seconds since 1970.
     tables : ``{file: rows}`` that MLflow shows as tables.
-    live : what names the run that was made while it went on (`pamela.registry.live`), if any.
+    live : what names the run that was made while it went on (`pamela.registry.tracking.live`), if
+        any.
     """
 
     name: str

@@ -1,0 +1,1 @@
+"""What MLflow shows: runs, their metrics, tables and pages, live and afterwards."""
