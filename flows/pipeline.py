@@ -17,7 +17,7 @@ import time
 from flows import family
 from flows.command import STOPPED, Stopped, stop_when_asked
 from flows.environment import environment, refuse_shared_secrets, require_given_server
-from flows.server import server
+from flows.server import STOP_TIMEOUT_S, server
 from pamela.core.errors import PamelaError, hide_in_tracebacks
 from pamela.core.paths import Project
 from pamela.core.strict_yaml import read_yaml
@@ -117,14 +117,14 @@ def _run_to_the_end(command: list[str], project: Project, env: dict[str, str]) -
     except BaseException:
         import psutil
 
-        family = [
-            psutil.Process(process.pid),
-            *psutil.Process(process.pid).children(recursive=True),
-        ]
-        for member in family:
+        members: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):  # Ctrl-C may have ended them already
+            started = psutil.Process(process.pid)
+            members = [started, *started.children(recursive=True)]
+        for member in members:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.terminate()
-        psutil.wait_procs(family, timeout=20)
+        psutil.wait_procs(members, timeout=STOP_TIMEOUT_S)  # then `flows.family` kills them
         raise
 
 

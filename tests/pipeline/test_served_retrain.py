@@ -19,7 +19,6 @@ import pytest
 from tests.conftest import command_env, copy_project
 
 T = TypeVar("T")
-START_S = 30.0  # from a complete batch to the start of its cycle
 SERVING = re.compile(r"at (http://\S+)/api")
 
 
@@ -106,7 +105,7 @@ def test_a_service_that_is_killed_leaves_nothing_and_the_next_goes_on(
     batch = project / "data/inbox/synthetic/b1"
     batch.mkdir(parents=True)
     (batch / "_DONE").touch()
-    killed = wait_for("its cycle", lambda: first.runs("Running"), START_S)[0]
+    killed = wait_for("its cycle", lambda: first.runs("Pending") + first.runs("Running"))[0]
     first.process.send_signal(signal.SIGKILL)
     first.process.wait()
     wait_for("their end", lambda: not processes_in(project), 30)
