@@ -183,11 +183,11 @@ def verdicts(
     for trial in range(trials):
         rng = np.random.default_rng([seed, people, trial])
         world = make_world(people, rng)
-        shared, one, other = (draw_errors(world, rng) for _ in range(3))
-        champion = ERROR * (np.sqrt(alike) * shared + np.sqrt(1 - alike) * one)
-        challenger = error * (np.sqrt(alike) * shared + np.sqrt(1 - alike) * other)
-        models = (make_model(world, errors) for errors in (champion, challenger))
-        yield gate.judge(*models, world.holdout, params).verdict
+        shared, first, second = (draw_errors(world, rng) for _ in range(3))
+        champion = ERROR * (np.sqrt(alike) * shared + np.sqrt(1 - alike) * first)
+        challenger = error * (np.sqrt(alike) * shared + np.sqrt(1 - alike) * second)
+        one, other = (make_model(world, errors) for errors in (champion, challenger))
+        yield gate.judge(one, other, world.holdout, params).verdict
 
 
 def run(project: Project, sizes: Sequence[int], trials: int, seed: int = 0) -> list[Entry]:

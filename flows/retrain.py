@@ -32,7 +32,7 @@ from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.params import Params
 from pamela.registry import healing
-from pamela.retraining import admission, batches, inbox, promotion, triggers, withdrawal
+from pamela.retraining import admission, batches, champion, inbox, promotion, triggers, withdrawal
 from pamela.retraining.gate import challenger, holdout, trial
 from pamela.retraining.gate.decision import Decision
 from pamela.retraining.tracking import dvc_file
@@ -44,6 +44,7 @@ DATA = ("split", "embed")  # the stages that training reads
 
 
 heal = step("heal the registry")(healing.heal)
+complete_records = step("complete the records")(champion.complete_records)
 forget_withdrawn = step("forget who withdrew")(withdrawal.forget_withdrawn)
 finish = step("finish what was decided")(promotion.finish)
 take_batches = step("take batches")(admission.take)
@@ -115,6 +116,7 @@ def retrain() -> str:
     with one_retrain(project):
         for mended in heal(project, params):
             print(mended, flush=True)
+        complete_records(project, params)
         for name in forget_withdrawn(project):
             print(f"withdrawn: deleted what was adapted to {name}", flush=True)
         decisions = [done] if (done := finish(project, params)) else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import html
 import logging
 import sys
@@ -83,6 +82,7 @@ def show_run(
 ) -> None:
     """Name the flow run and write its page."""
     from prefect.client.schemas.actions import ArtifactCreate, LogCreate
+    from prefect.types._datetime import now
 
     client.update_flow_run(run, name=name)
     client.create_logs(
@@ -90,7 +90,7 @@ def show_run(
             name="prefect.flow_runs",
             level=logging.INFO,
             message=line,
-            timestamp=dt.datetime.now(dt.UTC),
+            timestamp=now("UTC"),
             flow_run_id=run,
         )
         for line in lines

@@ -6,6 +6,7 @@ import datetime as dt
 
 from pamela.core.paths import Project
 from pamela.params import Params
+from pamela.registry import healing
 from pamela.retraining import inbox
 from pamela.retraining.gate.decision import DONE, last_decision
 from pamela.retraining.tracking import dvc_file
@@ -13,7 +14,9 @@ from pamela.retraining.triggers import fired, new_data, pending
 
 
 def work_waits(project: Project, params: Params) -> bool:
-    """Return whether a cycle would do anything: take a batch, complete a decision, or train."""
+    """Return whether a cycle would do anything: mend, take a batch, complete a decision, train."""
+    if not healing.is_sound(project, params):
+        return True
     last = last_decision(project)
     if last is not None and (last.state != DONE or last.to_try):
         return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,7 +20,9 @@ from pamela.evaluation.provenance import stable_hash
 from pamela.params import first_fault
 from pamela.retraining.gate.judgement import Verdict
 
-DECIDED, DONE = "decided", "done"
+State = Literal["decided", "done"]
+DECIDED: Final = "decided"
+DONE: Final = "done"
 
 
 class _Record(BaseModel):
@@ -76,7 +78,7 @@ class Decision(_Record):
     """
 
     id: str
-    state: Literal["decided", "done"]
+    state: State
     verdict: Verdict
     why: str
     reason: str

@@ -174,7 +174,7 @@ def knows_withdrawn(project: Project, champion: Bundle) -> bool:
 
 def _figures(judgement: Judgement) -> dict[str, str]:
     """Return the challenger's figures for its version's tags: SROCC of seen and unseen people."""
-    found = {}
+    found: dict[str, str] = {}
     for check in judgement.checks:
         row = check.row
         if row.metric == "srocc" and check.kind == "slice" and row.challenger is not None:

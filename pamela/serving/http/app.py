@@ -153,7 +153,7 @@ def _add_faults(app: FastAPI) -> None:
 def _asked(app: FastAPI) -> str:
     """Return what can be asked, as ``POST /score, ...``."""
     routes = (r for r in app.routes if isinstance(r, APIRoute) and r.include_in_schema)
-    return ", ".join(f"{method} {r.path}" for r in routes for method in sorted(r.methods))
+    return ", ".join(f"{method} {r.path}" for r in routes for method in sorted(r.methods or ()))
 
 
 def _fault(status: int, detail: str, headers: Any = None) -> JSONResponse:
