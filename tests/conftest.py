@@ -40,7 +40,7 @@ FILES = (
     "dvc.yaml", "params.yaml", "pyproject.toml", ".gitignore", ".dvcignore", "data/withdrawn.csv",
 )  # fmt: skip
 # What would point a command at this process's project, server or registry:
-OURS = ("PREFECT_API_URL", "PREFECT_HOME", "MLFLOW_TRACKING_URI", "PAMELA_REASON")
+OURS = ("PAMELA_FAMILY", "PREFECT_API_URL", "PREFECT_HOME", "MLFLOW_TRACKING_URI", "PAMELA_REASON")
 # The modules that take longest: two workers finish together if these start first.
 LONGEST = ("test_smoke.py", "test_full_run.py", "test_shared_data.py", "test_retrain.py")
 
