@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import html
 import logging
 import sys
@@ -82,16 +83,17 @@ def show_run(
 ) -> None:
     """Name the flow run and write its page."""
     from prefect.client.schemas.actions import ArtifactCreate, LogCreate
-    from prefect.types._datetime import now
 
     client.update_flow_run(run, name=name)
     client.create_logs(
-        LogCreate(
-            name="prefect.flow_runs",
-            level=logging.INFO,
-            message=line,
-            timestamp=now("UTC"),
-            flow_run_id=run,
+        LogCreate.model_validate(
+            {
+                "name": "prefect.flow_runs",
+                "level": logging.INFO,
+                "message": line,
+                "timestamp": dt.datetime.now(dt.UTC),
+                "flow_run_id": run,
+            }
         )
         for line in lines
     )
