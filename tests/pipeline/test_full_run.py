@@ -1,4 +1,7 @@
-"""The README's commands in a fresh clone, with a run of the defaults."""
+"""The README's commands in a fresh clone, with the default params on a smaller world.
+
+The world of the release's size is drawn, encoded and learned by `test_correlations.py`.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,32 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from tests.conftest import command_env, must
+from pamela.params import load_params
+from tests.conftest import command_env, must, override_params
 from tests.paths import ROOT
 from tests.pipeline.test_readme import commands
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
+# Everything else is the default: every model, all shots (100 rows of an unseen user are known).
+SIZE = {
+    "synthetic": {
+        "train_users": 48,
+        "unseen_users": 16,
+        "train_images": 600,
+        "heldout_images": 300,
+        "ratings": 11_000,
+    },
+    "steer": {"users": 4, "prompts": 3},
+}
+
 
 @dataclass(frozen=True)
 class FullRun:
-    """A fresh clone in which `make repro` ran with the defaults, and what that printed."""
+    """A fresh clone in which `make repro` ran, and what that printed."""
 
     clone: Path
     make: tuple[str, ...]
@@ -30,16 +47,22 @@ def full_run(tmp_path_factory: pytest.TempPathFactory) -> FullRun:
     """Clone the repository and run `make repro`; the clone shares this environment."""
     clone = tmp_path_factory.mktemp("full") / "clone"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
+    override_params(clone, SIZE)
     venv = Path(sys.prefix)
     make = ("make", f"VENV={venv}", "-o", f"{venv}/.installed")  # never installed anew from here
     return FullRun(clone, make, must(clone, *make, "repro", timeout=1500, COLUMNS="80"))
 
 
 def test_the_readmes_commands_work_in_a_fresh_clone(full_run):
-    """`make repro` at full size, then scoring."""
+    """`make repro`, then scoring."""
     assert "make repro" in commands()
     for word in ("paper", "population", "noise_ceiling", "Elo", "make ui"):
         assert word in full_run.printed
+    table = pl.read_parquet(full_run.clone / "reports/evaluation.parquet")
+    models = load_params(ROOT / "params.yaml").train.models
+    told = table.filter(pl.col("model").is_in(models), population="unseen", metric="srocc")
+    assert set(told["model"]) == set(models)
+    assert told.filter(shots=100, aggregation="user")["value"].null_count() == 0
     assert "0 stages" in must(full_run.clone, *full_run.make, "repro", timeout=300)
     _scores_as_the_readme_says(full_run.clone)
 
