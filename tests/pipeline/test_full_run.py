@@ -77,14 +77,12 @@ user = reward.users[0]
 one = reward.score(user=user, prompt="a red barn at dusk", images=pictures)
 assert one == reward.score(user=user.split("/")[1], prompt="a red barn at dusk", images=pictures)
 assert one[:3] != reward.score(user=None, images=pictures[:3])
-print(len(one))
+print(len(one), user)
 """
-    assert must(clone, "python", "-c", code).strip() == "100"
+    count, user = must(clone, "python", "-c", code).split()
+    assert count == "100"
     line = next(c for c in commands() if c.startswith("pamela score"))
     picture = next(iter(sorted((clone / "data/synthetic").rglob("*.jpg"))))
-    user = must(
-        clone, "python", "-c", "import pamela; print(pamela.load('models/bundle').users[0])"
-    ).strip()
     words = line.replace("synthetic/USER", user).replace("picture.png", str(picture))
     done = subprocess.run(
         ["bash", "-c", words], cwd=clone, env=command_env(), capture_output=True, text=True

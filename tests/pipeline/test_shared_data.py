@@ -14,8 +14,8 @@ from tests.helpers.stages import run_stages
 
 SHARED = ROOT.parent / "shared" / "data"
 DATASETS = {"oasis_beauty": (508, 99_796, 392), "avt_ai_images": (55, 7_007, 145)}
-# Every model on all five folds of the small dataset; on the large one those that learn most. `paper`
-# is given two of its six configurations to choose from: the choice is most of the time.
+# Every model on all five folds of the small dataset; on the large one those that learn most.
+# `paper` chooses among two of its six configurations: the choice takes most of the time.
 PARAMS = {
     "oasis_beauty": {
         "split": {"folds": 3},
