@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -67,3 +68,23 @@ def run_pipeline(folder: Path) -> None:
     """Leave a copied project as `dvc repro` would, at a fraction of its cost."""
     run_stages(folder)
     must(folder, "python", "-m", "dvc", "commit", "-q", "-f", "dvc.yaml")
+
+
+def run_cycle(folder: Path) -> None:
+    """Run what ``python -m flows.retrain --once`` runs in a copied project, all in this process.
+
+    What the cycle leaves to `dvc repro` is run here too, and committed to DVC.
+    """
+    from flows import pipeline
+
+    def repro(project: Project, *, dvc_args: Sequence[str] = (), **_: str) -> list[str]:
+        last = dvc_args[0] if dvc_args else STAGES[-1]
+        names = STAGES[: STAGES.index(last) + 1]
+        run_stages(project.root, *names)
+        must(project.root, "python", "-m", "dvc", "commit", "-q", "-f", *names)
+        return list(names)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("repro", "run"):
+            patch.setattr(pipeline, name, repro)
+        run_stages(folder, "retrain")
