@@ -78,8 +78,8 @@ def run_cycle(folder: Path) -> None:
     from flows import pipeline
 
     def repro(project: Project, *, dvc_args: Sequence[str] = (), **_: str) -> list[str]:
-        last = dvc_args[0] if dvc_args else STAGES[-1]
-        names = STAGES[: STAGES.index(last) + 1]
+        last = max(STAGES.index(name) for name in dvc_args or STAGES)
+        names = STAGES[: last + 1]
         run_stages(project.root, *names)
         must(project.root, "python", "-m", "dvc", "commit", "-q", "-f", *names)
         return list(names)
