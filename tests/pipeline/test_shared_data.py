@@ -18,8 +18,12 @@ DATASETS = {"oasis_beauty": (508, 99_796, 392), "avt_ai_images": (55, 7_007, 145
 # `paper` chooses among two of its six configurations: the choice takes most of the time.
 PARAMS = {
     "oasis_beauty": {
-        "split": {"folds": 3},
-        "train": {"models": ["group_mean", "population", "paper", "hierarchical"], "cv_trials": 2},
+        "split": {"folds": 2},
+        "train": {
+            "models": ["group_mean", "population", "paper", "hierarchical"],
+            "cv_folds": 2,
+            "cv_trials": 2,
+        },
         "evaluate": {"bootstrap": 200},
     },
     "avt_ai_images": {"train": {"cv_trials": 2}, "evaluate": {"bootstrap": 200}},
