@@ -24,7 +24,7 @@ PARAMS = {
             "cv_folds": 2,
             "cv_trials": 2,
         },
-        "evaluate": {"bootstrap": 200},
+        "evaluate": {"bootstrap": 100, "shots": [0, 10], "margins": [0.0, 1.0]},
     },
     "avt_ai_images": {"train": {"cv_trials": 2}, "evaluate": {"bootstrap": 200}},
 }
