@@ -7,7 +7,7 @@
 # make bench    reports/bench.json
 # make ablation train again without user, demographics, metadata (15 minutes; docs/ablation.md)
 # make encoder  train the embedded encoder again (an hour at most on 2 cores)
-.PHONY: setup repro test lint test-slow ui serve retrain bench ablation encoder clean
+.PHONY: setup repro test test-fast lint test-slow ui serve retrain bench ablation encoder clean
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
@@ -40,7 +40,11 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache --no-logo
 
-test: lint
+# at once: most of lint is mypy, which keeps one core busy
+test: $(STAMP)
+	@$(MAKE) --no-print-directory -j2 lint test-fast
+
+test-fast: $(STAMP)
 	$(BIN)/pytest $(SPREAD)
 
 test-slow: $(STAMP)

@@ -41,13 +41,27 @@ FILES = (
 )  # fmt: skip
 # What would point a command at this process's project, server or registry:
 OURS = ("PAMELA_FAMILY", "PREFECT_API_URL", "PREFECT_HOME", "MLFLOW_TRACKING_URI", "PAMELA_REASON")
-# The modules that take longest: two workers finish together if these start first.
-LONGEST = ("test_smoke.py", "test_full_run.py", "test_shared_data.py", "test_retrain.py")
+# The modules that take longest, the longest first: so two workers finish at about the same time.
+LONGEST = (
+    "test_smoke.py",
+    "test_shared_data.py",
+    "test_full_run.py",
+    "test_retrain.py",
+    "test_joint_training.py",
+    "test_ablation_run.py",
+    "test_correlations.py",
+    "test_import_kinds.py",
+    "test_dvc_sharing.py",
+    "test_learned_features.py",
+    "test_embedded_clip.py",
+    "test_memory.py",
+)
+RANK = {name: rank for rank, name in enumerate(LONGEST)}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest modules first."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: RANK.get(item.path.name, len(RANK)))
 
 
 def merge(base: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

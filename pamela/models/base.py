@@ -29,6 +29,7 @@ from pamela.params import TrainParams
 Progress = Callable[[float, str], None]  # share done in [0, 1], what is being done
 CONFIG = "model.json"
 WEIGHTS = "model.safetensors"
+LEAST_GAIN = 1e-4  # of a validation correlation that counts as better
 
 
 def silent(share: float, what: str) -> None:

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from pamela.core import timeline
+from pamela.models.base import LEAST_GAIN
 
 # of every Trainer here: nothing is drawn, logged or kept but by our own callbacks
 QUIET: Final[dict[str, Any]] = {
@@ -23,7 +24,6 @@ QUIET: Final[dict[str, Any]] = {
     "enable_model_summary": False,
     "deterministic": "warn",
 }
-LEAST_GAIN = 1e-4  # of the validation correlation that counts as better
 Listener = Callable[[int, float], None]  # epoch, validation correlation
 
 

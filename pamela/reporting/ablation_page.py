@@ -18,7 +18,6 @@ from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS
 from pamela.evaluation.provenance import dataset_hashes, encoder_info
 from pamela.reporting import paper_figures
-from pamela.reporting.plots.ablation import draw_differences
 from pamela.reporting.presentation.html import DASH, Cell, Table, inline, number_cell, write_page
 from pamela.reporting.tables import NAMES, Where, sign, signed, users_name
 
@@ -57,6 +56,8 @@ def by_dataset(table: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
 
 
 def _dataset(name: str, rows: pl.DataFrame) -> dict[str, Any]:
+    from pamela.reporting.plots.ablation import draw_differences  # matplotlib: for the page alone
+
     return {
         "name": name,
         "simulated": name == "synthetic",

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from pamela.core import schema as s
 from pamela.core.dataset import Fold, count_folds, load_fold
@@ -64,6 +63,8 @@ def plan_fits(project: Project, params: TrainParams) -> list[tuple[str, int]]:
             f"params.yaml: train.models: unknown model {unknown[0]!r}; "
             f"choose from {', '.join(list_models())}"
         )
+    import torch  # here: what only reads results imports this module too
+
     if params.device == "gpu" and not torch.cuda.is_available():
         raise PamelaError("params.yaml: train.device is gpu but there is none; set it to auto")
     here = torch.cuda.device_count()
@@ -166,6 +167,8 @@ def work_folder(project: Project, params: TrainParams, fit: str, fold: Fold) -> 
 
 def fit_hash(params: TrainParams, fold: Fold) -> str:
     """Return a hash of everything that a fit on `fold` depends on but the code."""
+    import torch
+
     digest = hashlib.sha256(json.dumps(params.model_dump(), sort_keys=True).encode())
     digest.update(torch.__version__.encode())
     for frame in (fold.items.frame, fold.people.frame):
@@ -199,6 +202,8 @@ def remove_old(project: Project, params: TrainParams) -> list[str]:
 
 def write_training(project: Project, params: TrainParams) -> None:
     """Write ``models/training.json``: what was trained, on which features, on which device."""
+    import torch
+
     features = read_json(project.features / "features.json")
     gpu = params.device != "cpu" and torch.cuda.is_available()
     write_json(

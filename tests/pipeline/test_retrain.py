@@ -1,4 +1,7 @@
-"""New ratings retrain the model, by the real commands in a project of their own.
+"""New ratings retrain the model, in a project of their own.
+
+The batch that makes the challenger better and the faults go by the real commands; what else the
+gate decides is run in this process.
 
 The slow part feeds a batch that truly makes the challenger better, then one that makes it worse.
 Its dataset is built on the spot: 8 planted picture features, precomputed, so that nothing is drawn;
@@ -19,7 +22,7 @@ from scipy.stats import spearmanr
 
 from tests.conftest import copy_project, must, override_params, run_in
 from tests.helpers import yaml
-from tests.helpers.stages import run_pipeline
+from tests.helpers.stages import run_cycle, run_pipeline
 
 # --- the cycle --------------------------------------------------------------------------------
 
@@ -225,7 +228,7 @@ class TestCycle:
         assert actions(project)[-1] == "promote"
 
     def test_of_two_batches_the_one_that_makes_it_worse_is_set_aside(
-        self, project: Path, planted: Planted, prefect_api: str
+        self, project: Path, planted: Planted, capsys: pytest.CaptureFixture[str]
     ) -> None:
         earlier = record(project)
         spoilt = {**earlier, "challenger": {**earlier["challenger"], "srocc": 0.999}}
@@ -233,9 +236,9 @@ class TestCycle:
         users = [f"u{k:02d}" for k in range(TRAINED)] + [f"new{k:02d}" for k in range(60)]
         planted.batch(project / "data/inbox/planted/bad", users, 100, -1)
         planted.batch(project / "data/inbox/planted/honest", [f"more{k}" for k in range(20)], 60, 1)
-        out = must(
-            project, "python", "-m", "flows.retrain", "--once", PREFECT_API_URL=prefect_api
-        )  # fmt: skip
+        capsys.readouterr()
+        run_cycle(project)
+        out = capsys.readouterr().out
         both, bad, honest = [line for line in out.splitlines() if ": " in line][-3:]
         assert both.startswith("REJECT: version 2 stays against version 3: SROCC")
         assert "; worse: planted: SROCC -" in both

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from pamela.core.arrays import Floats32
 from pamela.core.dataset import Pairs
+from pamela.models.base import LEAST_GAIN
 from pamela.models.dataset_weights import mean_correlation
 from pamela.models.lightning_callbacks import (
-    LEAST_GAIN,
     QUIET,
     KeepBest,
     Listener,

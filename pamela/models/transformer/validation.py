@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela.core.arrays import Bools, Floats
-from pamela.models.lightning_callbacks import LEAST_GAIN
+from pamela.models.base import LEAST_GAIN
 
 BEST_EPOCH: Final = "best_epoch"  # a key of what fitting chose
 

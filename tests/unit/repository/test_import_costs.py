@@ -69,6 +69,16 @@ def test_scores_of_new_pictures_and_prompts_load_the_encoder_alone(small_project
     assert "torch" in found
 
 
+def test_publishing_what_is_there_already_loads_what_reads_it():
+    found = loaded(ROOT, "import flows.publish")
+    assert not found & {"torch", "mlflow", "prefect", "matplotlib"}
+
+
+def test_a_network_predicts_without_what_trains_it():
+    found = loaded(ROOT, "import pamela.models.transformer.model")
+    assert not found & {"lightning", "torchmetrics", "torchvision", "matplotlib"}
+
+
 @pytest.mark.parametrize("name", ["Reward", "Score", "User", "load"])
 def test_public_names_are_found_on_first_use(name):
     import pamela
