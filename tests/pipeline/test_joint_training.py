@@ -21,7 +21,7 @@ from tests.conftest import ROOT, copy_project, merge, must
 from tests.helpers import yaml
 from tests.helpers.folders import split_rows_of
 from tests.helpers.smoke import SMOKE
-from tests.helpers.stages import run_pipeline, run_stages
+from tests.helpers.stages import run_cycle, run_pipeline, run_stages
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 USERS, IMAGES, FOLDS = 16, 40, 2
@@ -181,7 +181,7 @@ def test_the_comparison_is_made_on_request_and_shown(project: Path) -> None:
     assert any(row["verdict"] in page for row in rows)
 
 
-def test_a_batch_of_either_dataset_is_judged_in_each(project: Path, prefect_api: str) -> None:
+def test_a_batch_of_either_dataset_is_judged_in_each(project: Path) -> None:
     must(project, "git", "add", "-A")
     must(project, "git", "commit", "-q", "-m", "first run")
     batch = project / "data/inbox/mine/more"
@@ -191,12 +191,11 @@ def test_a_batch_of_either_dataset_is_judged_in_each(project: Path, prefect_api:
     new = {"user_id": [f"new{u}" for u in user], "image_id": image, "rating": 40 + image % 20}
     pl.DataFrame(new).write_csv(batch / "ratings.csv")
     (batch / "_DONE").touch()
-    env = {"PREFECT_API_URL": prefect_api}
-    out = must(project, "python", "-m", "flows.retrain", "--once", **env)
-    line = out.strip().splitlines()[-1]
-    assert "mine: challenger SROCC" in line
-    assert "synthetic: challenger SROCC" in line
-    assert "wanted at least -1 in each dataset" in line
+    run_cycle(project)
     record = json.loads((project / "reports/gate.json").read_text())
-    assert set(record["by_dataset"]) == set(BOTH)
-    assert record["judged"].keys() == {"mine/more"}
+    held = [check for check in record["checks"] if check["kind"] == "hold-out"]
+    assert {check["dataset"] for check in held} == set(BOTH)
+    assert {check["wanted"] for check in held} == {"at least -1"}
+    (newest,) = [check for check in record["checks"] if check["rows_of"] == "newest"]
+    assert 0 < newest["rows"] < 6 * IMAGES
+    assert record["group"] == ["mine/more"]
