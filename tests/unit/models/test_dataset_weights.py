@@ -134,8 +134,8 @@ def test_every_dataset_counts_alike_in_the_score() -> None:
     [
         ({"a": 1.0}, "train.dataset_weights has no weight for b"),
         ({"a": 1, "b": 2, "c": 1}, "train.dataset_weights names c, which is not in"),
-        ({"a": 1, "b": 0}, "train.dataset_weights.mapping.b: Input should be greater than 0"),
-        ("CV", "train.dataset_weights.cv: Input should be 'cv'"),
+        ({"a": 1, "b": 0}, "train.dataset_weights.b: Input should be greater than 0"),
+        ("CV", "train.dataset_weights: Input should be 'cv'"),
     ],
 )
 def test_bad_weights_are_named_in_one_line(tmp_path: Path, asked: object, says: str) -> None:

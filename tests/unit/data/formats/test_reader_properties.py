@@ -33,7 +33,7 @@ from tests.helpers.miniatures import PARTS
 # --- random datasets ------------------------------------------------------------------------------
 LETTERS = st.characters(categories=["Ll", "Lo", "Nd"])
 IDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=6).filter(
-    lambda text: text == text.strip() and unicodedata.is_normalized("NFC", text)
+    lambda text: text == s.one_spelling(text)
 )
 # Names that a file system and every spelling of Unicode leaves alone:
 NAMES = st.text(LETTERS, min_size=1, max_size=6).filter(
