@@ -19,10 +19,11 @@ from pamela.data.withdrawn import read_withdrawn
 from pamela.evaluation.provenance import stable_hash
 from pamela.params import Params
 from pamela.registry import versions
-from pamela.retraining import inbox
+from pamela.retraining import inbox, records
 from pamela.retraining.gate.decision import Data, judged, last_decision, news
 from pamela.retraining.tracking import tracked_hash
 
+TRIALS = ("first", "promote", "hold", "reject")
 PROMOTED_AT = "promoted_at"  # the tag of a version: when it became champion, ISO 8601, UTC
 
 
@@ -87,7 +88,7 @@ def fired(project: Project, params: Params, found: NewData, *, now: dt.datetime)
             reasons.append(f"{users:,} new people in {', '.join(found.added)}")
     age = champion_age(project, params, now=now) if asked.max_age_days else None
     if age is not None and asked.max_age_days and age > dt.timedelta(days=asked.max_age_days):
-        reasons.append(f"the champion is {age.days} days old")
+        reasons.append(f"the champion was last tried {age.days} days ago")
     return reasons
 
 
@@ -110,15 +111,18 @@ def new_counts(project: Project, labels: list[str]) -> tuple[int, int]:
 
 
 def champion_age(project: Project, params: Params, *, now: dt.datetime) -> dt.timedelta | None:
-    """Return how long the champion has served; None where nobody knows.
+    """Return how long the champion has served without a trial; None where nobody knows.
 
-    A champion whose time lies ahead (the clock was set back) is new.
+    A challenger that was held is a trial, so that an old champion is no reason again and again. A
+    time that lies ahead (the clock was set back) is now.
     """
     champion = versions.champion(project, params)
     since = champion.tags.get(PROMOTED_AT) if champion else None
     if since is None:
         return None
-    return max(now - dt.datetime.fromisoformat(since), dt.timedelta(0))
+    times = [since, *(one.at for one in records.read(project) if one.action in TRIALS)]
+    latest = max(dt.datetime.fromisoformat(time) for time in times)
+    return max(now - latest, dt.timedelta(0))
 
 
 def batch_hashes(project: Project) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 
 from pamela.core.paths import Project
 from pamela.params import Params, load_params
-from pamela.retraining import triggers
+from pamela.retraining import records, triggers
 from pamela.retraining.gate.decision import Data, write_decision
 from pamela.retraining.triggers import NewData, fired, new_data
 from tests.paths import ROOT
@@ -54,7 +54,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         ),
         ({}, NewData(Data(), {"removed": ["d/a"]}, False), "removed d/a"),
         ({}, NewData(Data(), {}, True), "people withdrew"),
-        ({"max_age_days": 7.0}, NOTHING, "the champion is 8 days old"),
+        ({"max_age_days": 7.0}, NOTHING, "the champion was last tried 8 days ago"),
         ({"max_age_days": 8.0}, NOTHING, None),
     ],
 )
@@ -62,6 +62,14 @@ def test_one_reason_is_enough(
     project: Project, trigger: dict[str, Any], found: NewData, reason: str | None
 ) -> None:
     assert fired(project, asked(**trigger), found, now=NOW) == ([reason] if reason else [])
+
+
+def test_a_champion_that_was_tried_since_is_not_old(project: Project) -> None:
+    at = {"at": "2026-11-28T02:00:00Z", "by": "gate", "version": "2", "why": "no gain"}
+    records.append(project, {**at, "action": "idle"})
+    assert fired(project, asked(max_age_days=1.0), NOTHING, now=NOW) != []
+    records.append(project, {**at, "action": "hold"})
+    assert fired(project, asked(max_age_days=1.0), NOTHING, now=NOW) == []
 
 
 def test_a_clock_that_was_set_back_makes_no_champion_old(project: Project) -> None:
