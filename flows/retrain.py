@@ -147,15 +147,16 @@ def next_trial(project: Project, params: Params) -> str:
 
 def learn(project: Project, params: Params, reason: str) -> Decision:
     """Bring the data up to date, fit a challenger, judge it, and do what follows."""
-    found = triggers.new_data(project)
+    found, waiting = triggers.new_data(project), triggers.pending(project)
+    group = waiting[0] if waiting else found.group
     refresh_data(project, reason)
     rows = load_holdout(
-        project, found.added, share=params.retrain.newest_share, seed=params.evaluate.seed
+        project, group, share=params.retrain.newest_share, seed=params.evaluate.seed
     )
     print(fit_challenger(project, params, rows), flush=True)
     decision = decide(
         project, params, rows, found.data,
-        group=found.added, to_try=triggers.pending(project)[1:], reason=reason,
+        group=group, to_try=waiting[1:], reason=reason,
     )  # fmt: skip
     carry_out(project, params, decision)
     return decision

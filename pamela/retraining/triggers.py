@@ -47,6 +47,11 @@ class NewData:
         """The batches that the gate has not judged."""
         return self.changes.get("added", [])
 
+    @property
+    def group(self) -> list[str]:
+        """The batches that are judged next: the new ones, and those that stay on trial."""
+        return sorted({*self.added, *self.data.on_trial})
+
     def describe(self) -> str:
         """Return it for people: ``added synthetic/b1``."""
         said = [f"{kind} {', '.join(names)}" for kind, names in self.changes.items()]
@@ -56,7 +61,9 @@ class NewData:
 def data_now(project: Project) -> Data:
     """Return the tracked batches and the people who withdrew."""
     gone = sorted(read_withdrawn(project).iter_rows())
-    return Data(batches=batch_hashes(project), withdrawn=stable_hash(gone) if gone else "")
+    hashes = batch_hashes(project)
+    trial = [label for label in judged(project).on_trial if label in hashes]
+    return Data(batches=hashes, withdrawn=stable_hash(gone) if gone else "", on_trial=trial)
 
 
 def new_data(project: Project) -> NewData:

@@ -54,10 +54,12 @@ class Data(_Record):
     ----------
     batches : ``{dataset/batch: hash of its contents}`` of every accepted batch.
     withdrawn : hash of the people in ``data/withdrawn.csv``; empty without any.
+    on_trial : batches that are in the data and were held for a loss that may be chance.
     """
 
     batches: dict[str, str] = {}
     withdrawn: str = ""
+    on_trial: list[str] = []
 
 
 class Decision(_Record):

@@ -4,13 +4,14 @@ Champion and challenger each hold a fit of fold 0 that never saw the hold-out. B
 (`pamela.retraining.gate.comparison`), on the frozen hold-out and on a share of the newest ratings
 (`pamela.retraining.gate.holdout`). Then:
 
-- **REJECT** if anything is worse: the SROCC on the frozen hold-out of a dataset by more than
-  ``retrain.tolerance``, or more than ``retrain.max_total_loss`` below the best champion so far, so
-  that many small losses do not add up; one kind of people or pictures beyond chance; calibration.
+- **REJECT** if anything is worse beyond chance: the SROCC on the frozen hold-out of a dataset by
+  more than ``retrain.tolerance``, or more than ``retrain.max_total_loss`` below the best champion
+  so far, so that many small losses do not add up; one kind of people or pictures; calibration.
 - **PROMOTE** if nothing is worse and there is a gain beyond chance, on the frozen hold-out or on
   the newest ratings. The two chances are halved, so that an equal challenger is promoted in at
   most ``retrain.level`` of cases (Bonferroni). Where people have withdrawn, no gain is asked for.
-- **HOLD** otherwise: the champion stays, and so do the new ratings.
+- **HOLD** otherwise: the champion stays, and so do the new ratings. A loss on the hold-out that may
+  be chance is held, never promoted, and its batches stay on trial with the next ones.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from pamela.training.bundle import Bundle
 
 Verdict = Literal["PROMOTE", "HOLD", "REJECT"]
 TESTS: Final = 2  # of a gain: the frozen hold-out, the newest ratings
-MET, FAILED, GAIN, NO_GAIN, SHOWN = "met", "failed", "gain", "no gain", "shown"
+MET, FAILED, UNSURE, SHOWN = "met", "failed", "within chance", "shown"
+GAIN, NO_GAIN = "gain", "no gain"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Check:
     kind : ``hold-out``, ``best so far``, ``slice``, ``calibration`` or ``gain``.
     row : the two models' number.
     wanted : what it must reach, in words.
-    result : ``met`` or ``failed``; for a gain ``gain`` or ``no gain``; ``shown`` decides nothing.
+    result : ``met``, ``failed``, or ``within chance`` (a loss that may be none); for a gain
+        ``gain`` or ``no gain``; ``shown`` decides nothing.
     """
 
     kind: str
@@ -57,6 +60,11 @@ class Judgement:
     verdict: Verdict
     why: str
     checks: tuple[Check, ...]
+
+    @property
+    def unsure(self) -> bool:
+        """Whether the challenger lost more than is allowed, perhaps by chance."""
+        return self.verdict == "HOLD" and any(check.result == UNSURE for check in self.checks)
 
     def srocc(self) -> Row:
         """Return the row of the whole frozen hold-out."""
@@ -131,7 +139,10 @@ def _not_worse(kind: str, row: Row, allowed: float) -> Check:
     wanted = f"at least {0.0 - allowed:g}"
     if row.difference is None:
         return Check(kind, row, wanted, SHOWN)
-    return Check(kind, row, wanted, MET if row.difference >= -allowed else FAILED)
+    if row.difference >= -allowed:
+        return Check(kind, row, wanted, MET)
+    sure = row.ci_high is not None and row.ci_high < 0
+    return Check(kind, row, wanted, FAILED if sure else UNSURE)
 
 
 def _slice(row: Row, params: RetrainParams) -> Check:
@@ -173,6 +184,8 @@ def decide(checks: Sequence[Check], *, gain_wanted: bool = True) -> Verdict:
     results = {check.result for check in checks}
     if FAILED in results:
         return "REJECT"
+    if UNSURE in results:
+        return "HOLD"
     return "PROMOTE" if GAIN in results or not gain_wanted else "HOLD"
 
 
@@ -187,6 +200,9 @@ def explain(verdict: Verdict, checks: Sequence[Check], *, gain_wanted: bool = Tr
         failed = [_sentence(check) for check in checks if check.result == FAILED]
         more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
         return f"{line}; worse: {'; '.join(failed[:3])}{more}"
+    unsure = [_sentence(check) for check in checks if check.result == UNSURE]
+    if unsure:
+        return f"{line}; worse, perhaps by chance: {'; '.join(unsure)}"
     gains = [_sentence(check) for check in checks if check.result == GAIN]
     if gains:
         return f"{line}; gain: {'; '.join(gains)}"
@@ -204,7 +220,7 @@ def _sentence(check: Check) -> str:
     if row.difference is None:
         return f"{where}: {name}{against} cannot be compared ({row.users} people)"
     span = "" if row.ci_low is None else f" [{row.ci_low:+.3f}, {row.ci_high:+.3f}]"
-    wanted = f", wanted {check.wanted}" if check.result in (FAILED, NO_GAIN, SHOWN) else ""
+    wanted = f", wanted {check.wanted}" if check.result in (FAILED, UNSURE, NO_GAIN, SHOWN) else ""
     return f"{where}: {name} {row.difference:+.3f}{span}{against}{wanted}"
 
 

@@ -121,12 +121,23 @@ def _write(
         best=best if judgement.verdict == "PROMOTE" else "",
         group=list(group),
         to_try=[*more, *(list(one) for one in to_try)],
-        data=Data(batches=kept, withdrawn=data.withdrawn),
+        data=Data(
+            batches=kept, withdrawn=data.withdrawn, on_trial=_on_trial(judgement, data, group)
+        ),
         checks=[_flat(check) for check in judgement.checks],
         newest=len(holdout.newest),
     )
     write_decision(project, decision)
     return decision
+
+
+def _on_trial(judgement: Judgement, data: Data, group: Sequence[str]) -> list[str]:
+    """Return the batches that stay on trial after this decision."""
+    if judgement.unsure:
+        return sorted({*data.on_trial, *group})
+    if judgement.verdict == "REJECT":
+        return [label for label in data.on_trial if label not in group]
+    return []
 
 
 def _side(version: str, folder: Path) -> tuple[Side, Bundle]:

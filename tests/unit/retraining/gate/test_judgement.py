@@ -17,8 +17,10 @@ from pamela.core.errors import PamelaError
 from pamela.params import Params, load_params
 from pamela.retraining.gate import judgement as gate
 from pamela.retraining.gate.comparison import FROZEN, Row
+from pamela.retraining.gate.decision import Data
 from pamela.retraining.gate.holdout import NEWEST
 from pamela.retraining.gate.judgement import Check, Judgement
+from pamela.retraining.gate.trial import _on_trial
 from pamela.training.bundle import Bundle
 from tests.helpers.gate_kit import (
     ITEMS,
@@ -148,11 +150,26 @@ def test_a_gain_on_the_newest_ratings_alone_promotes(fold: Fold) -> None:
 
 def test_many_small_losses_do_not_add_up(fold: Fold) -> None:
     """Each is within the tolerance of the champion, but too far below the best so far."""
-    best, worse = bundle(fold, Linear(TASTE)), bundle(fold, Linear(TASTE, noise=0.4))
+    best, worse = bundle(fold, Linear(TASTE)), bundle(fold, Linear(TASTE, noise=1.5))
     assert judge(worse, worse, fold).verdict == "HOLD"
     found = judge(worse, worse, fold, best=best)
     assert found.verdict == "REJECT"
     assert "against the best so far, wanted at least -0.01" in found.why
+
+
+def test_a_loss_that_may_be_chance_is_held_and_stays_on_trial() -> None:
+    asked = params().retrain
+    lost = replace(BLANK, difference=-0.02, ci_high=0.01)
+    checks = tuple(gate.table([replace(OVERALL, lower=0.01), lost], [], asked))
+    held = Judgement(gate.decide(checks), gate.explain("HOLD", checks), checks)
+    assert (held.verdict, held.unsure) == ("HOLD", True)
+    assert "worse, perhaps by chance: d: SROCC -0.020 [-0.100, +0.010]" in held.why
+    data = Data(batches={"d/a": "1", "d/b": "2"}, on_trial=["d/a"])
+    assert _on_trial(held, data, ["d/b"]) == ["d/a", "d/b"]
+    rejected = replace(held, verdict="REJECT")
+    assert _on_trial(rejected, data, ["d/a", "d/b"]) == []
+    assert _on_trial(rejected, data, ["d/b"]) == ["d/a"]
+    assert _on_trial(replace(held, verdict="PROMOTE"), data, ["d/b"]) == []
 
 
 def test_a_kind_of_people_that_falls_is_a_reason_to_reject(fold: Fold) -> None:
@@ -193,22 +210,30 @@ BLANK = Row(FROZEN, "d", "", "srocc", 0.4, 0.4, 0.0, -0.1, 0.1, -0.08, 20, 100)
 OVERALL = replace(BLANK, dataset="")
 
 
-@given(gain=st.floats(-0.3, 0.3), tolerance=st.floats(0, 0.2), lower=st.floats(-0.3, 0.3))
-def test_the_verdict_is_the_tolerance_and_the_bound(
-    gain: float, tolerance: float, lower: float
+@given(
+    gain=st.floats(-0.3, 0.3),
+    tolerance=st.floats(0, 0.2),
+    lower=st.floats(-0.3, 0.3),
+    ci_high=st.floats(-0.3, 0.3),
+)
+def test_the_verdict_is_the_tolerance_and_the_bounds(
+    gain: float, tolerance: float, lower: float, ci_high: float
 ) -> None:
     asked = params(tolerance=tolerance).retrain
-    one = replace(BLANK, difference=gain)
+    one = replace(BLANK, difference=gain, ci_high=ci_high)
     checks = list(gate.table([replace(OVERALL, lower=lower), one], [], asked))
     verdict = gate.decide(checks)
-    expected = "REJECT" if gain < -tolerance else ("PROMOTE" if lower > 0 else "HOLD")
+    if gain < -tolerance:
+        expected = "REJECT" if ci_high < 0 else "HOLD"
+    else:
+        expected = "PROMOTE" if lower > 0 else "HOLD"
     assert verdict == expected
     assert "\n" not in gate.explain(verdict, checks)
 
 
 def test_every_dataset_is_held_to_the_tolerance() -> None:
     asked = params().retrain
-    many = [OVERALL, BLANK, replace(BLANK, dataset="e", difference=-0.1)]
+    many = [OVERALL, BLANK, replace(BLANK, dataset="e", difference=-0.1, ci_high=-0.02)]
     assert gate.decide(list(gate.table(many, [], asked))) == "REJECT"
     undefined = Row(FROZEN, "e", "", "srocc", None, None, None, None, None, None, 0, 9)
     checks: list[Check] = list(gate.table([OVERALL, BLANK, undefined], [], asked))
