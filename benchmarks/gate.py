@@ -170,10 +170,10 @@ def errors_for(gains: Sequence[float], seed: int) -> dict[float, float]:
     return {gain: float(np.interp(gain, scores - scores[0], errors)) for gain in gains}
 
 
-def verdicts(
+def outcomes(
     people: int, error: float, alike: float, params: Params, trials: int, seed: int
 ) -> Iterator[str]:
-    """Yield the gate's verdict of every trial.
+    """Yield the gate's outcome of every trial.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def verdicts(
         champion = ERROR * (np.sqrt(alike) * shared + np.sqrt(1 - alike) * first)
         challenger = error * (np.sqrt(alike) * shared + np.sqrt(1 - alike) * second)
         one, other = (make_model(world, errors) for errors in (champion, challenger))
-        yield gate.judge(one, other, world.holdout, params).verdict
+        yield gate.judge(one, other, world.holdout, params).outcome
 
 
 def run(project: Project, sizes: Sequence[int], trials: int, seed: int = 0) -> list[Entry]:
@@ -196,7 +196,7 @@ def run(project: Project, sizes: Sequence[int], trials: int, seed: int = 0) -> l
     challengers = errors_for(GAINS, seed)
     entries = []
     for alike, people, (gain, error) in product(ALIKE, sizes, challengers.items()):
-        found = list(verdicts(people, error, alike, params, trials, seed))
+        found = list(outcomes(people, error, alike, params, trials, seed))
         name = f"gate: {people} people, {alike:g} of the errors in common, gain {gain:g}"
         promoted, rejected = (found.count(v) / len(found) for v in ("PROMOTE", "REJECT"))
         goal = FALSE if gain == 0 else None

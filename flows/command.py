@@ -5,12 +5,12 @@ Prefect is not imported here, so that a command with nothing to do ends within a
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -43,25 +43,32 @@ def main(flow: Callable[[], Any], *, leads: bool = True) -> None:
     """
     import psutil
 
-    hide_in_tracebacks()
     started = psutil.Process().create_time()
     imports_s = time.time() - started
     name = getattr(flow, "name", "flow")
-    try:
+    with ends_in_a_line():
         require_given_server()
         project = Project.here()
         if leads and not os.environ.get(family.MARK):  # else the command that started it leads
             family.lead(project)
         timeline.begin(project, name, started)
         flow()
+        timeline.record(timeline.END)
+        _record_timing(name, imports_s)
+
+
+@contextlib.contextmanager
+def ends_in_a_line() -> Iterator[None]:
+    """End this process with one line where the user can mend the fault, or has stopped it."""
+    hide_in_tracebacks()
+    try:
+        yield
     except PamelaError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, Stopped) as stop:
         print(STOPPED, file=sys.stderr)
         sys.exit(stop.code if isinstance(stop, Stopped) else 130)
-    timeline.record(timeline.END)
-    _record_timing(name, imports_s)
 
 
 def stop_when_asked() -> None:
@@ -86,7 +93,7 @@ def timings_folder(project: Project) -> Path:
 
 def _record_timing(name: str, imports_s: float) -> None:
     """Write the stage's own work: interpreter start and imports, and every step."""
-    folder = timings_folder(Project.here())
-    folder.mkdir(parents=True, exist_ok=True)
+    from pamela.core.files import write_json
+
     record = {"stage": name, "imports_s": round(imports_s, 3), "steps_s": step_seconds}
-    (folder / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
+    write_json(timings_folder(Project.here()) / f"{name}.json", record)

@@ -15,10 +15,10 @@ import sys
 import time
 
 from flows import family
-from flows.command import STOPPED, Stopped, stop_when_asked
+from flows.command import ends_in_a_line, stop_when_asked
 from flows.environment import environment, refuse_shared_secrets, require_given_server
 from flows.server import STOP_TIMEOUT_S, server
-from pamela.core.errors import PamelaError, hide_in_tracebacks
+from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.core.strict_yaml import read_yaml
 from pamela.params import load_params, tracking_uri
@@ -148,28 +148,21 @@ def publish(project: Project, reason: str, **env: str) -> None:
 
 def main() -> None:
     """Run everything, publish, and print the summary."""
-    hide_in_tracebacks()
-    project = Project.here()
     reason = os.environ.get("PAMELA_REASON", "make repro")
     started = time.monotonic()
     stop_when_asked()  # unwind: stop the server as well
-    try:
+    with ends_in_a_line():
+        project = Project.here()
         family.lead(project)
         refuse_shared_secrets(project)
         params = load_params(project.params_file)
-        ran = run(project, reason=reason, dvc_args=sys.argv[1:])
-    except PamelaError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except (KeyboardInterrupt, Stopped) as stop:
-        print(STOPPED, file=sys.stderr)
-        sys.exit(stop.code if isinstance(stop, Stopped) else 130)
-    except subprocess.CalledProcessError:
-        print("error: publishing to MLflow failed: its message stands above", file=sys.stderr)
-        sys.exit(1)
-    from pamela.reporting.terminal_summary import print_summary
+        try:
+            ran = run(project, reason=reason, dvc_args=sys.argv[1:])
+        except subprocess.CalledProcessError:
+            raise PamelaError("publishing to MLflow failed: its message stands above") from None
+        from pamela.reporting.terminal_summary import print_summary
 
-    print_summary(project)
+        print_summary(project)
     print(f"\n{len(ran)} stages in {time.monotonic() - started:.0f} s. Look further:")
     print("  reports/index.html   the report, one file; reports/data.html the data")
     print("  make ui              MLflow and Prefect in the browser")

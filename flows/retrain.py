@@ -164,7 +164,7 @@ def learn(project: Project, params: Params, reason: str) -> Decision:
 
 def conclude(project: Project, params: Params, decisions: list[Decision]) -> None:
     """Leave the data without what was rejected, and the reports as the params ask."""
-    promoted = any(decision.verdict == "PROMOTE" for decision in decisions)
+    promoted = any(decision.outcome == "PROMOTE" for decision in decisions)
     reason = f"retrain: {decisions[-1].line}"
     if params.retrain.full_run and promoted:
         run_pipeline(project, reason)

@@ -13,8 +13,9 @@ from uuid import UUID
 from pamela.core.errors import hidden
 
 if TYPE_CHECKING:
-    from pamela.retraining.decision import Decision
     from prefect.client.orchestration import SyncPrefectClient
+
+    from pamela.retraining.gate.decision import Decision
 
 KEY = "retrain"  # of the artifacts
 IDLE = "nothing to do"
@@ -32,10 +33,10 @@ def show_cycle(decisions: Sequence[Decision], refused: Sequence[str], lines: Seq
 
 def _title(decision: Decision) -> str:
     """Return a decision in a few words: ``promoted version 3``."""
-    if decision.verdict == "PROMOTE":
+    if decision.outcome == "PROMOTE":
         return f"promoted version {decision.challenger.version}"
     stays = f", version {decision.champion.version} stays" if decision.champion else ""
-    return {"HOLD": "held", "REJECT": "rejected"}[decision.verdict] + stays
+    return {"HOLD": "held", "REJECT": "rejected"}[decision.outcome] + stays
 
 
 def name_of(titles: Sequence[str], about: Sequence[str] = ()) -> str:

@@ -209,9 +209,10 @@ def _seat_another(registry: RegisteredModel, holder: Version | None) -> str:
     why = "no version held the alias champion"
     if holder is not None:
         why = f"version {holder.version}: {_fault(registry, holder)}, and no other copy is left"
+    healed = registration.Promotion(why, HEALER, HEAL)
     if not whole:
         number = _register_trained(registry, why)
-        registration.move_champion(project, params, number, reason=why, by=HEALER, action=HEAL)
+        registration.move_champion(project, params, number, healed)
         return f"{why}; {BUNDLE}, as it was trained last, is champion as version {number}"
     if holder is not None:
         over = holder.tags.get(PROMOTED_OVER, registry.aliases.get(PREVIOUS))
@@ -222,9 +223,10 @@ def _seat_another(registry: RegisteredModel, holder: Version | None) -> str:
             _client(registry).set_registered_model_alias(NAME, CHAMPION, chosen.version)
             return f"{why}; version {chosen.version}, which held it last, has it again"
         # the first publication was interrupted
-        registration.move_champion(project, params, chosen.version, reason=FIRST, action="first")
+        first = registration.Promotion(FIRST, action="first")
+        registration.move_champion(project, params, chosen.version, first)
         return f"{why}; version {chosen.version}, {FIRST}, has it"
-    registration.move_champion(project, params, chosen.version, reason=why, by=HEALER, action=HEAL)
+    registration.move_champion(project, params, chosen.version, healed)
     return f"{why}; version {chosen.version} is champion"
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +40,16 @@ from pamela.registry.versions import (
     AGAIN,
     CHALLENGER,
     CHAMPION,
+    DECISION,
     FIRST,
     HEAL,
     HEALER,
     NAME,
     PREVIOUS,
+    PROMOTED_AS,
+    PROMOTED_AT,
     PROMOTED_BECAUSE,
+    PROMOTED_BY,
     PROMOTED_OVER,
     PROMOTION,
     choose,
@@ -74,12 +79,12 @@ def register_if_empty(project: Project, params: Params) -> str | None:
         tags = remembered_champion(project)
         if tags is None:
             version = register(project, params, project.models / BUNDLE)
-            move_champion(project, params, version, reason=FIRST, action="first")
+            move_champion(project, params, version, Promotion(FIRST, action="first"))
         else:
             own = {key: value for key, value in tags.items() if key not in PROMOTION}
             version = register(project, params, project.root / tags[PATH], own)
             why = f"{AGAIN}: {tags.get(PROMOTED_BECAUSE, '').removeprefix(f'{AGAIN}: ')}"
-            move_champion(project, params, version, reason=why, by=HEALER, action=HEAL)
+            move_champion(project, params, version, Promotion(why, HEALER, HEAL))
         return version
 
 
@@ -106,52 +111,39 @@ def register_challenger(
     return version
 
 
-def set_champion(
-    project: Project,
-    params: Params,
-    version: str,
-    *,
-    reason: str = "",
-    by: str = "gate",
-    action: str = "promote",
-    decision: str = "",
-    at: str | None = None,
-    over: str | None = None,
-) -> None:
+@dataclass(frozen=True)
+class Promotion:
+    """Why a version becomes champion; kept in its tags.
+
+    Attributes
+    ----------
+    reason, by, action : why, who decided, and as what kind of decision.
+    decision : its id; one is drawn where there is none.
+    over : the version that the decision was about; None: whichever is champion.
+    """
+
+    reason: str
+    by: str = "gate"
+    action: str = "promote"
+    decision: str = ""
+    over: str | None = None
+
+
+def set_champion(project: Project, params: Params, version: str, promotion: Promotion) -> None:
     """Move the alias ``champion`` to `version`, and ``previous`` to the version that held it.
 
     May be repeated: to move it to the version that holds it completes what was interrupted.
 
-    Parameters
-    ----------
-    reason, by, action, decision, at : kept as tags: why, who, what kind of decision, its id, when
-        (ISO 8601; default now).
-    over : the version that the decision was about.
-
     Raises
     ------
     PamelaError
-        If there is no such version, or another one than `over` holds the alias now.
+        If there is no such version, or another one than ``promotion.over`` is champion now.
     """
     with locked(project):
-        move_champion(
-            project, params, version, reason=reason, by=by, action=action, decision=decision,
-            at=at, over=over,
-        )  # fmt: skip
+        move_champion(project, params, version, promotion)
 
 
-def move_champion(
-    project: Project,
-    params: Params,
-    version: str,
-    *,
-    reason: str,
-    by: str = "gate",
-    action: str = "promote",
-    decision: str = "",
-    at: str | None = None,
-    over: str | None = None,
-) -> None:
+def move_champion(project: Project, params: Params, version: str, promotion: Promotion) -> None:
     """Do the work of `set_champion`; the caller holds the lock.
 
     The tags come first, then the one write that counts, then what follows from the tags: an
@@ -162,14 +154,20 @@ def move_champion(
     client = client_of(project, params)
     if CHAMPION not in mine.aliases:
         holder = next((v.version for v in versions if CHAMPION in v.aliases), "")
-        if over is not None and holder != over:
+        if promotion.over is not None and holder != promotion.over:
             raise PamelaError(
-                f"version {version} was to replace version {over or '(none)'} as champion, but "
-                f"{f'version {holder}' if holder else 'no version'} is champion now: nothing was "
-                "moved; run it again"
+                f"version {version} was to replace version {promotion.over or '(none)'} as "
+                f"champion, but {f'version {holder}' if holder else 'no version'} is champion now: "
+                "nothing was moved; run it again"
             )
-        values = (at or now_utc(), by, reason, holder, action, decision or secrets.token_hex(8))
-        tags = dict(zip(PROMOTION, values, strict=True))
+        tags = {
+            PROMOTED_AT: now_utc(),
+            PROMOTED_BY: promotion.by,
+            PROMOTED_BECAUSE: promotion.reason,
+            PROMOTED_OVER: holder,
+            PROMOTED_AS: promotion.action,
+            DECISION: promotion.decision or secrets.token_hex(8),  # the last one: all are there
+        }
         for key, value in tags.items():
             client.set_model_version_tag(NAME, mine.version, key, value)
         client.set_registered_model_alias(NAME, CHAMPION, mine.version)

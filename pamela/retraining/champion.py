@@ -154,10 +154,8 @@ def _move(
     from pamela.registry import registration  # telling what serves needs none of it
 
     _require_files(project, params, target)
-    registration.set_champion(
-        project, params, target.version, reason=why, by=by, action=action,
-        over=now.version if now else "",
-    )  # fmt: skip
+    promotion = registration.Promotion(why, by, action, over=now.version if now else "")
+    registration.set_champion(project, params, target.version, promotion)
     complete_records(project, params)
     before = f"; version {now.version} is previous" if now else ""
     return f"version {target.version} is champion{before}; why: {why}"

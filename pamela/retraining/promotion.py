@@ -44,16 +44,14 @@ def move_aliases(project: Project, params: Params, decision: Decision) -> None:
 
     Where a person has moved the alias since the decision, theirs stands.
     """
-    if decision.verdict != "PROMOTE":
+    if decision.outcome != "PROMOTE":
         return
     over = decision.champion.version if decision.champion else ""
     holder = versions.champion(project, params)
     if holder and holder.version not in (over, decision.challenger.version):
         return
-    registration.set_champion(
-        project, params, decision.challenger.version,
-        reason=decision.why, decision=decision.id, over=over,
-    )  # fmt: skip
+    why = registration.Promotion(decision.why, decision=decision.id, over=over)
+    registration.set_champion(project, params, decision.challenger.version, why)
     if decision.best:
         client = publish.client_of(project, params)
         client.set_registered_model_alias(versions.NAME, BEST, decision.best)
@@ -63,7 +61,7 @@ def tag_version(project: Project, params: Params, decision: Decision) -> None:
     """Write what the gate found on the challenger's version."""
     if decision.champion and decision.champion.version == decision.challenger.version:
         return
-    tags = {"verdict": decision.verdict, "why": decision.why, "reason": decision.reason}
+    tags = {"outcome": decision.outcome, "why": decision.why, "reason": decision.reason}
     if decision.champion is not None and decision.challenger.srocc is not None:
         tags |= {
             "srocc": f"{decision.challenger.srocc:.4f}",
@@ -81,13 +79,13 @@ def log_run(project: Project, params: Params, decision: Decision) -> None:
     """Log the decision as a run, with its table; the same decision is logged once."""
     hashes = dataset_hashes(project)
     spec = RunSpec(
-        name=f"{RUN_NAME} {decision.verdict}",
+        name=f"{RUN_NAME} {decision.outcome}",
         hash=stable_hash([RUN_NAME, decision.id]),
         note=decision.line,
         params={f"retrain.{k}": str(v) for k, v in params.retrain.model_dump().items()},
         metrics=_metrics(decision),
         tags=common_tags(Results(project, params))
-        | {"decision": decision.verdict, "reason": decision.reason},
+        | {"decision": decision.outcome, "reason": decision.reason},
         datasets=hashes,
         tables={"gate.json": pl.DataFrame(decision.checks)} if decision.checks else {},
     )
@@ -117,8 +115,8 @@ def set_batches_aside(project: Project, params: Params, decision: Decision) -> N
 
 def append_record(project: Project, params: Params, decision: Decision) -> None:
     """Add the decision to ``reports/promotions.jsonl``, once."""
-    action = decision.verdict.lower()
-    if decision.verdict == "PROMOTE" and decision.champion is None:
+    action = decision.outcome.lower()
+    if decision.outcome == "PROMOTE" and decision.champion is None:
         action = "first"
     records.append(
         project,

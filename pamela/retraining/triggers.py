@@ -52,11 +52,6 @@ class NewData:
         """The batches that are judged next: the new ones, and those that stay on trial."""
         return sorted({*self.added, *self.data.on_trial})
 
-    def describe(self) -> str:
-        """Return it for people: ``added synthetic/b1``."""
-        said = [f"{kind} {', '.join(names)}" for kind, names in self.changes.items()]
-        return "; ".join([*said, "people withdrew"] if self.withdrawn else said)
-
 
 def data_now(project: Project) -> Data:
     """Return the tracked batches and the people who withdrew."""
@@ -139,6 +134,10 @@ def batch_hashes(project: Project) -> dict[str, str]:
 
 
 def pending(project: Project) -> list[list[str]]:
-    """Return the groups of rejected batches that are still to be tried apart."""
+    """Return the groups of rejected batches that are still to be tried apart, and are there."""
     last = last_decision(project)
-    return last.to_try if last else []
+    if last is None or not last.to_try:
+        return []
+    there = {batch.label for batch in (*inbox.set_aside(project), *inbox.accepted(project))}
+    groups = ([label for label in group if label in there] for group in last.to_try)
+    return [group for group in groups if group]

@@ -18,7 +18,7 @@ def work_waits(project: Project, params: Params) -> bool:
     if not healing.is_sound(project, params):
         return True
     last = last_decision(project)
-    if last is not None and (last.state != DONE or last.to_try):
+    if (last is not None and last.state != DONE) or pending(project):
         return True
     if inbox.scan_inbox(project, params.ingest.datasets).ready:
         return True

@@ -22,7 +22,8 @@ def make_registry(root: Path) -> Project:
     for number, model in enumerate(MODELS[1:], 2):
         bundle = write_bundle(project, model)
         assert registration.register_challenger(project, params, bundle=bundle) == str(number)
-        registration.set_champion(project, params, str(number), reason=f"{model} is better")
+        better = registration.Promotion(f"{model} is better")
+        registration.set_champion(project, params, str(number), better)
     return project
 
 

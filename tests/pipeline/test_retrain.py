@@ -211,7 +211,7 @@ class TestCycle:
         assert line.startswith("PROMOTE version 2 over version 1: SROCC ")
         assert champion(project) == "2"
         found = record(project)
-        assert (found["verdict"], found["state"], found["group"]) == (
+        assert (found["outcome"], found["state"], found["group"]) == (
             "PROMOTE", "done", ["planted/good"],
         )  # fmt: skip
         row = gain(found, "frozen hold-out")

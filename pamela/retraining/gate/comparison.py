@@ -24,7 +24,6 @@ from pamela.models.base import Prediction
 from pamela.retraining.gate.holdout import NEWEST, PARTS, Holdout
 from pamela.training.bundle import Bundle
 
-Side = Literal["champion", "challenger", "best"]
 NAMES: Final = {s.TEST_SEEN: "seen people", s.TEST_UNSEEN: "cold-start people"}
 NOMINAL: Final = 0.9
 FROZEN: Final = "frozen hold-out"
@@ -181,7 +180,8 @@ def _frozen_slices(holdout: Holdout) -> Iterator[tuple[str, str, Bools, Sequence
         for name in PARTS:
             yield dataset, NAMES[name], mine & (part == name), (m.SROCC, m.COVERAGE_90, m.RMSE)
         for name, mask in _kinds(fold, pairs):
-            yield dataset, name, mine & mask, (m.SROCC,)
+            if (mine & mask).any():  # not the groups of other datasets
+                yield dataset, name, mine & mask, (m.SROCC,)
 
 
 def _datasets(fold: Fold, pairs: Pairs) -> Iterator[tuple[str, Bools]]:

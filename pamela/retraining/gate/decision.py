@@ -18,7 +18,7 @@ from pamela.core.files import read_json, write_json
 from pamela.core.paths import Project
 from pamela.evaluation.provenance import stable_hash
 from pamela.params import first_fault
-from pamela.retraining.gate.judgement import Verdict
+from pamela.retraining.gate.judgement import Outcome
 
 State = Literal["decided", "done"]
 DECIDED: Final = "decided"
@@ -81,7 +81,7 @@ class Decision(_Record):
 
     id: str
     state: State
-    verdict: Verdict
+    outcome: Outcome
     why: str
     reason: str
     champion: Side | None
@@ -98,23 +98,29 @@ class Decision(_Record):
         """The decision in one line, for people."""
         new = self.challenger.version
         old = self.champion.version if self.champion else None
-        if self.verdict == "PROMOTE":
+        if self.outcome == "PROMOTE":
             over = f" over version {old}" if old else ""
             return f"PROMOTE version {new}{over}: {self.why}"
         against = f" against version {new}" if new and new != old else ""
         aside = f"; set aside: {', '.join(self.group)}" if self.set_aside else ""
-        return f"{self.verdict}: version {old} stays{against}: {self.why}{aside}"
+        return f"{self.outcome}: version {old} stays{against}: {self.why}{aside}"
 
     @property
     def set_aside(self) -> list[str]:
         """The batches that leave the training data with this decision."""
-        return self.group if self.verdict == "REJECT" else []
+        return self.group if self.outcome == "REJECT" else []
 
 
-def decision_id(challenger: Side, champion: Side | None, data: Data) -> str:
-    """Return a short hash of what a decision is about: the same cycle has the same one."""
-    about = [challenger.model_hash, champion.version if champion else "", data.model_dump()]
-    return stable_hash(about)[:12]
+def decision_id(challenger: Side, champion: Side | None, data: Data, before: str) -> str:
+    """Return a short hash of what a decision is about.
+
+    Parameters
+    ----------
+    before : id of the decision before it; empty for the first. A batch that is taken back and
+        judged again is another decision on the same data.
+    """
+    serves = champion.version if champion else ""
+    return stable_hash([challenger.model_hash, serves, data.model_dump(), before])[:12]
 
 
 def record_file(project: Project) -> Path:

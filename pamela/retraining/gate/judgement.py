@@ -28,10 +28,11 @@ from pamela.retraining.gate.comparison import FROZEN, NOMINAL, Row, Setting
 from pamela.retraining.gate.holdout import NEWEST, Holdout
 from pamela.training.bundle import Bundle
 
-Verdict = Literal["PROMOTE", "HOLD", "REJECT"]
+Outcome = Literal["PROMOTE", "HOLD", "REJECT"]
 TESTS: Final = 2  # of a gain: the frozen hold-out, the newest ratings
 MET, FAILED, UNSURE, SHOWN = "met", "failed", "within chance", "shown"
 GAIN, NO_GAIN = "gain", "no gain"
+STILL: Final = "the champion was trained on people who have withdrawn (`pamela promote`)"
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the gate found: the verdict, why, in one line, and the table."""
+    """What the gate found: the outcome, why, in one line, and the table."""
 
-    verdict: Verdict
+    outcome: Outcome
     why: str
     checks: tuple[Check, ...]
 
     @property
     def unsure(self) -> bool:
         """Whether the challenger lost more than is allowed, perhaps by chance."""
-        return self.verdict == "HOLD" and any(check.result == UNSURE for check in self.checks)
+        return self.outcome == "HOLD" and any(check.result == UNSURE for check in self.checks)
 
     def srocc(self) -> Row:
         """Return the row of the whole frozen hold-out."""
@@ -109,8 +110,8 @@ def judge(
         )
     against = comparison.compare_with_best(best, challenger, holdout, setting) if best else []
     checks = tuple(table(rows, against, params.retrain))
-    verdict = decide(checks, gain_wanted=gain_wanted)
-    return Judgement(verdict, explain(verdict, checks, gain_wanted=gain_wanted), checks)
+    outcome = decide(checks, gain_wanted=gain_wanted)
+    return Judgement(outcome, explain(outcome, checks, gain_wanted=gain_wanted), checks)
 
 
 # --- the table --------------------------------------------------------------------------------
@@ -179,8 +180,8 @@ def _gain(row: Row, params: RetrainParams) -> Check:
 # --- deciding ---------------------------------------------------------------------------------
 
 
-def decide(checks: Sequence[Check], *, gain_wanted: bool = True) -> Verdict:
-    """Return the verdict that follows from the checks."""
+def decide(checks: Sequence[Check], *, gain_wanted: bool = True) -> Outcome:
+    """Return the outcome that follows from the checks."""
     results = {check.result for check in checks}
     if FAILED in results:
         return "REJECT"
@@ -189,20 +190,21 @@ def decide(checks: Sequence[Check], *, gain_wanted: bool = True) -> Verdict:
     return "PROMOTE" if GAIN in results or not gain_wanted else "HOLD"
 
 
-def explain(verdict: Verdict, checks: Sequence[Check], *, gain_wanted: bool = True) -> str:
+def explain(outcome: Outcome, checks: Sequence[Check], *, gain_wanted: bool = True) -> str:
     """Return why, in one line: the overall score, then what decided."""
     overall = next(check.row for check in checks if _is_overall(check.row))
     line = (
         f"SROCC {_number(overall.challenger)} against {_number(overall.champion)} on "
         f"{overall.rows:,} frozen hold-out ratings of {overall.users:,} people"
     )
-    if verdict == "REJECT":
+    still = "" if gain_wanted else f"; {STILL}"
+    if outcome == "REJECT":
         failed = [_sentence(check) for check in checks if check.result == FAILED]
         more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
-        return f"{line}; worse: {'; '.join(failed[:3])}{more}"
+        return f"{line}; worse: {'; '.join(failed[:3])}{more}{still}"
     unsure = [_sentence(check) for check in checks if check.result == UNSURE]
     if unsure:
-        return f"{line}; worse, perhaps by chance: {'; '.join(unsure)}"
+        return f"{line}; worse, perhaps by chance: {'; '.join(unsure)}{still}"
     gains = [_sentence(check) for check in checks if check.result == GAIN]
     if gains:
         return f"{line}; gain: {'; '.join(gains)}"

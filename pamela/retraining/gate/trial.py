@@ -27,6 +27,7 @@ from pamela.retraining.gate.decision import (
     Side,
     decision_id,
     halves,
+    last_decision,
     write_decision,
 )
 from pamela.retraining.gate.holdout import Holdout
@@ -103,22 +104,23 @@ def _write(
     reason: str,
 ) -> Decision:
     """Write the decision down, with what is judged by it."""
-    rejected = judgement.verdict == "REJECT"
+    rejected = judgement.outcome == "REJECT"
     more = halves(group) if rejected else []
     kept = {k: v for k, v in data.batches.items() if not (rejected and k in group)}
     if judgement.checks and old:
         row = judgement.srocc()
         old = old.model_copy(update={"srocc": row.champion})
         new = new.model_copy(update={"srocc": row.challenger})
+    last = last_decision(project)
     decision = Decision(
-        id=decision_id(new, old, data),
+        id=decision_id(new, old, data, last.id if last else ""),
         state=DECIDED,
-        verdict=judgement.verdict,
+        outcome=judgement.outcome,
         why=judgement.why,
         reason=reason,
         champion=old,
         challenger=new,
-        best=best if judgement.verdict == "PROMOTE" else "",
+        best=best if judgement.outcome == "PROMOTE" else "",
         group=list(group),
         to_try=[*more, *(list(one) for one in to_try)],
         data=Data(
@@ -135,7 +137,7 @@ def _on_trial(judgement: Judgement, data: Data, group: Sequence[str]) -> list[st
     """Return the batches that stay on trial after this decision."""
     if judgement.unsure:
         return sorted({*data.on_trial, *group})
-    if judgement.verdict == "REJECT":
+    if judgement.outcome == "REJECT":
         return [label for label in data.on_trial if label not in group]
     return []
 
@@ -164,7 +166,7 @@ def _best(project: Project, params: Params, champion: str) -> Bundle | None:
 
 def _best_after(judgement: Judgement, new: Side, old: Side | None) -> str:
     """Return the version of the best champion so far; empty where it stays the one it was."""
-    if judgement.verdict != "PROMOTE":
+    if judgement.outcome != "PROMOTE":
         return ""
     against = [c.row.difference for c in judgement.checks if c.kind == "best so far"]
     against = against or [c.row.difference for c in judgement.checks if c.kind == "hold-out"]

@@ -259,7 +259,8 @@ def first_publication(project: Project) -> None:
 def promotion(project: Project) -> None:
     params = params_of(project)
     version = registration.register_challenger(project, params)
-    registration.set_champion(project, params, version, reason="better", action="manual")
+    better = registration.Promotion("better", action="manual")
+    registration.set_champion(project, params, version, better)
     champion.complete_records(project, params)
 
 

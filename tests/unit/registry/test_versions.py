@@ -89,7 +89,7 @@ def test_challenger_then_champion(project):
     assert registration.register_challenger(project, params) == "2"
     aliases = {v.version: v.aliases for v in versions.list_versions(project, params)}
     assert aliases == {"1": ("champion",), "2": ("challenger",)}
-    registration.set_champion(project, params, version, reason="not worse")
+    registration.set_champion(project, params, version, registration.Promotion("not worse"))
     aliases = {v.version: v.aliases for v in versions.list_versions(project, params)}
     assert aliases == {"1": ("previous",), "2": ("champion",)}
     assert versions.champion(project, params).tags["promoted_because"] == "not worse"

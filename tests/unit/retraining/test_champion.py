@@ -131,8 +131,9 @@ def test_a_damaged_champion_is_told_with_what_to_do(registry):
 
 def test_a_decision_about_another_champion_moves_nothing(registry):
     say("rollback")
+    late = registration.Promotion("late", over="3")
     with pytest.raises(PamelaError, match=r"replace version 3 as champion, but version 2 is"):
-        registration.set_champion(registry, params_of(registry), "1", reason="late", over="3")
+        registration.set_champion(registry, params_of(registry), "1", late)
     assert aliases(registry) == {"champion": "2", "previous": "3"}
 
 

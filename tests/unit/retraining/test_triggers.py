@@ -88,8 +88,18 @@ def test_new_data_is_what_the_last_decision_has_not_judged(tmp_path: Path) -> No
     write_decision(project, decision(data=judged, state="done"))
     found = new_data(project)
     assert (found.added, found.withdrawn) == (["d/b"], False)
-    assert found.describe() == "added d/b; removed d/gone"
+    assert found.changes == {"added": ["d/b"], "removed": ["d/gone"]}
     project.withdrawn.write_text("dataset,user_id\n")  # as it is shipped
     assert not new_data(project).withdrawn
     project.withdrawn.write_text("dataset,user_id\nd,u1\n")
-    assert new_data(project).describe() == "added d/b; removed d/gone; people withdrew"
+    assert new_data(project).withdrawn
+
+
+def test_a_rejected_batch_that_somebody_took_away_holds_nothing_up(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    for home, name in ((project.set_aside, "a"), (project.batches, "b")):
+        (home / "d" / name).mkdir(parents=True)
+    write_decision(project, decision(to_try=[["d/gone"], ["d/a", "d/lost"], ["d/b"]]))
+    assert triggers.pending(project) == [["d/a"], ["d/b"]]
+    write_decision(project, decision(to_try=[["d/gone"]]))
+    assert triggers.pending(project) == []

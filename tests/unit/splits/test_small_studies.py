@@ -49,8 +49,8 @@ def test_any_small_study_gets_folds_that_work(
     for frame, count in ((sides.users, people), (sides.images, prompts)):
         tested = frame.filter(side="test").group_by("fold").len()["len"]
         assert tested.len() == sides.folds
-        dealt = count < draws.LEAST * sides.folds
-        assert tested.max() - tested.min() <= (1 if dealt else count)  # type: ignore[operator]
+        spread = count < draws.LEAST * sides.folds
+        assert tested.max() - tested.min() <= (1 if spread else count)  # type: ignore[operator]
         assert frame.filter(side="train")["fold"].n_unique() == sides.folds
 
 
@@ -106,7 +106,7 @@ def test_a_study_of_many_is_hashed_unless_a_fold_would_be_empty() -> None:
     assert unlucky
 
 
-def test_dealt_sides_are_pinned() -> None:
+def test_the_sides_of_a_small_study_are_pinned() -> None:
     """The same on every machine and in every later version, as the hashed ones."""
     sides = draws.deal_sides("d", "user", [f"u{i}" for i in range(12)], PARAMS)
     home = sides.filter(side="test").sort(pl.col("id").str.slice(1).cast(int))["fold"].to_list()

@@ -32,7 +32,7 @@ NEW = Side(version="2", model="paper", model_hash="c", evaluated_hash="d", srocc
 
 def decision(**changed: Any) -> Decision:
     plain: dict[str, Any] = {
-        "id": "x", "state": "decided", "verdict": "PROMOTE", "why": "so", "reason": "new",
+        "id": "x", "state": "decided", "outcome": "PROMOTE", "why": "so", "reason": "new",
         "champion": OLD, "challenger": NEW, "best": "2", "group": ["d/a"], "to_try": [],
         "data": Data(batches={"d/a": "1"}), "checks": [], "newest": 3,
     }  # fmt: skip
@@ -68,23 +68,26 @@ def test_a_decision_reads_back_as_it_was_written(tmp_path: Path) -> None:
     write_decision(project, decision())
     assert last_decision(project) == decision()
     assert judged(project).batches == {"d/a": "1"}
-    write_json(record_file(project), {**decision().model_dump(), "verdict": "MAYBE"})
-    with pytest.raises(PamelaError, match=r"reports/gate\.json: verdict.*move it away"):
+    write_json(record_file(project), {**decision().model_dump(), "outcome": "MAYBE"})
+    with pytest.raises(PamelaError, match=r"reports/gate\.json: outcome.*move it away"):
         last_decision(project)
 
 
 def test_its_line_says_who_serves_and_what_was_set_aside() -> None:
     assert decision().line == "PROMOTE version 2 over version 1: so"
     assert decision(champion=None).line == "PROMOTE version 2: so"
-    held = decision(verdict="HOLD")
+    held = decision(outcome="HOLD")
     assert (held.line, held.set_aside) == ("HOLD: version 1 stays against version 2: so", [])
-    same = decision(verdict="HOLD", challenger=OLD)
+    same = decision(outcome="HOLD", challenger=OLD)
     assert same.line == "HOLD: version 1 stays: so"
-    assert decision(verdict="REJECT").line.endswith(": so; set aside: d/a")
+    assert decision(outcome="REJECT").line.endswith(": so; set aside: d/a")
 
 
-def test_the_same_cycle_has_the_same_id() -> None:
+def test_the_id_is_of_what_was_judged_and_after_what() -> None:
     data = Data(batches={"d/a": "1"})
-    assert decision_id(NEW, OLD, data) == decision_id(NEW, OLD, data)
-    others = [(OLD, OLD, data), (NEW, None, data), (NEW, OLD, Data(batches={"d/a": "2"}))]
-    assert len({decision_id(*one) for one in [(NEW, OLD, data), *others]}) == 4
+    assert decision_id(NEW, OLD, data, "x") == decision_id(NEW, OLD, data, "x")
+    others = [
+        (OLD, OLD, data, "x"), (NEW, None, data, "x"), (NEW, OLD, Data(batches={"d/a": "2"}), "x"),
+        (NEW, OLD, data, "y"),  # taken back, and judged again
+    ]  # fmt: skip
+    assert len({decision_id(*one) for one in [(NEW, OLD, data, "x"), *others]}) == 5

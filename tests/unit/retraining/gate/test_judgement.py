@@ -99,13 +99,13 @@ def test_training_rows_play_no_part(fold: Fold) -> None:
     assert judge(bad, good, fold) == judge(bad, good, spoilt)
 
 
-# --- the verdicts -----------------------------------------------------------------------------
+# --- the outcomes -----------------------------------------------------------------------------
 
 
 def test_better_is_promoted_worse_is_rejected_equal_is_held(fold: Fold) -> None:
     good, bad = bundle(fold, Linear(TASTE)), bundle(fold, Linear(TASTE, noise=3.0))
     up, down, same = judge(bad, good, fold), judge(good, bad, fold), judge(good, good, fold)
-    assert (up.verdict, down.verdict, same.verdict) == ("PROMOTE", "REJECT", "HOLD")
+    assert (up.outcome, down.outcome, same.outcome) == ("PROMOTE", "REJECT", "HOLD")
     assert "gain: frozen hold-out: SROCC +" in up.why
     assert "; worse: d: SROCC -" in down.why
     assert "no gain beyond chance" in same.why
@@ -114,8 +114,11 @@ def test_better_is_promoted_worse_is_rejected_equal_is_held(fold: Fold) -> None:
 
 def test_withdrawn_people_need_no_gain_but_nothing_may_be_worse(fold: Fold) -> None:
     good, bad = bundle(fold, Linear(TASTE)), bundle(fold, Linear(TASTE, noise=3.0))
-    assert judge(good, good, fold, gain_wanted=False).verdict == "PROMOTE"
-    assert judge(good, bad, fold, gain_wanted=False).verdict == "REJECT"
+    assert judge(good, good, fold, gain_wanted=False).outcome == "PROMOTE"
+    rejected = judge(good, bad, fold, gain_wanted=False)
+    assert rejected.outcome == "REJECT"
+    assert rejected.why.endswith(gate.STILL)  # somebody has to know
+    assert gate.STILL not in judge(good, bad, fold).why
 
 
 def test_what_the_newest_ratings_gain_pays_for_no_loss_on_the_frozen_hold_out(fold: Fold) -> None:
@@ -126,7 +129,7 @@ def test_what_the_newest_ratings_gain_pays_for_no_loss_on_the_frozen_hold_out(fo
     found = judge(good, flipped, fold, newest=opposite)
     (gain,) = [check for check in found.checks if check.row.rows_of == NEWEST]
     assert gain.result == gate.GAIN
-    assert found.verdict == "REJECT"
+    assert found.outcome == "REJECT"
 
 
 def test_a_gain_on_the_newest_ratings_alone_promotes(fold: Fold) -> None:
@@ -138,22 +141,22 @@ def test_a_gain_on_the_newest_ratings_alone_promotes(fold: Fold) -> None:
             return replace(found, mean=np.where(pairs.item < TRAIN_ITEMS, 3, found.mean))
 
     champion, challenger = bundle(fold, Dated(TASTE)), bundle(fold, Linear(TASTE))
-    assert judge(champion, challenger, fold).verdict == "HOLD"
+    assert judge(champion, challenger, fold).outcome == "HOLD"
     everyone = np.arange(SEEN).repeat(TRAIN_ITEMS)
     item = np.tile(np.arange(TRAIN_ITEMS), SEEN)
     order = (fold.items.image @ TASTE)[item]
     newest = Pairs(everyone, item, order.astype(np.float32))
     found = judge(champion, challenger, fold, newest=newest)
-    assert found.verdict == "PROMOTE"
+    assert found.outcome == "PROMOTE"
     assert "gain: newest: SROCC +" in found.why
 
 
 def test_many_small_losses_do_not_add_up(fold: Fold) -> None:
     """Each is within the tolerance of the champion, but too far below the best so far."""
     best, worse = bundle(fold, Linear(TASTE)), bundle(fold, Linear(TASTE, noise=1.5))
-    assert judge(worse, worse, fold).verdict == "HOLD"
+    assert judge(worse, worse, fold).outcome == "HOLD"
     found = judge(worse, worse, fold, best=best)
-    assert found.verdict == "REJECT"
+    assert found.outcome == "REJECT"
     assert "against the best so far, wanted at least -0.01" in found.why
 
 
@@ -162,14 +165,14 @@ def test_a_loss_that_may_be_chance_is_held_and_stays_on_trial() -> None:
     lost = replace(BLANK, difference=-0.02, ci_high=0.01)
     checks = tuple(gate.table([replace(OVERALL, lower=0.01), lost], [], asked))
     held = Judgement(gate.decide(checks), gate.explain("HOLD", checks), checks)
-    assert (held.verdict, held.unsure) == ("HOLD", True)
+    assert (held.outcome, held.unsure) == ("HOLD", True)
     assert "worse, perhaps by chance: d: SROCC -0.020 [-0.100, +0.010]" in held.why
     data = Data(batches={"d/a": "1", "d/b": "2"}, on_trial=["d/a"])
     assert _on_trial(held, data, ["d/b"]) == ["d/a", "d/b"]
-    rejected = replace(held, verdict="REJECT")
+    rejected = replace(held, outcome="REJECT")
     assert _on_trial(rejected, data, ["d/a", "d/b"]) == []
     assert _on_trial(rejected, data, ["d/b"]) == ["d/a"]
-    assert _on_trial(replace(held, verdict="PROMOTE"), data, ["d/b"]) == []
+    assert _on_trial(replace(held, outcome="PROMOTE"), data, ["d/b"]) == []
 
 
 def test_a_kind_of_people_that_falls_is_a_reason_to_reject(fold: Fold) -> None:
@@ -183,7 +186,7 @@ def test_a_kind_of_people_that_falls_is_a_reason_to_reject(fold: Fold) -> None:
     found = judge(champion, bundle(fold, Split(TASTE)), fold, params=params(tolerance=2.0))
     failed = [c for c in found.checks if c.result == gate.FAILED and c.kind == "slice"]
     assert "country here" in {check.row.slice for check in failed}
-    assert found.verdict == "REJECT"
+    assert found.outcome == "REJECT"
     few = judge(champion, bundle(fold, Split(TASTE)), fold,
                 params=params(tolerance=2.0, min_slice_users=USERS + 1))  # fmt: skip
     assert {c.result for c in few.checks if c.kind == "slice"} == {gate.SHOWN}
@@ -203,7 +206,7 @@ def test_calibration_that_is_worse_is_a_reason_to_reject(
     failed = {c.row.metric for c in found.checks if c.result == gate.FAILED}
     assert metric in failed
     assert found.srocc().difference == pytest.approx(0, abs=1e-6)
-    assert found.verdict == "REJECT"
+    assert found.outcome == "REJECT"
 
 
 BLANK = Row(FROZEN, "d", "", "srocc", 0.4, 0.4, 0.0, -0.1, 0.1, -0.08, 20, 100)
@@ -216,19 +219,19 @@ OVERALL = replace(BLANK, dataset="")
     lower=st.floats(-0.3, 0.3),
     ci_high=st.floats(-0.3, 0.3),
 )
-def test_the_verdict_is_the_tolerance_and_the_bounds(
+def test_the_outcome_is_the_tolerance_and_the_bounds(
     gain: float, tolerance: float, lower: float, ci_high: float
 ) -> None:
     asked = params(tolerance=tolerance).retrain
     one = replace(BLANK, difference=gain, ci_high=ci_high)
     checks = list(gate.table([replace(OVERALL, lower=lower), one], [], asked))
-    verdict = gate.decide(checks)
+    outcome = gate.decide(checks)
     if gain < -tolerance:
         expected = "REJECT" if ci_high < 0 else "HOLD"
     else:
         expected = "PROMOTE" if lower > 0 else "HOLD"
-    assert verdict == expected
-    assert "\n" not in gate.explain(verdict, checks)
+    assert outcome == expected
+    assert "\n" not in gate.explain(outcome, checks)
 
 
 def test_every_dataset_is_held_to_the_tolerance() -> None:

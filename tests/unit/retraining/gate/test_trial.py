@@ -1,0 +1,184 @@
+"""What a trial leads to: the decision is written down first, then carried out, whatever dies."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pamela.core import schema as s
+from pamela.core.dataset import Pairs
+from pamela.core.paths import Project
+from pamela.models.base import model_hash
+from pamela.retraining import promotion, records
+from pamela.retraining.gate import judgement as gate
+from pamela.retraining.gate import trial
+from pamela.retraining.gate.challenger import challenger_bundle
+from pamela.retraining.gate.comparison import FROZEN, Row
+from pamela.retraining.gate.decision import Data, Decision, Side, last_decision
+from pamela.retraining.gate.judgement import Check, Judgement
+from tests.helpers.gate_kit import make_fold, make_holdout
+from tests.helpers.kill_points import Killed
+from tests.helpers.made_up import params_of, write_bundle
+from tests.helpers.small_registry import aliases, tags
+
+ROW = Row(FROZEN, "synthetic", "", "srocc", 0.4, 0.5, 0.1, 0.05, 0.15, 0.06, 20, 100)
+HELD_OUT = Check("hold-out", ROW, "at least -0.005", gate.MET)
+OVERALL = Check("gain", replace(ROW, dataset=""), "above 0", gate.GAIN)
+BATCHES = {"synthetic/a": "1", "synthetic/b": "2"}
+HOLDOUT = make_holdout(make_fold(), Pairs.empty())
+
+
+def judgement(outcome: gate.Outcome, *more: Check) -> Judgement:
+    return Judgement(outcome, "so it says", (OVERALL, HELD_OUT, *more))
+
+
+@pytest.fixture
+def project(registry: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Three versions, a challenger, two batches; what the models hold is made up."""
+    challenger = challenger_bundle(registry)
+    challenger.parent.mkdir()
+    shutil.move(write_bundle(registry, "user_mean"), challenger)
+    for label in BATCHES:
+        folder = registry.batches / label
+        folder.mkdir(parents=True)
+        folder.with_name(f"{folder.name}.dvc").write_text(
+            f"outs:\n- md5: 0.dir\n  path: {folder.name}\n"
+        )
+    people = pl.DataFrame({s.DATASET: ["synthetic"], s.USER: ["p1"]})
+    bundle = SimpleNamespace(people=SimpleNamespace(frame=people), in_train_people=np.array([True]))
+
+    def side(version: str, folder: Path) -> tuple[Side, Any]:
+        found = Side(
+            version=version, model="paper", model_hash=model_hash(folder), evaluated_hash="e"
+        )
+        return found, bundle
+
+    monkeypatch.setattr(trial, "_side", side)
+    monkeypatch.setattr(trial, "load_evaluated", lambda folder: bundle)
+    return registry
+
+
+def decide(
+    project: Project, monkeypatch: pytest.MonkeyPatch, found: Judgement, *group: str
+) -> tuple[Decision, dict[str, Any]]:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(trial, "judge", lambda *_, **how: (asked.update(how), found)[1])
+    decision = trial.decide(
+        project, params_of(project), HOLDOUT, Data(batches=BATCHES), group=group, reason="new"
+    )
+    return decision, asked
+
+
+def test_a_promotion_moves_the_aliases_and_is_recorded_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision, asked = decide(project, monkeypatch, judgement("PROMOTE"), "synthetic/a")
+    assert asked == {"best": None, "gain_wanted": True}
+    assert aliases(project)["champion"] == "3"  # nothing is done yet
+    promotion.carry_out(project, params_of(project), decision)
+    promotion.carry_out(project, params_of(project), decision)
+    assert aliases(project) == {"champion": "4", "previous": "3", "best": "4"}
+    assert tags(project, "4")["gate_outcome"] == "PROMOTE"
+    assert tags(project, "4")["promoted_because"] == "so it says"
+    (record,) = [r for r in records.read(project) if r.decision == decision.id]
+    assert (record.action, record.version, record.previous) == ("promote", "4", "3")
+    assert (project.batches / "synthetic/a").is_dir()
+
+
+def test_a_rejected_group_is_set_aside_and_cut_in_halves(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision, _ = decide(project, monkeypatch, judgement("REJECT"), *BATCHES)
+    assert decision.to_try == [["synthetic/a"], ["synthetic/b"]]
+    assert decision.data.batches == {}
+    promotion.carry_out(project, params_of(project), decision)
+    assert aliases(project) == {"champion": "3", "previous": "2", "challenger": "4"}
+    for label in BATCHES:
+        assert not (project.batches / label).exists()
+        assert (project.set_aside / f"{label}.dvc").is_file()
+        assert "so it says" in (project.set_aside / f"{label}.json").read_text()
+
+
+def test_a_promotion_that_lost_a_little_leaves_the_best_where_it_is(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    little = replace(HELD_OUT, row=replace(ROW, difference=-0.001))
+    found = Judgement("PROMOTE", "so it says", (OVERALL, little))
+    decision, _ = decide(project, monkeypatch, found, "synthetic/a")
+    promotion.carry_out(project, params_of(project), decision)
+    assert aliases(project) == {"champion": "4", "previous": "3", "best": "3"}
+    shutil.rmtree(project.challenger)
+    challenger_bundle(project).parent.mkdir()
+    shutil.move(write_bundle(project, "global_mean"), challenger_bundle(project))
+    _, asked = decide(project, monkeypatch, judgement("HOLD"), "synthetic/b")
+    assert asked["best"] is not None  # the next is held to version 3 as well
+
+
+def test_a_champion_that_knows_who_withdrew_is_replaced_without_a_gain(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.withdrawn.write_text("dataset,user_id\nsynthetic,p2\n")
+    assert decide(project, monkeypatch, judgement("HOLD"))[1]["gain_wanted"]
+    project.withdrawn.write_text("dataset,user_id\nsynthetic,p1\n")
+    assert not decide(project, monkeypatch, judgement("HOLD"))[1]["gain_wanted"]
+
+
+def test_the_same_model_again_is_no_trial(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(challenger_bundle(project))
+    shutil.copytree(project.root / tags(project, "3")["path"], challenger_bundle(project))
+    decision, asked = decide(project, monkeypatch, judgement("PROMOTE"), "synthetic/a")
+    assert (decision.outcome, asked) == ("HOLD", {})
+    assert "the model trained now is the same" in decision.why
+    assert decision.data.batches == BATCHES  # they are judged
+
+
+def test_where_a_person_moved_the_alias_meanwhile_theirs_stands(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pamela.retraining import champion
+
+    decision, _ = decide(project, monkeypatch, judgement("PROMOTE"), "synthetic/a")
+    champion.rollback(project, params_of(project), why="worse", by="ann")
+    assert promotion.finish(project, params_of(project)) is not None
+    assert aliases(project)["champion"] == "2"
+    assert last_decision(project) == decision.model_copy(update={"state": "done"})
+
+
+@pytest.mark.parametrize("outcome", ["PROMOTE", "REJECT"])
+def test_a_crash_between_any_two_steps_is_completed_by_the_next_cycle(
+    project: Project, monkeypatch: pytest.MonkeyPatch, outcome: gate.Outcome
+) -> None:
+    params = params_of(project)
+    decision, _ = decide(project, monkeypatch, judgement(outcome), *BATCHES)
+    for stop in range(len(promotion.STEPS)):
+        taken = 0
+
+        def step(one: Any, at: int = stop) -> Any:
+            def call(*args: Any) -> None:
+                nonlocal taken
+                if taken == at:
+                    raise Killed
+                taken += 1
+                one(*args)
+
+            return call
+
+        with monkeypatch.context() as patch:
+            patch.setattr(promotion, "STEPS", tuple(step(one) for one in promotion.STEPS))
+            with pytest.raises(Killed):
+                promotion.finish(project, params)
+    assert promotion.finish(project, params) == decision
+    assert promotion.finish(project, params) is None
+    assert aliases(project)["champion"] == ("4" if outcome == "PROMOTE" else "3")
+    assert [r.decision for r in records.read(project)].count(decision.id) == 1
+    aside = sorted(path.name for path in project.set_aside.glob("*/*.dvc"))
+    assert aside == ([] if outcome == "PROMOTE" else ["a.dvc", "b.dvc"])
