@@ -176,9 +176,9 @@ def test_a_gain_for_many_pays_for_no_loss_of_few() -> None:
     by = by_dataset(found)
     assert by[MANY].row.difference > 0 > by[FEW].row.difference
     assert by[FEW].row.users + by[MANY].row.users == found.srocc().users
-    assert (by[FEW].result, by[MANY].result, found.verdict) == (gate.FAILED, gate.MET, "REJECT")
+    assert (by[FEW].result, by[MANY].result, found.outcome) == (gate.FAILED, gate.MET, "REJECT")
     assert f"worse: {FEW}: SROCC -" in found.why
-    assert judge(better_on_many, bundle(truth), PAIR).verdict == "PROMOTE"
+    assert judge(better_on_many, bundle(truth), PAIR).outcome == "PROMOTE"
 
 
 def test_a_dataset_without_two_different_ratings_is_shown_and_does_not_block() -> None:
@@ -189,7 +189,7 @@ def test_a_dataset_without_two_different_ratings_is_shown_and_does_not_block() -
     fold = Fold(0, PAIR.items, PAIR.people, flat)
     score = np.arange(len(PAIR.items), dtype=float)
     found = judge(bundle(score), bundle(score), fold)
-    assert found.verdict == "HOLD"
+    assert found.outcome == "HOLD"
     assert by_dataset(found)[FEW].result == gate.SHOWN
 
 
