@@ -5,12 +5,13 @@ Prefect is not imported here, so that a command with nothing to do ends within a
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -33,16 +34,20 @@ def here() -> tuple[Project, Params]:
     return project, load_params(project.params_file)
 
 
-def main(flow: Callable[[], Any], *, leads: bool = True) -> None:
+def main(
+    flow: Callable[[], Any], *, leads: bool = True, words: Sequence[str] | None = None
+) -> None:
     """Run `flow`; a `PamelaError` becomes one line on stderr and exit status 1.
 
     Parameters
     ----------
+    words : what of the command line nobody has read yet; None: all of it.
     leads : whether what this process starts is to end with it from the beginning; else it is from
         the first server or lock on.
     """
     import psutil
 
+    take_no_words(words)
     started = psutil.Process().create_time()
     imports_s = time.time() - started
     name = getattr(flow, "name", "flow")
@@ -55,6 +60,22 @@ def main(flow: Callable[[], Any], *, leads: bool = True) -> None:
         flow()
         timeline.record(timeline.END)
         _record_timing(name, imports_s)
+
+
+def take_no_words(words: Sequence[str] | None = None) -> None:
+    """Show for ``--help`` what the command does; any other word is an error, before anything runs.
+
+    Parameters
+    ----------
+    words : of the command line; None: all of it.
+    """
+    module = sys.modules["__main__"]
+    name = getattr(module.__spec__, "name", None) or "flows"
+    argparse.ArgumentParser(
+        prog=f"python -m {name}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args(words)
 
 
 @contextlib.contextmanager

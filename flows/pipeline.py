@@ -15,7 +15,7 @@ import sys
 import time
 
 from flows import family
-from flows.command import ends_in_a_line, stop_when_asked
+from flows.command import ends_in_a_line, stop_when_asked, take_no_words
 from flows.environment import environment, refuse_shared_secrets, require_given_server
 from flows.server import STOP_TIMEOUT_S, server
 from pamela.core.errors import PamelaError
@@ -148,6 +148,8 @@ def publish(project: Project, reason: str, **env: str) -> None:
 
 def main() -> None:
     """Run everything, publish, and print the summary."""
+    if {"-h", "--help"} & set(sys.argv[1:]):  # other words are for `dvc repro`
+        take_no_words(["--help"])
     reason = os.environ.get("PAMELA_REASON", "make repro")
     started = time.monotonic()
     stop_when_asked()  # unwind: stop the server as well

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
+from flows.command import take_no_words
 from flows.environment import QUIET
 from pamela.core.errors import PamelaError, hide_in_tracebacks
 from pamela.core.paths import Project
@@ -38,6 +39,7 @@ def publish() -> str:
 
 def main() -> None:
     """Publish; a `PamelaError` becomes one line on stderr and exit status 1."""
+    take_no_words()
     hide_in_tracebacks()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)

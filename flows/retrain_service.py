@@ -63,7 +63,7 @@ def connected(project: Project, url: str) -> Iterator[None]:
 
 def command() -> None:
     """Do what ``python -m flows.retrain`` was asked for."""
-    main(once if _arguments().once else serve, leads=False)
+    main(once if _arguments().once else serve, leads=False, words=())
 
 
 def _arguments() -> argparse.Namespace:

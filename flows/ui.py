@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from flows import family
+from flows.command import take_no_words
 from flows.environment import QUIET, environment
 from flows.mlflow_app import PATH
 from flows.server import free_port, running, server
@@ -51,6 +52,7 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Serve both pages until stopped."""
+    take_no_words()
     hide_in_tracebacks()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)

@@ -20,7 +20,7 @@ def test_a_refused_batch_ends_with_exit_status_1(
     monkeypatch.setattr(retrain, "take_batches", lambda *_: {"d/b": "d/b: rating_off_scale"})
     monkeypatch.setattr(retrain, "track_batches", lambda _: {})
     with pytest.raises(SystemExit) as end:
-        runtime.main(retrain.retrain.fn)  # type: ignore[attr-defined]
+        runtime.main(retrain.retrain.fn, words=())  # type: ignore[attr-defined]
     assert end.value.code == 1
     said = capsys.readouterr()
     assert said.out.startswith("nothing to do")  # the rest of the cycle was run all the same
