@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
+from scipy.stats import norm, spearmanr
 
 from pamela.core import schema as s
 from pamela.core.dataset import Fold, Pairs
@@ -18,7 +18,7 @@ from pamela.params import Params, load_params
 from pamela.retraining.gate import judgement as gate
 from pamela.retraining.gate.comparison import FROZEN, Row
 from pamela.retraining.gate.decision import Data
-from pamela.retraining.gate.holdout import NEWEST
+from pamela.retraining.gate.holdout import NEWEST, PARTS
 from pamela.retraining.gate.judgement import Check, Judgement
 from pamela.retraining.gate.trial import _on_trial
 from pamela.training.bundle import Bundle
@@ -97,6 +97,30 @@ def test_training_rows_play_no_part(fold: Fold) -> None:
     good, bad = bundle(fold, Linear(TASTE)), bundle(fold, Linear(TASTE, noise=3.0))
     spoilt = replace(fold, parts={**fold.parts, s.TRAIN: Pairs.empty()})
     assert judge(bad, good, fold) == judge(bad, good, spoilt)
+
+
+@pytest.mark.parametrize("level", [0.1, 0.02])
+def test_the_two_tests_of_a_gain_share_the_level(fold: Fold, level: float) -> None:
+    """The bound of each lies as many standard errors below the mean as half of the level says."""
+    good, bad = bundle(fold, Linear(TASTE, noise=0.5)), bundle(fold, Linear(TASTE, noise=1.0))
+    asked = params(level=level)
+    many = asked.model_copy(
+        update={"evaluate": asked.evaluate.model_copy(update={"bootstrap": 5000})}
+    )
+    found = judge(bad, good, fold, params=many, newest=fold[s.TEST_SEEN])
+    for part, row in zip((PARTS, (s.TEST_SEEN,)), rows(found, "gain"), strict=True):
+        pairs = Pairs.concat(*(fold[name] for name in part))
+        gains = []
+        for user in np.unique(pairs.user):
+            mine = pairs.take(pairs.user == user)
+            new, old = (
+                spearmanr(b.model.predict(fold.items, fold.people, mine).mean, mine.rating)
+                for b in (good, bad)
+            )
+            gains.append(new.statistic - old.statistic)
+        error = np.std(gains) / np.sqrt(len(gains))
+        below = (row.difference - row.lower) / error
+        assert below == pytest.approx(norm.isf(level / 2), abs=0.15), row.rows_of
 
 
 # --- the outcomes -----------------------------------------------------------------------------
