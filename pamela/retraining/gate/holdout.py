@@ -67,10 +67,10 @@ def load_holdout(project: Project, newest: Collection[str], *, share: float, see
     frozen = {part: pairs.take(~np.isin(_key(fold, pairs), of_batches))
               for part in PARTS for pairs in [fold[part]]}  # fmt: skip
     of_newest = _keys(fold, batches.filter(pl.col("batch").is_in(list(newest))))
-    return Holdout(_hold_out(fold, of_newest, share, seed), frozen)
+    return Holdout(hold_out_newest(fold, of_newest, share, seed), frozen)
 
 
-def _hold_out(fold: Fold, keys: Ints, share: float, seed: int) -> Fold:
+def hold_out_newest(fold: Fold, keys: Ints, share: float, seed: int) -> Fold:
     """Move a share of the rows of part train whose key is in `keys` to part `NEWEST`."""
     train = fold[s.TRAIN]
     held = np.isin(_key(fold, train), keys)

@@ -6,7 +6,7 @@ What follows from the decision is in `pamela.retraining.promotion`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,12 +82,13 @@ def decide(
                 best=None if withdrawal else _best(project, params, holder.version),
                 gain_wanted=not withdrawal,
             )  # fmt: skip
+    judgement = held_once(judgement, group, data.on_trial, apart=_apart(project, group))
     if new is not old:
         version = registration.register_challenger(
             project, params, bundle=folder, tags=_figures(judgement)
         )
         new = new.model_copy(update={"version": version})
-    best = new.version if withdrawal else _best_after(judgement, new, old)
+    best = new.version if withdrawal else best_after(judgement, new, old)
     return _write(project, judgement, old, new, best, holdout, data, group, to_try, reason)
 
 
@@ -124,7 +125,9 @@ def _write(
         group=list(group),
         to_try=[*more, *(list(one) for one in to_try)],
         data=Data(
-            batches=kept, withdrawn=data.withdrawn, on_trial=_on_trial(judgement, data, group)
+            batches=kept,
+            withdrawn=data.withdrawn,
+            on_trial=still_on_trial(judgement, data.on_trial, group),
         ),
         checks=[_flat(check) for check in judgement.checks],
         newest=len(holdout.newest),
@@ -133,12 +136,38 @@ def _write(
     return decision
 
 
-def _on_trial(judgement: Judgement, data: Data, group: Sequence[str]) -> list[str]:
-    """Return the batches that stay on trial after this decision."""
+def _apart(project: Project, group: Sequence[str]) -> bool:
+    """Whether the group is a part of one that the last decisions rejected."""
+    last = last_decision(project)
+    parts = last.to_try if last and group else []
+    return any(set(group) <= set(one) for one in parts)
+
+
+def held_once(
+    judgement: Judgement, group: Sequence[str], on_trial: Sequence[str], *, apart: bool
+) -> Judgement:
+    """Return the judgement, or REJECT where a loss that may be chance would be held again.
+
+    A batch held for such a loss gets one more trial, with the next ones. Unless that promotes the
+    challenger, they are tried apart: else a poisoned batch that was held would weigh on every
+    honest one after it. Tried apart, a group that shows such a loss is set aside.
+    """
+    before = not set(on_trial).isdisjoint(group)
+    again = (before and len(group) > 1) or ((before or apart) and judgement.unsure)
+    if judgement.outcome != "HOLD" or not judgement.checks or not again:
+        return judgement
+    why = "held before for a loss that may be chance" if before else "rejected together before"
+    return replace(judgement, outcome="REJECT", why=f"{judgement.why}; {why}")
+
+
+def still_on_trial(
+    judgement: Judgement, on_trial: Sequence[str], group: Sequence[str]
+) -> list[str]:
+    """Return the batches that stay on trial after this judgement of `group`."""
     if judgement.unsure:
-        return sorted({*data.on_trial, *group})
+        return sorted({*on_trial, *group})
     if judgement.outcome == "REJECT":
-        return [label for label in data.on_trial if label not in group]
+        return [label for label in on_trial if label not in group]
     return []
 
 
@@ -164,7 +193,7 @@ def _best(project: Project, params: Params, champion: str) -> Bundle | None:
     return load_evaluated(versions.resolve(f"models:/{versions.NAME}/{best}", project, params))
 
 
-def _best_after(judgement: Judgement, new: Side, old: Side | None) -> str:
+def best_after(judgement: Judgement, new: Side, old: Side | None) -> str:
     """Return the version of the best champion so far; empty where it stays the one it was."""
     if judgement.outcome != "PROMOTE":
         return ""

@@ -20,7 +20,7 @@ from pamela.retraining.gate.comparison import FROZEN, Row
 from pamela.retraining.gate.decision import Data
 from pamela.retraining.gate.holdout import NEWEST, PARTS
 from pamela.retraining.gate.judgement import Check, Judgement
-from pamela.retraining.gate.trial import _on_trial
+from pamela.retraining.gate.trial import still_on_trial
 from pamela.training.bundle import Bundle
 from tests.helpers.gate_kit import (
     ITEMS,
@@ -192,11 +192,11 @@ def test_a_loss_that_may_be_chance_is_held_and_stays_on_trial() -> None:
     assert (held.outcome, held.unsure) == ("HOLD", True)
     assert "worse, perhaps by chance: d: SROCC -0.020 [-0.100, +0.010]" in held.why
     data = Data(batches={"d/a": "1", "d/b": "2"}, on_trial=["d/a"])
-    assert _on_trial(held, data, ["d/b"]) == ["d/a", "d/b"]
+    assert still_on_trial(held, data.on_trial, ["d/b"]) == ["d/a", "d/b"]
     rejected = replace(held, outcome="REJECT")
-    assert _on_trial(rejected, data, ["d/a", "d/b"]) == []
-    assert _on_trial(rejected, data, ["d/b"]) == ["d/a"]
-    assert _on_trial(replace(held, outcome="PROMOTE"), data, ["d/b"]) == []
+    assert still_on_trial(rejected, data.on_trial, ["d/a", "d/b"]) == []
+    assert still_on_trial(rejected, data.on_trial, ["d/b"]) == ["d/a"]
+    assert still_on_trial(replace(held, outcome="PROMOTE"), data.on_trial, ["d/b"]) == []
 
 
 def test_a_kind_of_people_that_falls_is_a_reason_to_reject(fold: Fold) -> None:

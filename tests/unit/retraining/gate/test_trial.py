@@ -106,6 +106,56 @@ def test_a_rejected_group_is_set_aside_and_cut_in_halves(
         assert "so it says" in (project.set_aside / f"{label}.json").read_text()
 
 
+UNSURE = Check("hold-out", HELD_OUT.row, "at least -0.005", gate.UNSURE)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "unsure", "group", "on_trial", "apart", "expected"),
+    [
+        ("HOLD", True, "a", "", False, "HOLD"),  # once
+        ("HOLD", True, "ab", "a", False, "REJECT"),  # not again
+        ("HOLD", True, "a", "a", False, "REJECT"),
+        ("HOLD", False, "ab", "a", False, "REJECT"),  # b may gain what a loses
+        ("HOLD", False, "a", "a", False, "HOLD"),  # no loss now
+        ("HOLD", False, "ab", "", False, "HOLD"),
+        ("HOLD", True, "a", "", True, "REJECT"),
+        ("HOLD", False, "a", "", True, "HOLD"),
+        ("PROMOTE", False, "ab", "a", False, "PROMOTE"),
+    ],
+)
+def test_a_loss_that_may_be_chance_is_held_once(
+    outcome: gate.Outcome, unsure: bool, group: str, on_trial: str, apart: bool, expected: str
+) -> None:
+    """Else a poisoned batch that was held would hold back every honest one after it."""
+    found = judgement(outcome, *([UNSURE] if unsure else []))
+    judged = trial.held_once(found, list(group), list(on_trial), apart=apart)
+    assert judged.outcome == expected
+    assert (judged == found) == (expected == outcome)
+    left = trial.still_on_trial(judged, list(on_trial), list(group))
+    assert left == (["a"] if (expected, unsure) == ("HOLD", True) else [])
+
+
+def test_batches_held_before_are_tried_apart_from_the_next(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = judgement("HOLD", UNSURE)
+    monkeypatch.setattr(trial, "judge", lambda *_, **__: held)
+    data = Data(batches=BATCHES, on_trial=["synthetic/a"])
+    again = trial.decide(
+        project, params_of(project), HOLDOUT, data, group=list(BATCHES), reason="new"
+    )
+    assert (again.outcome, again.data.on_trial) == ("REJECT", [])
+    assert again.to_try == [["synthetic/a"], ["synthetic/b"]]
+    assert again.why.endswith("held before for a loss that may be chance")
+    data = Data(batches={"synthetic/a": "1"})
+    apart = trial.decide(
+        project, params_of(project), HOLDOUT, data,
+        group=["synthetic/a"], to_try=again.to_try[1:], reason="apart",
+    )  # fmt: skip
+    assert (apart.outcome, apart.set_aside) == ("REJECT", ["synthetic/a"])
+    assert apart.to_try == [["synthetic/b"]]
+
+
 def test_a_promotion_that_lost_a_little_leaves_the_best_where_it_is(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
