@@ -71,7 +71,8 @@ class Found:
     ----------
     part, case : what was tried.
     outcomes : of the gate, in turn.
-    lost : SROCC on the frozen hold-out, first champion less whoever serves at the end.
+    lost : SROCC on the frozen hold-out, first champion less whoever serves at the end; of the
+        slow attack, the best that served less the worst after it.
     offered : the same, less the challenger; of several, the worst.
     late : how many more honest batches it took to be promoted than without poison.
     """
@@ -127,6 +128,7 @@ def attack_slowly(start: Retraining, seed: int, steps: int = STEPS) -> Iterator[
     """
     state = start.copy()
     found: list[Judgement] = []
+    peak, lost = start.srocc, 0.0
     for step in range(steps):
         for batch in _ladder(state.world, step):
             after, judged = _tried(state, f"poison{step}", batch)
@@ -134,7 +136,8 @@ def attack_slowly(start: Retraining, seed: int, steps: int = STEPS) -> Iterator[
                 break
         state = after
         found += judged
-    lost = start.srocc - state.srocc
+        peak = max(peak, state.srocc)
+        lost = max(lost, peak - state.srocc)
     yield Found("slow", f"{steps} batches", seed, _names(found), lost, _offered(found))
 
 
