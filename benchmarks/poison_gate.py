@@ -19,10 +19,15 @@ from pamela.core.dataset import Fold, Pairs
 from pamela.evaluation.metrics.definitions import mean_srocc
 from pamela.models import create_model
 from pamela.params import Params
-from pamela.retraining.gate.decision import Side, halves
+from pamela.retraining.gate.decision import Side
 from pamela.retraining.gate.holdout import Holdout, hold_out_newest
 from pamela.retraining.gate.judgement import Judgement, judge
-from pamela.retraining.gate.trial import best_after, held_once, still_on_trial
+from pamela.retraining.gate.trial import (
+    best_after,
+    held_once,
+    still_on_trial,
+    to_be_tried_apart,
+)
 from pamela.synthetic.release import NAME
 from pamela.training.bundle import Bundle
 
@@ -74,11 +79,12 @@ class Retraining:
         while waiting:
             group, *waiting = waiting
             self.batches |= {label: taken[label] for label in group}
+            before = self.on_trial
             judgement = self._learn(group, apart=bool(found))
             found.append(judgement)
             if judgement.outcome == "REJECT":
                 self.batches = {k: one for k, one in self.batches.items() if k not in group}
-                waiting = [*halves(group), *waiting]
+                waiting = [*to_be_tried_apart(group, before), *waiting]
                 if len(group) == 1:
                     self.aside += group
         return found

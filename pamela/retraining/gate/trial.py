@@ -106,7 +106,7 @@ def _write(
 ) -> Decision:
     """Write the decision down, with what is judged by it."""
     rejected = judgement.outcome == "REJECT"
-    more = halves(group) if rejected else []
+    more = to_be_tried_apart(group, data.on_trial) if rejected else []
     kept = {k: v for k, v in data.batches.items() if not (rejected and k in group)}
     if judgement.checks and old:
         row = judgement.srocc()
@@ -141,6 +141,14 @@ def _apart(project: Project, group: Sequence[str]) -> bool:
     last = last_decision(project)
     parts = last.to_try if last and group else []
     return any(set(group) <= set(one) for one in parts)
+
+
+def to_be_tried_apart(group: Sequence[str], on_trial: Sequence[str]) -> list[list[str]]:
+    """Return the halves of a rejected group: first what was held before for a loss.
+
+    Tried after honest batches it would hide its loss behind what they gain.
+    """
+    return halves(sorted(group, key=lambda label: (label not in on_trial, label)))
 
 
 def held_once(

@@ -140,20 +140,20 @@ def test_batches_held_before_are_tried_apart_from_the_next(
 ) -> None:
     held = judgement("HOLD", UNSURE)
     monkeypatch.setattr(trial, "judge", lambda *_, **__: held)
-    data = Data(batches=BATCHES, on_trial=["synthetic/a"])
+    data = Data(batches=BATCHES, on_trial=["synthetic/b"])
     again = trial.decide(
         project, params_of(project), HOLDOUT, data, group=list(BATCHES), reason="new"
     )
     assert (again.outcome, again.data.on_trial) == ("REJECT", [])
-    assert again.to_try == [["synthetic/a"], ["synthetic/b"]]
+    assert again.to_try == [["synthetic/b"], ["synthetic/a"]]  # first what was held
     assert again.why.endswith("held before for a loss that may be chance")
-    data = Data(batches={"synthetic/a": "1"})
+    data = Data(batches={"synthetic/b": "2"})
     apart = trial.decide(
         project, params_of(project), HOLDOUT, data,
-        group=["synthetic/a"], to_try=again.to_try[1:], reason="apart",
+        group=["synthetic/b"], to_try=again.to_try[1:], reason="apart",
     )  # fmt: skip
-    assert (apart.outcome, apart.set_aside) == ("REJECT", ["synthetic/a"])
-    assert apart.to_try == [["synthetic/b"]]
+    assert (apart.outcome, apart.set_aside) == ("REJECT", ["synthetic/b"])
+    assert apart.to_try == [["synthetic/a"]]
 
 
 def test_a_promotion_that_lost_a_little_leaves_the_best_where_it_is(
