@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, cast
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -71,8 +71,7 @@ def serving(project: Project, model: str) -> Iterator[tuple[str, psutil.Process]
         env=os.environ | {"PYTHONPATH": paths},
     )  # fmt: skip
     try:
-        assert process.stdout is not None
-        found = re.search(r"http://\S+:\d+", process.stdout.readline())
+        found = re.search(r"http://\S+:\d+", cast(IO[str], process.stdout).readline())
         if found is None:
             raise PamelaError(f"pamela serve did not start: {model}")
         yield found.group(), psutil.Process(process.pid)

@@ -64,7 +64,8 @@ def prepare(project: Project) -> Setting:
     if not folder.is_dir() or not (project.truth / "world.json").is_file():
         raise PamelaError(f"benchmark: needs a run on `synthetic` with {MODEL} in train.models")
     model = load_model(folder)
-    assert isinstance(model, LinearTaste)
+    if not isinstance(model, LinearTaste):
+        raise PamelaError(f"benchmark: {MODEL} suggests nothing")
     fold = load_fold(project, 0)
     truth = pl.read_parquet(project.truth / "images.parquet", glob=False)
     trained = fold.items.frame[np.unique(fold[s.TRAIN].item)][s.IMAGE]

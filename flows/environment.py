@@ -79,7 +79,9 @@ def require_given_server() -> None:
     why = ""
     for _ in range(TRIES):
         try:
-            with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=2) as reply:
+            if not url.startswith(("http://", "https://")):  # urllib reads files, too
+                raise ValueError("no http or https address")
+            with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=2) as reply:  # noqa: S310
                 if reply.headers.get_content_type() == "application/json":
                     return
                 why = "a page, and not the API: its address ends in /api"

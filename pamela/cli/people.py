@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pamela.serving.api import Reward
     from pamela.serving.arguments.ratings_table import RatingsTable
-    from pamela.serving.saved_users import SavedPerson
+    from pamela.serving.saved_users import SavedPeople, SavedPerson
     from pamela.serving.types import Suggestion
     from pamela.serving.user_context import User
 
@@ -88,13 +88,13 @@ def adapt(
     unrated = rated.drop_unrated()
     facts = _demographics(demographic or [])
     reward = load_reward(model)
-    assert reward.people is not None
+    people = _people(reward)
     while True:  # again if somebody else saved this person meanwhile
-        before = reward.people.state(name)
+        before = people.state(name)
         _check_name(reward, name, replace=replace, add=add)
         person, user, changed = _person(reward, rated, name, facts, dataset, add=add)
         learned = _learned(reward, user, name, person)
-        if reward.people.save(name, person, before):
+        if people.save(name, person, before):
             break
     if rated.left_out:
         print(f"columns left out: {', '.join(rated.left_out)}", file=sys.stderr)
@@ -122,9 +122,13 @@ def _demographics(pairs: Sequence[str]) -> dict[str, str]:
     return facts
 
 
+def _people(reward: Reward) -> SavedPeople:
+    """Return where people are kept; there is such a place, as `Project.here` found the project."""
+    return cast("SavedPeople", reward.people)
+
+
 def _check_name(reward: Reward, name: str, *, replace: bool, add: bool) -> None:
-    assert reward.people is not None
-    path = reward.people.path(name)
+    path = _people(reward).path(name)
     clash = reward.user_contexts.users.matches(name)
     if clash:
         raise PamelaError(f"name {name!r} is the user {clash[0]}: choose another name")
@@ -149,8 +153,7 @@ def _person(
     """Return what to save, the user it makes, and how many earlier ratings it replaces."""
     from pamela.serving.saved_users import joined
 
-    people, adapter = reward.people, reward.adapter
-    assert people is not None
+    people, adapter = _people(reward), reward.adapter
     before = people.load(name) if add else None
     if before is not None and dataset not in (None, before.dataset):
         raise PamelaError(f"{name!r} was adapted on dataset {before.dataset}, not {dataset}")
@@ -177,7 +180,6 @@ def _learned(reward: Reward, user: User, name: str, person: SavedPerson) -> Adap
     catalogue = user_contexts.catalogue(user.dataset).items
     expected = user_contexts.predict(anyone, user.context).mean if user.ratings else None
     given = [one.rating for one in person.ratings]
-    assert reward.people is not None
     return AdaptationSummary(
         name=name,
         dataset=user.dataset,
@@ -189,7 +191,7 @@ def _learned(reward: Reward, user: User, name: str, person: SavedPerson) -> Adap
         std=float(user_contexts.predict(me, catalogue).std.mean()) * unit,
         std_before=float(user_contexts.predict(anyone, catalogue).std.mean()) * unit,
         model_version=reward.version,
-        file=os.path.relpath(reward.people.path(name)),
+        file=os.path.relpath(_people(reward).path(name)),
     )
 
 

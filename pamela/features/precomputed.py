@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -43,13 +44,13 @@ def read_precomputed(project: Project, images: pl.DataFrame) -> tuple[Floats32, 
                 "datasets"
             )
         found[rows["_row"].to_numpy()] = features
-    assert found is not None  # list_images returns at least one row
+    if found is None:
+        raise PamelaError("embed.encoder precomputed: no dataset has a picture")
     return found, digest.hexdigest()
 
 
-def _files(project: Project, name: str, meta: dict[str, object]) -> list[Path]:
+def _files(project: Project, name: str, meta: dict[str, Any]) -> list[Path]:
     own, batches = meta["features"], meta["batch_features"]
-    assert isinstance(batches, list)
     if own is None:
         raise PamelaError(
             f"embed.encoder precomputed: dataset {name} has no features file; add "

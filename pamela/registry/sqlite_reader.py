@@ -76,9 +76,15 @@ def known_experiment(
     uri: str, experiment: str, column: Literal["experiment_id", "artifact_location"]
 ) -> str | None:
     """Return the id of an active experiment, or where its artifacts go."""
-    query = f"SELECT {column} FROM experiments WHERE name = ? AND lifecycle_stage='active'"
+    query = (
+        "SELECT experiment_id, artifact_location FROM experiments "
+        "WHERE name = ? AND lifecycle_stage = 'active'"
+    )
     rows = _rows(uri, query, experiment)
-    return str(rows[0][0]) if rows else None
+    if not rows:
+        return None
+    found = dict(zip(("experiment_id", "artifact_location"), rows[0], strict=True))
+    return str(found[column])
 
 
 def known_runs(uri: str, experiment: str) -> list[KnownRun] | None:

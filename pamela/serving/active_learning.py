@@ -142,8 +142,7 @@ def suggest_rows(
         columns = model.columns(candidates)[2]
         return candidates, choose_greedily(columns, columns, covariance, model.prior.noise, count)
     catalogue = user_contexts.catalogue(user_context.dataset)
-    assert catalogue.columns is not None  # it is a `LinearTaste`
-    target = catalogue.columns[2]
+    target = (catalogue.columns or model.columns(catalogue.items))[2]
     frame = catalogue.items.frame.with_row_index("_row")
     free = frame.filter(~_is_among(learned.frame, others)).sort(s.IMAGE)["_row"].to_numpy()
     free = free.astype(np.int64)

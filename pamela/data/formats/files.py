@@ -232,7 +232,8 @@ def _with_latin1(content: bytes) -> bytes:
 
 
 def _latin1_letters(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeDecodeError)
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
     return error.object[error.start : error.end].decode("latin-1"), error.end
 
 

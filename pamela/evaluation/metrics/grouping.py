@@ -203,15 +203,14 @@ def group_slice(rows: pl.DataFrame, models: Sequence[str]) -> GroupedPredictions
     by_model = {
         key[0]: frame.sort(keys) for key, frame in rows.group_by(MODEL, maintain_order=True)
     }
-    first = by_model.get(models[0])
+    first = by_model.get(models[0], pl.DataFrame())
     for model in models:
         frame = by_model.get(model)
-        if first is None or frame is None or not frame.select(keys).equals(first.select(keys)):
+        if frame is None or not frame.select(keys).equals(first.select(keys)):
             raise PamelaError(
                 f"reports/predictions.parquet: {model} and {models[0]} are not predicted for the "
                 "same rows; run `dvc repro -f evaluate`"
             )
-    assert first is not None
     stacked = {
         name: np.stack(
             [

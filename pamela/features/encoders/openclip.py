@@ -69,6 +69,7 @@ def open_clip_encoder(name: str, device: str, batch_size: int, workers: int) -> 
                 require_pretrained=True,
                 force_quick_gelu=training.quick_gelu,
                 force_preprocess_cfg=training.preprocess,
+                weights_only=True,  # of a file that is a pickle: tensors, no code
             )
     except PamelaError:
         raise

@@ -79,10 +79,9 @@ def _train_on_several(job: TrainingJob, devices: int, on_epoch_end: Listener | N
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         arguments = (payload, devices, find_free_network_port(), folder, epochs)
-        started = multiprocessing.start_processes(
+        started: Any = multiprocessing.start_processes(
             _work, arguments, nprocs=devices, join=False, start_method="spawn"
         )
-        assert started is not None
         try:
             while not started.join(timeout=POLL_S):
                 listen()
@@ -116,7 +115,7 @@ def _work(rank: int, payload: bytes, world: int, port: int, folder: Path, epochs
     from lightning.pytorch.strategies import DDPStrategy
     from safetensors.torch import save_file
 
-    job: TrainingJob = pickle.loads(payload)
+    job: TrainingJob = pickle.loads(payload)  # noqa: S301, of the process that started this one
     gpu = job.device != "cpu" and torch.cuda.is_available()
     strategy = DDPStrategy(
         cluster_environment=LightningEnvironment(),

@@ -268,6 +268,7 @@ def train_in_process(
             batches,
             SlicedBatches(_columns(job.validation), EVAL_BATCH) if validates else None,
             ckpt_path=checkpoint if checkpoint is not None and checkpoint.is_file() else None,
+            weights_only=True,  # a checkpoint is a pickle: nothing in it but tensors and numbers
         )
     return Trained(keep.weights if validates else copied(job.network), module.curve)
 

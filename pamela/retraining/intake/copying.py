@@ -152,9 +152,7 @@ def finish_leaving(leaving: Path, accepted: Hashes) -> None:
 
 
 def _put_back(leaving: Path) -> None:
-    match = LEAVING.fullmatch(leaving.name)
-    assert match is not None
-    folder = leaving.with_name(match["name"])
+    folder = leaving.with_name(LEAVING.sub(r"\g<name>", leaving.name))
     if not os.path.lexists(folder):
         leaving.rename(folder)
         leaving = folder

@@ -39,7 +39,9 @@ def test_an_address_without_api_is_told(monkeypatch):
                 require_given_server()
 
 
-@pytest.mark.parametrize("url", ["http://ann:secret@127.0.0.1:{port}/api", "127.0.0.1", "x://y"])
+@pytest.mark.parametrize(
+    "url", ["http://ann:secret@127.0.0.1:{port}/api", "127.0.0.1", "x://y", "file:///"]
+)
 def test_what_does_not_answer_is_told_without_a_password(monkeypatch, url):
     monkeypatch.setenv(URL, url.format(port=free_port()))
     with pytest.raises(PamelaError, match=f"{URL}: no Prefect server answers at .*unset") as caught:

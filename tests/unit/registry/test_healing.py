@@ -157,7 +157,7 @@ def keep_in_dvc(project: Project, bundle) -> None:
     cache = project.root / ".dvc" / "cache" / "files" / "md5"
     entries = []
     for path in sorted(p for p in bundle.rglob("*") if p.is_file()):
-        digest = md5(path.read_bytes()).hexdigest()
+        digest = md5(path.read_bytes(), usedforsecurity=False).hexdigest()
         (cache / digest[:2]).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, cache / digest[:2] / digest[2:])
         entries.append({"md5": digest, "relpath": f"bundle/{path.relative_to(bundle)}"})

@@ -66,7 +66,7 @@ def test_a_child_of_a_process_that_used_polars_by_itself_is_refused(small_projec
 
 def test_a_model_is_copied_by_loading_it_again(small_project):
     reward = pamela.load("models/bundle")
-    copy = pickle.loads(pickle.dumps(reward))
+    copy = pickle.loads(pickle.dumps(reward))  # noqa: S301, its own
     assert copy.users == reward.users
     one = "data/pictures/i01.png"
     assert copy.score(user="p001", images=one) == reward.score(user="p001", images=one)

@@ -65,7 +65,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "text stream": lambda: StringIO("abc"), "closed": lambda: _closed(),
     "path": lambda: Path("x.png"),
     "no path": lambda: Path(), "pure path": lambda: PurePosixPath("/dev/null"),
-    "device": lambda: "/dev/zero", "folder": lambda: Path("/tmp"),
+    "device": lambda: "/dev/zero", "folder": lambda: Path("/"),
     # pictures
     "pixels": lambda: PIXELS, "grey": lambda: PIXELS[..., 0],
     "batch": lambda: np.stack([PIXELS] * 2),

@@ -13,7 +13,7 @@ attribute and its logits of group, style and lighting
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -44,8 +44,7 @@ class Residual(nn.Module):
         super().__init__()
         self.first = _conv(width, width)
         self.second = _conv(width, width)
-        last = self.second[-1]
-        assert isinstance(last, nn.BatchNorm2d)
+        last = cast(nn.BatchNorm2d, self.second[-1])
         nn.init.zeros_(last.weight)  # starts as the identity
 
     def forward(self, x: Tensor) -> Tensor:

@@ -22,6 +22,11 @@ from tests.helpers.folders import ROOT, make_project
 from tests.helpers.miniatures import Planted, pamela_release
 from tests.unit.data.importing.test_archive import zip_folder
 
+
+def git_id(content: bytes) -> str:
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
+
+
 COMMIT = "c0ffee" + "0" * 34
 
 
@@ -69,7 +74,7 @@ def handler_for(world: Hub) -> type[BaseHTTPRequestHandler]:
                 self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
             elif rest and rest[0] == "tree":
                 tree = [
-                    {"type": "file", "path": p, "size": len(c), "oid": hashlib.sha1(c).hexdigest()}
+                    {"type": "file", "path": p, "size": len(c), "oid": git_id(c)}
                     for p, c in files.items()
                 ]
                 self._send(200, json.dumps(tree).encode(), {})
@@ -82,7 +87,7 @@ def handler_for(world: Hub) -> type[BaseHTTPRequestHandler]:
             if content is None:
                 self._send(404, b"{}", {"X-Error-Code": "EntryNotFound"})
                 return
-            tag = {"ETag": f'"{hashlib.sha1(content).hexdigest()}"', "X-Repo-Commit": COMMIT}
+            tag = {"ETag": f'"{git_id(content)}"', "X-Repo-Commit": COMMIT}
             self._send(200, content, tag, body=body)
 
         def _send(

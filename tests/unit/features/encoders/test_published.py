@@ -307,14 +307,14 @@ def siglip(tmp_path: Path) -> str:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     words = ["<pad>", "</s>", "<unk>", *SENTENCE.split(), "snow"]
-    words_of = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
+    special = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    numbers = {word: i for i, word in enumerate(words)}
+    words_of = Tokenizer(models.WordLevel(numbers, unk_token=special["unk_token"]))
     words_of.pre_tokenizer = pre_tokenizers.Whitespace()
     words_of.post_processor = processors.TemplateProcessing(
         single="$A </s>", special_tokens=[("</s>", 1)]
     )
-    fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=words_of, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    )
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=words_of, **special)
     config = changed(
         {"custom_text": True, "text_cfg": {"context_length": 8, "vocab_size": 16, "width": 32,
          "heads": 2, "layers": 1, "no_causal_mask": True, "pool_type": "last",
