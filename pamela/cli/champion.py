@@ -72,6 +72,12 @@ def rollback_command(
 def promote_command(
     version: Annotated[str, typer.Argument(help="A registered version, e.g. 3.")],
     why: Annotated[str, typer.Option(help="Kept with the version and in the records.")],
+    despite_withdrawn: Annotated[
+        bool,
+        typer.Option(
+            "--despite-withdrawn", help="Though it learned from people who have withdrawn since."
+        ),
+    ] = False,
 ) -> None:
     """Let a version serve because you know better than the gate; it is recorded as your word."""
     from pamela.params import load_params
@@ -79,7 +85,16 @@ def promote_command(
 
     project = Project.here()
     params = load_params(project.params_file)
-    typer.echo(promote(project, params, version, why=why, by=person(project)))
+    typer.echo(
+        promote(
+            project,
+            params,
+            version,
+            why=why,
+            by=person(project),
+            despite_withdrawn=despite_withdrawn,
+        )
+    )
 
 
 def _print_facts(facts: dict[str, Any]) -> None:

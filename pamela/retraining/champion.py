@@ -73,7 +73,8 @@ def rollback(project: Project, params: Params, *, why: str, by: str) -> str:
     Raises
     ------
     PamelaError
-        If no version served before, or its files are lost.
+        If no version served before, its files are lost, or it was trained on people who have
+        withdrawn since.
     """
     healing.heal(project, params, [healing.wrong_aliases])
     now = champion(project, params)
@@ -87,13 +88,22 @@ def rollback(project: Project, params: Params, *, why: str, by: str) -> str:
     return _move(project, params, target, now, ROLLBACK, why, by)
 
 
-def promote(project: Project, params: Params, number: str, *, why: str, by: str) -> str:
+def promote(
+    project: Project,
+    params: Params,
+    number: str,
+    *,
+    why: str,
+    by: str,
+    despite_withdrawn: bool = False,
+) -> str:
     """Let a version serve because a person says so; return a line.
 
     Raises
     ------
     PamelaError
-        If there is no such version, it serves already, or its files are lost.
+        If there is no such version, it serves already, its files are lost, or (unless
+        `despite_withdrawn`) it was trained on people who have withdrawn since.
     """
     if not why.strip():
         raise PamelaError("--why: say why; it is kept with the version and in the records")
@@ -102,7 +112,7 @@ def promote(project: Project, params: Params, number: str, *, why: str, by: str)
     now = champion(project, params)
     if now is not None and now.version == target.version:
         raise PamelaError(f"version {number} is the champion already")
-    return _move(project, params, target, now, MANUAL, why, by)
+    return _move(project, params, target, now, MANUAL, why, by, despite_withdrawn=despite_withdrawn)
 
 
 def complete_records(project: Project, params: Params) -> None:
@@ -150,15 +160,34 @@ def _move(
     action: str,
     why: str,
     by: str,
+    *,
+    despite_withdrawn: bool = False,
 ) -> str:
     from pamela.registry import registration  # telling what serves needs none of it
 
     _require_files(project, params, target)
+    withdrawn = _withdrawn_in(project, params, target)
+    if withdrawn and not despite_withdrawn:
+        raise PamelaError(
+            f"version {target.version} was trained on {withdrawn:,} of the people who have "
+            "withdrawn since (data/withdrawn.csv); nothing was moved; `pamela retrain --once` "
+            f"trains without them; `pamela promote {target.version} --despite-withdrawn "
+            "--why TEXT` lets it serve nevertheless"
+        )
+    if withdrawn:
+        why = f"{why} (despite {withdrawn:,} withdrawn people)"
     promotion = registration.Promotion(why, by, action, over=now.version if now else "")
     registration.set_champion(project, params, target.version, promotion)
     complete_records(project, params)
     before = f"; version {now.version} is previous" if now else ""
     return f"version {target.version} is champion{before}; why: {why}"
+
+
+def _withdrawn_in(project: Project, params: Params, target: Version) -> int:
+    from pamela.retraining.withdrawal import withdrawn_in
+
+    folder = versions.resolve(f"models:/{NAME}/{target.version}", project, params)
+    return withdrawn_in(project, folder)
 
 
 def _require_files(project: Project, params: Params, target: Version) -> None:

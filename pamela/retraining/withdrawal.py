@@ -6,10 +6,15 @@ Who withdraws stands in ``data/withdrawn.csv``. Stage ingest leaves them out of 
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import polars as pl
+
 from pamela.core import schema as s
-from pamela.core.files import read_json
+from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
 from pamela.data.withdrawn import read_withdrawn
+from pamela.training.bundle import IN_TRAIN, USERS
 
 
 def forget_withdrawn(project: Project) -> list[str]:
@@ -24,3 +29,12 @@ def forget_withdrawn(project: Project) -> list[str]:
             path.unlink()
             forgotten.append(path.stem)
     return forgotten
+
+
+def withdrawn_in(project: Project, bundle: Path) -> int:
+    """Return how many people who have withdrawn the model that serves from `bundle` learned."""
+    gone = read_withdrawn(project)
+    if not gone.height:
+        return 0
+    learned = read_parquet(bundle / USERS).filter(pl.col(IN_TRAIN))
+    return learned.join(gone, on=[s.DATASET, s.USER], how="semi").height

@@ -416,5 +416,9 @@ def write_bundle(project: Project, model: str) -> Path:
             "datasets": {"synthetic": {"scale": [1, 5]}},
         },
     )
+    learned = {"dataset": "synthetic", "user_id": ["u00", "u01", "u02"]}
+    pl.DataFrame(learned).with_columns(in_train=pl.col("user_id") != "u02").write_parquet(
+        bundle / "users.parquet"
+    )
     write_sums(bundle)
     return bundle

@@ -108,6 +108,19 @@ def test_a_version_whose_files_are_damaged_is_not_moved_to(registry):
     assert aliases(registry) == {"champion": "3", "previous": "2"}
 
 
+def test_what_learned_from_people_who_withdrew_serves_by_a_person_s_word_alone(registry):
+    registry.withdrawn.write_text("dataset,user_id\nsynthetic,u02\nother,u00\n")
+    say("rollback")  # u02 was not learned, the other is of another dataset
+    registry.withdrawn.write_text("dataset,user_id\nsynthetic,u00\nsynthetic,u01\n")
+    for words in (["rollback"], ["promote", "3", "--why", "x"]):
+        with pytest.raises(PamelaError, match=r"version 3 was trained on 2 of .*--despite-withd"):
+            say(*words)
+    assert aliases(registry) == {"champion": "2", "previous": "3"}
+    say("promote", "3", "--why", "they agreed", "--despite-withdrawn")
+    assert aliases(registry) == {"champion": "3", "previous": "2"}
+    assert last(registry)["why"] == "they agreed (despite 2 withdrawn people)"
+
+
 def test_there_may_be_nothing_to_roll_back_to(registry):
     say("promote", "1", "--why", "x")
     from pamela.registry.tracking.publish import client_of
