@@ -28,6 +28,7 @@ from tests.conftest import command_env
 from tests.paths import ROOT
 
 START_S = 60.0
+HERE = "http://127.0.0.1"
 
 
 def serve_the_other(bundle: Path) -> str:
@@ -47,7 +48,8 @@ def client_of(project: Project, uri: str, folder: Path | None = None) -> Iterato
     """Yield a client of the application around `uri`, without a socket; it answers faults, too."""
     params = load_params(project.params_file).serve
     model = CurrentModel(uri, project, PictureDoor(folder), params.max_batch)
-    with TestClient(make_app(Service(model, params)), raise_server_exceptions=False) as client:
+    app = make_app(Service(model, params))
+    with TestClient(app, HERE, raise_server_exceptions=False) as client:
         yield client
 
 

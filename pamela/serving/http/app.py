@@ -30,6 +30,7 @@ from pamela.serving.http.bodies import (
     SuggestAnswer,
     SuggestBody,
 )
+from pamela.serving.http.callers import OwnCallers
 from pamela.serving.http.reading import DEMOGRAPHICS, read_body, refuse_parameters
 from pamela.serving.http.service import Service, json_able
 from pamela.serving.requests.records import Checked, shown
@@ -78,6 +79,7 @@ def make_app(service: Service) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
+    app.add_middleware(OwnCallers, host=service.params.host)
     _add_faults(app)
     _add_asking(app, service)
     _add_telling(app, service)

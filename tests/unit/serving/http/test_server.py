@@ -101,7 +101,7 @@ def test_a_stop_answers_what_was_asked(small_project):
     body = json.dumps({"user": USER, "images": pictures}).encode()
     with served(small_project.root, "--model", "models/bundle") as here:
         host, port = here.url.removeprefix("http://").split(":")
-        head = "POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head = f"POST /score HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
         with socket.create_connection((host, int(port)), timeout=60) as connection:
             connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             httpx2.get(f"{here.url}/health")  # by now the request before is read
