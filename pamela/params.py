@@ -221,7 +221,7 @@ class ReportParams(_Strict):
 
 
 class LimitParams(_Strict):
-    """How much may enter in one batch; one that holds more is refused."""
+    """How much may enter in one batch, and of one person in all; a batch with more is refused."""
 
     ratings_per_user: Count
     ratings_per_batch: Count

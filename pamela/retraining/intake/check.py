@@ -88,8 +88,8 @@ def check(project: Project, params: Params, folder: Path, known: KnownDataset) -
     """
     limits.check_unpacked(folder, params.retrain.limits)
     tables = formats.read_batch(folder, known.name, project.root)
-    limits.check_ratings(tables, params.retrain.limits)
     original, *earlier = known.sources
+    limits.check_ratings(tables, earlier, params.retrain.limits)
     merged = ingest.merge_batches(original, [*earlier, tables], project.root).tables
     if params.embed.encoder == PRECOMPUTED:
         _check_features(project, folder, [*known.sources, tables], merged)

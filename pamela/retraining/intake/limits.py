@@ -7,6 +7,7 @@ billions of equal numbers. Pictures have bounds of their own (`pamela.core.image
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -57,20 +58,38 @@ def check_unpacked(folder: Path, limits: LimitParams) -> None:
             )
 
 
-def check_ratings(tables: Tables, limits: LimitParams) -> None:
-    """Raise if the batch, or one person in it, gives more ratings than it may."""
+def check_ratings(tables: Tables, earlier: Sequence[Tables], limits: LimitParams) -> None:
+    """Raise if the batch gives more ratings than it may, or one person does with it.
+
+    Parameters
+    ----------
+    earlier : the batches accepted before: a person's limit is on all that came by the inbox. What
+        the dataset held when it was imported does not count.
+    """
     name = "ratings"
     if tables.n_ratings > limits.ratings_per_batch:
         raise UnfitError(_too_many(name, tables.n_ratings, limits))
-    by_user = tables.by_rater.drop_nulls(s.USER).group_by(s.USER).agg(pl.col(N_RATINGS).sum())
-    over = by_user.filter(pl.col(N_RATINGS) > limits.ratings_per_user)
-    for user, n in over.sort(N_RATINGS, s.USER, descending=[True, False]).head(1).iter_rows():
-        others = f" (and {over.height - 1:,} others)" if over.height > 1 else ""
-        raise UnfitError(
-            f"{name}: user {user!r} gives {n:,}{others}, more than "
-            f"retrain.limits.ratings_per_user ({limits.ratings_per_user:,}); leave some out, or "
-            "raise the limit in params.yaml"
-        )
+    before = pl.concat([_by_user(one) for one in earlier] or [_by_user(tables).clear()])
+    both = _by_user(tables).join(
+        before.group_by(s.USER).agg(pl.col(N_RATINGS).sum().alias("before")), on=s.USER, how="left"
+    )
+    total = (pl.col(N_RATINGS) + pl.col("before").fill_null(0)).alias("total")
+    over = both.with_columns(total).filter(pl.col("total") > limits.ratings_per_user)
+    if not over.height:
+        return
+    first = over.sort("total", s.USER, descending=[True, False]).row(0, named=True)
+    others = f" (and {over.height - 1:,} others)" if over.height > 1 else ""
+    earlier_ones = f" after {first['before']:,} in earlier batches" if first["before"] else ""
+    raise UnfitError(
+        f"{name}: user {first[s.USER]!r} gives {first[N_RATINGS]:,}{earlier_ones}{others}, more "
+        f"than retrain.limits.ratings_per_user ({limits.ratings_per_user:,}); leave some out, or "
+        "raise the limit in params.yaml"
+    )
+
+
+def _by_user(tables: Tables) -> pl.DataFrame:
+    named = tables.by_rater.drop_nulls(s.USER)
+    return named.group_by(s.USER).agg(pl.col(N_RATINGS).sum().cast(pl.Int64))
 
 
 def _too_many(name: str, rows: int, limits: LimitParams) -> str:

@@ -348,3 +348,14 @@ def test_features_that_embed_would_stop_at_are_refused(
     assert says in admission.take(project, params)["faces/b1"]
     np.savez(folder / "f.npz", image_id=["n0"], features=np.full((1, 2), 0.5))
     assert admission.take(project, params) == {}
+
+
+def test_one_persons_share_of_all_batches_is_bounded(project: Project, params: Params) -> None:
+    """Many small batches are no way around the limit; what was imported does not count."""
+    narrow = with_limits(params, ratings_per_user=25)
+    for name in ("b1", "b2"):
+        rows = [("busy", f"i{k % IMAGES}", 1 + k % 5) for k in range(10 if name == "b1" else 20)]
+        finish(write_batch(project.inbox / "faces" / name, [*rows, *good_rows(users=name)]))
+    refused = admission.take(project, narrow)
+    assert list(refused) == ["faces/b2"]
+    assert "'busy' gives 20 after 10 in earlier batches, more than" in refused["faces/b2"]
