@@ -97,6 +97,7 @@ def test_files_are_read_as_data(small_project):
 
     import pamela
     from pamela.core.dataset import load_fold
+    from pamela.core.errors import PamelaError
     from pamela.data import formats
     from pamela.features.precomputed import read_rows
     from pamela.registry.versions import resolve
@@ -120,7 +121,7 @@ def test_files_are_read_as_data(small_project):
         assert read_rows(small_project, [tables.features], tables.images["image_id"]).shape[1] == 3
     assert heard == []
     np.savez(batch / "features.npz", image_id=np.array(["n1", None]), features=np.eye(2))
-    with unpickled() as heard, pytest.raises(pamela.PamelaError, match="image_id"):
+    with unpickled() as heard, pytest.raises(PamelaError, match="image_id"):
         tables = formats.read_batch(batch, "synthetic", small_project.root)
     assert heard == []
 
