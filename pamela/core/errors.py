@@ -54,10 +54,7 @@ class PamelaError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        # What is quoted from a file may hold line breaks, control characters, half a character.
-        line = " ".join(message.splitlines())
-        line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
-        line = hidden(line)  # before it is cut: half a password is one, too
+        line = hidden(one_line(message))  # before it is cut: half a password is one, too
         if len(line) > LONGEST:
             line = f"{line[: LONGEST - TAIL]} ... {line[-TAIL:]}"
         super().__init__(line)
@@ -65,6 +62,15 @@ class PamelaError(Exception):
 
 class DiskFullError(PamelaError):
     """No room to write; whoever makes some can go on, and nothing else is wrong."""
+
+
+def one_line(text: str) -> str:
+    """Return `text` on one line, nothing of which commands a terminal.
+
+    What is quoted from a file may hold line breaks, control characters, half a character.
+    """
+    line = " ".join(text.splitlines())
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
 def hidden(text: str) -> str:

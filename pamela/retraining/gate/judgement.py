@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pamela.core.errors import PamelaError
+from pamela.core.errors import PamelaError, one_line
 from pamela.evaluation.metrics.definitions import COVERAGE_90, RMSE, SROCC
 from pamela.params import Params, RetrainParams
 from pamela.retraining.gate import comparison
@@ -216,7 +216,7 @@ def explain(outcome: Outcome, checks: Sequence[Check], *, gain_wanted: bool = Tr
 def _sentence(check: Check) -> str:
     """Return one check in words: ``unseen people of faces: SROCC -.031 [-.05, -.01]``."""
     row = check.row
-    where = " of ".join(part for part in (row.slice, row.dataset) if part) or row.rows_of
+    where = one_line(" of ".join(part for part in (row.slice, row.dataset) if part) or row.rows_of)
     against = " against the best so far" if check.kind == "best so far" else ""
     name = {SROCC: "SROCC", RMSE: "RMSE", COVERAGE_90: "90 % coverage"}[row.metric]
     if row.difference is None:

@@ -327,3 +327,10 @@ def test_predictions_that_are_not_finite_are_an_error(fold: Fold) -> None:
     good, broken = bundle(fold, Linear(TASTE)), bundle(fold, Linear(TASTE * np.nan))
     with pytest.raises(PamelaError, match=r"the challenger \(linear-0\): .* not finite"):
         judge(good, broken, fold)
+
+
+def test_a_slice_s_name_commands_no_terminal() -> None:
+    """It comes from the data, and the line is printed, kept in a record and shown in MLflow."""
+    odd = replace(BLANK, slice="type \x1b[2Jart\r\n", difference=-0.1, ci_high=-0.02)
+    checks = list(gate.table([OVERALL, odd], [], params().retrain))
+    assert gate.explain("REJECT", checks).isprintable()
