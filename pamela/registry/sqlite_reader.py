@@ -50,8 +50,13 @@ class Version:
 
     @property
     def path(self) -> str | None:
-        """Its folder relative to the project root, or None (kept elsewhere)."""
-        return self.tags.get(PATH)
+        """Its folder relative to the project root, or None (kept elsewhere).
+
+        Others may write a server's tags: one that leads out of the project says nothing.
+        """
+        path = self.tags.get(PATH, "")
+        inside = path and not path.startswith("/") and ".." not in path.split("/")
+        return path if inside else None
 
 
 def database_file(uri: str) -> Path | None:

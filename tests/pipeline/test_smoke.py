@@ -22,6 +22,11 @@ from tests.helpers import yaml
 from tests.helpers.smoke import SMOKE
 
 pytestmark = pytest.mark.timeout(900)
+SECRET = "made:up-secret-7d1f"  # noqa: S105, a name and a password, as Prefect wants it
+SECRETS = (
+    "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "PREFECT_API_AUTH_STRING",
+    "PREFECT_SERVER_API_AUTH_STRING", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY",
+)  # fmt: skip
 STAGES = ["ingest", "validate", "split", "embed", "train", "evaluate", "steer", "report"]
 
 
@@ -32,7 +37,12 @@ def project(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def first_run(project) -> str:
-    return must(project, "python", "-m", "flows.pipeline", COLUMNS="80")
+    must(project, "git", "remote", "add", "origin", f"https://ann:{SECRET}@git.example/x.git")
+    remote = f"['remote \"elsewhere\"']\n    url = webdavs://ann:{SECRET}@data.example/x\n"
+    (project / ".dvc" / "config.local").write_text(remote)
+    return must(
+        project, "python", "-m", "flows.pipeline", COLUMNS="80", **dict.fromkeys(SECRETS, SECRET)
+    )
 
 
 def stages_run(output: str) -> list[str]:
@@ -44,6 +54,14 @@ def test_one_command_ends_with_the_tables(project, first_run):
     for word in ("population", "paper", "seen", "unseen", "Elo", "make ui"):
         assert word in first_run
     assert max(len(line) for line in first_run.splitlines() if "│" in line or "─" in line) <= 80
+
+
+def test_what_the_environment_keeps_secret_is_written_nowhere(project, first_run):
+    """Nor what git and DVC know of their remotes: not in pages, databases, records and logs."""
+    known = {project / ".git" / "config", project / ".dvc" / "config.local"}
+    files = [path for path in project.rglob("*") if path.is_file() and path not in known]
+    assert not [path for path in files if SECRET.encode() in path.read_bytes()]
+    assert SECRET not in first_run
 
 
 def test_every_table_of_the_design_is_there(project, first_run):

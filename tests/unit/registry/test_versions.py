@@ -10,6 +10,7 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import file_sha256
 from pamela.core.paths import Project
 from pamela.registry import healing, registration, versions
+from pamela.registry.sqlite_reader import Version
 from pamela.registry.tracking import publish
 from pamela.reporting.ablation_runs import all_specs
 from tests.helpers.made_up import make_project, params_of, write_bundle
@@ -165,3 +166,9 @@ def test_a_missing_bundle_is_named(project):
     shutil.rmtree(project.models / "bundle")
     with pytest.raises(PamelaError, match=r"no bundle\.json"):
         registration.register_challenger(project, params_of(project))
+
+
+@pytest.mark.parametrize("path", ["/etc", "../other", "mlartifacts/../../other", ""])
+def test_a_tag_that_leads_out_of_the_project_names_no_folder(path):
+    assert Version("1", (), {"path": path}, "").path is None
+    assert Version("1", (), {"path": "mlartifacts/registry/a"}, "").path is not None
