@@ -33,6 +33,7 @@ from pamela.core.paths import Project
 from pamela.params import Params
 from pamela.registry import healing
 from pamela.retraining import admission, batches, champion, inbox, promotion, triggers, withdrawal
+from pamela.retraining.drift import record
 from pamela.retraining.gate import challenger, holdout, trial
 from pamela.retraining.gate.decision import Decision
 from pamela.retraining.tracking import dvc_file
@@ -49,6 +50,7 @@ forget_withdrawn = step("forget who withdrew")(withdrawal.forget_withdrawn)
 finish = step("finish what was decided")(promotion.finish)
 take_batches = step("take batches")(admission.take)
 load_holdout = step("load the hold-out")(holdout.load_holdout)
+measure_drift = step("measure drift")(record.measure_drift)
 fit_challenger = step("fit the challenger")(challenger.fit_challenger)
 decide = step("gate")(trial.decide)
 carry_out = step("carry out")(promotion.carry_out)
@@ -119,16 +121,17 @@ def retrain() -> str:
         complete_records(project, params)
         for name in forget_withdrawn(project):
             print(f"withdrawn: deleted what was adapted to {name}", flush=True)
+        said: list[str] = []
         decisions = [done] if (done := finish(project, params)) else []
         refused = {} if triggers.pending(project) else take_batches(project, params)
         track_batches(project)
         while reason := next_trial(project, params):
-            decisions.append(learn(project, params, reason))
+            decisions.append(learn(project, params, reason, said))
         if decisions:
             conclude(project, params, decisions)
     lines = [decision.line for decision in decisions] or [nothing_to_do(project, params)]
     print("\n".join(lines), flush=True)
-    run_page.show_cycle(decisions, list(refused), [*lines, *refused.values()])
+    run_page.show_cycle(decisions, list(refused), [*lines, *said, *refused.values()])
     if refused:
         raise PamelaError("; ".join(f"batch {why}" for why in refused.values()))
     return lines[-1]
@@ -145,14 +148,20 @@ def next_trial(project: Project, params: Params) -> str:
     return f"retrain: {'; '.join(reasons)}" if reasons else ""
 
 
-def learn(project: Project, params: Params, reason: str) -> Decision:
-    """Bring the data up to date, fit a challenger, judge it, and do what follows."""
+def learn(project: Project, params: Params, reason: str, said: list[str]) -> Decision:
+    """Bring the data up to date, fit a challenger, judge it, and do what follows.
+
+    What was found on the way and belongs on the run's page is added to `said`.
+    """
     found, waiting = triggers.new_data(project), triggers.pending(project)
     group = waiting[0] if waiting else found.group
     refresh_data(project, reason)
     rows = load_holdout(
         project, group, share=params.retrain.newest_share, seed=params.evaluate.seed
     )
+    if drift := measure_drift(project, params, rows, group):
+        print(drift.line, flush=True)
+        said.append(drift.line)
     print(fit_challenger(project, params, rows), flush=True)
     decision = decide(
         project, params, rows, found.data,

@@ -233,7 +233,27 @@ class TriggerParams(_Strict):
 
     new_ratings: Count
     new_users: Count
+    drift: bool
     max_age_days: Annotated[float, Field(gt=0.0)] | None
+
+
+Distance = Annotated[float, Field(ge=0.0)]
+
+
+class DriftParams(_Strict):
+    """How far new ratings may lie from what the champion knows (`pamela.retraining.drift`)."""
+
+    ratings: Distance  # Wasserstein distance, points of 1..5
+    raters: Share  # Jensen-Shannon distance
+    new_people: Share
+    pictures: Annotated[float, Field(ge=0.5, le=1.0)]  # AUC
+    coverage: Share
+    bias: Distance  # points of 1..5, as RMSE
+    rmse: Distance
+    srocc: Distance
+    min_people: Annotated[int, Field(ge=2)]
+    min_pictures: Annotated[int, Field(ge=5)]
+    level: Annotated[float, Field(gt=0.0, lt=0.5)]  # one-sided, of each measure
 
 
 class RetrainParams(_Strict):
@@ -243,6 +263,7 @@ class RetrainParams(_Strict):
     limits: LimitParams
     watch_s: Annotated[float, Field(ge=0.1, le=60.0)]  # how often `--serve` looks at data/inbox/
     triggers: TriggerParams
+    drift: DriftParams
     newest_share: Annotated[float, Field(ge=0.0, lt=1.0)]
     tolerance: Annotated[float, Field(ge=0.0)]
     max_total_loss: Annotated[float, Field(ge=0.0)]

@@ -16,6 +16,8 @@ from pamela.registry import registration, versions
 from pamela.registry.tracking import publish
 from pamela.registry.tracking.runs import RunSpec, common_tags
 from pamela.retraining import batches, records
+from pamela.retraining.drift.measure import metrics
+from pamela.retraining.drift.record import last_drift
 from pamela.retraining.gate.decision import DONE, Decision, last_decision, write_decision
 from pamela.retraining.gate.trial import BEST
 
@@ -83,7 +85,7 @@ def log_run(project: Project, params: Params, decision: Decision) -> None:
         hash=stable_hash([RUN_NAME, decision.id]),
         note=decision.line,
         params={f"retrain.{k}": str(v) for k, v in params.retrain.model_dump().items()},
-        metrics=_metrics(decision),
+        metrics=[*_metrics(decision), *_drift(project, decision)],
         tags=common_tags(Results(project, params))
         | {"decision": decision.outcome, "reason": decision.reason},
         datasets=hashes,
@@ -105,6 +107,15 @@ def _metrics(decision: Decision) -> list[tuple[str, float, int]]:
             values |= {name: check["difference"], f"{name}_ci_low": check["ci_low"],
                        f"{name}_ci_high": check["ci_high"]}  # fmt: skip
     return [(key, value, 0) for key, value in values.items() if value is not None]
+
+
+def _drift(project: Project, decision: Decision) -> list[tuple[str, float, int]]:
+    """Return the drift of the batches that the decision is about, as metrics."""
+    drift = last_drift(project)
+    against = decision.champion.version if decision.champion else ""
+    if drift is None or (drift.batches, drift.champion) != (decision.group, against):
+        return []
+    return [(key, value, 0) for key, value in metrics(drift.measures).items()]
 
 
 def set_batches_aside(project: Project, params: Params, decision: Decision) -> None:
