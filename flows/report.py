@@ -15,6 +15,7 @@ from pamela.reporting.ablation_runs import all_specs
 from pamela.reporting.model_card import write_model_card
 from pamela.reporting.plots.figures import write_plots
 from pamela.reporting.report import write_report
+from pamela.reporting.retraining_page import ensure_page
 from pamela.reporting.sections.people import PeoplePart, people_part
 
 explain = step("explain people")(people_part)
@@ -35,8 +36,9 @@ def card(results: Results, project: Project) -> None:
 
 @step("write the page")
 def page(results: Results, project: Project, people: PeoplePart | None) -> None:
-    """Write ``reports/index.html``."""
+    """Write ``reports/index.html``, and the page of retraining that it links to."""
     write_report(results, project.reports / "index.html", people)
+    ensure_page(project, results.params.report.title)
 
 
 @step("publish to MLflow")

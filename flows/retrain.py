@@ -36,6 +36,7 @@ from pamela.retraining import admission, batches, champion, inbox, promotion, tr
 from pamela.retraining.drift import record
 from pamela.retraining.gate import challenger, holdout, trial
 from pamela.retraining.gate.decision import Decision
+from pamela.retraining.report import page
 from pamela.retraining.tracking import dvc_file
 from pamela.retraining.waiting import nothing_to_do
 
@@ -51,6 +52,7 @@ finish = step("finish what was decided")(promotion.finish)
 take_batches = step("take batches")(admission.take)
 load_holdout = step("load the hold-out")(holdout.load_holdout)
 measure_drift = step("measure drift")(record.measure_drift)
+write_page = step("write the page")(page.write_retraining_page)
 fit_challenger = step("fit the challenger")(challenger.fit_challenger)
 decide = step("gate")(trial.decide)
 carry_out = step("carry out")(promotion.carry_out)
@@ -129,6 +131,7 @@ def retrain() -> str:
             decisions.append(learn(project, params, reason, said))
         if decisions:
             conclude(project, params, decisions)
+        write_page(project, params)
     lines = [decision.line for decision in decisions] or [nothing_to_do(project, params)]
     print("\n".join(lines), flush=True)
     run_page.show_cycle(decisions, list(refused), [*lines, *said, *refused.values()])

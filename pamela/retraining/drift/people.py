@@ -152,12 +152,13 @@ def _raters(
     people = int(after.sum())
     if not before.sum() or not people:
         return nothing(what, params.raters, people)
-    share = before / before.sum()
-    draws = np.random.default_rng(SEED).multinomial(people, share, size=DRAWS)
-    by_chance = jensenshannon(draws.T, np.tile(share[:, None], DRAWS), base=2)
+    everyone = (before + after) / (before + after).sum()
+    rng = np.random.default_rng(SEED)  # the champion's people are a sample as well
+    draws = [rng.multinomial(n, everyone, size=DRAWS).T for n in (before.sum(), people)]
+    by_chance = jensenshannon(*draws, base=2)
     return judged(
         what,
-        shift=float(jensenshannon(share, after, base=2)),
+        shift=float(jensenshannon(before, after, base=2)),
         threshold=params.raters,
         chance=float(np.quantile(by_chance, 1 - level)),
         count=people,

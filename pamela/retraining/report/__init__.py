@@ -1,0 +1,1 @@
+"""``reports/retraining.html``: decisions, batches and drift in one page."""
