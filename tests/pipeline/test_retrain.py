@@ -223,6 +223,10 @@ class TestCycle:
         assert (project / ".prefect" / "server.log").is_file()
         for side in ("champion", "challenger"):
             assert f"{found[side]['srocc']:.3f}" in line
+        drift = json.loads((project / "reports/drift.json").read_text())
+        assert (drift["champion"], drift["batches"]) == ("1", ["planted/good"])
+        assert {"ratings", "pictures", "srocc"} <= {one["kind"] for one in drift["measures"]}
+        assert "planted/good" in (project / "reports/retraining.html").read_text()
         assert not batch.exists()
         assert (project / "data/batches/planted/good.dvc").is_file()
         assert head(project) == commit, "retrain.commit is false"
