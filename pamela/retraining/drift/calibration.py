@@ -98,7 +98,7 @@ def _measure(
     sides = 1 if kind in (RMSE, SROCC) else 2
     chance = _chance(old, new, params.level / sides)
     if kind != SROCC:
-        pictures = [_by_picture(kind, one) for one in (before, after)]
+        pictures = _by_picture(kind, before), _by_picture(kind, after)
         chance = max(chance, _chance(*pictures, params.level / sides))
     if not np.isfinite(chance):
         return nothing(what, threshold, people)
