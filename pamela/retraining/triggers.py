@@ -20,7 +20,6 @@ from pamela.evaluation.provenance import stable_hash
 from pamela.params import Params
 from pamela.registry import versions
 from pamela.retraining import inbox, records
-from pamela.retraining.drift import record
 from pamela.retraining.gate.decision import Data, judged, last_decision, news
 from pamela.retraining.tracking import tracked_hash
 
@@ -89,12 +88,18 @@ def fired(project: Project, params: Params, found: NewData, *, now: dt.datetime)
             reasons.append(f"{ratings:,} new ratings in {', '.join(found.added)}")
         elif users >= asked.new_users:
             reasons.append(f"{users:,} new people in {', '.join(found.added)}")
-        elif asked.drift and (drift := record.drift_of_tables(project, params, found.added)):
+        elif asked.drift and (drift := _drift(project, params, found.added)):
             reasons.append(f"{drift} in {', '.join(found.added)}")
     age = champion_age(project, params, now=now) if asked.max_age_days else None
     if age is not None and asked.max_age_days and age > dt.timedelta(days=asked.max_age_days):
         reasons.append(f"the champion was last tried {age.days} days ago")
     return reasons
+
+
+def _drift(project: Project, params: Params, labels: list[str]) -> str:
+    from pamela.retraining.drift.record import drift_of_tables  # SciPy, where it is asked alone
+
+    return drift_of_tables(project, params, labels)
 
 
 def new_counts(project: Project, labels: list[str]) -> tuple[int, int]:
