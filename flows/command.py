@@ -19,11 +19,12 @@ from typing import Any, NoReturn
 from flows import family
 from flows.environment import refuse_shared_secrets, require_given_server
 from pamela.core import timeline
-from pamela.core.errors import PamelaError, hide_in_tracebacks
+from pamela.core.errors import PamelaError, hidden, hide_in_tracebacks
 from pamela.core.paths import Project
 from pamela.params import Params, load_params
 
 STOPPED = "stopped; what was done stays, run it again to go on"
+ROOM = "make room and run the command again, it goes on from what was done"
 step_seconds: dict[str, float] = {}  # own work of each step, for `make bench`
 
 
@@ -86,6 +87,15 @@ def ends_in_a_line() -> Iterator[None]:
         yield
     except PamelaError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except Exception as error:
+        from pamela.core.files import tells_full
+
+        if not tells_full(error):
+            raise
+        where = f"{name}: " if (name := getattr(error, "filename", None)) else ""
+        said = hidden(str(error).strip().splitlines()[0])
+        print(f"error: {where}no space is left ({said}); {ROOM}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, Stopped) as stop:
         print(STOPPED, file=sys.stderr)

@@ -10,20 +10,24 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 from flows import family
-from flows.command import ends_in_a_line, stop_when_asked, take_no_words
+from flows.command import ROOM, ends_in_a_line, stop_when_asked, take_no_words
 from flows.environment import environment, refuse_shared_secrets, require_given_server
 from flows.server import STOP_TIMEOUT_S, server
 from pamela.core.errors import PamelaError
+from pamela.core.files import tells_full
 from pamela.core.paths import Project
 from pamela.core.strict_yaml import read_yaml
 from pamela.params import load_params, tracking_uri
 from pamela.registry.reachable import require_server
 
+FAULT = "ERROR: "  # so DVC begins the line that counts; advice follows
 OTHER_GRAPH = "/dvc.yaml:"  # in the names of stages that the root's dvc.yaml does not hold
 
 
@@ -37,13 +41,19 @@ def stale_stages(project: Project) -> list[str]:
         cwd=project.root, env=environment(project), capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode != 0 and not done.stdout.strip():
-        raise PamelaError(_last_line(done.stderr) or "dvc status failed")
+        raise PamelaError(f"`dvc status` failed: {complaint(done)}")
     return sorted(name for name in json.loads(done.stdout or "{}") if OTHER_GRAPH not in name)
 
 
-def _last_line(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+def complaint(done: subprocess.CompletedProcess[str]) -> str:
+    """Return in a line why a command of DVC's or git's failed."""
+    if done.returncode < 0:
+        return f"it was killed ({signal.Signals(-done.returncode).name}); run this command again"
+    said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    if any(tells_full(line) for line in said):
+        return f"no space is left in the project or in {tempfile.gettempdir()}; {ROOM}"
+    named = [line for line in said if line.startswith(FAULT)]
+    return (named or said or ["no message"])[-1].removeprefix(FAULT)
 
 
 def run(project: Project, *, reason: str, dvc_args: list[str] | None = None) -> list[str]:

@@ -38,7 +38,7 @@ from pamela.retraining.gate import challenger, holdout, trial
 from pamela.retraining.gate.decision import Decision
 from pamela.retraining.report import page
 from pamela.retraining.tracking import dvc_file
-from pamela.retraining.waiting import nothing_to_do
+from pamela.retraining.waiting import nothing_to_do, tables_lag
 
 DATA = ("split", "embed")  # the stages that training reads
 
@@ -125,6 +125,8 @@ def retrain() -> str:
             print(f"withdrawn: deleted what was adapted to {name}", flush=True)
         said: list[str] = []
         decisions = [done] if (done := finish(project, params)) else []
+        if tables_lag(project, params):  # a cycle was interrupted; batches are held to the tables
+            refresh_data(project, "retrain: an interrupted cycle")
         refused = {} if triggers.pending(project) else take_batches(project, params)
         track_batches(project)
         while reason := next_trial(project, params):
@@ -196,5 +198,4 @@ def _command(project: Project, *words: str) -> None:
         command, cwd=project.root, env=environment(project), capture_output=True, text=True
     )
     if done.returncode:
-        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise PamelaError(f"`{' '.join(words[:2])}` failed: {said[-1] if said else 'no message'}")
+        raise PamelaError(f"`{' '.join(words[:2])}` failed: {pipeline.complaint(done)}")

@@ -23,6 +23,14 @@ METRIC_DIGITS = 3  # after the point, of figures that stand in git: machines dif
 ABANDONED = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)(\.t[0-9a-f]{8})?\.tmp")
 ROW_GROUP = 1 << 18  # rows that are in memory at once where a table is written in pieces
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk is full, or a person's share of it
+# Polars and safetensors, SQLite, and the commands that others run say so in their text alone.
+FULL_TEXT = (*(f"(os error {n})" for n in FULL), os.strerror(errno.ENOSPC), "disk is full")
+
+
+def tells_full(error: Exception | str) -> bool:
+    """Tell whether an error, or what a command said of one, is that no space is left."""
+    full = getattr(error, "errno", None) in FULL
+    return full or any(text in str(error) for text in FULL_TEXT)
 
 
 @contextmanager
@@ -32,13 +40,14 @@ def writing_to(folder: Path) -> Iterator[None]:
     Raises
     ------
     DiskFullError
-        If there is no room. Polars says so in its text alone.
+        If there is no room.
     """
     try:
         yield
-    except (OSError, pl.exceptions.PolarsError) as error:
-        texts = (f"(os error {number})" for number in FULL)
-        if getattr(error, "errno", None) in FULL or any(text in str(error) for text in texts):
+    except PamelaError:
+        raise
+    except Exception as error:  # of any kind that a library makes of it
+        if tells_full(error):
             raise DiskFullError(
                 f"{folder}: no space is left there; make room and run the command again, it goes "
                 "on from what was done"

@@ -1,0 +1,54 @@
+"""A whole soak: the project, the cycles, the end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from benchmarks.soak import death
+from benchmarks.soak.cycles import Soak
+from benchmarks.soak.deliveries import Account
+from benchmarks.soak.invariants import Soaked
+from flows.server import server
+from pamela.core.paths import Project
+from tests.helpers.taste_project import SMALL, Planted, first_run
+
+OVERRIDES: Final[dict[str, Any]] = {"validate": {"max_quarantined_share": 0.2}}
+CLEAN = 0.3  # of the cycles are not killed
+
+
+def soak(home: Path, cycles: int, seed: int, *, say: Callable[[str], None]) -> list[str]:
+    """Make a project in `home`, run `cycles` cycles in it, and return what was wrong."""
+    planted = Planted()
+    project = first_run(home, planted, OVERRIDES)
+    (home / "server").mkdir()
+    with server(Project(home / "server")) as url:
+        return soak_project(project, planted, cycles, seed, say=say, PREFECT_API_URL=url)
+
+
+def soak_project(
+    project: Path,
+    planted: Planted,
+    cycles: int,
+    seed: int,
+    *,
+    say: Callable[[str], None],
+    **env: str,
+) -> list[str]:
+    """Run `cycles` cycles in a project that ran once, and return what was wrong."""
+    imported = pl.read_csv(project / "data" / "raw" / "planted" / "ratings.csv")
+    account = Account.open(planted, project, imported, seed)
+    soaked = Soaked(project, account, tolerance=SMALL["retrain"]["max_total_loss"])
+    run = Soak(soaked, account, death.arm(project.parent / "hook"), say, env)
+    run.dry()
+    for number in range(1, cycles):
+        run.cycle(killed=bool(account.rng.random() >= CLEAN))
+        say(f"  cycle {number + 1} of {cycles}; best SROCC {soaked.best:.3f}")
+    run.finish()
+    shutil.rmtree(run.hook)
+    say(f"{dict(run.tally)}, {len(account.deliveries)} batches")
+    return run.faults
