@@ -63,6 +63,19 @@ def end_orphans(project: Project) -> int:
     return _end(orphaned)
 
 
+def others(project: Project) -> bool:
+    """Tell whether another command of this project runs."""
+    import psutil
+
+    ours, mine = _of(project), set(os.environ.get(MARK, "").split())
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            heads = set(process.environ().get(MARK, "").split()) - mine
+            if any(head.endswith(ours) and _lives(head) for head in heads):
+                return True
+    return False
+
+
 def _head(pid: int, project: Project) -> str:
     return f"{pid}:{_started(pid)}{_of(project)}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,13 +18,16 @@ from pathlib import Path
 
 from flows import family
 from flows.environment import API_URL, environment, require_given_server
-from pamela.core.errors import PamelaError
+from flows.service.left_runs import end_left_runs
+from pamela.core.errors import DiskFullError, PamelaError
+from pamela.core.files import tells_full, writing_to
 from pamela.core.paths import Project
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 5.0  # then it is killed: its database bears that
 SEND_TIMEOUT_S = 3.0  # each, of logs and events
 RESTARTS = 3
+LEAST_ROOM = 1 << 20  # bytes that a server needs for its database and log
 
 
 def free_port() -> int:
@@ -99,7 +103,8 @@ def running(
     arguments : of this Python: ``-m``, the module and its own.
     log : file that holds what the server says.
     """
-    project.prefect_home.mkdir(exist_ok=True)
+    with writing_to(project.prefect_home):
+        project.prefect_home.mkdir(exist_ok=True)
     family.lead(project)
     family.end_orphans(project)  # one that was left would hold the database
     log.unlink(missing_ok=True)
@@ -128,12 +133,23 @@ def _wait_until_up(name: str, process: subprocess.Popen[bytes], url: str, log: P
     deadline = time.monotonic() + START_TIMEOUT_S
     while not _answers(url):
         if process.poll() is not None:
+            _refuse_full(name, log)
             raise PamelaError(f"the {name} server ended at once: see {log}")
         if time.monotonic() > deadline:
             raise PamelaError(
                 f"the {name} server did not answer in {START_TIMEOUT_S:.0f} s: see {log}"
             )
         time.sleep(0.2)
+
+
+def _refuse_full(name: str, log: Path) -> None:
+    """Raise if a server may have ended for want of room: its log itself may be cut off by that."""
+    full = tells_full(log.read_text(encoding="utf-8", errors="replace"))
+    if full or shutil.disk_usage(log.parent).free < LEAST_ROOM:
+        raise DiskFullError(
+            f"the {name} server ended at once, as no space is left in {log.parent}; make room and "
+            "run the command again, it goes on from what was done"
+        )
 
 
 @contextlib.contextmanager
@@ -153,10 +169,19 @@ def server(project: Project) -> Iterator[str]:
     log = project.prefect_home / "server.log"
     env = environment(project, PREFECT_API_URL=url)
     with running("Prefect", command, url, log, project, env):
+        _end_left_runs(project, url)
         try:
             yield url
         finally:
             _send_what_waits()
+
+
+def _end_left_runs(project: Project, url: str) -> None:
+    """Let Prefect's page say of killed commands' runs that they are over; it holds nothing up."""
+    if family.others(project):
+        return  # `make ui` and `make repro` may run at once, on one database
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        end_left_runs(url)
 
 
 def _send_what_waits() -> None:
