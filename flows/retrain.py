@@ -64,7 +64,7 @@ def track_batches(project: Project) -> None:
     untracked = [b.folder for b in inbox.accepted(project) if not dvc_file(b.folder).is_file()]
     uncached = batches.check_unchanged(project)
     if folders := [project.relative(folder) for folder in (*untracked, *uncached)]:
-        _command(project, "dvc", "add", "--quiet", *folders)
+        _command(project, "dvc", "add", *folders)
 
 
 @step("bring the data up to date")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -26,6 +27,11 @@ END_S = 15.0  # how long what a killed command started may outlive it
 IN_TIME = 0.25  # of the kills are at a random time instead of a random event
 ALONE = 0.5  # of them kill the process alone, not its group
 CYCLE_S = 900.0
+MOVED = 0.1  # of the cycles begin after the project moved to another folder
+# Events of each process of a cycle that trains, and its seconds, as `Soak.dry` measures them.
+EVENTS: Final = {"dvc-add": 24, "dvc-repro": 270, "dvc-status": 43, "flows.ingest": 42,
+                 "flows.retrain": 193, "flows.split": 28, "flows.validate": 56}  # fmt: skip
+SECONDS: Final = 40.0
 
 
 @dataclass(frozen=True)
@@ -83,11 +89,6 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def events_of(folder: Path) -> dict[str, list[str]]:
-    """Return what each process of a dry cycle did."""
-    return {path.name: path.read_text().splitlines() for path in sorted(folder.iterdir())}
-
-
 @dataclass
 class Soak:
     """Cycles with random batches and random deaths, one after another.
@@ -107,11 +108,11 @@ class Soak:
     tally: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.events: dict[str, list[str]] = {}
-        self.wall_s = 0.0
+        self.events = dict(EVENTS)
+        self.wall_s = SECONDS
 
     def dry(self) -> None:
-        """Run a cycle that nothing disturbs, and note every event of it."""
+        """Run a cycle that nothing disturbs, and count every event of it."""
         folder = self.hook.with_name("events")
         folder.mkdir()
         self.account.deliver("honest")
@@ -120,11 +121,14 @@ class Soak:
             run_cycle(self.soaked.project, self.hook, **{death.EVENTS: str(folder)}, **self.env)
         )
         self.wall_s = time.monotonic() - began
-        self.events = events_of(folder)
-        self.say(f"events: { {name: len(lines) for name, lines in self.events.items()} }")
+        self.events = {path.name: len(path.read_text().splitlines())
+                       for path in sorted(folder.iterdir())}  # fmt: skip
+        self.say(f"events: {self.events}")
 
     def cycle(self, *, killed: bool) -> None:
         """Bring a batch, perhaps two, and run a cycle."""
+        if self.account.rng.random() < MOVED:
+            self._move()
         brought = [self.account.deliver() for _ in range(1 + (self.account.rng.random() < 0.3))]
         die = self._death() if killed else None
         self.say(f"brought {', '.join(one.name for one in brought)}; {die or 'not killed'}")
@@ -153,6 +157,13 @@ class Soak:
             self.say(f"  FAULT {fault}")
             self.faults.append(fault)
 
+    def _move(self) -> None:
+        before = self.soaked.project
+        now = before.with_name(f"{before.name.partition('-')[0]}-{len(self.account.deliveries)}")
+        self.soaked.project = before.rename(now)
+        self.account.inbox = now / self.account.inbox.relative_to(before)
+        self.say(f"moved to {now.name}")
+
     def _death(self) -> Death:
         rng: np.random.Generator = self.account.rng
         group = bool(rng.random() >= ALONE)
@@ -161,4 +172,4 @@ class Soak:
         names = list(self.events)
         own = names.index("flows.retrain")
         name = names[own if rng.random() < 0.5 else int(rng.integers(len(names)))]
-        return Death(name, float(rng.integers(1, len(self.events[name]) + 1)), group)
+        return Death(name, float(rng.integers(1, self.events[name] + 1)), group)

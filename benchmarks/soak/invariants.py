@@ -40,8 +40,13 @@ class Soaked:
     # --- the champion -------------------------------------------------------------------------
 
     def aliases(self) -> dict[str, str]:
+        """Return who holds which alias."""
+        return self.aliases_of(self.project)
+
+    @staticmethod
+    def aliases_of(project: Path) -> dict[str, str]:
         """Return who holds which alias, from the database."""
-        with sqlite3.connect(self.project / "mlflow.db") as db:
+        with sqlite3.connect(project / "mlflow.db") as db:
             rows = db.execute(
                 "select alias, version from registered_model_aliases where name = 'pamela'"
             )

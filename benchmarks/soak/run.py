@@ -11,7 +11,7 @@ import polars as pl
 
 from benchmarks.soak import death
 from benchmarks.soak.cycles import Soak
-from benchmarks.soak.deliveries import Account
+from benchmarks.soak.deliveries import KEYS, Account
 from benchmarks.soak.invariants import Soaked
 from flows.server import server
 from pamela.core.paths import Project
@@ -37,15 +37,25 @@ def soak_project(
     seed: int,
     *,
     say: Callable[[str], None],
+    dry: bool = True,
     **env: str,
 ) -> list[str]:
-    """Run `cycles` cycles in a project that ran once, and return what was wrong."""
-    imported = pl.read_csv(project / "data" / "raw" / "planted" / "ratings.csv")
+    """Run `cycles` cycles in a project that ran once, and return what was wrong.
+
+    Parameters
+    ----------
+    dry : whether the first is a whole one whose events are counted; else the counts that `cycles`
+        knows are taken.
+    """
+    data = project / "data"
+    there = [data / "raw/planted/ratings.csv", *data.glob("batches/planted/*/ratings.csv")]
+    imported = pl.concat(pl.read_csv(file, columns=KEYS) for file in there)
     account = Account.open(planted, project, imported, seed)
     soaked = Soaked(project, account, tolerance=SMALL["retrain"]["max_total_loss"])
     run = Soak(soaked, account, death.arm(project.parent / "hook"), say, env)
-    run.dry()
-    for number in range(1, cycles):
+    if dry:
+        run.dry()
+    for number in range(int(dry), cycles):
         run.cycle(killed=bool(account.rng.random() >= CLEAN))
         say(f"  cycle {number + 1} of {cycles}; best SROCC {soaked.best:.3f}")
     run.finish()
