@@ -106,6 +106,7 @@ def running(
     with writing_to(project.prefect_home):
         project.prefect_home.mkdir(exist_ok=True)
     family.lead(project)
+    env = {**env, family.MARK: os.environ.get(family.MARK, "")}  # `env` may be older
     family.end_orphans(project)  # one that was left would hold the database
     log.unlink(missing_ok=True)
 

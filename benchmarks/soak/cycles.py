@@ -27,6 +27,7 @@ END_S = 15.0  # how long what a killed command started may outlive it
 IN_TIME = 0.25  # of the kills are at a random time instead of a random event
 ALONE = 0.5  # of them kill the process alone, not its group
 CYCLE_S = 900.0
+OWN = 0.1  # of the cycles start a Prefect server of their own
 MOVED = 0.1  # of the cycles begin after the project moved to another folder
 # Events of each process of a cycle that trains, and its seconds, as `Soak.dry` measures them.
 EVENTS: Final = {"dvc-add": 24, "dvc-repro": 270, "dvc-status": 43, "flows.ingest": 42,
@@ -132,7 +133,8 @@ class Soak:
         brought = [self.account.deliver() for _ in range(1 + (self.account.rng.random() < 0.3))]
         die = self._death() if killed else None
         self.say(f"brought {', '.join(one.name for one in brought)}; {die or 'not killed'}")
-        ended = run_cycle(self.soaked.project, self.hook, die, **self.env)
+        env = {} if self.account.rng.random() < OWN else self.env
+        ended = run_cycle(self.soaked.project, self.hook, die, **env)
         self._end(ended, die)
 
     def finish(self) -> None:

@@ -9,10 +9,12 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 from prefect import Flow, Task
 
 from flows import server
+from flows.family import MARK
 from flows.server import free_port, running
 from flows.service.left_runs import MESSAGE, end_left_runs
 from pamela.core.errors import DiskFullError, PamelaError
@@ -45,7 +47,8 @@ def process_at(url: str, seconds: float = 20) -> int:
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server.family, "lead", lambda _: None)  # not of the tests' own process
+    # not of the tests' own process
+    monkeypatch.setattr(server.family, "lead", lambda _: monkeypatch.setenv(MARK, "the mark"))
 
 
 def test_one_that_dies_is_started_again_at_its_address(
@@ -56,6 +59,7 @@ def test_one_that_dies_is_started_again_at_its_address(
     with running("small", ["-c", SMALL, str(port)], url, tmp_path / "log", Project(tmp_path),
                  command_env()):  # fmt: skip
         first = process_at(url)
+        assert psutil.Process(first).environ()[MARK] == "the mark"
         os.kill(first, signal.SIGKILL)
         assert process_at(url) != first
     assert "the small server ended and is started again" in capsys.readouterr().err
