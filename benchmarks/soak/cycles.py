@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +62,7 @@ class Ended:
         return ([*filter(str.strip, self.out.splitlines())] or [""])[-1]
 
 
-def run_cycle(project: Path, hook: Path, die: Death | None = None, **env: str) -> Ended:
+def run_cycle(project: Path, hook: Path, env: Mapping[str, str], die: Death | None = None) -> Ended:
     """Run the command in `project`; return once nothing of it runs any more."""
     more = {"PYTHONPATH": str(hook), death.ROOT: str(project), **env}
     if die and die.process:
@@ -119,7 +119,7 @@ class Soak:
         self.account.deliver("honest")
         began = time.monotonic()
         self._end(
-            run_cycle(self.soaked.project, self.hook, **{death.EVENTS: str(folder)}, **self.env)
+            run_cycle(self.soaked.project, self.hook, {**self.env, death.EVENTS: str(folder)})
         )
         self.wall_s = time.monotonic() - began
         self.events = {path.name: len(path.read_text().splitlines())
@@ -134,13 +134,13 @@ class Soak:
         die = self._death() if killed else None
         self.say(f"brought {', '.join(one.name for one in brought)}; {die or 'not killed'}")
         env = {} if self.account.rng.random() < OWN else self.env
-        ended = run_cycle(self.soaked.project, self.hook, die, **env)
+        ended = run_cycle(self.soaked.project, self.hook, env, die)
         self._end(ended, die)
 
     def finish(self) -> None:
         """Run cycles until nothing is left to do, and check everything."""
         for _ in range(3):
-            self._end(run_cycle(self.soaked.project, self.hook, **self.env))
+            self._end(run_cycle(self.soaked.project, self.hook, self.env))
         self._check(self.soaked.faults_at_rest())
 
     def _end(self, ended: Ended, die: Death | None = None) -> None:

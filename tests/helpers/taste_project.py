@@ -18,7 +18,7 @@ from tests.helpers import yaml
 from tests.helpers.stages import run_pipeline
 
 TRAINED, UNSEEN, TRAIN_IMAGES, VAL_IMAGES, TEST_IMAGES, DIM = 30, 10, 160, 30, 60, 8
-SMALL = {
+SMALL: dict[str, Any] = {
     "ingest": {"datasets": ["planted"]},
     "embed": {"encoder": "precomputed"},
     # 36 people: two honest fits differ by .006
