@@ -13,7 +13,7 @@ def safe_load(text: str) -> Any:
 
 
 def safe_dump(value: Any) -> str:
-    yaml = YAML(typ="safe", pure=True)
+    yaml: Any = YAML(typ="safe", pure=True)
     yaml.sort_base_mapping_type_on_output = False
     yaml.default_flow_style = False  # `{uri: sqlite:///...}` is no YAML 1.2
     yaml.width = 2**31
