@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 import pytest
 
 from pamela.core.dataset import Pairs
+from pamela.core.files import write_json
+from pamela.core.paths import Project
+from pamela.data.partitions import partition_name
 from pamela.params import load_params
 from pamela.registry.sqlite_reader import Version
+from pamela.retraining import triggers
 from pamela.retraining.drift.calibration import measure_calibration
 from pamela.retraining.drift.measure import Measure, line, metrics
 from pamela.retraining.drift.people import Ratings, measure_people
 from pamela.retraining.drift.pictures import measure_pictures
-from pamela.retraining.drift.tables import champion_batches
+from pamela.retraining.drift.tables import BATCHES_TAG, champion_batches
+from pamela.retraining.gate.decision import Data
+from pamela.retraining.triggers import NewData, fired
 from tests.helpers.gate_kit import TASTE, Linear, make_fold
 from tests.paths import ROOT
 
@@ -114,3 +124,37 @@ def test_a_champions_batches_are_those_of_its_tags() -> None:
     assert champion_batches(version) == ["d/a", "d/b"]
     object.__setattr__(version, "tags", {"batches": ""})
     assert champion_batches(version) == []
+
+
+@pytest.mark.parametrize(("shift", "fires"), [(1.0, True), (0.0, False)])
+def test_a_small_batch_that_has_drifted_starts_a_cycle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shift: float, fires: bool
+) -> None:
+    """The batch lies below every other trigger, on a scale of its own dataset."""
+    project, rng = Project(tmp_path), np.random.default_rng(5)
+    champion = SimpleNamespace(tags={BATCHES_TAG: ""})
+    monkeypatch.setattr(triggers.versions, "champion", lambda *_: champion)
+    old, new = ratings(rng, 0, 100, 30), ratings(rng, 0, 25, 10, shift)
+    home = project.validated / "ratings.parquet"
+    home.mkdir(parents=True)
+    on_scale = pl.col("rating") * 10 - 10  # 0 to 40
+    old.rows.with_columns(on_scale).write_parquet(home / partition_name("d"))
+    old.users.select(pl.lit("d").alias("dataset"), pl.all()).write_parquet(
+        project.validated / "users.parquet"
+    )
+    write_json(project.tables / "datasets.json", {"d": {"scale": [0, 40]}})
+    batch = project.batches / "d" / "week1"
+    batch.mkdir(parents=True)
+    new.rows.with_columns(on_scale).unique(["user_id", "image_id"]).write_csv(batch / "ratings.csv")
+    (batch / "dataset.yaml").write_text("name: d\nscale: [0, 40]\n")
+    params = load_params(ROOT / "params.yaml")
+    few = params.retrain.triggers.model_copy(update={"new_ratings": 10**6, "new_users": 10**6})
+    retrain = params.retrain.model_copy(update={"triggers": few})
+    params = params.model_copy(update={"retrain": retrain})
+    found = NewData(Data(), {"added": ["d/week1"]}, False)
+    reasons = fired(project, params, found, now=dt.datetime(2026, 11, 29, tzinfo=dt.UTC))
+    assert len(reasons) == fires
+    assert all("ratings" in one and one.endswith(" in d/week1") for one in reasons)
+    never = few.model_copy(update={"drift": False})
+    quiet = params.model_copy(update={"retrain": retrain.model_copy(update={"triggers": never})})
+    assert fired(project, quiet, found, now=dt.datetime(2026, 11, 29, tzinfo=dt.UTC)) == []
