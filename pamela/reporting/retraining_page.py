@@ -16,6 +16,7 @@ NOTHING: Final[dict[str, Any]] = {
     "lead": ["No retraining yet: `pamela retrain --once` learns new ratings."],
     "decisions": None,
     "gate": None,
+    "gate_other": None,
     "gate_line": "",
     "batches": None,
     "drift": None,

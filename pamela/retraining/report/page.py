@@ -14,6 +14,7 @@ from pamela.retraining.drift.measure import DRIFTED, SHOWN, Measure
 from pamela.retraining.drift.record import Drift, last_drift
 from pamela.retraining.gate.decision import Decision, last_decision
 from pamela.retraining.gate.judgement import FAILED, UNSURE
+from pamela.retraining.gate.judgement import SHOWN as NO_PART
 
 DRIFT_COLUMNS = [
     "measure", "champion's", "new", "shift", "threshold", "by chance", "about", "result",
@@ -39,7 +40,8 @@ def context(project: Project, params: Params) -> dict[str, Any]:
     if known:
         shown |= {"lead": _lead(known[-1]), "decisions": decisions_table(known)}
     if last and last.checks:
-        shown |= {"gate": gate_table(last), "gate_line": last.line}
+        decided, other = gate_tables(last)
+        shown |= {"gate": decided, "gate_other": other, "gate_line": last.line}
     if rows:
         shown["batches"] = batches_table(rows)
     if drift:
@@ -73,8 +75,20 @@ def _said(one: records.Record) -> tuple[str | None, ...]:
     return when, one.action, one.by, one.version, one.previous, one.why
 
 
-def gate_table(last: Decision) -> Table:
-    """Return the table of the last decision: every check with both models."""
+def gate_tables(last: Decision) -> tuple[Table, Table | None]:
+    """Return the table of the last decision: what had a part in it, and what is only shown."""
+    parts = [check for check in last.checks if check["result"] != NO_PART]
+    other = [check for check in last.checks if check["result"] == NO_PART]
+    decided = _gate_table(
+        "The last gate",
+        parts,
+        "Means over people; below a difference its 95 % interval. From reports/gate.json.",
+    )
+    title = f"{len(other)} with too few people to decide anything"
+    return decided, _gate_table(title, other, "") if other else None
+
+
+def _gate_table(title: str, checks: Sequence[dict[str, Any]], caption: str) -> Table:
     rows = [
         [
             Cell(check["kind"], check["metric"]),
@@ -86,14 +100,14 @@ def gate_table(last: Decision) -> Table:
             Cell(check["wanted"]),
             Cell(check["result"]),
         ]
-        for check in last.checks
+        for check in checks
     ]  # fmt: skip
     return Table(
-        title="The last gate",
+        title=title,
         columns=["check", "rows", "champion", "challenger", "difference", "wanted", "result"],
         rows=rows,
-        caption="Means over people; below a difference its 95 % interval. From reports/gate.json.",
-        strong={k for k, c in enumerate(last.checks) if c["result"] in (FAILED, UNSURE)},
+        caption=caption,
+        strong={k for k, c in enumerate(checks) if c["result"] in (FAILED, UNSURE)},
     )
 
 
