@@ -8,6 +8,7 @@ All is run in forked children of a process that has imported everything and comp
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -66,7 +67,7 @@ class _Steps:
 def every_step(home: Path, *, say: Callable[[str], None]) -> list[str]:
     """Die at every point in turn; return what was wrong."""
     for name in STAGES:
-        __import__(f"flows.{name}")
+        importlib.import_module(f"flows.{name}")
     _must(_make, home)
     log = home / "points"
     _must(_cycle, _copy(home), 0, log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +15,18 @@ def _hear(event: str, arguments: tuple[object, ...]) -> None:
         _listening[-1].append(".".join(str(part) for part in arguments))
 
 
+@functools.cache
+def _start() -> None:
+    sys.addaudithook(_hear)
+
+
 @contextmanager
 def unpickled() -> Iterator[list[str]]:
     """Yield the names of what is unpickled in the block: none for plain numbers and texts."""
-    if not _listening:
-        sys.addaudithook(_hear)
+    _start()
     heard: list[str] = []
     _listening.append(heard)
     try:
         yield heard
     finally:
-        _listening.remove(heard)
+        _listening.pop()
