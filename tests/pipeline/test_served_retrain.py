@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-import psutil
 import pytest
 
+from benchmarks.soak.invariants import processes_of
 from tests.conftest import command_env, copy_project
 
 T = TypeVar("T")
@@ -78,17 +78,6 @@ def start(project: Path, tmp_path: Path) -> Iterator[Callable[[str], Service]]:
             one.process.kill()
 
 
-def processes_in(project: Path) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.cwd() == str(project):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
 @pytest.mark.slow  # two servers are started
 @pytest.mark.timeout(900)
 def test_a_service_that_is_killed_leaves_nothing_and_the_next_goes_on(
@@ -108,7 +97,7 @@ def test_a_service_that_is_killed_leaves_nothing_and_the_next_goes_on(
     killed = wait_for("its cycle", lambda: first.runs("Pending") + first.runs("Running"))[0]
     first.process.send_signal(signal.SIGKILL)
     first.process.wait()
-    wait_for("their end", lambda: not processes_in(project), 30)
+    wait_for("their end", lambda: not processes_of(project), 30)
     shutil.rmtree(batch)
 
     second = start("second")
@@ -122,4 +111,4 @@ def test_a_service_that_is_killed_leaves_nothing_and_the_next_goes_on(
     assert second.process.wait(timeout=180) == 0
     assert "Traceback" not in second.log.read_text()
     # the watcher outlives what it watches by the moment that it takes to see that it is gone
-    wait_for("the end of all it started", lambda: not processes_in(project), 10)
+    wait_for("the end of all it started", lambda: not processes_of(project), 10)
