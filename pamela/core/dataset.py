@@ -6,7 +6,7 @@ scale here; every dataset keeps its own scale in ``data/tables/datasets.json``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -107,20 +107,72 @@ class Pairs:
 
 
 @dataclass(frozen=True)
+class Choices:
+    """n choices between two pictures: row indices into a `People` and an `Items`.
+
+    Attributes
+    ----------
+    user, a, b : int64 arrays (n,), who chose between which pictures.
+    outcome : float32 array (n,): 1 where `a` was chosen, 0 where `b` was, 0.5 a tie.
+    """
+
+    user: Ints
+    a: Ints
+    b: Ints
+    outcome: Floats32
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def take(self, index: Ints | Bools) -> Choices:
+        """Return the choices of `index` (rows or a mask)."""
+        return Choices(self.user[index], self.a[index], self.b[index], self.outcome[index])
+
+    @classmethod
+    def empty(cls) -> Choices:
+        """Return no choices."""
+        none = np.zeros(0, np.int64)
+        return cls(none, none, none, np.zeros(0, np.float32))
+
+    @classmethod
+    def concat(cls, *parts: Choices) -> Choices:
+        """Return the choices of all `parts`, in order."""
+        return cls(
+            np.concatenate([p.user for p in parts]),
+            np.concatenate([p.a for p in parts]),
+            np.concatenate([p.b for p in parts]),
+            np.concatenate([p.outcome for p in parts]),
+        )
+
+
+@dataclass(frozen=True)
 class Fold:
-    """One train/val/test division: shared items and people, and the pairs of each part."""
+    """One train/val/test division: shared items and people, and the ratings of each part.
+
+    Attributes
+    ----------
+    parts : the rated pairs of each part.
+    choices : the choices of each part: both pictures and the person lie on that part's sides.
+    """
 
     number: int
     items: Items
     people: People
     parts: dict[str, Pairs]
+    choices: dict[str, Choices] = field(default_factory=dict)
 
     def __getitem__(self, part: str) -> Pairs:
         return self.parts.get(part, Pairs.empty())
 
+    def choices_of(self, part: str) -> Choices:
+        """Return the choices of `part`; none where it has none."""
+        return self.choices.get(part, Choices.empty())
+
     def all_as_train(self) -> Fold:
-        """Return the same fold with every rating in part train and nothing held out."""
-        return replace(self, parts={s.TRAIN: Pairs.concat(*self.parts.values())})
+        """Return the same fold with everything in part train and nothing held out."""
+        parts = {s.TRAIN: Pairs.concat(*self.parts.values())} if self.parts else {}
+        choices = {s.TRAIN: Choices.concat(*self.choices.values())} if self.choices else {}
+        return replace(self, parts=parts, choices=choices)
 
     def with_items(self, items: Items) -> Fold:
         """Return the same fold over other item features (e.g. shuffled, for a control)."""

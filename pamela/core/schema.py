@@ -29,6 +29,10 @@ GROUP: Final = "group"
 STYLE: Final = "style"
 GENERATOR: Final = "generator"
 PROMPT_ID: Final = "prompt_id"
+IMAGE_A: Final = "image_a"
+IMAGE_B: Final = "image_b"
+CHOICE: Final = "choice"
+CHOSEN_AT: Final = "chosen_at"
 FOLD: Final = "fold"
 PART: Final = "part"
 
@@ -41,6 +45,24 @@ RATINGS_SCHEMA: Final = pl.Schema(
         RATED_AT: pl.Datetime("us"),
         POSITION: pl.Int64(),
         SPLIT: pl.String(),
+        SOURCE_FILE: pl.String(),
+        SOURCE_ROW: pl.Int64(),
+    }
+)
+# What a person says of two pictures: which one they like more, or that they like both equally.
+CHOSE_A: Final = "a"
+CHOSE_B: Final = "b"
+TIE: Final = "tie"
+OUTCOMES: Final = {CHOSE_A: 1.0, CHOSE_B: 0.0, TIE: 0.5}
+CHOICES_SCHEMA: Final = pl.Schema(
+    {
+        DATASET: pl.String(),
+        USER: pl.String(),
+        IMAGE_A: pl.String(),
+        IMAGE_B: pl.String(),
+        CHOICE: pl.String(),
+        CHOSEN_AT: pl.Datetime("us"),
+        POSITION: pl.Int64(),
         SOURCE_FILE: pl.String(),
         SOURCE_ROW: pl.Int64(),
     }
@@ -67,6 +89,9 @@ POPULATION_ID: Final = ""  # no user id is empty, so every model takes it for so
 # --- the internal rating scale ----------------------------------------------------------------
 SCALE_LOW: Final = 1.0
 SCALE_HIGH: Final = 5.0
+# A dataset of choices alone has no scale of its own. Its scores are Thurstone's: 0 is the average
+# training picture; of two that are 1 apart a person takes the better one in 84 % (Phi(1)).
+STANDARD_SCALE: Final = (-4.0, 4.0)
 
 # --- parts of a split -------------------------------------------------------------------------
 TRAIN: Final = "train"
