@@ -27,7 +27,7 @@ import polars as pl
 from benchmarks.entries import Entry, entry
 from pamela.core import schema as s
 from pamela.core.arrays import Bools, Floats
-from pamela.core.dataset import Fold, Items, Pairs, People
+from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.core.files import write_json
 from pamela.core.paths import Project
 from pamela.evaluation.metrics.definitions import mean_srocc
@@ -67,12 +67,17 @@ class Known(RewardModel):
     def __init__(self, table: Floats, std: float) -> None:
         self.table, self.std = table, std
 
-    def fit(self, fold: Fold, *, seed: int, progress: Progress = silent, **_: Any) -> pl.DataFrame:
+    def _fit(self, fold: Fold, *, seed: int, progress: Progress = silent, **_: Any) -> pl.DataFrame:
         """Raise: there is nothing to fit."""
         raise NotImplementedError
 
     def predict(
-        self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
+        self,
+        items: Items,
+        people: People,
+        pairs: Pairs,
+        context: Pairs | None = None,
+        choices: Choices | None = None,
     ) -> Prediction:
         """Look the pairs up."""
         mean = on_scale(3 + self.table[pairs.user, pairs.item])

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -21,9 +22,18 @@ from safetensors.numpy import load_file, save_file
 
 from pamela.core import schema as s
 from pamela.core.arrays import Bools, Floats32
-from pamela.core.dataset import Fold, Items, Pairs, People
+from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import atomic_path, read_json, write_json
+from pamela.models.choices.as_ratings import choices_as_ratings
+from pamela.models.choices.preference import (
+    Difference,
+    Preference,
+    calibrated,
+    choices_to_calibrate_on,
+    preference,
+)
+from pamela.models.choices.thurstone import Thurstone
 from pamela.params import TrainParams
 
 Progress = Callable[[float, str], None]  # share done in [0, 1], what is being done
@@ -94,8 +104,12 @@ class RewardModel(ABC):
     personal: bool  # whether the user changes the order of pictures
     adapts: bool = False  # whether the ratings of a new user (context) change anything
     uses_demographics: bool = False
+    # whether fitting reads the fold's choices; else they come as ratings (`choices_as_ratings`)
+    learns_choices: ClassVar[bool] = False
 
     chosen: dict[str, Any]  # the configuration that fitting chose, with its scores; JSON-able
+    # how people choose between pictures of known scores, by dataset; from choices, where any are
+    choosing: Mapping[str, Thurstone] = MappingProxyType({})
 
     @classmethod
     def from_params(cls, params: TrainParams) -> Self:
@@ -117,7 +131,6 @@ class RewardModel(ABC):
         """
         return self.with_chosen_hyperparameters(params)
 
-    @abstractmethod
     def fit(
         self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:
@@ -131,18 +144,69 @@ class RewardModel(ABC):
         -------
         DataFrame with a column ``step`` and one column per logged quantity (may be empty).
         """
+        told = fold if self.learns_choices else choices_as_ratings(fold)
+        history = self._fit(told, seed=seed, progress=progress, workdir=workdir)
+        if not self.choosing:  # a refit has that of the model it refits
+            self.choosing = {
+                name: calibrated(self.difference(fold.items, fold.people, asked), asked)
+                for name, asked in choices_to_calibrate_on(fold).items()
+            }
+        return history
+
+    @abstractmethod
+    def _fit(
+        self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
+    ) -> pl.DataFrame:
+        """Fit as `fit` says; there are choices only for a model that `learns_choices`."""
 
     @abstractmethod
     def predict(
-        self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
+        self,
+        items: Items,
+        people: People,
+        pairs: Pairs,
+        context: Pairs | None = None,
+        choices: Choices | None = None,
     ) -> Prediction:
         """Predict `pairs` (their ratings are ignored).
 
         Parameters
         ----------
-        context : the ratings shown of users absent from training (k shots); pairs whose user has
-            none are predicted at 0 shots. A model without adaptation ignores it.
+        context, choices : the ratings and choices shown of users absent from training (k shots);
+            pairs whose user has none are predicted at 0 shots. A model without adaptation ignores
+            both.
         """
+
+    def difference(
+        self,
+        items: Items,
+        people: People,
+        asked: Choices,
+        context: Pairs | None = None,
+        choices: Choices | None = None,
+    ) -> Difference:
+        """Predict how much more `a` is liked than `b`; what `asked` says was chosen is ignored."""
+        n = len(asked)
+        both = Pairs(
+            np.concatenate([asked.user, asked.user]),
+            np.concatenate([asked.a, asked.b]),
+            np.zeros(2 * n, np.float32),
+        )
+        found = self.predict(items, people, both, context, choices)
+        mean, variance = found.mean.astype(np.float64), found.std.astype(np.float64) ** 2
+        return Difference(mean[:n] - mean[n:], np.zeros(n), variance[:n] + variance[n:])
+
+    def prefer(
+        self,
+        items: Items,
+        people: People,
+        asked: Choices,
+        context: Pairs | None = None,
+        choices: Choices | None = None,
+    ) -> Preference:
+        """Predict what people choose; `context` and `choices` as for `predict`."""
+        found = self.difference(items, people, asked, context, choices)
+        return preference(found, items, asked, self.choosing)
 
     def knows(self, people: People) -> Bools:
         """Return, per row of `people`, whether that user was in training: here nobody was."""
@@ -164,7 +228,11 @@ class RewardModel(ABC):
         contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
         with atomic_path(folder / WEIGHTS) as aside:
             save_file(contiguous, aside)
-        write_json(folder / CONFIG, {"model": self.name, "config": config})
+        choosing = {name: asdict(one) for name, one in self.choosing.items()}
+        write_json(
+            folder / CONFIG,
+            {"model": self.name, "config": config} | ({"choosing": choosing} if choosing else {}),
+        )
 
 
 def without_prefix(arrays: dict[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
@@ -180,7 +248,9 @@ def load_model(folder: Path) -> RewardModel:
     if not (folder / WEIGHTS).is_file():
         raise PamelaError(f"{folder / WEIGHTS}: no such file; the model folder is incomplete")
     arrays = read_arrays(folder / WEIGHTS)
-    return model_class(saved["model"]).from_state(saved["config"], arrays)
+    model = model_class(saved["model"]).from_state(saved["config"], arrays)
+    model.choosing = {name: Thurstone(**one) for name, one in saved.get("choosing", {}).items()}
+    return model
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -16,7 +16,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.arrays import Bools, Floats, Ints
-from pamela.core.dataset import Fold, Items, Pairs, People
+from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, silent
 from pamela.models.preprocessing import UNKNOWN, Codes, UserIndex, canonical
 
@@ -86,7 +86,7 @@ class _LevelsModel(RewardModel):
         self._noise = 1.0
         self._levels: list[Level] = []
 
-    def fit(
+    def _fit(
         self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit the means of ``train``; nothing is random."""
@@ -107,7 +107,12 @@ class _LevelsModel(RewardModel):
         return pl.DataFrame({"step": [0], "train_rmse": [float(np.sqrt(self._noise))]})
 
     def predict(
-        self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
+        self,
+        items: Items,
+        people: People,
+        pairs: Pairs,
+        context: Pairs | None = None,
+        choices: Choices | None = None,
     ) -> Prediction:
         """Predict `pairs` from metadata alone; people and context are ignored."""
         mean, variance = self._per_item(items)
@@ -192,7 +197,7 @@ class UserMean(RewardModel):
         self._total: Floats = np.zeros(0)
         self._within, self._between = 1.0, 1.0
 
-    def fit(
+    def _fit(
         self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit the means of ``train``; nothing is random."""
@@ -211,9 +216,17 @@ class UserMean(RewardModel):
         return pl.DataFrame({"step": [0], "train_rmse": [float(np.sqrt(self._within))]})
 
     def predict(
-        self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
+        self,
+        items: Items,
+        people: People,
+        pairs: Pairs,
+        context: Pairs | None = None,
+        choices: Choices | None = None,
     ) -> Prediction:
-        """Predict `pairs` from the user's mean over training and context."""
+        """Predict `pairs` from the user's mean over training and context.
+
+        Choices say nothing of how high a person rates, and are ignored.
+        """
         row = self._users.encode(people)
         known = row != UNKNOWN
         count: Floats = np.where(known, np.append(self._count, 0.0)[row], 0.0)

@@ -6,6 +6,7 @@ head learns from.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +71,7 @@ class PictureMeans:
     ----------
     items : int64 array (m,), rows of the rated pictures, sorted.
     mean : array (m,), mean rating with the users' biases taken off.
-    count : array (m,), ratings behind it.
+    count : array (m,), ratings behind it; where choices are, as many as would say as much.
     noise : array (m,), variance of one such rating in the picture's dataset.
     spread : array (datasets,), variance of one rating of a cold-start user about the picture's
         mean.
@@ -78,7 +79,7 @@ class PictureMeans:
 
     items: Ints
     mean: Floats
-    count: Ints
+    count: Ints | Floats
     noise: Floats
     spread: Floats
 
@@ -86,15 +87,31 @@ class PictureMeans:
 def picture_means(pairs: Pairs, people: int, datasets: Datasets) -> PictureMeans:
     """Fit user and picture effects to each dataset apart: raters differ in care and in spread."""
     code = datasets.code[pairs.item]
-    found = [fit_effects(pairs.take(code == one), people) for one in range(len(datasets))]
-    items = np.concatenate([one.items for one in found])
+    rated = (pairs.take(code == one) for one in range(len(datasets)))
+    return joined_means([means_of(fit_effects(one, people)) for one in rated])
+
+
+def means_of(effects: BiasModel) -> PictureMeans:
+    """Return what is known of the pictures of one dataset by their ratings."""
+    return PictureMeans(
+        effects.items,
+        effects.item_mean,
+        effects.item_count,
+        np.full(len(effects.items), effects.noise_variance),
+        np.array([effects.noise_variance + effects.user_variance]),
+    )
+
+
+def joined_means(parts: Sequence[PictureMeans]) -> PictureMeans:
+    """Return the pictures of several datasets together, in their order."""
+    items = np.concatenate([one.items for one in parts])
     order = np.argsort(items)
     return PictureMeans(
         items[order],
-        np.concatenate([one.item_mean for one in found])[order],
-        np.concatenate([one.item_count for one in found])[order],
-        np.concatenate([np.full(len(one.items), one.noise_variance) for one in found])[order],
-        np.array([one.noise_variance + one.user_variance for one in found]),
+        np.concatenate([one.mean for one in parts])[order],
+        np.concatenate([one.count for one in parts])[order],
+        np.concatenate([one.noise for one in parts])[order],
+        np.concatenate([one.spread for one in parts]),
     )
 
 

@@ -15,12 +15,16 @@ from pamela.core.dataset import Fold
 
 
 def fold_key(fold: Fold, *settings: object) -> str:
-    """Return a digest of a fold's pictures, training pairs and `settings`."""
+    """Return a digest of a fold's pictures, training rows and `settings`."""
     digest = hashlib.sha256(repr(settings).encode())
     digest.update(np.ascontiguousarray(fold.items.frame.hash_rows(seed=0).to_numpy()).data)
     digest.update(repr(fold.items.frame.columns).encode())
     train = fold[s.TRAIN]
-    arrays = (fold.items.image, fold.items.prompt, train.user, train.item, train.rating)
+    chosen = fold.choices_of(s.TRAIN)
+    arrays = (
+        *(fold.items.image, fold.items.prompt, train.user, train.item, train.rating),
+        *(chosen.user, chosen.a, chosen.b, chosen.outcome),
+    )
     for array in arrays:
         digest.update(repr(array.shape).encode())
         digest.update(np.ascontiguousarray(array).data)

@@ -17,7 +17,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.arrays import Floats, Floats32, Ints
-from pamela.core.dataset import Items, Pairs, People
+from pamela.core.dataset import Choices, Items, Pairs, People
 
 CLIP_SD = 8.0  # a standardised feature further out than this many deviations is an outlier
 LARGEST = 1e6  # a raw feature above this is not a feature
@@ -30,6 +30,18 @@ FEW = 64  # rows up to which a dictionary is quicker than a join of tables
 def canonical(pairs: Pairs) -> Pairs:
     """Return the same pairs in an order of their own, so that sums do not depend on row order."""
     return pairs.take(np.lexsort((pairs.rating, pairs.item, pairs.user)))
+
+
+def canonical_choices(choices: Choices) -> Choices:
+    """Return the same choices in an order of their own, `a` the picture of the lower row.
+
+    So that neither the order of rows changes a sum, nor on which side a picture was shown.
+    """
+    turned = choices.a > choices.b
+    a, b = np.minimum(choices.a, choices.b), np.maximum(choices.a, choices.b)
+    outcome = np.where(turned, 1 - choices.outcome, choices.outcome).astype(np.float32)
+    made = Choices(choices.user, a, b, outcome)
+    return made.take(np.lexsort((outcome, b, a, choices.user)))
 
 
 def sanitise(features: Floats32) -> Floats32:

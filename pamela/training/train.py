@@ -85,7 +85,7 @@ def fit_fold(project: Project, params: TrainParams, model_name: str, fold_number
         If the fold has no training rows.
     """
     fold = load_fold(project, fold_number)
-    if not len(fold[s.TRAIN]):
+    if not len(fold[s.TRAIN]) and not len(fold.choices_of(s.TRAIN)):
         raise PamelaError(f"data/splits: fold {fold_number} has no rows in part train")
     model = create_model(model_name, params)
     return _fit(project, params, model, fold, fold_number, project.models)
@@ -115,7 +115,9 @@ def fit_challenger(project: Project, params: TrainParams, fold: Fold, home: Path
 
 def _refit(project: Project, params: TrainParams, fold: Fold, home: Path) -> FoldFit:
     chosen = load_model(home / params.champion / fold_name(BUNDLE_FOLD))
-    return _fit(project, params, chosen.refit(params), fold.all_as_train(), None, home)
+    fresh = chosen.refit(params)
+    fresh.choosing = chosen.choosing  # nothing is held out to measure it again
+    return _fit(project, params, fresh, fold.all_as_train(), None, home)
 
 
 def _fit(
@@ -177,7 +179,10 @@ def fit_hash(params: TrainParams, fold: Fold) -> str:
         digest.update(np.ascontiguousarray(matrix).data)
     for part in (s.TRAIN, s.VAL_SEEN, s.VAL_UNSEEN):
         pairs = fold[part]
+        chosen = fold.choices_of(part)
         for column in (pairs.user, pairs.item, pairs.rating):
+            digest.update(np.ascontiguousarray(column).data)
+        for column in (chosen.user, chosen.a, chosen.b, chosen.outcome):
             digest.update(np.ascontiguousarray(column).data)
     return digest.hexdigest()
 

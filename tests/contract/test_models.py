@@ -14,12 +14,13 @@ import polars as pl
 import pytest
 
 from pamela.core import schema as s
-from pamela.core.dataset import Fold, Items, Pairs, People
+from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.models import list_models
 from pamela.models.base import RewardModel, load_model
 from pamela.models.baselines import GlobalMean, GroupMean, UserMean
 from pamela.models.biases import within_user_correlation
 from tests.helpers.planted import make_world, with_part
+from tests.helpers.planted_choices import accuracy, with_choices
 
 ADAPTS = {"user_mean", "residual_ridge", "mf", "hierarchical"}  # models that a context changes
 SEES = ["population", "residual_ridge", "mf", "paper", "hierarchical"]  # models that see pictures
@@ -294,6 +295,55 @@ class TestContract:
         found = load_model(tmp_path).predict(alike, FOLD.people, EVERY, FOLD[s.CONTEXT_UNSEEN])
         assert np.isfinite(found.mean).all()
         assert np.isfinite(found.std).all()
+
+
+CHOSEN = with_choices(WORLD, 30, ratings=False)
+
+
+class TestChoices:
+    """A fold of choices alone: every model learns from it, and says what people choose."""
+
+    @pytest.fixture(scope="class")
+    def chosen(self, name: str) -> RewardModel:
+        return fitted(name, CHOSEN)
+
+    def test_held_out_choices_are_predicted_and_the_three_outcomes_sum_to_one(
+        self, chosen: RewardModel
+    ) -> None:
+        asked = CHOSEN.choices_of(s.TEST_SEEN)
+        found = chosen.prefer(CHOSEN.items, CHOSEN.people, asked)
+        every = np.stack([found.a, found.b, found.tie])
+        assert np.isfinite(every).all()
+        assert (every >= 0).all()
+        np.testing.assert_allclose(every.sum(axis=0), 1, atol=1e-9)
+        decided = accuracy(found.a / np.maximum(found.a + found.b, 1e-12), asked)
+        assert decided > (0.65 if chosen.name in SEES else 0.4)
+
+    def test_what_is_shown_of_oneself_changes_who_adapts_and_stays_finite(
+        self, chosen: RewardModel
+    ) -> None:
+        asked, own = CHOSEN.choices_of(s.TEST_UNSEEN), CHOSEN.choices_of(s.CONTEXT_UNSEEN)
+        plain = chosen.prefer(CHOSEN.items, CHOSEN.people, asked).a
+        told = chosen.prefer(CHOSEN.items, CHOSEN.people, asked, None, own).a
+        against = Choices(own.user, own.b, own.a, own.outcome)  # and contradicts themselves
+        both = Choices.concat(own, against)
+        mixed = chosen.prefer(CHOSEN.items, CHOSEN.people, asked, FOLD[s.CONTEXT_UNSEEN], both).a
+        assert np.isfinite(told).all()
+        assert np.isfinite(mixed).all()
+        assert (np.abs(told - plain).max() > 1e-6) == (chosen.name in FOLDS_IN)
+        seen = CHOSEN.choices_of(s.TEST_SEEN)
+        np.testing.assert_array_equal(
+            chosen.prefer(CHOSEN.items, CHOSEN.people, seen, None, own).a,
+            chosen.prefer(CHOSEN.items, CHOSEN.people, seen).a,
+        )
+
+    def test_saved_and_loaded_chooses_alike(self, chosen: RewardModel, tmp_path: Path) -> None:
+        asked, own = CHOSEN.choices_of(s.TEST_UNSEEN), CHOSEN.choices_of(s.CONTEXT_UNSEEN)
+        chosen.save(tmp_path)
+        before = chosen.prefer(CHOSEN.items, CHOSEN.people, asked, None, own)
+        after = load_model(tmp_path).prefer(CHOSEN.items, CHOSEN.people, asked, None, own)
+        np.testing.assert_array_equal(before.a, after.a)
+        np.testing.assert_array_equal(before.tie, after.tie)
 
 
 class TestPlantedTaste:

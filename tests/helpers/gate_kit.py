@@ -11,7 +11,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.arrays import Bools
-from pamela.core.dataset import Fold, Items, Pairs, People
+from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.models.base import Prediction, Progress, RewardModel, silent
 from pamela.retraining.gate.holdout import NEWEST, PARTS, Holdout
 from pamela.training.bundle import Bundle
@@ -29,11 +29,16 @@ class Linear(RewardModel):
     def __init__(self, weights: npt.NDArray[Any], noise: float = 0.0, std: float = 1.0) -> None:
         self.weights, self.noise, self.std = weights, noise, std
 
-    def fit(self, fold: Fold, *, seed: int, progress: Progress = silent) -> pl.DataFrame:
+    def _fit(self, fold: Fold, *, seed: int, progress: Progress = silent) -> pl.DataFrame:
         raise NotImplementedError
 
     def predict(
-        self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
+        self,
+        items: Items,
+        people: People,
+        pairs: Pairs,
+        context: Pairs | None = None,
+        choices: Choices | None = None,
     ) -> Prediction:
         rng = np.random.default_rng(3)
         noise = self.noise * rng.normal(size=len(items))

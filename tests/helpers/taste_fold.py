@@ -58,10 +58,10 @@ class Taste(RewardModel):
     def __init__(self, skill: float = 1.0, adapts: bool = False) -> None:
         self.skill, self.adapts, self.asked = skill, adapts, 0  # type: ignore[misc]
 
-    def fit(self, fold, *, seed, progress=None, workdir=None):
+    def _fit(self, fold, *, seed, progress=None, workdir=None):
         raise NotImplementedError
 
-    def predict(self, items, people, pairs, context=None):
+    def predict(self, items, people, pairs, context=None, choices=None):
         self.asked += 1
         mean = 3 + self.skill * items.image[pairs.item, 0]
         if self.adapts and context is not None and len(context):

@@ -18,7 +18,8 @@ from pamela.core import schema as s
 from pamela.core.arrays import Floats, Floats32, Ints
 from pamela.core.dataset import Fold, Items, Pairs
 from pamela.core.hashing import hash_ids
-from pamela.models.biases import picture_means
+from pamela.models.choices.as_ratings import rows_to_learn_from
+from pamela.models.choices.picture_opinions import picture_opinions
 from pamela.models.gaussian_process.model import Population
 from pamela.models.preprocessing import Datasets
 
@@ -48,9 +49,10 @@ class Consensus:
 
     @classmethod
     def fit(cls, population: Population, fold: Fold, train: Pairs, *, seed: int) -> Self:
-        """Combine each training picture's held-out score with the mean of its ratings."""
-        datasets = Datasets.of(fold.items, train)
-        means = picture_means(train, len(fold.people), datasets)
+        """Combine each training picture's held-out score with what ratings and choices say."""
+        datasets = Datasets.of(fold.items, rows_to_learn_from(fold))
+        choices = fold.choices_of(s.TRAIN)
+        means, _ = picture_opinions(train, choices, len(fold.people), datasets)
         items = fold.items.take(means.items)
         score = population.held_out(FOLDS, seed)
         noise = means.noise / means.count

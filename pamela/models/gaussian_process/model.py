@@ -10,10 +10,14 @@ up to `MAX_LANDMARKS` pictures; above, that many inducing pictures carry the fun
 Several datasets share one such function: each has its intercept, its raters' noise, its own copy of
 every kernel, and a weight (`pamela.models.dataset_weights`) by which its pictures' precisions are
 multiplied. The evidence that weighs the kernels is the unweighted one.
+
+From choices it learns each picture's strength (`pamela.models.choices.picture_opinions`), which
+joins the mean ratings as a mean and a precision like theirs.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,10 +27,12 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.arrays import Floats
-from pamela.core.dataset import Fold, Items, Pairs, People
+from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, silent
-from pamela.models.biases import PictureMeans, picture_means
+from pamela.models.biases import PictureMeans
+from pamela.models.choices.as_ratings import rows_to_learn_from
+from pamela.models.choices.picture_opinions import picture_opinions
 from pamela.models.dataset_weights import (
     CV,
     WeightSetting,
@@ -76,6 +82,7 @@ class Population(RewardModel):
 
     name: ClassVar[str] = "population"
     switches: ClassVar[frozenset[str]] = frozenset({"metadata"})
+    learns_choices: ClassVar[bool] = True
     personal = False
 
     def __init__(
@@ -106,7 +113,7 @@ class Population(RewardModel):
         fresh.dataset_weights = self.chosen.get("dataset_weights", fresh.dataset_weights)
         return fresh
 
-    def fit(
+    def _fit(
         self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit on ``train``; nothing is stepwise, so that the history holds the choices tried.
@@ -120,16 +127,18 @@ class Population(RewardModel):
             state, history = _MADE[key]
             vars(self).update(state)
         else:
-            history = self._fit(fold, seed, progress)
+            history = self._fit_anew(fold, seed, progress)
             forget_fits()
             _MADE[key] = vars(self).copy(), history
         progress(1.0, "done")
         return history
 
-    def _fit(self, fold: Fold, seed: int, progress: Progress) -> pl.DataFrame:
-        train = fold[s.TRAIN]
+    def _fit_anew(self, fold: Fold, seed: int, progress: Progress) -> pl.DataFrame:
+        train = rows_to_learn_from(fold)
         datasets = Datasets.of(fold.items, train)
-        means = picture_means(train, len(fold.people), datasets)
+        means, choosing = picture_opinions(
+            fold[s.TRAIN], fold.choices_of(s.TRAIN), len(fold.people), datasets
+        )
         self._intercept = float(np.average(means.mean, weights=means.count))
         data = Targets(
             fold.items.take(means.items),
@@ -141,7 +150,7 @@ class Population(RewardModel):
         tried = try_components(
             data,
             means.items,
-            fold,
+            train,
             datasets,
             self.cv_folds,
             rng,
@@ -178,6 +187,8 @@ class Population(RewardModel):
             },
             **said,
         }
+        if choosing:
+            self.chosen["choices"] = {name: asdict(one) for name, one in choosing.items()}
         return history
 
     def _keep_variances(self, datasets: Datasets, means: PictureMeans, evidence: Evidence) -> None:
@@ -209,7 +220,12 @@ class Population(RewardModel):
         return score + self._intercept
 
     def predict(
-        self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
+        self,
+        items: Items,
+        people: People,
+        pairs: Pairs,
+        context: Pairs | None = None,
+        choices: Choices | None = None,
     ) -> Prediction:
         """Predict `pairs`; people and context are ignored."""
         used, row = np.unique(pairs.item, return_inverse=True)

@@ -13,9 +13,8 @@ import numpy as np
 import polars as pl
 import scipy
 
-from pamela.core import schema as s
 from pamela.core.arrays import Floats, Ints
-from pamela.core.dataset import Fold, Items, Pairs
+from pamela.core.dataset import Items, Pairs
 from pamela.models.base import Progress
 from pamela.models.dataset_weights import FoldScores, Weights, mean_correlation
 from pamela.models.gaussian_process.kernels import (
@@ -93,7 +92,7 @@ class Tried:
 def try_components(
     whole: Targets,
     items: Ints,
-    fold: Fold,
+    train: Pairs,
     datasets: Datasets,
     cv_folds: int,
     rng: np.random.Generator,
@@ -107,6 +106,7 @@ def try_components(
     Parameters
     ----------
     items : int64 array (m,), rows of the pictures of `whole` in the fold.
+    train : what is to be ordered: ratings, or choices as ratings.
     choices : numbers of components.
     metadata : whether kernels may compare type, group and style.
     """
@@ -114,9 +114,8 @@ def try_components(
     data = whole.take(rows)
     names, group = np.unique(prompt_groups(data.items), return_inverse=True)
     part = (rng.permutation(len(names)) % cv_folds)[group]
-    place = np.full(len(fold.items), -1, np.int64)
+    place = np.full(max(items.max(), train.item.max()) + 1, -1, np.int64)
     place[items[rows]] = np.arange(len(rows))
-    train = fold[s.TRAIN]
     pairs = train.take(place[train.item] >= 0)
     at = place[pairs.item]
     tried: list[Tried] = []

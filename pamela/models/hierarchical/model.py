@@ -22,7 +22,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.arrays import Bools, Floats, Floats32
-from pamela.core.dataset import Fold, Items, Pairs, People
+from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, silent, span
 from pamela.models.blas_threads import small_matrices
@@ -100,7 +100,7 @@ class Hierarchical(RewardModel):
         fresh._given = Given(choice, fitted.widening)
         return fresh
 
-    def fit(
+    def _fit(
         self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit on ``train``; the history holds the configurations tried and the EM's course."""
@@ -186,7 +186,12 @@ class Hierarchical(RewardModel):
         return self._ready.weights_of(people, items, context if self.inputs.user else None)
 
     def predict(
-        self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
+        self,
+        items: Items,
+        people: People,
+        pairs: Pairs,
+        context: Pairs | None = None,
+        choices: Choices | None = None,
     ) -> Prediction:
         """Predict `pairs`; `context` rows of users absent from training adapt to them."""
         if not len(pairs):

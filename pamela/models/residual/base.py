@@ -25,7 +25,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.arrays import Bools, Floats, Ints
-from pamela.core.dataset import Fold, Items, Pairs, People
+from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import (
     Prediction,
@@ -37,6 +37,7 @@ from pamela.models.base import (
     without_prefix,
 )
 from pamela.models.blas_threads import small_matrices
+from pamela.models.choices.as_ratings import as_ratings
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.preprocessing import UserIndex, canonical
@@ -126,7 +127,7 @@ class ResidualModel(RewardModel):
     def _load_columns(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
         """Take up what `_columns_state` saved."""
 
-    def fit(
+    def _fit(
         self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit on ``train``; the history holds the configurations tried."""
@@ -167,18 +168,26 @@ class ResidualModel(RewardModel):
         return self._consensus, self._people
 
     def weights_of(
-        self, people: People, items: Items | None = None, context: Pairs | None = None
+        self,
+        people: People,
+        items: Items | None = None,
+        context: Pairs | None = None,
+        choices: Choices | None = None,
     ) -> tuple[Floats, Floats]:
         """Return weights (n, k) of `people` and their variances (n, k).
 
-        Training users get what training learned, others the ridge on their rows of `context`
-        (pairs over `items`), or nothing.
+        Training users get what training learned, others the ridge on their rows of `context` and
+        `choices` (over `items`), or nothing.
         """
-        mean, variance, _ = self._adapted(people, items, context)
+        mean, variance, _ = self._adapted(people, items, context, choices)
         return mean, variance
 
     def _adapted(
-        self, people: People, items: Items | None, context: Pairs | None
+        self,
+        people: People,
+        items: Items | None,
+        context: Pairs | None,
+        choices: Choices | None,
     ) -> tuple[Floats, Floats, Ints]:
         """Return weights, their variances, and the number of ratings behind them, per person."""
         consensus, known = self._ready
@@ -189,8 +198,8 @@ class ResidualModel(RewardModel):
         counts = np.zeros(len(people), np.int64)
         mean[seen], variance[seen] = known.weights[place[seen]], known.variances[place[seen]]
         counts[seen] = known.counts[place[seen]]
-        shown = canonical(context.take(~seen[context.user])) if context is not None else None
-        if items is None or shown is None or not len(shown):
+        shown = self._shown(seen, items, context, choices)
+        if items is None or not len(shown):
             return mean, variance, counts
         new, user = np.unique(shown.user, return_inverse=True)
         used, row = np.unique(shown.item, return_inverse=True)
@@ -203,15 +212,32 @@ class ResidualModel(RewardModel):
         mean[new], variance[new] = known.ridges(statistics)
         return mean, variance, counts
 
+    def _shown(
+        self, seen: Bools, items: Items | None, context: Pairs | None, choices: Choices | None
+    ) -> Pairs:
+        """Return what people who are not `seen` rated and chose; choices about what all think."""
+        shown = Pairs.empty() if context is None else context
+        if items is not None and choices is not None and len(choices):
+            used, row = np.unique(np.stack([choices.a, choices.b]), return_inverse=True)
+            base, _, _ = self._ready[0].of(items.take(used), self._population)
+            middle = base[row.reshape(2, -1)].mean(axis=0)
+            shown = Pairs.concat(shown, as_ratings(choices, middle))
+        return canonical(shown.take(~seen[shown.user]))
+
     def predict(
-        self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
+        self,
+        items: Items,
+        people: People,
+        pairs: Pairs,
+        context: Pairs | None = None,
+        choices: Choices | None = None,
     ) -> Prediction:
         """Predict `pairs`; `context` rows of users absent from training adapt to them."""
         if not len(pairs):
             nothing = np.zeros(0, np.float32)
             return Prediction(nothing, nothing)
         consensus, known = self._ready
-        weights, variances, counts = self._adapted(people, items, context)
+        weights, variances, counts = self._adapted(people, items, context, choices)
         used, row = np.unique(pairs.item, return_inverse=True)
         some = items.take(used)
         base, item_variance, _ = consensus.of(some, self._population)

@@ -28,7 +28,7 @@ import torch
 
 from pamela.core import schema as s
 from pamela.core.arrays import Bools
-from pamela.core.dataset import Fold, Items, Pairs, People
+from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
 from pamela.models.base import Prediction, Progress, RewardModel, silent, span
@@ -126,7 +126,7 @@ class Paper(RewardModel):
         fresh._given = Given(self.chosen, self._deviations)
         return fresh
 
-    def fit(
+    def _fit(
         self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Choose a configuration inside train, then train it with early stopping on validation."""
@@ -274,7 +274,12 @@ class Paper(RewardModel):
         return self._fitted
 
     def predict(
-        self, items: Items, people: People, pairs: Pairs, context: Pairs | None = None
+        self,
+        items: Items,
+        people: People,
+        pairs: Pairs,
+        context: Pairs | None = None,
+        choices: Choices | None = None,
     ) -> Prediction:
         """Predict `pairs`; the context is ignored (no adaptation)."""
         mean = self._ready.expected(items, people, pairs)

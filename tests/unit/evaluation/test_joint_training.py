@@ -123,10 +123,10 @@ class Told(RewardModel):
     def __init__(self, score: np.ndarray) -> None:
         self.score = score.astype(np.float32)
 
-    def fit(self, fold, *, seed, progress=None, workdir=None):
+    def _fit(self, fold, *, seed, progress=None, workdir=None):
         raise NotImplementedError
 
-    def predict(self, items, people, pairs, context=None):
+    def predict(self, items, people, pairs, context=None, choices=None):
         from pamela.models.base import Prediction
 
         mean = self.score[pairs.item]

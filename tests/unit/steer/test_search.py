@@ -275,10 +275,10 @@ class Brightness(RewardModel):
 
     name, personal = "brightness", True
 
-    def fit(self, fold, *, seed, progress=None):
+    def _fit(self, fold, *, seed, progress=None):
         return pl.DataFrame()
 
-    def predict(self, items: Items, people: People, pairs: Pairs, context=None):
+    def predict(self, items: Items, people: People, pairs: Pairs, context=None, choices=None):
         assert items.frame[s.TYPE].null_count() == 0
         sign = np.where(pairs.user == 0, 1.0, -1.0)
         mean = (sign * items.image[pairs.item, 0]).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Learning from choices between two pictures: Thurstone's model with ties."""
