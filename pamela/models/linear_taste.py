@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from pamela.core.arrays import Floats
-from pamela.core.dataset import Items, Pairs, People
+from pamela.core.dataset import Choices, Items, Pairs, People
 from pamela.models.base import Prediction
 from pamela.models.random_effects import Prior
 
@@ -33,7 +33,11 @@ class LinearTaste(Protocol):
         ...
 
     def weights_of(
-        self, people: People, items: Items | None = None, context: Pairs | None = None
+        self,
+        people: People,
+        items: Items | None = None,
+        context: Pairs | None = None,
+        choices: Choices | None = None,
     ) -> tuple[Floats, Floats]:
         """Return weights (n, k) of people and their variances (n, k) along `axes`."""
         ...

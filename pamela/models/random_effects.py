@@ -9,7 +9,7 @@ Users enter through sufficient statistics, so that rows are read once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -35,12 +35,15 @@ class SufficientStatistics:
     moment : array (n, k), sums of features times y.
     square : array (n,), sums of y squared.
     count : int64 array (n,), rows.
+    choices : the same sums, of rows of noise one that stand for people's choices; None where there
+        are none. They say nothing of the noise of ratings.
     """
 
     gram: Floats
     moment: Floats
     square: Floats
     count: Ints
+    choices: SufficientStatistics | None = None
 
     def __len__(self) -> int:
         return len(self.count)
@@ -68,8 +71,23 @@ class SufficientStatistics:
     def take(self, rows: Ints | slice) -> SufficientStatistics:
         """Return these users."""
         return SufficientStatistics(
-            self.gram[rows], self.moment[rows], self.square[rows], self.count[rows]
+            self.gram[rows],
+            self.moment[rows],
+            self.square[rows],
+            self.count[rows],
+            None if self.choices is None else self.choices.take(rows),
         )
+
+    def with_choices(self, choices: SufficientStatistics) -> SufficientStatistics:
+        """Return the same ratings with these choices of the same users."""
+        return replace(self, choices=choices)
+
+    def precision_and_moment(self, noise: Floats | float) -> tuple[Floats, Floats]:
+        """Return what rows of ratings of this noise, and choices, say of weights."""
+        gram, moment = self.gram / noise, self.moment / noise
+        if self.choices is None:
+            return gram, moment
+        return gram + self.choices.gram, moment + self.choices.moment
 
 
 @dataclass(frozen=True)
@@ -115,8 +133,9 @@ def posterior(prior: Prior, described: Floats, statistics: SufficientStatistics)
     described : array (n, q), what is known of each.
     """
     expected = described @ prior.regression
-    covariance = _inverses(statistics.gram / prior.noise + prior.precision)
-    right = statistics.moment / prior.noise + expected @ prior.precision
+    gram, moment = statistics.precision_and_moment(prior.noise)
+    covariance = _inverses(gram + prior.precision)
+    right = moment + expected @ prior.precision
     return Posterior(np.einsum("nij,nj->ni", covariance, right), covariance)
 
 

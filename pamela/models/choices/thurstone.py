@@ -123,7 +123,7 @@ def fit_thurstone(
     if not len(difference):
         return start
     some = np.linspace(0, len(difference) - 1, min(len(difference), MOST_ROWS)).astype(np.int64)
-    rows, chosen = difference[some], np.asarray(outcome)[some]
+    rows, chosen = difference[some], np.asarray(outcome, np.float64)[some]
     unsure = np.zeros(len(some)) if variance is None else np.maximum(variance[some], 0.0)
     weights = np.ones(1)
     if posterior:

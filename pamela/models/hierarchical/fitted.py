@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from pamela.core import schema as s
 from pamela.core.arrays import Floats, Floats32, Ints
-from pamela.core.dataset import Items, Pairs, People
+from pamela.core.dataset import Choices, Items, Pairs, People
 from pamela.models.base import Prediction, on_scale, without_prefix
 from pamela.models.blas_threads import small_matrices, small_numpy_matrices
+from pamela.models.choices.taste_posterior import (
+    ChoiceRows,
+    posterior_of_one_with_choices,
+    posterior_with_choices,
+)
+from pamela.models.choices.thurstone import Thurstone, usual
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.interval_calibration import Widening
 from pamela.models.hierarchical.item_features import TasteFeatures
 from pamela.models.hierarchical.user_covariates import PeopleColumns
-from pamela.models.preprocessing import UserIndex, canonical
+from pamela.models.preprocessing import UserIndex, canonical, canonical_choices
 from pamela.models.random_effects import (
     USERS_AT_ONCE,
     Posterior,
     Prior,
     SufficientStatistics,
-    posterior,
     posterior_of_one,
 )
 
@@ -41,6 +47,7 @@ class FittedHierarchical:
     variances : float32 array (users, k), posterior variances along `axes`.
     axes : array (k, k), eigenvectors of the prior covariance, in columns.
     widening : factors on the predictive standard deviation, from cross-validation.
+    choosing : how people choose given their own taste, by dataset, where they did.
     """
 
     population: Population
@@ -53,6 +60,7 @@ class FittedHierarchical:
     variances: Floats32
     axes: Floats
     widening: Widening
+    choosing: dict[str, Thurstone] = field(default_factory=dict)
 
     @cached_property
     def spread(self) -> Floats:
@@ -66,12 +74,16 @@ class FittedHierarchical:
 
     @small_numpy_matrices
     def weights_of(
-        self, people: People, items: Items | None, context: Pairs | None
+        self,
+        people: People,
+        items: Items | None,
+        context: Pairs | None,
+        choices: Choices | None = None,
     ) -> tuple[Floats, Floats]:
         """Return weights (n, k) of `people` and their variances (n, k) along `axes`.
 
         Training users get what training learned, others the posterior given their rows of
-        `context` (pairs over `items`), or the prior.
+        `context` and `choices` (over `items`), or the prior.
         """
         described = self.people.transform(people)
         place = self.users.encode(people)
@@ -79,37 +91,70 @@ class FittedHierarchical:
         mean = described @ self.prior.regression
         variance = np.tile(self.spread, (len(people), 1))
         mean[seen], variance[seen] = self.weights[place[seen]], self.variances[place[seen]]
-        if items is not None and context is not None:
-            shown = canonical(context.take(~seen[context.user]))
-            if len(shown):
-                self._learn_from(shown, items, described, mean, variance)
+        shown = Pairs.empty() if context is None else context
+        chosen = Choices.empty() if choices is None else choices
+        shown = canonical(shown.take(~seen[shown.user]))
+        chosen = canonical_choices(chosen.take(~seen[chosen.user]))
+        if items is not None and len(shown) + len(chosen):
+            self._learn_from(shown, chosen, items, described, mean, variance)
         return mean, variance
 
     @small_matrices
     def _learn_from(
-        self, shown: Pairs, items: Items, described: Floats, mean: Floats, variance: Floats
+        self,
+        shown: Pairs,
+        chosen: Choices,
+        items: Items,
+        described: Floats,
+        mean: Floats,
+        variance: Floats,
     ) -> None:
-        """Put the posterior of everybody with rows in `shown` into `mean` and `variance`."""
-        new, user = np.unique(shown.user, return_inverse=True)
-        used, row = np.unique(shown.item, return_inverse=True)
-        base, _, columns = self.columns(items.take(used))
+        """Put the posterior of everybody with rows in `shown` or `chosen` into `mean` and
+        `variance`.
+        """
+        new = np.unique(np.concatenate([shown.user, chosen.user]))
+        used = np.unique(np.concatenate([shown.item, chosen.a, chosen.b]))
+        some = items.take(used)
+        base, _, columns = self.columns(some)
+        user, row = np.searchsorted(new, shown.user), np.searchsorted(used, shown.item)
         residual = shown.rating.astype(np.float64) - base[row]
+        a, b = np.searchsorted(used, chosen.a), np.searchsorted(used, chosen.b)
+        chosen = Choices(np.searchsorted(new, chosen.user), a, b, chosen.outcome)
+        choices = ChoiceRows.make(chosen, base, columns, *self._how_people_choose(some))
         for begin in range(0, len(new), USERS_AT_ONCE):
-            some = slice(begin, begin + USERS_AT_ONCE)
-            first, last = np.searchsorted(user, [begin, min(begin + USERS_AT_ONCE, len(new))])
-            rows = slice(first, last)
+            end = min(begin + USERS_AT_ONCE, len(new))
+            batch = new[begin:end]
+            rows = slice(*np.searchsorted(user, [begin, end]).tolist())
             found = self._condition(
-                described[new[some]], user[rows] - begin, columns[row[rows]], residual[rows]
+                described[batch],
+                user[rows] - begin,
+                columns[row[rows]],
+                residual[rows],
+                choices.of_users(begin, end),
             )
-            mean[new[some]], variance[new[some]] = found.mean, along(found.covariance, self.axes)
+            mean[batch], variance[batch] = found.mean, along(found.covariance, self.axes)
 
-    def _condition(self, described: Floats, user: Ints, rows: Floats, y: Floats) -> Posterior:
-        """Return the posterior of people who all have rows; `user` (rows,) is sorted, from 0."""
+    def _condition(
+        self, described: Floats, user: Ints, rows: Floats, y: Floats, choices: ChoiceRows
+    ) -> Posterior:
+        """Return the posterior of people who have rows; `user` (rows,) is sorted, from 0."""
         people = len(described)
-        if people == 1 and len(rows) < rows.shape[1]:
-            return posterior_of_one(self.prior, described, rows, y)
+        if people == 1 and len(rows) + len(choices) < rows.shape[1]:
+            if not len(choices):
+                return posterior_of_one(self.prior, described, rows, y)
+            return posterior_of_one_with_choices(self.prior, described, rows, y, choices)
         statistics = SufficientStatistics.collect(user, rows, y, people)
-        return posterior(self.prior, described, statistics)
+        return posterior_with_choices(self.prior, described, statistics, choices)
+
+    def _how_people_choose(self, items: Items) -> tuple[Ints, list[Thurstone]]:
+        """Return every way in which people choose, and for each picture (n,) which it is.
+
+        Where no choices were learned from, two ratings' worth of noise.
+        """
+        names = {name: number for number, name in enumerate(self.choosing)}
+        column = items.frame[s.DATASET].to_list()
+        kinds = np.array([names.get(name, len(names)) for name in column], np.int64)
+        return kinds, [*self.choosing.values(), usual(float(np.sqrt(2 * self.prior.noise)))]
 
     def predicted(self, mean: Floats, variance: Floats, spread: Floats | float) -> Prediction:
         """Return ratings of expectation `mean` (n,), which is off by `variance` (n,).
@@ -125,6 +170,7 @@ class FittedHierarchical:
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return config and arrays."""
         config, arrays = self.population.state()
+        choosing = {name: asdict(made) for name, made in self.choosing.items()}
         return (
             {
                 "population": config,
@@ -133,6 +179,7 @@ class FittedHierarchical:
                 "users": list(self.users.keys),
                 "noise": self.prior.noise,
                 "widening": self.widening.to_json(),
+                **({"choosing": choosing} if choosing else {}),
             },
             {
                 **{POPULATION + key: value for key, value in arrays.items()},
@@ -160,6 +207,7 @@ class FittedHierarchical:
             arrays["variances"],
             arrays["axes"],
             Widening.from_json(config["widening"]),
+            {name: Thurstone(**made) for name, made in config.get("choosing", {}).items()},
         )
 
 

@@ -26,6 +26,7 @@ from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, silent, span
 from pamela.models.blas_threads import small_matrices
+from pamela.models.choices.preference import Difference
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.cross_validation import errors_of_seen
@@ -176,14 +177,20 @@ class Hierarchical(RewardModel):
         return self._ready.columns(items)
 
     def weights_of(
-        self, people: People, items: Items | None = None, context: Pairs | None = None
+        self,
+        people: People,
+        items: Items | None = None,
+        context: Pairs | None = None,
+        choices: Choices | None = None,
     ) -> tuple[Floats, Floats]:
         """Return weights (n, k) of `people` and their variances (n, k) along the prior's axes.
 
         Training users get what training learned, others the posterior given their rows of
-        `context` (pairs over `items`), or the prior.
+        `context` and `choices` (over `items`), or the prior.
         """
-        return self._ready.weights_of(people, items, context if self.inputs.user else None)
+        if not self.inputs.user:
+            context = choices = None
+        return self._ready.weights_of(people, items, context, choices)
 
     def predict(
         self,
@@ -193,12 +200,12 @@ class Hierarchical(RewardModel):
         context: Pairs | None = None,
         choices: Choices | None = None,
     ) -> Prediction:
-        """Predict `pairs`; `context` rows of users absent from training adapt to them."""
+        """Predict `pairs`; rows of users absent from training, ratings and choices, adapt."""
         if not len(pairs):
             nothing = np.zeros(0, np.float32)
             return Prediction(nothing, nothing)
         fitted = self._ready
-        weights, spread = self.weights_of(people, items, context)
+        weights, spread = self.weights_of(people, items, context, choices)
         used, row = np.unique(pairs.item, return_inverse=True)
         base, item_variance, columns = self.columns(items.take(used))
         turned = (columns @ fitted.axes) ** 2
@@ -206,6 +213,29 @@ class Hierarchical(RewardModel):
         personal = np.einsum("ij,ij->i", turned[row], spread[pairs.user])
         left = spread.sum(axis=1)[pairs.user]
         return fitted.predicted(mean, item_variance[row] + personal, left)
+
+    def difference(
+        self,
+        items: Items,
+        people: People,
+        asked: Choices,
+        context: Pairs | None = None,
+        choices: Choices | None = None,
+    ) -> Difference:
+        """Predict how much more `a` is liked than `b`: what a person adds to both is one thing."""
+        fitted = self._ready
+        weights, spread = self.weights_of(people, items, context, choices)
+        used = np.unique(np.concatenate([asked.a, asked.b]))
+        base, item_variance, columns = self.columns(items.take(used))
+        a, b = np.searchsorted(used, asked.a), np.searchsorted(used, asked.b)
+        away = columns[a] - columns[b]
+        mean = base[a] - base[b] + np.einsum("ij,ij->i", away, weights[asked.user])
+        personal = np.einsum("ij,ij->i", (away @ fitted.axes) ** 2, spread[asked.user])
+        return Difference(
+            mean,
+            item_variance[a] + item_variance[b] + personal,
+            np.full(len(asked), 2 * fitted.prior.noise),
+        )
 
     def opinion(
         self, columns: tuple[Floats, Floats, Floats], weights: Floats, spread: Floats
