@@ -21,7 +21,8 @@ from pamela.cli.champion import champion_command, promote_command, rollback_comm
 from pamela.cli.explain import explain_command
 from pamela.cli.import_dataset import ImportCommand, import_command
 from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
-from pamela.cli.people import adapt, suggest
+from pamela.cli.people.adapt import adapt
+from pamela.cli.people.suggest import suggest
 from pamela.cli.serve import serve_command
 from pamela.cli.tracking import become
 from pamela.core.errors import (

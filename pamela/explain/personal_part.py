@@ -6,7 +6,7 @@ also says how sure it is of the person, as draws from the posterior of the weigh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -15,7 +15,7 @@ import polars as pl
 from scipy.optimize import brentq
 
 from pamela.core.arrays import Floats
-from pamela.core.dataset import Items, Pairs, People
+from pamela.core.dataset import Choices, Items, Pairs, People
 from pamela.models.base import RewardModel
 from pamela.models.linear_taste import LinearTaste
 
@@ -25,16 +25,19 @@ FEWEST, MOST = float(np.log(1e-3)), float(np.log(1e9))  # ratings that a person 
 
 @dataclass(frozen=True)
 class Context:
-    """Ratings shown of one person absent from training: pictures and ratings 1..5 (k,)."""
+    """Ratings and choices shown of one person (0) absent from training, over `items`."""
 
     items: Items
-    ratings: Floats
+    ratings: Pairs
+    choices: Choices = field(default_factory=Choices.empty)
 
-    def pairs(self, first: int = 0) -> Pairs:
-        """Return the ratings as pairs of person 0, the pictures counted from `first`."""
-        k = len(self.items)
-        rows = np.arange(first, first + k)
-        return Pairs(np.zeros(k, np.int64), rows, np.asarray(self.ratings, np.float32))
+    def after(self, first: int) -> tuple[Pairs, Choices]:
+        """Return ratings and choices with the pictures counted from `first`."""
+        rated, chosen = self.ratings, self.choices
+        return (
+            Pairs(rated.user, rated.item + first, rated.rating),
+            Choices(chosen.user, chosen.a + first, chosen.b + first, chosen.outcome),
+        )
 
 
 @dataclass(frozen=True)
@@ -73,14 +76,14 @@ class PredictedParts:
             np.concatenate([self.items.image, context.items.image]),
             np.concatenate([self.items.prompt, context.items.prompt]),
         )
-        return self.model.predict(both, person, pairs, context.pairs(n)).mean.astype(np.float64)
+        return self.model.predict(both, person, pairs, *context.after(n)).mean.astype(np.float64)
 
     def of(self, person: People, context: Context | None, *, draws: int, seed: int) -> PersonalPart:
         """Return the personal part of `person` (one row).
 
         Parameters
         ----------
-        context : what the person rated, for somebody absent from training.
+        context : what the person rated and chose, for somebody absent from training.
         draws : how many draws of a posterior; the same seed gives the same draws.
         """
         return PersonalPart(self._predict(person, context) - self._common, None, self._common)
@@ -109,7 +112,7 @@ class LinearParts:
 
     def of(self, person: People, context: Context | None, *, draws: int, seed: int) -> PersonalPart:
         """Return the personal part of `person`; see `PredictedParts.of`."""
-        shown = (None, None) if context is None else (context.items, context.pairs())
+        shown = () if context is None else (context.items, *context.after(0))
         mean, variance = self.model.weights_of(person, *shown)
         part = self.columns @ (mean[0].astype(np.float64) - self.usual)
         noise = self._axes.draw(np.asarray(variance[0], np.float64), draws, seed)

@@ -29,11 +29,11 @@ MLFLOW_FILES: Final = (  # beside a bundle's own
     "requirements.txt",
     "serving_input_example.json",
 )
-PICTURE, RATINGS, DEMOGRAPHICS = "image", "ratings", "demographics"
+PICTURE, RATINGS, CHOICES, DEMOGRAPHICS = "image", "ratings", "choices", "demographics"
 TEXTS: Final = ("user", s.DATASET, s.PROMPT, PICTURE, s.IMAGE)
 NUMBERS_OUT: Final = ("rating", "std", "percentile")
 TEXTS_OUT: Final = ("source", "model_version")
-FLAGS_OUT: Final = ("prompt_cut",)
+FLAGS_OUT: Final = ("prompt_cut", "standardised")
 # A grey PNG of one pixel, for the input example.
 GREY_PNG: Final = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNoaGgAAAMEAYFL09IQAAAAAElFTkSuQmCC"
@@ -69,7 +69,7 @@ def signature() -> ModelSignature:
     # them.
     inputs: list[ColSpec | TensorSpec] = [
         *(ColSpec(text, name, required=False) for name in TEXTS),
-        *(ColSpec(AnyType(), name, required=False) for name in (RATINGS, DEMOGRAPHICS)),
+        *(ColSpec(AnyType(), name, required=False) for name in (RATINGS, CHOICES, DEMOGRAPHICS)),
     ]
     outputs: list[ColSpec | TensorSpec] = [
         *(ColSpec(number, name) for name in NUMBERS_OUT),

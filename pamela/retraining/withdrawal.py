@@ -14,7 +14,8 @@ from pamela.core import schema as s
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
 from pamela.data.withdrawn import read_withdrawn
-from pamela.training.bundle import IN_TRAIN, USERS
+from pamela.training.bundle import USERS
+from pamela.training.bundle_tables import IN_TRAIN
 
 
 def forget_withdrawn(project: Project) -> list[str]:

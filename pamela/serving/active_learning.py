@@ -25,6 +25,8 @@ from pamela.core.errors import PamelaError
 from pamela.serving.types import CatalogImage, ImageLike, Suggestion
 from pamela.serving.user_context import UserContext, UserContexts
 
+# A choice between equals says 2 / pi of what two ratings' difference would, whose variance is two.
+CHOICE_SHARE = float(np.sqrt(2 / np.pi / 2))
 DIGITS = 10  # of a gain's share of the largest: below that, rounding is no preference
 
 
@@ -137,7 +139,10 @@ def suggest_rows(
     if count < 1:
         raise PamelaError(f"n: {count} suggestions; ask for at least 1")
     learned, others = _rated(user_contexts, user_context)
-    covariance = given(model.prior.covariance, model.prior.noise, model.columns(learned)[2])
+    rows = model.columns(learned)[2]
+    if user_context.ratings or user_context.choices:
+        rows = _told(rows, user_context)
+    covariance = given(model.prior.covariance, model.prior.noise, rows)
     if candidates is not None:
         columns = model.columns(candidates)[2]
         return candidates, choose_greedily(columns, columns, covariance, model.prior.noise, count)
@@ -188,12 +193,24 @@ def _rated(user_contexts: UserContexts, user_context: UserContext) -> tuple[Item
     """Return the pictures that the user's taste was learned from, and what else they rated."""
     items = user_contexts.bundle.items
     none = items.frame.clear()
-    if user_context.ratings or user_context.key.endswith("/"):
+    if len(user_context.context) or user_context.key.endswith("/"):
         return user_context.context, none
     learned, others = user_contexts.bundle.rated_by(user_context.key)
     if user_context.source != "seen":  # the model knows them, and has not learned from them
         return user_context.context, items.frame[np.concatenate([learned, others])]
     return items.take(learned), items.frame[others]
+
+
+def _told(columns: Floats, user_context: UserContext) -> Floats:
+    """Return what a person's ratings and choices say of their weights, as rows that are rated.
+
+    Parameters
+    ----------
+    columns : array (m, k), of the pictures of their context.
+    """
+    _, choices = user_context.shown()
+    away = columns[choices.a] - columns[choices.b]
+    return np.concatenate([columns[: len(user_context.ratings)], away * CHOICE_SHARE])
 
 
 def _is_among(*frames: pl.DataFrame) -> pl.Expr:

@@ -5,6 +5,7 @@
     reward = pamela.load("models:/pamela@champion")          # or a bundle folder
     reward.score(user="synthetic/p017", prompt="a red barn", images=["barn.png"])
     me = reward.adapt(ratings=[("a.png", 5), ("b.png", "its prompt", 2)], dataset="synthetic")
+    me = reward.adapt(choices=[("a.png", "b.png", "a"), ("b.png", "c.png", "tie")])
     reward.score(user=me, prompt="a red barn", images=["barn.png"])
     reward.suggest(user=me, n=10)                            # what to rate next
 """
@@ -18,14 +19,13 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pamela.core import schema as s
 from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.models.base import Prediction
 from pamela.serving.adaptation import Adapter, reject_repeats
+from pamela.serving.arguments.choices import read_choices
 from pamela.serving.arguments.pictures import read_images, read_prompts
 from pamela.serving.arguments.ratings import read_ratings
 from pamela.serving.arguments.texts import (
@@ -38,7 +38,7 @@ from pamela.serving.arguments.texts import (
 )
 from pamela.serving.forking import mark_used, refuse_forked
 from pamela.serving.image_lookup import PictureLookup
-from pamela.serving.saved_users import PEOPLE, SavedPeople
+from pamela.serving.saved.people import PEOPLE, SavedPeople
 from pamela.serving.types import ImageLike, Score, Source, Suggestion, detail
 from pamela.serving.user_context import User, UserContext, UserContexts
 from pamela.serving.user_resolver import UserResolver
@@ -196,6 +196,7 @@ class Reward:
                 source=user_context.source,
                 model_version=self.version,
                 prompt_cut=short,
+                standardised=user_context.dataset in self.bundle.standardised,
             )
             for mean, std, rank, short in zip(
                 prediction.mean, prediction.std, percentile, cut, strict=True
@@ -205,16 +206,20 @@ class Reward:
     def adapt(
         self,
         *,
-        ratings: Iterable[tuple[ImageLike, float] | tuple[ImageLike, str | None, float]] | Any,
+        ratings: Iterable[tuple[ImageLike, float] | tuple[ImageLike, str | None, float]] | Any = (),
+        choices: Iterable[tuple[ImageLike, ImageLike, str]] | Any = None,
         demographics: Mapping[str, str] | None = None,
         dataset: str | None = None,
     ) -> User:
-        """Make a `User` of a few ratings, without retraining.
+        """Make a `User` of a few ratings, choices or both, without retraining.
 
         Parameters
         ----------
         ratings : ``(image, rating)`` or ``(image, prompt, rating)``, on the dataset's own scale; or
             a DataFrame with the columns image (a path) or image_id, rating and perhaps prompt.
+        choices : ``(image_a, image_b, choice)`` or ``(image_a, image_b, prompt, choice)``, the
+            choice ``"a"``, ``"b"`` or ``"tie"``; or a DataFrame with the columns image_a and
+            image_b (ids) or file_a and file_b (paths), choice and perhaps prompt.
         demographics : e.g. ``{"gender": "female"}``; the names are those of the users table.
         dataset : whose scale the ratings are on; may be left out where the model knows only one.
 
@@ -222,15 +227,22 @@ class Reward:
         ------
         PamelaError
             If the model cannot learn from ratings (`RewardModel.adapts`), a rating is off the
-            scale, a picture is missing or rated twice, or a demographic is unknown.
+            scale, a picture is missing, rated twice or stands against itself, or a demographic is
+            unknown.
         """
         refuse_forked()
         dataset = self.adapter.dataset(read_dataset(dataset))
         facts, rated = read_demographics(demographics), read_ratings(ratings, dataset)
         user = self.adapter.user(
-            dataset, facts, rated.images, rated.prompts, rated.ratings, rated.names
+            dataset,
+            facts,
+            rated.images,
+            rated.prompts,
+            rated.ratings,
+            rated.names,
+            chosen=read_choices(choices, dataset),
         )
-        self.user_contexts.adapted(user)  # what the ratings teach is worked out here, once
+        self.user_contexts.adapted(user)  # what these teach is worked out here, once
         return user
 
     def suggest(
@@ -296,8 +308,8 @@ class Reward:
                 user if isinstance(user, str) else "this user",
                 user_context.source,
                 user_context.person,
-                Context(user_context.context, np.array(user_context.ratings))
-                if user_context.ratings
+                Context(user_context.context, *user_context.shown())
+                if len(user_context.context)
                 else None,
             )
         )

@@ -98,7 +98,7 @@ class Served:
 def _person(row: Row) -> Hashable:
     """Return what is equal for rows of the same person."""
     demographics = tuple(sorted((row.demographics or {}).items()))
-    return row.user, row.dataset, tuple(row.ratings or ()), demographics
+    return row.user, row.dataset, tuple(row.ratings or ()), tuple(row.choices or ()), demographics
 
 
 def _request(rows: list[Row], some: list[int]) -> ScoreRequest:

@@ -83,6 +83,7 @@ class Score:
     source: Source
     model_version: str
     prompt_cut: bool = False
+    standardised: bool = False
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.arrays import Floats, Floats32, Ints
-from pamela.core.dataset import Items, Pairs, People
+from pamela.core.dataset import Choices, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction
 from pamela.models.linear_taste import LinearTaste
@@ -38,8 +38,10 @@ class User:
     ----------
     dataset : whose scale and raters this person is compared with.
     demographics : categorical answers; unknown ones are absent.
-    context, ratings : the pictures this person rated and their ratings on the 1..5 scale.
+    context : the pictures this person rated, then others between which they chose.
+    ratings : of the first pictures of `context`, on the 1..5 scale.
     encoder : fingerprint of the encoder that `context` was encoded with.
+    choices : rows `a` and `b` of `context` and the outcome (`schema.OUTCOMES`), for each choice.
     """
 
     dataset: str
@@ -47,6 +49,7 @@ class User:
     context: Items
     ratings: tuple[float, ...]
     encoder: str
+    choices: tuple[tuple[int, int, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class UserContext:
     Attributes
     ----------
     person : one row of people.
-    context, ratings : what they rated, and how, on the 1..5 scale; only of people not trained on.
+    context, ratings, choices : as of `User`; only of people not trained on.
     taste : weights (k,) and their spread (k,), where the model is a `LinearTaste`.
     ranks : their predictions for the training pictures of their dataset, sorted; once asked for.
     """
@@ -80,8 +83,16 @@ class UserContext:
     source: Source
     context: Items
     ratings: tuple[float, ...]
+    choices: tuple[tuple[int, int, float], ...] = ()
     taste: tuple[Floats, Floats] | None = None
     ranks: Floats32 | None = None
+
+    def shown(self, first: int = 0) -> tuple[Pairs, Choices]:
+        """Return their ratings and choices, the pictures of `context` counted from `first`."""
+        return (
+            _of_one(first + np.arange(len(self.ratings)), self.ratings),
+            choices_of_one(self.choices, first),
+        )
 
     @property
     def dataset(self) -> str:
@@ -157,8 +168,9 @@ class UserContexts:
         found = self._adapted.get(user)
         if found is None:
             person = self.users.cold_start_user(user.dataset, user.demographics)
-            source = "adapted" if user.ratings else self._cold_start_source(bool(user.demographics))
-            found = self._adapted[user] = self._make(person, source, user.context, user.ratings)
+            told = bool(user.ratings or user.choices)
+            source = "adapted" if told else self._cold_start_source(bool(user.demographics))
+            found = self._adapted[user] = self._make(person, source, user)
         return found
 
     def _cold_start_source(self, described: bool) -> Source:
@@ -170,14 +182,16 @@ class UserContexts:
         self,
         person: People,
         source: Source,
-        context: Items | None = None,
-        ratings: tuple[float, ...] = (),
+        user: User | None = None,
     ) -> UserContext:
-        context = self.bundle.items.take(np.zeros(0, np.int64)) if context is None else context
-        user_context = UserContext(person, source, context, ratings)
+        if user is None:
+            none = self.bundle.items.take(np.zeros(0, np.int64))
+            user_context = UserContext(person, source, none, ())
+        else:
+            user_context = UserContext(person, source, user.context, user.ratings, user.choices)
         if self.linear is not None:
-            shown = _of_one(np.arange(len(ratings)), ratings)
-            weights, spread = self.linear.weights_of(person, context, shown)
+            shown = user_context.shown()
+            weights, spread = self.linear.weights_of(person, user_context.context, *shown)
             user_context.taste = weights[0], spread[0]
         return user_context
 
@@ -192,17 +206,15 @@ class UserContexts:
         if self.linear is not None and user_context.taste is not None:
             return self.linear.opinion(self.linear.columns(items), *user_context.taste)
         asked = _of_one(np.arange(len(items)))
-        if not user_context.ratings:
+        if not len(user_context.context):
             return self.bundle.model.predict(items, user_context.person, asked)
-        shown = _of_one(
-            np.arange(len(items), len(items) + len(user_context.ratings)), user_context.ratings
-        )
+        shown = user_context.shown(len(items))
         both = Items(
             pl.concat([items.frame, user_context.context.frame], how="diagonal"),
             np.concatenate([items.image, user_context.context.image]),
             np.concatenate([items.prompt, user_context.context.prompt]),
         )
-        return self.bundle.model.predict(both, user_context.person, asked, shown)
+        return self.bundle.model.predict(both, user_context.person, asked, *shown)
 
     def predict_each(
         self, parts: Sequence[tuple[UserContext, int]], items: Items
@@ -242,6 +254,17 @@ class UserContexts:
             columns = self.linear.columns(items) if self.linear is not None else None
             self._catalogues[dataset] = Catalogue(rows, items, columns)
         return self._catalogues[dataset]
+
+
+def choices_of_one(choices: Sequence[tuple[int, int, float]], first: int = 0) -> Choices:
+    """Return choices of one person, the only row of people, the pictures counted from `first`."""
+    a, b, outcome = (np.array(one) for one in zip(*choices, strict=True)) if choices else ([],) * 3
+    return Choices(
+        np.zeros(len(choices), np.int64),
+        first + np.asarray(a, np.int64),
+        first + np.asarray(b, np.int64),
+        np.asarray(outcome, np.float32),
+    )
 
 
 def _of_one(item: npt.NDArray[Any], ratings: tuple[float, ...] = ()) -> Pairs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pamela.core.errors import PamelaError
 from pamela.serving.adaptation import Adapter
-from pamela.serving.saved_users import PEOPLE, SavedPeople, State
+from pamela.serving.saved.people import PEOPLE, SavedPeople, State
 from pamela.serving.user_context import User, UserContext, UserContexts
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -29,7 +29,7 @@ from safetensors.numpy import save_file
 
 from pamela.core import schema as s
 from pamela.core.arrays import Ints
-from pamela.core.dataset import Fold, Items, People, load_fold, load_scales
+from pamela.core.dataset import Fold, Items, People, load_fold
 from pamela.core.errors import PamelaError
 from pamela.core.files import atomic_folder, read_json, read_parquet, write_json, write_parquet
 from pamela.core.paths import Project
@@ -42,13 +42,21 @@ from pamela.models.base import (
     read_arrays,
 )
 from pamela.training.bundle_files import REPAIR, has_sums, require_intact, write_sums
+from pamela.training.bundle_tables import (
+    BUNDLE_FOLD,
+    IN_FOLD,
+    IN_TRAIN,
+    STANDARDISED,
+    datasets_of,
+    flagged,
+    rated_pairs,
+    row_counts,
+)
 
 FORMAT = 3
 # 1: registered before a champion was fitted on all ratings; one model. 2: before SHA256SUMS
 FORMATS = (1, 2, FORMAT)
-BUNDLE_FOLD = 0
 ALL_ROWS = "all"  # the folder of the fit on every accepted rating
-IN_TRAIN, IN_FOLD = "in_train", f"in_fold_{BUNDLE_FOLD}"
 META, CATALOG, FEATURES = "bundle.json", "catalog.parquet", "catalog.safetensors"
 USERS, RATED = "users.parquet", "rated.parquet"
 SHARED = (META, CATALOG, FEATURES, USERS, RATED)  # by the two models
@@ -69,6 +77,7 @@ class Bundle:
     model : the fitted model.
     items, people : every known picture and user; a boolean column ``in_train`` beside.
     scales : ``{dataset: (low, high)}``.
+    standardised : datasets of choices alone, whose scale is `schema.STANDARD_SCALE`.
     encoder : ``{"encoder": name, "fingerprint": ..., "image_dim": d, "prompt_dim": p}``.
     version : name and short hash of the model.
     evaluated_version : the same of the fit whose figures are published; its own for that fit.
@@ -85,6 +94,7 @@ class Bundle:
     version: str
     evaluated_version: str = ""
     folder: Path | None = None
+    standardised: frozenset[str] = frozenset()
 
     def rated_by(self, user: str) -> tuple[Ints, Ints]:
         """Return catalog rows of the pictures that `user` (``dataset/user_id``) rated.
@@ -145,7 +155,7 @@ def write_bundle(
     with atomic_folder(folder) as aside:
         _copy_model(served, aside)
         _copy_model(evaluated, aside / evaluated.name)
-        write_parquet(aside / CATALOG, _flagged(catalog, everything, fold, "item"))
+        write_parquet(aside / CATALOG, flagged(catalog, everything, fold, "item"))
         save_file(
             {
                 "image": np.ascontiguousarray(fold.items.image),
@@ -153,9 +163,9 @@ def write_bundle(
             },
             aside / FEATURES,
         )
-        people = _flagged(fold.people.frame, everything, fold, "user")
+        people = flagged(fold.people.frame, everything, fold, "user")
         write_parquet(aside / USERS, people)
-        write_parquet(aside / RATED, _rated(everything))
+        write_parquet(aside / RATED, rated_pairs(everything))
         write_json(
             aside / META,
             {
@@ -163,14 +173,14 @@ def write_bundle(
                 "model": model_name,
                 "model_hash": model_hash(served),
                 "fitted_on": SERVED_ON,
-                "ratings": len(everything[s.TRAIN]),
+                **row_counts(everything),
                 "evaluated": {
                     "model_hash": model_hash(evaluated),
                     "fitted_on": EVALUATED_ON,
-                    "ratings": len(fold[s.TRAIN]),
+                    **row_counts(fold),
                 },
                 "encoder": read_json(project.features / "features.json"),
-                "datasets": {k: {"scale": list(v)} for k, v in load_scales(project).items()},
+                "datasets": datasets_of(project),
             },
         )
         write_sums(aside)
@@ -180,28 +190,6 @@ def _copy_model(source: Path, target: Path) -> None:
     target.mkdir(exist_ok=True)
     for name in (CONFIG, WEIGHTS):
         shutil.copyfile(source / name, target / name)
-
-
-def _flagged(
-    frame: pl.DataFrame, everything: Fold, fold: Fold, column: Literal["user", "item"]
-) -> pl.DataFrame:
-    """Return a table of users or items with a column per fit: whether it was trained on the row."""
-    rows = np.arange(frame.height)
-    return frame.with_columns(
-        pl.Series(name, np.isin(rows, getattr(one[s.TRAIN], column)))
-        for name, one in ((IN_TRAIN, everything), (IN_FOLD, fold))
-    )
-
-
-def _rated(fold: Fold) -> pl.DataFrame:
-    """Return the rows of user and item of every rated pair, once, and whether it was trained on."""
-    rated = pl.concat(
-        pl.DataFrame({s.USER: pairs.user, s.IMAGE: pairs.item}).select(
-            pl.all().cast(pl.Int32), pl.lit(part == s.TRAIN).alias(IN_TRAIN)
-        )
-        for part, pairs in sorted(fold.parts.items())
-    )
-    return rated.group_by(s.USER, s.IMAGE).agg(pl.col(IN_TRAIN).any()).sort(s.USER, s.IMAGE)
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -272,6 +260,7 @@ def _load(folder: Path, where: str, meta: dict[str, Any], digest: str, flag: str
         in_train_items=catalog[flag].to_numpy(),
         in_train_people=users[flag].to_numpy(),
         scales={k: (v["scale"][0], v["scale"][1]) for k, v in meta["datasets"].items()},
+        standardised=frozenset(k for k, v in meta["datasets"].items() if v.get(STANDARDISED)),
         encoder=meta["encoder"],
         version=_version(meta["model"], digest),
         evaluated_version=_version(meta["model"], evaluated),

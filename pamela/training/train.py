@@ -31,7 +31,8 @@ from pamela.core.progress import share_bar
 from pamela.models import create_model, list_models
 from pamela.models.base import RewardModel, load_model
 from pamela.params import TrainParams
-from pamela.training.bundle import ALL_ROWS, BUNDLE_FOLD, fold_name, write_bundle
+from pamela.training.bundle import ALL_ROWS, fold_name, write_bundle
+from pamela.training.bundle_tables import BUNDLE_FOLD
 
 HISTORY = "history.parquet"
 FIT = "fit.json"

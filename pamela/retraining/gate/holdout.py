@@ -22,7 +22,7 @@ from pamela.core.dataset import Fold, Pairs, load_fold
 from pamela.core.hashing import hash_ids, mix, uniform
 from pamela.core.paths import Project
 from pamela.data.partitions import SEPARATOR
-from pamela.training.bundle import BUNDLE_FOLD
+from pamela.training.bundle_tables import BUNDLE_FOLD
 
 NEWEST: Final = "newest"  # the part of the newest ratings
 PARTS: Final = (s.TEST_SEEN, s.TEST_UNSEEN)

@@ -29,6 +29,9 @@ class RatedPictures:
     names: list[str]
 
 
+NO_RATINGS: Final = RatedPictures([], [], [], [])
+
+
 def read_ratings(value: Any, dataset: str) -> RatedPictures:
     """Return rated pictures.
 
@@ -41,7 +44,7 @@ def read_ratings(value: Any, dataset: str) -> RatedPictures:
     if is_table(value):
         from pamela.serving.arguments.ratings_table import RatingsTable
 
-        table = RatingsTable(_as_polars(value), "ratings")
+        table = RatingsTable(as_polars(value, "ratings", RATING), "ratings")
         table.require_ratings()
         return RatedPictures(table.images(dataset), table.prompts, table.ratings, table.names)
     rows = list(_rating_rows(in_order(value, "ratings", f"a list of {RATING}, or a DataFrame")))
@@ -72,7 +75,7 @@ def _number(value: Any, name: str) -> float:
         return float("inf")  # off any scale
 
 
-def _as_polars(table: Any) -> pl.DataFrame:
+def as_polars(table: Any, name: str, instead: str) -> pl.DataFrame:
     """Return a DataFrame of Polars, pandas or another library that knows Arrow."""
     try:
         return table.collect() if isinstance(table, pl.LazyFrame) else pl.DataFrame(table)
@@ -83,5 +86,5 @@ def _as_polars(table: Any) -> pl.DataFrame:
         mixed = [str(column) for column, kind in kinds.items() if str(kind) == "object"]
         why += f"; of mixed types: {', '.join(mixed)}" if mixed else ""
         raise PamelaError(
-            f"ratings: not readable as a table of text and numbers ({why}); give {RATING} instead"
+            f"{name}: not readable as a table of text and numbers ({why}); give {instead} instead"
         ) from None

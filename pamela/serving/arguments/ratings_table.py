@@ -10,6 +10,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.data.formats import base
+from pamela.serving.arguments.table_rows import filled, reject_odd_types, reject_rows
 from pamela.serving.types import CatalogImage, ImageLike
 
 PICTURE: Final = "image"  # the column with a picture's path
@@ -44,11 +45,11 @@ class RatingsTable:
         rows = base.whole_floats_as_integers(rows, [c for c in (s.IMAGE,) if c in given])
         self.rows = rows.with_columns(absent).select(
             s.SOURCE_ROW,
-            _filled(PICTURE),
+            filled(PICTURE),
             s.identifier(s.IMAGE),
-            _filled(s.PROMPT),
+            filled(s.PROMPT),
             base.number(s.RATING),
-            _filled(s.RATING).alias(SAID),
+            filled(s.RATING).alias(SAID),
         )
         self._check()
 
@@ -115,12 +116,7 @@ class RatingsTable:
             raise PamelaError(
                 f"{self.name}: neither a column {PICTURE} (a path) nor {s.IMAGE}; {there}"
             )
-        for column in COLUMNS:
-            dtype = frame.schema.get(column)
-            if dtype is not None and (dtype.is_nested() or dtype in (pl.Binary, pl.Object)):
-                raise PamelaError(
-                    f"{self.name}: column {column} holds {dtype}; give text or numbers"
-                )
+        reject_odd_types(frame, self.name, COLUMNS, "text or numbers")
 
     def _check(self) -> None:
         both = pl.col(PICTURE).is_not_null() & pl.col(s.IMAGE).is_not_null()
@@ -134,12 +130,4 @@ class RatingsTable:
         self._reject(no_number, "rating {said!r} is not a number; correct it")
 
     def _reject(self, faulty: pl.Expr, why: str) -> None:
-        rows = self.rows.filter(faulty)
-        if rows.height:
-            row = rows.row(0, named=True)
-            raise PamelaError(f"{self.name} row {row[s.SOURCE_ROW]}: {why.format(**row)}")
-
-
-def _filled(column: str) -> pl.Expr:
-    text = base.text(column)
-    return pl.when(text.str.strip_chars() != "").then(text).alias(column)
+        reject_rows(self.rows, self.name, faulty, why)

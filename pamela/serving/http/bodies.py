@@ -28,12 +28,12 @@ class ScoreBody(PersonRecord):
 
 
 class AdaptBody(DescribedRecord):
-    """Somebody new: ratings, demographics or both."""
+    """Somebody new: by ratings, choices, demographics or several of these."""
 
     @model_validator(mode="after")
     def _somebody_new(self) -> Self:
-        if not (self.ratings or self.demographics):
-            raise ValueError("give ratings, demographics or both")
+        if not self.described:
+            raise ValueError("give ratings, choices, demographics or several of these")
         return self
 
 
@@ -57,6 +57,7 @@ class ScoreItem(BaseModel):
     source: Source
     model_version: str
     prompt_cut: bool
+    standardised: bool
 
 
 class ScoreAnswer(BaseModel):
@@ -72,6 +73,7 @@ class AdaptAnswer(BaseModel):
     dataset: str
     source: Source
     ratings: int
+    choices: int
     model_version: str
 
 

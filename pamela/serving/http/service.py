@@ -86,6 +86,7 @@ class Service:
                 "dataset": user.dataset,
                 "source": context.source,
                 "ratings": len(user.ratings),
+                "choices": len(user.choices),
                 "model_version": answers.reward.version,
             }
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from threading import Lock
 from typing import Final
@@ -18,15 +18,17 @@ from typing import Final
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.serving.api import Reward
+from pamela.serving.arguments.choices import ChosenPictures
 from pamela.serving.arguments.unknown import nearest, quoted
 from pamela.serving.requests.pictures import PictureDoor, named
 from pamela.serving.requests.records import (
     CandidateRecord,
+    ChoiceRecord,
     DescribedRecord,
     PersonRecord,
     PictureRecord,
 )
-from pamela.serving.saved_users import PEOPLE
+from pamela.serving.saved.people import PEOPLE
 from pamela.serving.types import CatalogImage, ResolvedImage, Score
 from pamela.serving.user_context import User, UserContext
 
@@ -148,7 +150,7 @@ class Answers:
     # --- who and what -----------------------------------------------------------------------------
     def user(self, person: PersonRecord, name: str = "") -> str | User | None:
         """Return whom `person` means, as `Reward` takes it; ratings are learned from once."""
-        if person.ratings or person.demographics:
+        if person.described:
             return self.adapt(person, name)[1]
         if person.user is None:
             return None
@@ -206,7 +208,7 @@ class Answers:
             raise PamelaError(_after(name, str(error))) from None
 
     def adapt(self, person: DescribedRecord, name: str = "") -> tuple[str, User]:
-        """Return the name and the `User` of somebody who gave ratings or demographics."""
+        """Return the name and the `User` of somebody who rated, chose or described themselves."""
         ratings = person.ratings or []
         names = [
             named(one.image, _after(name, f"rating {i + 1}", " ")) for i, one in enumerate(ratings)
@@ -216,7 +218,9 @@ class Answers:
         except PamelaError as error:
             raise PamelaError(_after(name, str(error))) from None
         images = self.images(ratings, names, dataset)
-        digest = _digest(dataset, person, images, str(self.reward.bundle.encoder["fingerprint"]))
+        chosen = self._chosen(person.choices or [], name, dataset)
+        encoder = str(self.reward.bundle.encoder["fingerprint"])
+        digest = _digest(dataset, person, images, chosen, encoder)
         known = self.people.get(digest)
         if known is not None:
             return digest, known
@@ -228,6 +232,7 @@ class Answers:
                 [one.prompt for one in ratings],
                 [one.rating for one in ratings],
                 names,
+                chosen=chosen,
             )
         except PamelaError as error:
             said = str(error)
@@ -236,6 +241,15 @@ class Answers:
             ) from None
         self.people.keep(digest, user)
         return digest, user
+
+    def _chosen(self, choices: Sequence[ChoiceRecord], name: str, dataset: str) -> ChosenPictures:
+        """Look the pictures of choices up."""
+        names = [_after(name, f"choice {i + 1}", " ") for i in range(len(choices))]
+        sides = [side for one in choices for side in (one.a, one.b)]
+        said = ChosenPictures(
+            (), [side.prompt for side in sides], [one.choice for one in choices], names
+        )
+        return replace(said, images=self.images(sides, said.picture_names, dataset))
 
     def images(
         self, pictures: Sequence[CandidateRecord], names: Sequence[str], dataset: str
@@ -261,12 +275,19 @@ def _key(image: ResolvedImage) -> int | str:
 
 
 def _digest(
-    dataset: str, person: DescribedRecord, images: Sequence[ResolvedImage], encoder: str
+    dataset: str,
+    person: DescribedRecord,
+    images: Sequence[ResolvedImage],
+    chosen: ChosenPictures,
+    encoder: str,
 ) -> str:
     """Return a name that is the same for the same person of the same encoder."""
     ratings = [
         (_key(image), one.prompt, float(one.rating))
         for image, one in zip(images, person.ratings or [], strict=True)
     ]
-    said = json.dumps([encoder, dataset, ratings, person.demographics], sort_keys=True)
+    told = [encoder, dataset, ratings, person.demographics]
+    if len(chosen):
+        told.append([[_key(one) for one in chosen.images], [*chosen.prompts], [*chosen.choices]])
+    said = json.dumps(told, sort_keys=True)
     return f"{ADAPTED}/{hashlib.sha256(said.encode(errors='surrogatepass')).hexdigest()[:16]}"

@@ -7,7 +7,7 @@ counts as absent that was given. `check` turns the first fault into one line.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Self, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -84,6 +84,15 @@ class RatedPictureRecord(PictureRecord):
     rating: Annotated[float, Field(allow_inf_nan=False, description="on the dataset's own scale")]
 
 
+class ChoiceRecord(Strict):
+    """Two pictures, and which of them somebody chose."""
+
+    a: PictureRecord
+    b: PictureRecord
+    choice: Annotated[Literal["a", "b", "tie"], Field(description="tie: both alike")]
+
+
+Choices = Annotated[list[ChoiceRecord], Field(min_length=1, max_length=MOST_PICTURES)]
 Ratings = Annotated[list[RatedPictureRecord], Field(min_length=1, max_length=MOST_PICTURES)]
 Demographics = Annotated[dict[Text, Text], Field(min_length=1)]
 
@@ -99,29 +108,39 @@ class _NamedRecord(Strict):
 
 
 class DescribedRecord(Strict):
-    """Somebody by what they rated or said."""
+    """Somebody by what they rated, chose or said."""
 
     dataset: Annotated[
         Text | None, Field(description="whose scale and raters; needed where there are several")
     ] = None
     ratings: Annotated[Ratings | None, Field(description="what this person rated")] = None
+    choices: Annotated[
+        Choices | None, Field(description="between which pictures this person chose, and how")
+    ] = None
     demographics: Annotated[
         Demographics | None, Field(description='what they say of themselves: {"gender": "female"}')
     ] = None
 
+    @property
+    def described(self) -> bool:
+        """Whether this is somebody new."""
+        return bool(self.ratings or self.choices or self.demographics)
+
 
 class PersonRecord(DescribedRecord, _NamedRecord):
-    """For whom: somebody by name, somebody by what they rated or said, or people in general."""
+    """For whom: somebody by name, by what they rated, chose or said, or people in general."""
 
     @model_validator(mode="after")
     def _one_person(self) -> Self:
-        described = self.ratings or self.demographics
+        described = self.described
         if self.user is not None and described:
-            raise ValueError("has both user and ratings or demographics; leave one of them out")
+            raise ValueError(
+                "has both user and ratings, choices or demographics; leave one of them out"
+            )
         if not described and not {"user", "dataset"} & self.model_fields_set:
             raise ValueError(
-                "names no user: give user, ratings or demographics; or, for people in general, "
-                "dataset and no user"
+                "names no user: give user, ratings, choices or demographics; or, for people in "
+                "general, dataset and no user"
             )
         return self
 
@@ -197,7 +216,12 @@ def _place(parts: list[Any]) -> str:
     return " ".join(said)
 
 
-SINGULAR: Final = {"images": "image", "ratings": "rating", "candidates": "candidate"}
+SINGULAR: Final = {
+    "images": "image",
+    "ratings": "rating",
+    "choices": "choice",
+    "candidates": "candidate",
+}
 
 
 def shown(value: Any) -> str:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import pamela
 from pamela.cli import app
-from pamela.cli import people as cli_people
+from pamela.cli.people import adapt as cli_people
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, read_parquet, write_json

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 import pamela
 from flows.server import free_port
 from pamela.cli import app
-from pamela.cli import people as cli_people
+from pamela.cli.people.suggest import print_suggestions
+from pamela.cli.people.summary import AdaptationSummary, print_learned
 from pamela.params import load_params
 from pamela.serving.types import Score
 from tests.helpers.people_commands import (
@@ -145,13 +146,13 @@ def test_tables_fit_narrow_terminals_and_hide_no_path(small_project):
     path = "a/very/long/path/" + "of/many/folders/" * 8 + "picture.png"
     score = Score(3.456, 0.789, 71.2, "adapted", "hierarchical-12345678")
     reward = pamela.load("models/bundle")
-    learned = cli_people.AdaptationSummary(
+    learned = AdaptationSummary(
         "anna", "synthetic", "adapted", 20, 18, 3.4, 3.1, 0.9, 1.0, "v", "data/people/anna.json"
     )
     for show in (
         lambda c: app.print_table([(path, score)], "anna", c),
-        lambda c: cli_people.print_learned(learned, c),
-        lambda c: cli_people.print_suggestions(reward.suggest(user="anna", n=3), "anna", c),
+        lambda c: print_learned(learned, c),
+        lambda c: print_suggestions(reward.suggest(user="anna", n=3), "anna", c),
     ):
         written = StringIO()
         show(Console(file=written, width=60, force_terminal=True, color_system=None))

@@ -12,52 +12,30 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
 from pamela.params import first_fault
 from pamela.serving.adaptation import Adapter
+from pamela.serving.arguments.choices import NO_CHOICES, ChosenPictures
+from pamela.serving.saved.records import (
+    FORMAT,
+    SavedChoice,
+    SavedPerson,
+    SavedPicture,
+    SavedRating,
+)
 from pamela.serving.types import Recorded, ResolvedImage
 from pamela.serving.user_context import User
 
-FORMAT: Final = 1
 PEOPLE: Final = "people"  # `people/NAME` is a saved person, whoever else has that name
 NAME: Final = re.compile(r"[^\W_][\w.-]{0,63}")
 LONGEST_NAME: Final = 200  # bytes; a file system takes 255, and a letter may have four
 State: TypeAlias = tuple[int, int, int]  # of a file: another one after every change
-
-
-class SavedRating(BaseModel):
-    """One rating, on the dataset's own scale, and what finds its picture again."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    rating: Annotated[float, Field(allow_inf_nan=False)]
-    image_id: str | None
-    sha256: str | None
-    file: str | None  # relative to the project root where it lies below it
-    prompt: str | None
-
-    @property
-    def key(self) -> tuple[str | None, str | None]:
-        """What two ratings of the same picture share: content or id, and the prompt."""
-        return (self.sha256 or self.image_id, self.prompt)
-
-
-class SavedPerson(BaseModel):
-    """``data/people/NAME.json``, strictly: an unknown or missing key is an error that names it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    format: int
-    dataset: str
-    scale: Annotated[list[float], Field(min_length=2, max_length=2)]
-    demographics: dict[str, str]
-    ratings: list[SavedRating]
 
 
 class SavedPeople:
@@ -164,19 +142,37 @@ class SavedPeople:
         user: User,
         resolved: Sequence[ResolvedImage],
         ratings: Sequence[float],
+        chosen: ChosenPictures = NO_CHOICES,
     ) -> SavedPerson:
-        """Return what to save of `user`, who rated the pictures `resolved`."""
+        """Return what to save of `user`, who rated the pictures `resolved` and chose.
+
+        Parameters
+        ----------
+        chosen : with pictures that were looked up, as `resolved`.
+        """
         low, high = adapter.bundle.scales[user.dataset]
         prompts = user.context.frame[s.PROMPT].to_list()
+
+        def picture(one: ResolvedImage, row: int) -> dict[str, Any]:
+            return {
+                "image_id": adapter.pictures.catalog.image_id(one, user.dataset),
+                "sha256": one.sha256,
+                "file": self._shown(one.picture) or adapter.pictures.catalog.file(one),
+                "prompt": prompts[row],
+            }
+
         rows = [
-            SavedRating(
-                rating=float(rating),
-                image_id=adapter.pictures.catalog.image_id(one, user.dataset),
-                sha256=one.sha256,
-                file=self._shown(one.picture) or adapter.pictures.catalog.file(one),
-                prompt=prompt,
+            SavedRating(rating=float(rating), **picture(one, row))
+            for row, (one, rating) in enumerate(zip(resolved, ratings, strict=True))
+        ]
+        sides = zip(
+            user.choices, chosen.choices, chosen.images[::2], chosen.images[1::2], strict=True
+        )
+        choices = [
+            SavedChoice.model_validate(
+                {"choice": choice, "a": picture(one, a), "b": picture(other, b)}
             )
-            for one, prompt, rating in zip(resolved, prompts, ratings, strict=True)
+            for (a, b, _), choice, one, other in sides
         ]
         return SavedPerson(
             format=FORMAT,
@@ -184,6 +180,7 @@ class SavedPeople:
             scale=[low, high],
             demographics=dict(user.demographics),
             ratings=rows,
+            choices=choices,
         )
 
     def _shown(self, picture: Any) -> str | None:
@@ -199,12 +196,21 @@ class SavedPeople:
 
     def pictures(self, person: SavedPerson) -> list[Recorded]:
         """Return how a model finds the pictures that `person` rated."""
-        return [
-            Recorded(
-                person.dataset, one.image_id, one.sha256, self.root / one.file if one.file else None
-            )
-            for one in person.ratings
-        ]
+        return [self._recorded(person.dataset, one) for one in person.ratings]
+
+    def chosen(self, person: SavedPerson) -> ChosenPictures:
+        """Return the choices of `person`, with how a model finds the pictures."""
+        sides = [side for one in person.choices for side in (one.a, one.b)]
+        return ChosenPictures(
+            [self._recorded(person.dataset, side) for side in sides],
+            [side.prompt for side in sides],
+            [one.choice for one in person.choices],
+            [f"choice {i + 1}" for i in range(len(person.choices))],
+        )
+
+    def _recorded(self, dataset: str, one: SavedPicture) -> Recorded:
+        file = self.root / one.file if one.file else None
+        return Recorded(dataset, one.image_id, one.sha256, file)
 
     def recall(self, name: str, adapter: Adapter, person: SavedPerson | None = None) -> User:
         """Return a saved person as a user of this model.
@@ -241,6 +247,7 @@ class SavedPeople:
                 [one.prompt for one in person.ratings],
                 [one.rating for one in person.ratings],
                 [f"rating {i + 1} ({_named(one)})" for i, one in enumerate(person.ratings)],
+                chosen=self.chosen(person),
                 keep=True,
             )
         except PamelaError as error:
@@ -258,13 +265,3 @@ def _spelling(name: str) -> str | None:
     except UnicodeEncodeError:  # half a character, as a terminal of another encoding passes it
         return None
     return known if NAME.fullmatch(known) and len(known.encode()) <= LONGEST_NAME else None
-
-
-def joined(before: SavedPerson, after: SavedPerson) -> tuple[SavedPerson, int]:
-    """Return a person with further ratings, and how many of those replace an earlier one."""
-    rated = {one.key: one for one in before.ratings}
-    changed = sum(one.key in rated for one in after.ratings)
-    rated |= {one.key: one for one in after.ratings}
-    demographics = before.demographics | after.demographics
-    update = {"ratings": list(rated.values()), "demographics": demographics}
-    return after.model_copy(update=update), changed

@@ -1,4 +1,4 @@
-"""A person's ratings in a file: CSV, Parquet or JSON lines, each fault named by its row."""
+"""A person's ratings or choices in a file: CSV, Parquet or JSON lines, faults named by row."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.data.formats import files
+from pamela.serving.arguments.choices_table import ChoicesTable
 from pamela.serving.arguments.ratings_table import RatingsTable
 
 TABLES: Final = (".csv", ".parquet")
@@ -28,6 +29,19 @@ def read_ratings_file(path: Path) -> RatingsTable:
     frame = _read(path)
     files.require_columns(frame, [s.RATING], path, path.parent)
     return RatingsTable(frame, path.name, path.parent)
+
+
+def read_choices_file(path: Path) -> ChoicesTable:
+    """Return the choices in a file; paths of pictures in it are relative to its folder.
+
+    Raises
+    ------
+    PamelaError
+        If it cannot be read, lacks a column, or a row names no two pictures or no choice.
+    """
+    frame = _read(path)
+    files.require_columns(frame, [s.CHOICE], path, path.parent)
+    return ChoicesTable(frame, path.name, path.parent)
 
 
 def _read(path: Path) -> pl.DataFrame:

@@ -1,0 +1,1 @@
+"""People the model was not trained on, from the shell."""

@@ -1,0 +1,1 @@
+"""People who are kept so that any later model finds them again."""
