@@ -176,7 +176,8 @@ def main() -> None:
 
         print_summary(project)
     print(f"\n{len(ran)} stages in {time.monotonic() - started:.0f} s. Look further:")
-    print("  reports/index.html   the report, one file; reports/data.html the data")
+    print("  reports/index.html   the report, one file; reports/data.html the data,")
+    print("                       reports/retraining.html what became champion and why")
     print("  make ui              MLflow and Prefect in the browser")
     dataset = params.ingest.datasets[0]
     print(f"  pamela score --user {dataset}/<id> --prompt '...' picture.png")

@@ -34,6 +34,10 @@ def publish() -> str:
     note = f"; registered {versions.NAME} version {version} as champion" if version else ""
     mended = healing.heal(project, params)
     complete_records(project, params)
+    if mended:
+        from pamela.retraining.report.page import renew_page
+
+        renew_page(project, params, "the registry is mended")
     return "\n".join([f"MLflow: {new} new runs{note}", *mended])
 
 

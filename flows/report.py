@@ -36,7 +36,7 @@ def card(results: Results, project: Project) -> None:
 
 @step("write the page")
 def page(results: Results, project: Project, people: PeoplePart | None) -> None:
-    """Write ``reports/index.html``, and the page of retraining that it links to."""
+    """Write ``reports/index.html``, and the page of retraining that it names."""
     write_report(results, project.reports / "index.html", people)
     ensure_page(project, results.params.report.title)
 

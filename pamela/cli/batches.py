@@ -66,13 +66,17 @@ def take_back_command(
     name: Annotated[str, typer.Argument(help="dataset/batch, or the batch where that is unique.")],
 ) -> None:
     """Put a batch that was set aside back into the training data; the next retrain judges it."""
+    from pamela.params import load_params
     from pamela.retraining.batches import take_back
     from pamela.retraining.lock import one_at_a_time
+    from pamela.retraining.report.page import renew_page
 
     project = Project.here()
+    params = load_params(project.params_file)
     with one_at_a_time(project):
         label = take_back(project, name)
-    print(
-        f"{label} is in data/batches again; `pamela retrain --once` trains with it and judges it "
-        "once more"
-    )
+        print(
+            f"{label} is in data/batches again; `pamela retrain --once` trains with it and judges "
+            "it once more"
+        )
+        renew_page(project, params, "the batch is taken back")

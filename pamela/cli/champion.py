@@ -6,12 +6,15 @@ What they need is imported when they run: ``pamela --help`` is to be quick.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
+
+if TYPE_CHECKING:
+    from pamela.params import Params
 
 TITLES: Final = {
     "version": "version",
@@ -66,7 +69,7 @@ def rollback_command(
 
     project = Project.here()
     params = load_params(project.params_file)
-    typer.echo(rollback(project, params, why=why, by=person(project)))
+    _moved(project, params, rollback(project, params, why=why, by=person(project)))
 
 
 def promote_command(
@@ -85,16 +88,23 @@ def promote_command(
 
     project = Project.here()
     params = load_params(project.params_file)
-    typer.echo(
-        promote(
-            project,
-            params,
-            version,
-            why=why,
-            by=person(project),
-            despite_withdrawn=despite_withdrawn,
-        )
+    line = promote(
+        project,
+        params,
+        version,
+        why=why,
+        by=person(project),
+        despite_withdrawn=despite_withdrawn,
     )
+    _moved(project, params, line)
+
+
+def _moved(project: Project, params: Params, line: str) -> None:
+    """Say what was moved, and let the page of retraining tell it too."""
+    from pamela.retraining.report.page import renew_page
+
+    typer.echo(line)
+    renew_page(project, params, "the alias is moved")
 
 
 def _print_facts(facts: dict[str, Any]) -> None:

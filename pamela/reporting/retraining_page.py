@@ -1,6 +1,8 @@
-"""``reports/retraining.html`` before there is anything to tell, so that no link to it is dead.
+"""``reports/retraining.html`` before there is anything to tell.
 
-`pamela.retraining.report.page` writes it with each cycle of retraining.
+It is no output of a stage: whoever has the report by ``dvc pull`` alone does not have it, and
+``reports/index.html`` names it without a link. `pamela.retraining.report.page` writes it
+with each cycle of retraining.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.params import Params
 from pamela.reporting.presentation.html import DASH, Cell, Picture, Table, inline, write_page
@@ -25,6 +26,27 @@ SHOWN_STATES = (overview.SET_ASIDE, overview.REFUSED, overview.ACCEPTED)
 def write_retraining_page(project: Project, params: Params) -> None:
     """Write ``reports/retraining.html`` from the records that lie beside it."""
     write_page(project.reports / PAGE, TEMPLATE, context(project, params))
+
+
+def renew_page(project: Project, params: Params, done: str) -> None:
+    """Write the page again after a command that changed what it tells.
+
+    Parameters
+    ----------
+    done : what the command has done, for the message of a page that cannot be written.
+
+    Raises
+    ------
+    PamelaError
+        If it cannot be written; what was done stays.
+    """
+    try:
+        write_retraining_page(project, params)
+    except (PamelaError, OSError) as error:
+        raise PamelaError(
+            f"{done}, and {project.relative(project.reports / PAGE)} could not be written ({error})"
+            "; the next `pamela retrain --once` writes it"
+        ) from None
 
 
 def context(project: Project, params: Params) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pamela.cli.app import app
 from pamela.core.errors import PamelaError
 from pamela.registry import registration
 from pamela.retraining import champion, records
+from pamela.retraining.gate.decision import record_file
 from tests.helpers.made_up import params_of, write_bundle
 from tests.helpers.small_registry import aliases, copy_of, damage, tags
 
@@ -72,6 +73,18 @@ def test_rollback_and_back_again(registry):
     say("rollback")
     assert aliases(registry) == {"champion": "3", "previous": "2"}
     assert [one.action for one in records.read(registry)] == ["rollback", "rollback"]
+
+
+def test_the_page_of_retraining_tells_what_a_person_moved(registry):
+    page = registry.reports / "retraining.html"
+    say("rollback", "--why", "it likes nobody")
+    assert "it likes nobody" in page.read_text()
+    say("promote", "3", "--why", "people asked for it")
+    assert "people asked for it" in page.read_text()
+    record_file(registry).write_text("{}")
+    with pytest.raises(PamelaError, match=r"the alias is moved, and reports/retraining.html could"):
+        say("rollback", "--why", "hastily")
+    assert aliases(registry)["champion"] == "2"
 
 
 def test_a_person_knows_better(registry, monkeypatch):

@@ -90,3 +90,4 @@ def test_the_command_lists_and_takes_back(
     taken = CliRunner().invoke(app, ["batches", "take-back", "poor"])
     assert taken.exit_code == 0, taken.output
     assert (project.batches / "synthetic/poor/ratings.csv").is_file()
+    assert ">accepted<" in (project.reports / "retraining.html").read_text()
