@@ -21,6 +21,7 @@ from pamela.registry.copies import BUNDLE, BUNDLE_HASH
 from pamela.registry.mlflow_model import DESCRIPTION_FILE, write_mlflow_files
 from pamela.registry.sqlite_reader import PATH, Version
 from pamela.registry.versions import (
+    BEST,
     CHALLENGER,
     CHAMPION,
     DECISION,
@@ -176,10 +177,7 @@ def _rebuild(registry: RegisteredModel, version: Version, fault: str, source: co
 
 def undescribed(registry: RegisteredModel) -> list[Mend]:
     """Find copies that MLflow cannot serve, as they lack its files."""
-    root = registry.project.root
-    folders = {
-        version.version: root / version.path for version in registry.versions if version.path
-    }
+    folders = {v.version: registry.project.root / v.path for v in registry.versions if v.path}
     return [
         partial(_describe, number, folder)
         for number, folder in folders.items()
@@ -250,7 +248,7 @@ def _register_trained(registry: RegisteredModel, why: str) -> str:
 
 
 def wrong_aliases(registry: RegisteredModel) -> list[Mend]:
-    """Find aliases that point nowhere, and those that the champion's tags contradict."""
+    """Find aliases that point nowhere or at a best without files, and what the tags contradict."""
     holder = registry.champion
     if holder is None:
         return []
@@ -261,6 +259,9 @@ def wrong_aliases(registry: RegisteredModel) -> list[Mend]:
     for alias in (PREVIOUS, CHALLENGER):
         if wanted.get(alias) == holder.version:
             del wanted[alias]
+    best = registry.version(wanted.get(BEST))
+    if best and _fault(registry, best) and not copies.find_source(registry.project, best):
+        del wanted[BEST]  # else every trial would stop at it
     wanted = {alias: number for alias, number in wanted.items() if registry.version(number)}
     return [
         partial(_point, registry, alias, wanted.get(alias))

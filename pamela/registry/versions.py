@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 NAME = "pamela"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+BEST: Final = "best"  # the best champion so far, which the gate compares with
 # Tags of a version that serves or served, of the last time that it came to it.
 PROMOTED_AT: Final = "promoted_at"
 PROMOTED_BY: Final = "promoted_by"

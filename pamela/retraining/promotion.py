@@ -6,6 +6,8 @@ step can be done twice, so that a crash between any two is mended by doing all o
 
 from __future__ import annotations
 
+import json
+
 import polars as pl
 
 from pamela.core.paths import Project
@@ -19,7 +21,7 @@ from pamela.retraining import batches, records
 from pamela.retraining.drift.measure import metrics
 from pamela.retraining.drift.record import last_drift
 from pamela.retraining.gate.decision import DONE, Decision, last_decision, write_decision
-from pamela.retraining.gate.trial import BEST
+from pamela.retraining.gate.reference import BELOW
 
 RUN_NAME = "gate"
 TAG_PREFIX = "gate_"  # of a model version's tags
@@ -47,6 +49,7 @@ def move_aliases(project: Project, params: Params, decision: Decision) -> None:
     Where a person has moved the alias since the decision, theirs stands.
     """
     if decision.outcome != "PROMOTE":
+        mark_best(project, params, decision)
         return
     over = decision.champion.version if decision.champion else ""
     holder = versions.champion(project, params)
@@ -54,9 +57,16 @@ def move_aliases(project: Project, params: Params, decision: Decision) -> None:
         return
     why = registration.Promotion(decision.why, decision=decision.id, over=over)
     registration.set_champion(project, params, decision.challenger.version, why)
+    mark_best(project, params, decision)
+
+
+def mark_best(project: Project, params: Params, decision: Decision) -> None:
+    """Let the alias name the best champion so far; its tag first, which the next trial reads."""
     if decision.best:
         client = publish.client_of(project, params)
-        client.set_registered_model_alias(versions.NAME, BEST, decision.best)
+        below = json.dumps(decision.below_best)
+        client.set_model_version_tag(versions.NAME, decision.best, BELOW, below)
+        client.set_registered_model_alias(versions.NAME, versions.BEST, decision.best)
 
 
 def tag_version(project: Project, params: Params, decision: Decision) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import polars as pl
@@ -205,12 +205,11 @@ def _kinds(fold: Fold, pairs: Pairs) -> Iterator[tuple[str, Bools]]:
 
 def check_comparable(champion: Bundle, challenger: Bundle, holdout: Holdout) -> None:
     """Raise unless both models saw the same features and nothing of the hold-out in training."""
-    old, new = champion.encoder, challenger.encoder
-    if old["fingerprint"] != new["fingerprint"] and not _same_features(champion, challenger):
+    if not same_features(champion, challenger):
         raise PamelaError(
-            f"the champion ({champion.version}) was trained on features of {_encoder(old)}, the "
-            f"challenger on {_encoder(new)}: no score compares them; set embed.encoder back, or "
-            "`pamela promote` a version that was trained on the new ones"
+            f"the champion ({champion.version}) was trained on features of {_encoder(champion)}, "
+            f"the challenger on {_encoder(challenger)}: no score compares them; set "
+            "embed.encoder back, or `pamela promote` a version that was trained on the new ones"
         )
     fold, pairs = holdout.fold, holdout.rows
     images = _trained_ids(champion, "items") - _trained_ids(challenger, "items")
@@ -225,11 +224,13 @@ def check_comparable(champion: Bundle, challenger: Bundle, holdout: Holdout) -> 
         )
 
 
-def _same_features(one: Bundle, other: Bundle) -> bool:
-    """Whether the pictures that both know have the same features.
+def same_features(one: Bundle, other: Bundle) -> bool:
+    """Tell whether the pictures that both know have the same features.
 
     Precomputed features get a new fingerprint when a batch brings those of new pictures.
     """
+    if one.encoder["fingerprint"] == other.encoder["fingerprint"]:
+        return True
     shared = (
         _numbered(one, "one")
         .join(_numbered(other, "other"), on=[s.DATASET, s.IMAGE])
@@ -249,8 +250,8 @@ def _numbered(bundle: Bundle, name: str) -> pl.DataFrame:
     return bundle.items.frame.select(s.DATASET, s.IMAGE, row)
 
 
-def _encoder(info: Mapping[str, Any]) -> str:
-    return f"{info['encoder']} ({str(info['fingerprint'])[:8]})"
+def _encoder(bundle: Bundle) -> str:
+    return f"{bundle.encoder['encoder']} ({str(bundle.encoder['fingerprint'])[:8]})"
 
 
 def _trained_ids(bundle: Bundle, kind: Literal["items", "people"]) -> set[str]:

@@ -71,7 +71,8 @@ class Decision(_Record):
     why : in one line, with the figures.
     reason : why the challenger was trained.
     champion : who held the alias before; None where nobody did.
-    best : version of the best champion so far, after this decision.
+    best : version of the best champion so far, after this decision; empty where it stays.
+    below_best : SROCC by which that one is below one that was best before, of each dataset.
     group : the batches on trial.
     to_try : groups of rejected batches that are still to be tried apart.
     data : what has been judged with this decision.
@@ -87,6 +88,7 @@ class Decision(_Record):
     champion: Side | None
     challenger: Side
     best: str
+    below_best: dict[str, float] = {}
     group: list[str]
     to_try: list[list[str]]
     data: Data

@@ -16,7 +16,7 @@ Champion and challenger each hold a fit of fold 0 that never saw the hold-out. B
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -84,6 +84,7 @@ def judge(
     params: Params,
     *,
     best: Bundle | None = None,
+    below: Mapping[str, float] | None = None,
     gain_wanted: bool = True,
 ) -> Judgement:
     """Compare the two and decide.
@@ -92,6 +93,7 @@ def judge(
     ----------
     champion, challenger : bundles with the fit of fold 0 (`load_evaluated`).
     best : the best champion so far; None where it is the champion.
+    below : SROCC by which it is itself below one that was best before, of each dataset.
     gain_wanted : whether a promotion needs a gain.
 
     Raises
@@ -109,7 +111,7 @@ def judge(
             "different ratings: nothing to compare on; import the dataset with more test ratings"
         )
     against = comparison.compare_with_best(best, challenger, holdout, setting) if best else []
-    checks = tuple(table(rows, against, params.retrain))
+    checks = tuple(table(rows, against, params.retrain, below))
     outcome = decide(checks, gain_wanted=gain_wanted)
     return Judgement(outcome, explain(outcome, checks, gain_wanted=gain_wanted), checks)
 
@@ -117,7 +119,12 @@ def judge(
 # --- the table --------------------------------------------------------------------------------
 
 
-def table(rows: Sequence[Row], best: Sequence[Row], params: RetrainParams) -> Iterator[Check]:
+def table(
+    rows: Sequence[Row],
+    best: Sequence[Row],
+    params: RetrainParams,
+    below: Mapping[str, float] | None = None,
+) -> Iterator[Check]:
     """Yield every check: `rows` against the champion, `best` against the best champion so far."""
     for row in rows:
         if row.rows_of == NEWEST or _is_overall(row):
@@ -129,7 +136,8 @@ def table(rows: Sequence[Row], best: Sequence[Row], params: RetrainParams) -> It
         else:
             yield _not_worse("hold-out", row, params.tolerance)
     for row in best:
-        yield _not_worse("best so far", row, params.max_total_loss)
+        allowed = params.max_total_loss - (below or {}).get(row.dataset, 0.0)
+        yield _not_worse("best so far", row, max(allowed, 0.0))
 
 
 def _is_overall(row: Row) -> bool:
@@ -137,7 +145,7 @@ def _is_overall(row: Row) -> bool:
 
 
 def _not_worse(kind: str, row: Row, allowed: float) -> Check:
-    wanted = f"at least {0.0 - allowed:g}"
+    wanted = f"at least {0.0 - round(allowed, 4):g}"
     if row.difference is None:
         return Check(kind, row, wanted, SHOWN)
     if row.difference >= -allowed:

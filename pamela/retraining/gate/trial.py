@@ -5,16 +5,12 @@ What follows from the decision is in `pamela.retraining.promotion`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import polars as pl
-
-from pamela.core import schema as s
 from pamela.core.paths import Project
-from pamela.data.withdrawn import read_withdrawn
 from pamela.models.base import model_hash
 from pamela.params import Params
 from pamela.registry import registration, versions
@@ -32,9 +28,9 @@ from pamela.retraining.gate.decision import (
 )
 from pamela.retraining.gate.holdout import Holdout
 from pamela.retraining.gate.judgement import Check, Judgement, judge
+from pamela.retraining.gate.reference import Reference, below_of, best_after, best_so_far
+from pamela.retraining.withdrawal import withdrawn_in
 from pamela.training.bundle import Bundle, load_evaluated
-
-BEST: Final = "best"  # the alias of the best champion so far
 
 
 def decide(
@@ -65,7 +61,8 @@ def decide(
     folder = challenger_bundle(project)
     new, challenger = _side("", folder)
     holder = versions.champion(project, params)
-    withdrawal = False
+    best: tuple[str, Mapping[str, float]] = ("", {})
+    reference: Reference | None = None
     if holder is None:
         old, judgement = None, Judgement("PROMOTE", "no version held the alias champion before", ())
     else:
@@ -76,10 +73,13 @@ def decide(
             judgement = Judgement("HOLD", why, ())
             new = old
         else:
-            withdrawal = knows_withdrawn(project, champion)
+            withdrawal = withdrawn_in(project, old_folder) > 0
+            now = Reference(holder.version, champion, below_of(holder), withdrawal)
+            reference = best_so_far(project, params, now, holdout)
+            asked = reference.version != holder.version or reference.below
             judgement = judge(
                 champion, challenger, holdout, params,
-                best=None if withdrawal else _best(project, params, holder.version),
+                best=reference.bundle if asked else None, below=reference.below,
                 gain_wanted=not withdrawal,
             )  # fmt: skip
     judgement = held_once(judgement, group, data.on_trial, apart=_apart(project, group))
@@ -88,7 +88,10 @@ def decide(
             project, params, bundle=folder, tags=_figures(judgement)
         )
         new = new.model_copy(update={"version": version})
-    best = new.version if withdrawal else best_after(judgement, new, old)
+    if reference is not None:
+        best = best_after(judgement, reference, new.version)
+    elif old is None:
+        best = new.version, {}
     return _write(project, judgement, old, new, best, holdout, data, group, to_try, reason)
 
 
@@ -97,7 +100,7 @@ def _write(
     judgement: Judgement,
     old: Side | None,
     new: Side,
-    best: str,
+    best: tuple[str, Mapping[str, float]],
     holdout: Holdout,
     data: Data,
     group: Sequence[str],
@@ -121,7 +124,8 @@ def _write(
         reason=reason,
         champion=old,
         challenger=new,
-        best=best if judgement.outcome == "PROMOTE" else "",
+        best=best[0],
+        below_best=dict(best[1]),
         group=list(group),
         to_try=[*more, *(list(one) for one in to_try)],
         data=Data(
@@ -190,36 +194,6 @@ def _side(version: str, folder: Path) -> tuple[Side, Bundle]:
         evaluated_hash=evaluated,
     )
     return side, bundle
-
-
-def _best(project: Project, params: Params, champion: str) -> Bundle | None:
-    """Return the best champion so far, where it is another version than the champion."""
-    known = versions.list_versions(project, params)
-    best = next((v.version for v in known if BEST in v.aliases), champion)
-    if best == champion:
-        return None
-    return load_evaluated(versions.resolve(f"models:/{versions.NAME}/{best}", project, params))
-
-
-def best_after(judgement: Judgement, new: Side, old: Side | None) -> str:
-    """Return the version of the best champion so far; empty where it stays the one it was."""
-    if judgement.outcome != "PROMOTE":
-        return ""
-    against = [c.row.difference for c in judgement.checks if c.kind == "best so far"]
-    against = against or [c.row.difference for c in judgement.checks if c.kind == "hold-out"]
-    lost = any(one is not None and one < 0 for one in against)
-    return (old.version if old and not _has_best(judgement) else "") if lost else new.version
-
-
-def _has_best(judgement: Judgement) -> bool:
-    return any(check.kind == "best so far" for check in judgement.checks)
-
-
-def knows_withdrawn(project: Project, champion: Bundle) -> bool:
-    """Return whether the champion was trained on people who have withdrawn since."""
-    gone = read_withdrawn(project)
-    known = champion.people.frame.filter(pl.Series(champion.in_train_people))
-    return known.join(gone, on=[s.DATASET, s.USER], how="semi").height > 0
 
 
 def _figures(judgement: Judgement) -> dict[str, str]:

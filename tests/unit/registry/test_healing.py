@@ -230,6 +230,21 @@ def test_an_old_copy_that_is_lost_for_good_is_let_be(registry):
     assert heal(registry) == []
 
 
+@LOSSES
+def test_a_best_version_without_its_files_is_none_any_more(registry, lost):
+    """Else every trial would stop at it; while something holds the same, it is rebuilt."""
+    point = client_of(registry, params_of(registry)).set_registered_model_alias
+    point("pamela", "best", "1")
+    keep_in_dvc(registry, copy_of(registry, "1"))
+    lost(copy_of(registry, "1"))
+    assert heal(registry)[0].endswith("rebuilt from DVC's cache")
+    assert aliases(registry) == SOUND | {"best": "1"}
+    shutil.rmtree(registry.root / ".dvc")
+    lost(copy_of(registry, "1"))
+    assert heal(registry) == ["alias best: pointed at version 1; removed"]
+    assert aliases(registry) == SOUND
+
+
 def test_a_damaged_bundle_is_never_registered(registry):
     damage(write_bundle(registry, "user_mean") / "model.safetensors")
     with pytest.raises(PamelaError, match=r"models/bundle: model.safetensors is damaged"):

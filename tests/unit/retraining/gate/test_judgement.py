@@ -182,6 +182,8 @@ def test_many_small_losses_do_not_add_up(fold: Fold) -> None:
     found = judge(worse, worse, fold, best=best)
     assert found.outcome == "REJECT"
     assert "against the best so far, wanted at least -0.01" in found.why
+    found = judge(worse, worse, fold, best=best, below={"d": 0.007})
+    assert "against the best so far, wanted at least -0.003" in found.why
 
 
 def test_a_loss_that_may_be_chance_is_held_and_stays_on_trial() -> None:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
 
-from pamela.core import schema as s
 from pamela.core.dataset import Pairs
 from pamela.core.paths import Project
 from pamela.models.base import model_hash
+from pamela.registry.tracking.publish import client_of
 from pamela.retraining import promotion, records
 from pamela.retraining.gate import judgement as gate
-from pamela.retraining.gate import trial
+from pamela.retraining.gate import reference, trial
 from pamela.retraining.gate.challenger import challenger_bundle
 from pamela.retraining.gate.comparison import FROZEN, Row
 from pamela.retraining.gate.decision import Data, Decision, Side, last_decision
@@ -51,8 +50,7 @@ def project(registry: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
         folder.with_name(f"{folder.name}.dvc").write_text(
             f"outs:\n- md5: 0.dir\n  path: {folder.name}\n"
         )
-    people = pl.DataFrame({s.DATASET: ["synthetic"], s.USER: ["p1"]})
-    bundle = SimpleNamespace(people=SimpleNamespace(frame=people), in_train_people=np.array([True]))
+    bundle = SimpleNamespace(encoder={"fingerprint": "f"})
 
     def side(version: str, folder: Path) -> tuple[Side, Any]:
         found = Side(
@@ -61,7 +59,7 @@ def project(registry: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
         return found, bundle
 
     monkeypatch.setattr(trial, "_side", side)
-    monkeypatch.setattr(trial, "load_evaluated", lambda folder: bundle)
+    monkeypatch.setattr(reference, "load_evaluated", lambda folder: bundle)
     return registry
 
 
@@ -80,7 +78,7 @@ def test_a_promotion_moves_the_aliases_and_is_recorded_once(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decision, asked = decide(project, monkeypatch, judgement("PROMOTE"), "synthetic/a")
-    assert asked == {"best": None, "gain_wanted": True}
+    assert asked == {"best": None, "below": {}, "gain_wanted": True}
     assert aliases(project)["champion"] == "3"  # nothing is done yet
     promotion.carry_out(project, params_of(project), decision)
     promotion.carry_out(project, params_of(project), decision)
@@ -164,9 +162,7 @@ def test_a_promotion_that_lost_a_little_leaves_the_best_where_it_is(
     decision, _ = decide(project, monkeypatch, found, "synthetic/a")
     promotion.carry_out(project, params_of(project), decision)
     assert aliases(project) == {"champion": "4", "previous": "3", "best": "3"}
-    shutil.rmtree(project.challenger)
-    challenger_bundle(project).parent.mkdir()
-    shutil.move(write_bundle(project, "global_mean"), challenger_bundle(project))
+    next_challenger(project, "global_mean")
     _, asked = decide(project, monkeypatch, judgement("HOLD"), "synthetic/b")
     assert asked["best"] is not None  # the next is held to version 3 as well
 
@@ -174,10 +170,82 @@ def test_a_promotion_that_lost_a_little_leaves_the_best_where_it_is(
 def test_a_champion_that_knows_who_withdrew_is_replaced_without_a_gain(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.withdrawn.write_text("dataset,user_id\nsynthetic,p2\n")
+    withdraw(project, "u02")  # whom it does not know
     assert decide(project, monkeypatch, judgement("HOLD"))[1]["gain_wanted"]
-    project.withdrawn.write_text("dataset,user_id\nsynthetic,p1\n")
+    withdraw(project, "u01")
     assert not decide(project, monkeypatch, judgement("HOLD"))[1]["gain_wanted"]
+
+
+# --- the best champion so far, and people who withdraw ------------------------------------------
+
+
+def withdraw(project: Project, *users: str) -> None:
+    rows = "".join(f"synthetic,{user}\n" for user in users)
+    project.withdrawn.write_text(f"dataset,user_id\n{rows}")
+
+
+def lost(kind: str, difference: float) -> Check:
+    """Return a check of the challenger against the champion, or against the best so far."""
+    return replace(HELD_OUT, kind=kind, row=replace(ROW, difference=difference))
+
+
+def best(project: Project) -> tuple[str, dict[str, float]]:
+    number = aliases(project)["best"]
+    return number, json.loads(tags(project, number)["below_best"])
+
+
+def next_challenger(project: Project, model: str) -> None:
+    shutil.rmtree(challenger_bundle(project))
+    shutil.move(write_bundle(project, model), challenger_bundle(project))
+
+
+def test_no_withdrawal_gives_away_what_may_be_lost_in_all(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best so far knew who withdrew: another takes its place, and owes what it lost."""
+    withdraw(project, "u01")
+    found = Judgement("PROMOTE", "so it says", (OVERALL, lost("hold-out", -0.004)))
+    decision, asked = decide(project, monkeypatch, found)
+    assert asked["best"] is None  # it is the champion itself
+    promotion.carry_out(project, params_of(project), decision)
+    assert best(project) == ("4", {"synthetic": 0.004})
+
+    next_challenger(project, "global_mean")
+    withdraw(project)
+    found = Judgement("PROMOTE", "so it says", (OVERALL, lost("best so far", 0.003)))
+    decision, asked = decide(project, monkeypatch, found)
+    assert asked["best"] is not None  # held to itself, with what it owes
+    assert asked["below"] == {"synthetic": 0.004}
+    promotion.carry_out(project, params_of(project), decision)
+    assert best(project) == ("5", {"synthetic": 0.001})  # a gain pays back
+
+
+def test_a_best_that_knew_who_withdrew_is_no_reference_any_more(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the champion did not know them: it takes the place, whatever is decided."""
+    monkeypatch.setattr(trial, "withdrawn_in", lambda *_: 0)
+    client_of(project, params_of(project)).set_registered_model_alias("pamela", "best", "2")
+    rows = [replace(ROW, difference=-0.006)]
+    monkeypatch.setattr(reference, "compare_with_best", lambda *_: rows)
+    withdraw(project, "u02")
+    decision, asked = decide(project, monkeypatch, judgement("HOLD"))
+    assert (decision.best, asked["below"]) == ("", {})  # it did not know that one
+    withdraw(project, "u01")
+    decision, asked = decide(project, monkeypatch, judgement("HOLD"))
+    assert asked["below"] == {"synthetic": 0.006}
+    promotion.carry_out(project, params_of(project), decision)
+    assert best(project) == ("3", {"synthetic": 0.006})
+
+
+def test_a_best_of_other_features_is_no_reference(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After another encoder no score compares them."""
+    client_of(project, params_of(project)).set_registered_model_alias("pamela", "best", "2")
+    assert decide(project, monkeypatch, judgement("HOLD"))[1]["best"] is not None
+    monkeypatch.setattr(reference, "same_features", lambda *_: False)
+    assert decide(project, monkeypatch, judgement("HOLD"))[1]["best"] is None
 
 
 def test_the_same_model_again_is_no_trial(
