@@ -46,11 +46,12 @@ class Account:
     rated: set[tuple[str, str]]  # no pair is sound twice
     deliveries: list[Delivery] = field(default_factory=list)
     people: list[str] = field(default_factory=lambda: [f"u{k:02d}" for k in range(TRAINED)])
+    shares: dict[Kind, float] = field(default_factory=lambda: dict(SHARES))
 
     @classmethod
-    def open(cls, planted: Planted, project: Path, imported: pl.DataFrame, seed: int) -> Account:
-        """Begin one for a project that has imported some ratings."""
-        pairs = set(imported.select("user_id", "image_id").iter_rows())
+    def open(cls, planted: Planted, project: Path, known: pl.DataFrame, seed: int) -> Account:
+        """Begin one for a project to which some ratings were brought before."""
+        pairs = set(known.select("user_id", "image_id").iter_rows())
         planted.rng = np.random.default_rng(seed)
         inbox = project / "data" / "inbox" / "planted"
         return cls(planted, inbox, np.random.default_rng([seed, DIM]), pairs)
@@ -58,8 +59,8 @@ class Account:
     def deliver(self, kind: Kind | None = None) -> Delivery:
         """Bring a batch of some kind; one that was incomplete may become complete."""
         self._complete_some()
-        kinds = list(SHARES)
-        kind = kind or kinds[self.rng.choice(len(kinds), p=list(SHARES.values()))]
+        kinds, weights = list(self.shares), np.array(list(self.shares.values()))
+        kind = kind or kinds[self.rng.choice(len(kinds), p=weights / weights.sum())]
         ratings = self._fresh(kind)
         faulty = self._faults(ratings) if kind == "faulty rows" else ratings.clear()
         if kind == "refused":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import polars as pl
 
 from benchmarks.soak import death
 from benchmarks.soak.cycles import Soak
-from benchmarks.soak.deliveries import KEYS, Account
+from benchmarks.soak.deliveries import KEYS, SHARES, Account, Kind
 from benchmarks.soak.invariants import Soaked
 from flows.server import server
 from pamela.core.paths import Project
@@ -38,6 +38,7 @@ def soak_project(
     *,
     say: Callable[[str], None],
     dry: bool = True,
+    without: Collection[Kind] = (),
     **env: str,
 ) -> list[str]:
     """Run `cycles` cycles in a project that ran once, and return what was wrong.
@@ -46,11 +47,14 @@ def soak_project(
     ----------
     dry : whether the first is a whole one whose events are counted; else the counts that `cycles`
         knows are taken.
+    without : kinds of batches that are not brought.
     """
     data = project / "data"
-    there = [data / "raw/planted/ratings.csv", *data.glob("batches/planted/*/ratings.csv")]
-    imported = pl.concat(pl.read_csv(file, columns=KEYS) for file in there)
-    account = Account.open(planted, project, imported, seed)
+    homes = ("raw/planted", "batches/planted/*", "inbox/planted/*")  # some may wait already
+    there = [file for home in homes for file in data.glob(f"{home}/ratings.csv")]
+    known = pl.concat(pl.read_csv(file, columns=KEYS) for file in there)
+    account = Account.open(planted, project, known, seed)
+    account.shares = {kind: share for kind, share in SHARES.items() if kind not in without}
     soaked = Soaked(project, account, tolerance=SMALL["retrain"]["max_total_loss"])
     run = Soak(soaked, account, death.arm(project.parent / "hook"), say, env)
     if dry:
