@@ -7,19 +7,20 @@ an ephemeral one on the project's own ``.prefect/``.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import is_dataclass
 from typing import Any, TypeVar, cast
 
 from flows.command import here, main, step_seconds
 from flows.environment import QUIET
 from pamela.core import timeline
-from pamela.core.errors import PamelaError, hidden
+from pamela.core.errors import PamelaError, hidden, holds_secret
 from pamela.core.paths import Project
 from pamela.params import Params
 
@@ -50,6 +51,29 @@ def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
     return False
 
 
+@contextlib.contextmanager
+def secrets_hidden() -> Iterator[None]:
+    """Let no error out that tells a secret: Prefect keeps errors in its database and shows them.
+
+    Libraries name the address that failed, in what they raise or in what led to it.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not any(holds_secret(str(one)) for one in _chain(error)):
+            raise
+        said = hidden(str(error))
+        told = type(error)(said) if isinstance(error, PamelaError) else None
+        raise told or RuntimeError(f"{type(error).__name__}: {said}") from None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _timed(function: F, name: str) -> F:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -57,7 +81,8 @@ def _timed(function: F, name: str) -> F:
         what = plain_arguments((*args, *kwargs.values()))
         timeline.record(timeline.STEP_BEGINS, name=name, what=what)
         try:
-            result = function(*args, **kwargs)
+            with secrets_hidden():
+                result = function(*args, **kwargs)
             timeline.record(timeline.STEP, name=name, what=what, start=began)
             return result
         except Exception as error:
@@ -122,7 +147,8 @@ def _telling(function: F) -> F:
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        result = function(*args, **kwargs)
+        with secrets_hidden():
+            result = function(*args, **kwargs)
         if isinstance(result, str) and prefect.context.FlowRunContext.get():
             return prefect.states.Completed(message=result, data=result)
         return result

@@ -12,7 +12,7 @@ import re
 import subprocess
 from typing import Any, Final
 
-from pamela.core.errors import PamelaError
+from pamela.core.errors import PamelaError, hidden
 from pamela.core.paths import Project
 from pamela.params import Params
 from pamela.registry import copies, healing, versions
@@ -58,7 +58,7 @@ def describe_champion(project: Project, params: Params) -> dict[str, Any]:
         "evaluated_model": _short(tags, "evaluated_model_hash"),
         "figures": {k: float(v) for k, v in sorted(tags.items()) if FIGURE.fullmatch(k)},
         "bundle_hash": tags.get(copies.BUNDLE_HASH),
-        "files": version.path or version.source,
+        "files": version.path or hidden(version.source),
     }
 
 

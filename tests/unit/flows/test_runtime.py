@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -48,6 +49,36 @@ class Job:
 def test_a_step_is_about_the_names_and_numbers_it_is_given(project):
     given = (project, "paper", 2, True, Job("mf"), [1])
     assert runtime.plain_arguments(given) == ["paper", 2, "mf alone"]
+
+
+URL = "http://ann:sesame@host:5000"
+
+
+@pytest.mark.parametrize("kind", [OSError, PamelaError, KeyError])
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("wrap", [lambda f: runtime._timed(f, "x"), runtime._telling])
+def test_no_error_that_prefect_keeps_tells_a_secret(kind, told, wrap, capsys):
+    def fails() -> None:
+        try:
+            raise ValueError(f"no answer from {URL}")
+        except ValueError as error:
+            raise kind(f"{error}" if told else "no answer")  # noqa: B904, what libraries do
+
+    with pytest.raises((RuntimeError, PamelaError)) as caught:
+        wrap(fails)()
+    whole = "".join(traceback.format_exception(caught.value))
+    assert "sesame" not in whole + capsys.readouterr().err
+    assert "no answer" in whole
+    assert isinstance(caught.value, PamelaError) == (kind is PamelaError)  # those are not retried
+
+
+def test_an_error_without_a_secret_stays_what_it_is():
+    def fails() -> None:
+        raise OSError(28, "No space left on device", "data/x")
+
+    with pytest.raises(OSError, match="data/x") as caught:
+        runtime._timed(fails, "x")()
+    assert caught.value.filename == "data/x"
 
 
 def test_no_task_is_cached_by_its_inputs():
