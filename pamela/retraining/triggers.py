@@ -124,15 +124,15 @@ def champion_age(project: Project, params: Params, *, now: dt.datetime) -> dt.ti
     """Return how long the champion has served without a trial; None where nobody knows.
 
     A challenger that was held is a trial, so that an old champion is no reason again and again. A
-    time that lies ahead (the clock was set back) is now.
+    time that lies ahead (the clock was set back) says nothing; where all do, it is now.
     """
     champion = versions.champion(project, params)
     since = champion.tags.get(PROMOTED_AT) if champion else None
     if since is None:
         return None
     times = [since, *(one.at for one in records.read(project) if one.action in TRIALS)]
-    latest = max(dt.datetime.fromisoformat(time) for time in times)
-    return max(now - latest, dt.timedelta(0))
+    past = [time for time in map(dt.datetime.fromisoformat, times) if time <= now]
+    return now - max(past, default=now)
 
 
 def batch_hashes(project: Project) -> dict[str, str]:

@@ -77,6 +77,14 @@ def test_a_clock_that_was_set_back_makes_no_champion_old(project: Project) -> No
     assert fired(project, asked(max_age_days=0.001), NOTHING, now=before) == []
 
 
+def test_a_trial_that_lies_ahead_keeps_no_champion_young(project: Project) -> None:
+    """The clock was ahead when it was recorded: else the champion would be old after years."""
+    ahead = {"at": "2036-01-01T00:00:00Z", "by": "gate", "version": "2", "why": "no gain"}
+    records.append(project, {**ahead, "action": "hold"})
+    reason = "the champion was last tried 8 days ago"
+    assert fired(project, asked(max_age_days=7.0), NOTHING, now=NOW) == [reason]
+
+
 def test_new_data_is_what_the_last_decision_has_not_judged(tmp_path: Path) -> None:
     project = Project(tmp_path)
     folder = project.batches / "d"
