@@ -10,7 +10,7 @@ from flows.runtime import here, main, stage, step
 from pamela.core.paths import Project
 from pamela.reporting.data_docs.page import write_data_docs
 from pamela.validation import validate
-from pamela.validation.checks import TableResults
+from pamela.validation.division import TableResults
 from pamela.validation.expectations import Suite
 
 load_expectations = step("load expectations")(validate.load_suites)

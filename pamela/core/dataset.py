@@ -6,6 +6,7 @@ scale here; every dataset keeps its own scale in ``data/tables/datasets.json``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +18,13 @@ from pamela.core.arrays import Bools, Floats32, Ints
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
-from pamela.core.split_rows import read_fold_rows
+from pamela.core.split_rows import (
+    CHOICES,
+    RATINGS,
+    hold_out_twins,
+    read_fold_choices,
+    read_fold_rows,
+)
 
 
 @dataclass(frozen=True)
@@ -233,58 +240,81 @@ def load_fold(project: Project, number: int) -> Fold:
     of the same content become part ``held_out_elsewhere``.
     """
     items, people = load_items(project), load_people(project)
-    rows = (
-        read_fold_rows(project, number)
-        .join(_scale_frame(load_scales(project)), on=s.DATASET)
-        .join(
-            people.frame.select(*s.USERS_KEYS).with_row_index("_user"),
-            on=list(s.USERS_KEYS),
-            how="left",
-        )
-        .join(
-            items.frame.select(s.DATASET, s.IMAGE).with_row_index("_item"),
-            on=[s.DATASET, s.IMAGE],
-            how="left",
-        )
-        .with_columns(s.to_internal(pl.col(s.RATING), pl.col("low"), pl.col("high")))
-        .sort("_user", "_item", s.RATING)
+    ratings = _numbered(read_fold_rows(project, number), RATINGS, [s.IMAGE], items, people)
+    choices = _numbered(
+        read_fold_choices(project, number), CHOICES, [s.IMAGE_A, s.IMAGE_B], items, people
     )
-    lost = rows.filter(pl.col("_user").is_null() | pl.col("_item").is_null())
+    hashes = items.frame.select(s.DATASET, s.IMAGE, s.SHA256)
+    ratings, choices = hold_out_twins(ratings, choices, hashes)
+    return Fold(
+        number,
+        items,
+        people,
+        _pairs_by_part(ratings, load_scales(project)),
+        _choices_by_part(choices),
+    )
+
+
+def _numbered(
+    rows: pl.DataFrame, table: str, images: Sequence[str], items: Items, people: People
+) -> pl.DataFrame:
+    """Return `rows` with ``_user`` and, for each column of `images`, ``_<column>``: row indices.
+
+    Raises
+    ------
+    PamelaError
+        If a row names a user or a picture that is not there.
+    """
+    users = people.frame.select(*s.USERS_KEYS).with_row_index("_user")
+    rows = rows.join(users, on=list(s.USERS_KEYS), how="left")
+    for column in images:
+        known = items.frame.select(s.DATASET, pl.col(s.IMAGE).alias(column))
+        numbered = known.with_row_index(f"_{column}")
+        rows = rows.join(numbered, on=[s.DATASET, column], how="left")
+    lost = rows.filter(pl.any_horizontal(pl.col("_user", *_indices(images)).is_null()))
     if lost.height:
         first = lost.row(0, named=True)
+        pictures = " and ".join(first[column] for column in images)
         raise PamelaError(
-            f"data/splits/ratings.parquet: {lost.height} rows without a user or features, first "
-            f"{first[s.DATASET]}/{first[s.USER]} on {first[s.IMAGE]}; run `dvc repro embed`"
+            f"data/splits/{table}: {lost.height} rows without a user or features, first "
+            f"{first[s.DATASET]}/{first[s.USER]} on {pictures}; run `dvc repro embed`"
         )
-    rows = _hold_out_twins(rows, items.frame)
-    parts = {
+    return rows
+
+
+def _indices(images: Sequence[str]) -> list[str]:
+    return [f"_{column}" for column in images]
+
+
+def _pairs_by_part(
+    ratings: pl.DataFrame, scales: dict[str, tuple[float, float]]
+) -> dict[str, Pairs]:
+    rows = (
+        ratings.join(_scale_frame(scales), on=s.DATASET)
+        .with_columns(s.to_internal(pl.col(s.RATING), pl.col("low"), pl.col("high")))
+        .sort("_user", f"_{s.IMAGE}", s.RATING)
+    )
+    return {
         part[0]: Pairs(
             group["_user"].to_numpy().astype(np.int64),
-            group["_item"].to_numpy().astype(np.int64),
+            group[f"_{s.IMAGE}"].to_numpy().astype(np.int64),
             group[s.RATING].to_numpy().astype(np.float32),
         )
         for part, group in rows.group_by(s.PART)
     }
-    return Fold(number, items, people, parts)
 
 
-def _hold_out_twins(rows: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
-    """Keep what one dataset tests on out of what the others train and validate on."""
-    if rows[s.DATASET].n_unique() < 2:
-        return rows
-    content = images.select(s.DATASET, s.IMAGE, s.SHA256)
-    hashed = rows.join(content, on=[s.DATASET, s.IMAGE], how="left", maintain_order="left")
-    tested = (
-        hashed.filter(pl.col(s.PART).is_in([s.TEST_SEEN, s.TEST_UNSEEN]))
-        .drop_nulls(s.SHA256)
-        .group_by(s.SHA256)
-        .agg(_tested_by=pl.col(s.DATASET).unique())
+def _choices_by_part(choices: pl.DataFrame) -> dict[str, Choices]:
+    outcome = pl.col(s.CHOICE).replace_strict(s.OUTCOMES, return_dtype=pl.Float32)
+    rows = choices.with_columns(outcome.alias("_outcome")).sort(
+        "_user", f"_{s.IMAGE_A}", f"_{s.IMAGE_B}", "_outcome"
     )
-    learned = pl.col(s.PART).is_in([s.TRAIN, s.VAL_SEEN, s.VAL_UNSEEN])
-    others = pl.col("_tested_by").list.set_difference(pl.concat_list(s.DATASET)).list.len() > 0
-    part = pl.when(learned & others).then(pl.lit(s.HELD_OUT_ELSEWHERE)).otherwise(pl.col(s.PART))
-    return (
-        hashed.join(tested, on=s.SHA256, how="left", maintain_order="left")
-        .with_columns(part.alias(s.PART))
-        .select(rows.columns)
-    )
+    return {
+        part[0]: Choices(
+            group["_user"].to_numpy().astype(np.int64),
+            group[f"_{s.IMAGE_A}"].to_numpy().astype(np.int64),
+            group[f"_{s.IMAGE_B}"].to_numpy().astype(np.int64),
+            group["_outcome"].to_numpy(),
+        )
+        for part, group in rows.group_by(s.PART)
+    }

@@ -1,7 +1,8 @@
-"""``data/splits/ratings.parquet``: every rating once, with a column for its part in each fold."""
+"""What ``data/splits/`` says of every rating and choice: once each, with its part in each fold."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
@@ -11,12 +12,18 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import read_json
 from pamela.core.paths import Project
 
+RATINGS: Final = "ratings.parquet"
+CHOICES: Final = "choices.parquet"
 KEPT: Final = (s.DATASET, s.USER, s.IMAGE, s.RATING, s.RATED_AT, s.POSITION)
+CHOICES_KEPT: Final = (
+    *(s.DATASET, s.USER, s.IMAGE_A, s.IMAGE_B, s.CHOICE),
+    *(s.CHOSEN_AT, s.POSITION),
+)
 PART_TYPE: Final = pl.Enum(s.PARTS)
 
 
 def part_column(fold: int) -> str:
-    """Return the column of a rating's part in `fold`: null beyond its dataset's own folds."""
+    """Return the column of a row's part in `fold`: null beyond its dataset's own folds."""
     return f"{s.PART}_{fold}"
 
 
@@ -30,15 +37,73 @@ def read_fold_rows(project: Project, number: int) -> pl.DataFrame:
     PamelaError
         If the split stage has not run.
     """
-    path = project.splits / "ratings.parquet"
+    path = project.splits / RATINGS
     if not path.is_file():
         raise PamelaError(f"{path}: no such file; run the stage that writes it")
+    return _of_fold(project, pl.scan_parquet(path, glob=False), number, KEPT)
+
+
+def read_fold_choices(project: Project, number: int) -> pl.DataFrame:
+    """Return the choices of fold `number` with their part, as `read_fold_rows` does."""
+    path = project.splits / CHOICES
+    if not path.is_file():  # a split of before there were choices
+        kept = {column: s.CHOICES_SCHEMA[column] for column in CHOICES_KEPT}
+        return pl.DataFrame(schema={**kept, s.PART: pl.String})
+    return _of_fold(project, pl.scan_parquet(path, glob=False), number, CHOICES_KEPT)
+
+
+def _of_fold(
+    project: Project, rows: pl.LazyFrame, number: int, kept: Sequence[str]
+) -> pl.DataFrame:
     datasets = read_json(project.splits / "splits.json")["datasets"]
-    rows = pl.scan_parquet(path, glob=False)
-    picked = [
-        rows.filter(pl.col(s.DATASET) == name).select(
-            *KEPT, pl.col(part_column(number % record["folds"])).cast(pl.String).alias(s.PART)
-        )
-        for name, record in sorted(datasets.items())
-    ]
+    picked = []
+    for name, record in sorted(datasets.items()):
+        part = part_column(number % record["folds"])
+        own = rows.filter(pl.col(s.DATASET) == name)
+        picked.append(own.select(*kept, pl.col(part).cast(pl.String).alias(s.PART)))
     return pl.concat(picked).collect()
+
+
+# --- what several datasets share ------------------------------------------------------------------
+def hold_out_twins(
+    ratings: pl.DataFrame, choices: pl.DataFrame, hashes: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Keep what one dataset tests on out of what the others train and validate on.
+
+    Parameters
+    ----------
+    ratings, choices : of one fold, with their part.
+    hashes : DataFrame (dataset, image_id, sha256) of every picture.
+    """
+    tables = ((ratings, [s.IMAGE]), (choices, [s.IMAGE_A, s.IMAGE_B]))
+    if pl.concat([rows.get_column(s.DATASET) for rows, _ in tables]).n_unique() < 2:
+        return ratings, choices
+    tested = pl.concat([_tested(rows, c, hashes) for rows, columns in tables for c in columns])
+    testers = tested.group_by(s.SHA256).agg(_tested_by=pl.col(s.DATASET).unique())
+    judged = hashes.join(testers, on=s.SHA256)  # pictures that somebody tests on
+    held = judged.filter(
+        pl.col("_tested_by").list.set_difference(pl.concat_list(s.DATASET)).list.len() > 0
+    ).select(s.DATASET, s.IMAGE)
+    of_ratings, of_choices = (_held_out(rows, columns, held) for rows, columns in tables)
+    return of_ratings, of_choices
+
+
+def _tested(rows: pl.DataFrame, column: str, hashes: pl.DataFrame) -> pl.DataFrame:
+    """Return (dataset, sha256) of the pictures of a column that the rows test on."""
+    tests = rows.filter(pl.col(s.PART).is_in([s.TEST_SEEN, s.TEST_UNSEEN]))
+    pictures = tests.select(s.DATASET, pl.col(column).alias(s.IMAGE)).unique()
+    return pictures.join(hashes, on=[s.DATASET, s.IMAGE]).select(s.DATASET, s.SHA256).drop_nulls()
+
+
+def _held_out(rows: pl.DataFrame, columns: Sequence[str], held: pl.DataFrame) -> pl.DataFrame:
+    """Return `rows`, those to learn from on a picture of `held` as `HELD_OUT_ELSEWHERE`."""
+    marked = rows
+    for column in columns:
+        pictures = held.select(s.DATASET, pl.col(s.IMAGE).alias(column), pl.lit(True).alias("_out"))
+        marked = marked.join(
+            pictures, on=[s.DATASET, column], how="left", maintain_order="left"
+        ).rename({"_out": f"_out_{column}"})
+    out = pl.any_horizontal(pl.col(f"_out_{column}").fill_null(False) for column in columns)
+    learned = pl.col(s.PART).is_in([s.TRAIN, s.VAL_SEEN, s.VAL_UNSEEN])
+    part = pl.when(learned & out).then(pl.lit(s.HELD_OUT_ELSEWHERE)).otherwise(pl.col(s.PART))
+    return marked.with_columns(part.alias(s.PART)).select(rows.columns)

@@ -1,4 +1,4 @@
-"""Every dataset of ``ingest.datasets``, with its batches, as three canonical tables.
+"""Every dataset of ``ingest.datasets``, with its batches, as four canonical tables.
 
 Run by ``python -m flows.ingest``. Structural faults stop here; rows are looked at by `validate`.
 """
@@ -55,13 +55,31 @@ class Dataset:
         return sum(source.n_ratings for source in self.sources)
 
     @property
+    def n_choices(self) -> int:
+        """Number of choice rows."""
+        return sum(source.n_choices for source in self.sources)
+
+    @property
+    def standardised(self) -> bool:
+        """Whether there are choices alone, which have no scale of their own."""
+        return not self.n_ratings
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Lowest and highest rating, or the ends of the standardised scale."""
+        return s.STANDARD_SCALE if self.standardised else self.tables.scale
+
+    @property
     def counts(self) -> str:
         """What was found, for people."""
         t = self.tables
+        given = {"ratings": self.n_ratings, "choices": self.n_choices}
+        rows = " and ".join(f"{n:,} {what}" for what, n in given.items() if n) or "no ratings"
+        scale = "standardised" if self.standardised else f"{t.scale[0]:g}..{t.scale[1]:g}"
         batches = f", batches: {len(self.batches)}" if self.batches else ""
         return (
-            f"{t.name}: {self.n_ratings:,} ratings by {t.users.height:,} users on "
-            f"{t.images.height:,} images, scale {t.scale[0]:g}..{t.scale[1]:g}{batches}"
+            f"{t.name}: {rows} by {t.users.height:,} users on {t.images.height:,} images, "
+            f"scale {scale}{batches}"
         )
 
 
@@ -123,15 +141,11 @@ def merge_batches(original: Tables, batches: Sequence[Tables], root: Path) -> Da
     Raises
     ------
     PamelaError
-        If a batch declares another scale, repeats a known image id, or contradicts what is known
-        of a user.
+        If a batch declares another scale, brings ratings where there is none, repeats a known
+        image id, or contradicts what is known of a user.
     """
     for batch in batches:
-        if batch.scale != original.scale:
-            raise PamelaError(
-                f"{shown(batch.folder, root)}/dataset.yaml: scale {_pair(batch.scale)} is not that "
-                f"of dataset {original.name}, {_pair(original.scale)}; convert the ratings"
-            )
+        _require_scale(original, batch, root)
     every = [original, *batches]
     images = pl.concat([t.images for t in every])
     base.reject_repeats(images, s.IMAGE, advice="give a new picture a new id")
@@ -139,9 +153,11 @@ def merge_batches(original: Tables, batches: Sequence[Tables], root: Path) -> Da
     merged = replace(
         original,
         ratings=pl.concat([t.ratings for t in every]),
+        choices=pl.concat([t.choices for t in every]),
         images=images.sort(s.DATASET, s.IMAGE),
-        users=base.add_unlisted_users(users, pl.concat([t.raters for t in every])),
+        users=base.add_unlisted_users(users, pl.concat([t.people for t in every])),
         counted=None,
+        choices_counted=None,
     )
     return Dataset(
         merged,
@@ -149,6 +165,23 @@ def merge_batches(original: Tables, batches: Sequence[Tables], root: Path) -> Da
         tuple(batch.features for batch in batches if batch.features is not None),
         tuple(every),
     )
+
+
+def _require_scale(original: Tables, batch: Tables, root: Path) -> None:
+    """Raise unless the scale of a batch's ratings is the dataset's; choices need none."""
+    if not batch.scale_declared:
+        return
+    where = f"{shown(batch.folder, root)}/dataset.yaml: scale {_pair(batch.scale)}"
+    if original.scale_declared and batch.scale != original.scale:
+        raise PamelaError(
+            f"{where} is not that of dataset {original.name}, {_pair(original.scale)}; convert the "
+            "ratings"
+        )
+    if batch.n_ratings and not original.scale_declared:
+        raise PamelaError(
+            f"{where}, while dataset {original.name} declares none, as it has choices alone; "
+            "import it anew with this scale in its dataset.yaml, or the ratings by themselves"
+        )
 
 
 def _pair(scale: tuple[float, float]) -> str:
@@ -180,10 +213,10 @@ def hash_pictures(project: Project, datasets: Sequence[Dataset]) -> pl.DataFrame
 
 
 def write_tables(project: Project, datasets: Sequence[Dataset], hashes: pl.DataFrame) -> None:
-    """Write ``data/tables/`` as a whole: ratings, users, images, sources, datasets.json.
+    """Write ``data/tables/`` as a whole: ratings, choices, users, images, sources, datasets.json.
 
-    Ratings are a file per source (`pamela.data.partitions`) in that source's order; users and
-    images are sorted by id; datasets by name, whatever their order in the params.
+    Ratings and choices are a file per source (`pamela.data.partitions`) in that source's order;
+    users and images are sorted by id; datasets by name, whatever their order in the params.
     """
     by_name = sorted(datasets, key=lambda d: d.tables.name)
     ordered = [d.tables for d in by_name]
@@ -196,6 +229,7 @@ def write_tables(project: Project, datasets: Sequence[Dataset], hashes: pl.DataF
             for batch, source in zip((None, *dataset.batches), dataset.sources, strict=True):
                 name = partition_name(dataset.tables.name, batch)
                 sink_parquet(folder / "ratings.parquet" / name, source.ratings)
+                sink_parquet(folder / "choices.parquet" / name, source.choices)
         write_parquet(folder / "users.parquet", users.select(*s.USERS_KEYS, *demographics))
         write_parquet(folder / "images.parquet", hashed.select(s.IMAGES_SCHEMA.names()))
         write_parquet(folder / "sources.parquet", _sources(users, images))
@@ -215,7 +249,8 @@ def dataset_metadata(project: Project, datasets: Sequence[Dataset]) -> dict[str,
     """Return ``datasets.json``: scale, features, pictures, splits and folder of each dataset."""
     return {
         d.tables.name: {
-            "scale": list(d.tables.scale),
+            "scale": list(d.scale),
+            "standardised": d.standardised,
             "features": project.relative(d.tables.features) if d.tables.features else None,
             "batch_features": [project.relative(path) for path in d.batch_features],
             "has_images": d.tables.has_images,

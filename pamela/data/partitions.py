@@ -1,6 +1,6 @@
-"""Ratings by source: a table of ratings is a folder of Parquet files, one per source.
+"""Rows by source: a table of ratings, or of choices, is a folder of Parquet files, one per source.
 
-A source is a dataset as imported, or one batch of new ratings. ``ratings.parquet/faces.parquet`` is
+A source is a dataset as imported, or one batch. ``ratings.parquet/faces.parquet`` is
 the dataset ``faces``, ``ratings.parquet/faces@monday.parquet`` its batch ``monday``. All files have
 one schema, so that ``polars.scan_parquet`` of the folder is the whole table; and a new batch is a
 new file, beside which the others stay as they are.
@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
+
 SEPARATOR = "@"  # in no dataset's and no batch's name
 
 
 def partition_name(dataset: str, batch: str | None = None) -> str:
-    """Return the file name of a dataset's own ratings, or of those of one of its batches."""
+    """Return the file name of a dataset's own rows, or of those of one of its batches."""
     return f"{dataset}.parquet" if batch is None else f"{dataset}{SEPARATOR}{batch}.parquet"
 
 
@@ -22,3 +24,10 @@ def partitions_of(table: Path, dataset: str) -> list[Path]:
     """Return the files of `dataset` in the folder `table`: its own, then its batches by name."""
     batches = sorted(table.glob(partition_name(dataset, "*")), key=lambda path: path.stem)
     return [table / partition_name(dataset), *batches]
+
+
+def scan_table(table: Path, schema: pl.Schema) -> pl.LazyFrame:
+    """Return all rows of the folder `table`; none where it is absent, as choices once were."""
+    if not table.exists():
+        return pl.LazyFrame(schema=schema)
+    return pl.scan_parquet(table, glob=False)

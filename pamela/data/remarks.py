@@ -37,15 +37,15 @@ def remarks(sources: Sequence[Tables]) -> list[str]:
     """
     first = sources[0]
     listed = pl.concat([t.users.get_column(s.USER) for t in sources])
-    raters = pl.concat([t.raters.get_column(s.USER) for t in sources]).unique(maintain_order=True)
+    people = pl.concat([t.people.get_column(s.USER) for t in sources]).unique(maintain_order=True)
     images = pl.concat([t.images.get_column(s.IMAGE) for t in sources])
-    rated = pl.concat([t.ratings.select(s.IMAGE) for t in sources])
+    judged = pl.concat([rows for t in sources for rows in _judged(t)])
     use = scale_use(pl.concat([t.ratings for t in sources]), first.scale)
-    strangers = _unmatched(raters, listed, "raters", "users table", "so nothing is known of them")
+    strangers = _unmatched(people, listed, "raters", "users table", "so nothing is known of them")
     said = [
-        strangers or _look_alikes(raters, listed),
+        strangers or _look_alikes(people, listed),
         _unmatched(
-            _distinct(rated),
+            _distinct(judged),
             images,
             "rated images",
             "images table",
@@ -54,7 +54,9 @@ def remarks(sources: Sequence[Tables]) -> list[str]:
         ),
         _of_features(sources, images),
         _words(sources),
-        _odd_raters(raters),
+        _other_words(sources),
+        _unused_scale(sources),
+        _odd_raters(people),
         *_fine_demographics(first),
         use.off_remark if use else None,
         use.small_remark if use else None,
@@ -62,8 +64,14 @@ def remarks(sources: Sequence[Tables]) -> list[str]:
     return [line for line in said if line]
 
 
-def _distinct(rated: pl.LazyFrame) -> pl.Series:
-    found = rated.drop_nulls().unique(maintain_order=True).collect(engine="streaming")
+def _judged(tables: Tables) -> list[pl.LazyFrame]:
+    """Return the images that are rated, and chosen between, as (image_id) each."""
+    chosen = (tables.choices.select(pl.col(c).alias(s.IMAGE)) for c in (s.IMAGE_A, s.IMAGE_B))
+    return [tables.ratings.select(s.IMAGE), *chosen]
+
+
+def _distinct(judged: pl.LazyFrame) -> pl.Series:
+    found = judged.drop_nulls().unique(maintain_order=True).collect(engine="streaming")
     return found.get_column(s.IMAGE)
 
 
@@ -196,6 +204,28 @@ def _words(sources: Sequence[Tables]) -> str | None:
     comma = any(DECIMAL_COMMA.fullmatch(word) for word in examples)
     hint = "--decimal-comma of `pamela import tables` reads such" if comma else TRUTH
     return f"ratings that are no numbers: {n:,}, such as {', '.join(map(repr, examples))}; {hint}"
+
+
+def _other_words(sources: Sequence[Tables]) -> str | None:
+    """Return a remark where many choices say none of a, b and tie."""
+    n = sum(t.other_words.n for t in sources)
+    if n <= MANY_OFF * sum(t.n_choices for t in sources):
+        return None
+    examples = [word for t in sources for word in t.other_words.examples][:EXAMPLES]
+    return (
+        f"choices that are none of a, b and tie: {n:,}, such as {', '.join(map(repr, examples))}; "
+        "write a where image_a was chosen, b where image_b was"
+    )
+
+
+def _unused_scale(sources: Sequence[Tables]) -> str | None:
+    """Return a remark where a scale is declared that no rating lies on."""
+    if not sources[0].scale_declared or any(t.n_ratings for t in sources):
+        return None
+    return (
+        f"a scale is declared, {_range(sources[0].scale)}, and there are no ratings: scores are on "
+        "the standardised scale until ratings come"
+    )
 
 
 def _examples(ids: pl.Series) -> str:

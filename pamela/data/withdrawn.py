@@ -1,6 +1,6 @@
 """People who have withdrawn: ``data/withdrawn.csv`` (dataset, user_id).
 
-Stage ingest leaves them and their ratings out, of every dataset and batch.
+Stage ingest leaves them, their ratings and their choices out, of every dataset and batch.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def read_withdrawn(project: Project) -> pl.DataFrame:
 
 
 def without(tables: Tables, withdrawn: pl.DataFrame) -> Tables:
-    """Return `tables` without the ratings and the row of anybody in `withdrawn`."""
+    """Return `tables` without the ratings, the choices and the row of anybody in `withdrawn`."""
     mine = withdrawn.filter(pl.col(s.DATASET) == tables.name).get_column(s.USER).to_list()
     if not mine:
         return tables
@@ -52,6 +52,8 @@ def without(tables: Tables, withdrawn: pl.DataFrame) -> Tables:
     return replace(
         tables,
         ratings=tables.ratings.filter(stays),
+        choices=tables.choices.filter(stays),
         users=tables.users.filter(stays),
         counted=tables.by_rater.filter(stays),
+        choices_counted=tables.by_chooser.filter(stays),
     )

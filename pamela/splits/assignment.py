@@ -28,20 +28,6 @@ from pamela.splits.founders import Founders, find_founders
 
 SIDES: Final = (s.TRAIN, VAL, TEST)
 
-# The part of a rating in our own folds, by the sides of its user and its image.
-PART_OF: Final[Mapping[tuple[str, str], str]] = {
-    (s.TRAIN, s.TRAIN): s.TRAIN,
-    (s.TRAIN, VAL): s.VAL_SEEN,
-    (s.TRAIN, TEST): s.TEST_SEEN,
-    (VAL, s.TRAIN): s.CONTEXT_VAL,
-    (VAL, VAL): s.VAL_UNSEEN,
-    (VAL, TEST): s.UNUSED,
-    (TEST, s.TRAIN): s.CONTEXT_UNSEEN,
-    (TEST, VAL): s.UNUSED,
-    (TEST, TEST): s.TEST_UNSEEN,
-    **{(side, s.UNUSED): s.UNUSED for side in SIDES},  # an image of two groups on two sides
-}
-
 
 @dataclass(frozen=True)
 class Sides:
@@ -67,10 +53,16 @@ class Sides:
     fewer: str = ""
 
 
-def find_sides(project: Project, name: str, ratings: pl.LazyFrame, params: SplitParams) -> Sides:
+def find_sides(
+    project: Project,
+    name: str,
+    ratings: pl.LazyFrame,
+    choices: pl.LazyFrame,
+    params: SplitParams,
+) -> Sides:
     """Put every user and image of the validated dataset `name` on its side in every fold.
 
-    `ratings` are the dataset's.
+    `ratings` and `choices` are the dataset's.
     """
     own = pl.col(s.DATASET) == name
     users, images = (
@@ -81,7 +73,8 @@ def find_sides(project: Project, name: str, ratings: pl.LazyFrame, params: Split
     if released[s.USER].height:
         return sides_as_released(name, users, images, released)
     keys = _group_keys(project, name, images)
-    return sides_in_folds(name, users, images, keys, find_founders(ratings, keys), params)
+    founders = find_founders(ratings, choices, keys)
+    return sides_in_folds(name, users, images, keys, founders, params)
 
 
 def _released(ratings: pl.LazyFrame, key: str) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Whom a study begins with: the users and images that the dataset itself has ratings of.
+"""Whom a study begins with: users and images of which the dataset itself has ratings or choices.
 
 In small studies they are assigned to the folds in turn (`pamela.splits.draws`), and how many folds
 there are follows from their number. Batches come later and change neither; where a dataset by
@@ -7,6 +7,7 @@ itself has too little to be split, its first batches count as its beginning, as 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +21,7 @@ ROW: Final = "_row"
 
 @dataclass(frozen=True)
 class Founders:
-    """Whom a study begins with, each in the order of their first ratings.
+    """Whom a study begins with, each in the order in which they are named first.
 
     Attributes
     ----------
@@ -34,12 +35,13 @@ class Founders:
     groups: pl.Series
 
 
-def find_founders(ratings: pl.LazyFrame, keys: pl.DataFrame) -> Founders:
-    """Find whom the study of these `ratings`, in the order of its sources, begins with.
+def find_founders(ratings: pl.LazyFrame, choices: pl.LazyFrame, keys: pl.DataFrame) -> Founders:
+    """Find whom the study of these `ratings` and `choices`, each source by source, begins with.
 
     `keys` are the groups (image_id, key) that each image belongs to.
     """
-    users, images = first_ratings(ratings, s.USER), first_ratings(ratings, s.IMAGE)
+    users = first_named((ratings, [s.USER]), (choices, [s.USER]))
+    images = first_named((ratings, [s.IMAGE]), (choices, [s.IMAGE_A, s.IMAGE_B]))
     sources = pl.concat([users, images]).get_column(SOURCE).unique().sort().to_list()
     for last in sources:
         found = _until(users, images, keys, last)
@@ -48,15 +50,39 @@ def find_founders(ratings: pl.LazyFrame, keys: pl.DataFrame) -> Founders:
     return _until(users, images, keys, max(sources, default=""))
 
 
-def first_ratings(ratings: pl.LazyFrame, key: str) -> pl.DataFrame:
-    """Return (id, source, row) of everyone's, or every image's, first rating, in their order."""
+def first_named(*tables: tuple[pl.LazyFrame, Sequence[str]]) -> pl.DataFrame:
+    """Return (id, source) of everyone, or every image, in the order in which they are named.
+
+    A source names them in the order of the `tables`, row by row, in a row column by column.
+
+    Parameters
+    ----------
+    tables : tables with the columns of theirs that hold ids.
+    """
+    found = [
+        _first_rows(table, column).with_columns(
+            pl.lit(number).alias("table"), pl.lit(place).alias("place")
+        )
+        for number, (table, columns) in enumerate(tables)
+        for place, column in enumerate(columns)
+    ]
+    order = [SOURCE, "table", ROW, "place"]
+    return (
+        pl.concat(found)
+        .sort(order)
+        .unique("id", keep="first", maintain_order=True)
+        .select("id", SOURCE)
+    )
+
+
+def _first_rows(table: pl.LazyFrame, column: str) -> pl.DataFrame:
+    """Return (id, source, row): the first row of every id in every source."""
     source = pl.col(s.SOURCE_FILE).str.extract(BATCH).fill_null("")
     return (
-        ratings.with_row_index(ROW)
-        .group_by(pl.col(key).alias("id"))
-        .agg(source.min().alias(SOURCE), pl.col(ROW).min())
+        table.with_row_index(ROW)
+        .group_by(pl.col(column).alias("id"), source.alias(SOURCE))
+        .agg(pl.col(ROW).min())
         .collect(engine="streaming")
-        .sort(ROW)
     )
 
 

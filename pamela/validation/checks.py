@@ -1,8 +1,7 @@
-"""Tables held to ``expectations/``: which rows are kept, which are quarantined, and why.
+"""Ratings held to ``expectations/``: which rows are kept, which are quarantined, and why.
 
 `check_ratings` is the one way in for ratings: the sources of a dataset pass through it together, a
-new batch by itself beside the ratings accepted before. Ratings are read in pieces, so that a table
-need not fit into memory.
+new batch by itself beside the ratings accepted before.
 """
 
 from __future__ import annotations
@@ -10,114 +9,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.errors import PamelaError
-from pamela.core.files import ROW_GROUP
 from pamela.validation import duplicates
-from pamela.validation.expectations import ROW, RULE, Outcome, Suite, SuiteRun, run_suite
+from pamela.validation.division import TableResult, check_in_pieces, divide
+from pamela.validation.expectations import ROW, Outcome, Suite, run_suite
 
-RULES: Final = "rules"  # all the rules that a row breaks; `rule` is the first
-ORIGIN: Final = (s.SOURCE_FILE, s.SOURCE_ROW)  # unique: each row comes from one row of one file
 RATINGS: Final = "ratings"
 REPEATS: Final = "repeats"
-HARMLESS: Final = "rating_repeated"  # set apart, but no reason to refuse a dataset or a batch
 FURTHEST_ZONE: Final = dt.timedelta(hours=14)  # the clock that is furthest ahead of UTC
-
-
-@dataclass(frozen=True)
-class TableResult:
-    """One table of one dataset, divided into rows that are kept and rows that are not.
-
-    Attributes
-    ----------
-    kept : the rows that broke no rule, source by source, each in its order.
-    rows_in : number of rows before the division.
-    quarantined : the others, led by the columns rule, rules, source_file and source_row.
-    expectations : what each expectation said (`pamela.validation.expectations.Outcome`).
-    """
-
-    kept: tuple[pl.LazyFrame, ...]
-    rows_in: int
-    quarantined: pl.DataFrame
-    expectations: list[dict[str, Any]]
-
-    @property
-    def rows_kept(self) -> int:
-        """Rows that broke no rule."""
-        return self.rows_in - self.quarantined.height
-
-    @property
-    def faulty(self) -> int:
-        """Quarantined rows that are wrong; one that only repeats an accepted row is not."""
-        return self.quarantined.filter(pl.col(RULE) != HARMLESS).height
-
-    @property
-    def share(self) -> float:
-        """Share of the rows that is faulty."""
-        return self.faulty / max(self.rows_in, 1)
-
-    @property
-    def by_rule(self) -> dict[str, int]:
-        """Quarantined rows by the first rule they break, most frequent first."""
-        counts = self.quarantined.group_by(RULE).len().sort(["len", RULE], descending=[True, False])
-        return dict(counts.iter_rows())
-
-    def summary(self) -> dict[str, Any]:
-        """Return the counts for ``reports/validation.json``."""
-        return {
-            "rows_in": self.rows_in,
-            "rows_kept": self.rows_kept,
-            "rows_quarantined": self.quarantined.height,
-            "quarantined": self.by_rule,
-        }
-
-    @property
-    def first_fault(self) -> dict[str, Any]:
-        """The first quarantined row of the rule that most rows break."""
-        rule = next(iter(self.by_rule))
-        return self.quarantined.filter(pl.col(RULE) == rule).row(0, named=True)
-
-    def describe_share(self, allowed: float) -> str:
-        """Return for people how many ratings, more than `allowed`, break which rule."""
-        rule, n = next(iter(self.by_rule.items()))
-        return (
-            f"{self.faulty:,} of {self.rows_in:,} ratings ({self.share:.1%}) break a rule, more "
-            f"than validate.max_quarantined_share {allowed:g}; mostly {rule} ({n:,})"
-        )
-
-
-TableResults = dict[str, TableResult]  # by table
-
-
-# --- users and images: small tables -----------------------------------------------------------
-def check_table(dataset: str, table: str, frame: pl.DataFrame, suite: Suite) -> TableResult:
-    """Divide a whole table, which has source_file and source_row, by its suite.
-
-    Columns named ``image_present`` and ``image_decodes`` are looked at and not passed on.
-
-    Raises
-    ------
-    PamelaError
-        If a structural expectation fails.
-    """
-    outcome = run_suite(suite, frame, {})
-    _reject_structural(dataset, table, outcome.expectations)
-    rows = frame.drop("image_present", "image_decodes", strict=False).lazy()
-    return _divide([rows], frame.height, outcome)
-
-
-def _reject_structural(dataset: str, table: str, records: Sequence[Mapping[str, Any]]) -> None:
-    """Raise on the first structural expectation that failed."""
-    for record in records:
-        if record["severity"] == "structural" and not record["success"]:
-            raise PamelaError(
-                f"{dataset}: {record['says']} (rule {record['rule']} of expectations/{table}.json, "
-                f"{record['failed']} rows); correct the dataset and run `dvc repro`"
-            )
 
 
 def image_states(images: pl.DataFrame, decoded: pl.DataFrame, *, has_images: bool) -> pl.DataFrame:
@@ -130,7 +33,6 @@ def image_states(images: pl.DataFrame, decoded: pl.DataFrame, *, has_images: boo
     ).with_columns(image_present=pl.col(s.SHA256).is_not_null())
 
 
-# --- ratings: tables of any size --------------------------------------------------------------
 @dataclass(frozen=True)
 class RatingRules:
     """What the ratings of one dataset are held to.
@@ -215,19 +117,15 @@ def check_ratings(
     PamelaError
         If a structural expectation fails.
     """
-    run = SuiteRun(rules.rows, rules.parameters)
-    for chunk in pl.concat(sources).collect_batches(
-        chunk_size=ROW_GROUP, maintain_order=True, engine="streaming"
-    ):
-        run.add(rules.annotate(chunk))
-    of_rows = run.finish()
-    _reject_structural(dataset, RATINGS, of_rows.expectations)
+    of_rows, height = check_in_pieces(
+        dataset, sources, rules.rows, rules.parameters, rules.annotate
+    )
     of_repeats = _check_repeats(sources, rules, accepted, of_rows.failures)
     both = Outcome(
         pl.concat([of_rows.failures, of_repeats.failures]),
         [*of_rows.expectations, *of_repeats.expectations],
     )
-    return _divide(sources, run.height, both)
+    return divide(sources, height, both)
 
 
 def _check_repeats(
@@ -252,23 +150,3 @@ def _check_repeats(
     found = run_suite(rules.repeats, new, {})
     failed = new.get_column(ROW).gather(found.failures.get_column(ROW))
     return Outcome(found.failures.with_columns(failed), found.expectations)
-
-
-def _divide(sources: Sequence[pl.LazyFrame], rows_in: int, outcome: Outcome) -> TableResult:
-    """Return the rows of `sources` divided by the failures of `outcome`."""
-    broken = outcome.failures.group_by(ROW, maintain_order=True).agg(
-        pl.col(RULE).first(), pl.col(RULE).alias(RULES)
-    )
-    lead = [RULE, RULES, *ORIGIN]
-    bad = (
-        pl.concat(sources)
-        .with_row_index(ROW)
-        .with_columns(pl.col(ROW).cast(pl.Int64))
-        .join(broken.lazy(), on=ROW)
-        .collect(engine="streaming")
-        .sort(ROW)
-        .select(*lead, pl.exclude(*lead, ROW))
-    )
-    origins = bad.lazy().select(ORIGIN)
-    kept = [frame.join(origins, on=ORIGIN, how="anti", maintain_order="left") for frame in sources]
-    return TableResult(tuple(kept), rows_in, bad, outcome.expectations)

@@ -12,13 +12,13 @@ from pamela.data import image_files
 from pamela.data.formats import Tables
 from pamela.params import ValidateParams
 from pamela.validation import checks, validate
-from pamela.validation.checks import TableResults
+from pamela.validation.division import TableResult, TableResults, check_table
 
 
 def check_tables(
     project: Project, tables: Tables, root: Path, params: ValidateParams
 ) -> TableResults:
-    """Hold the ratings and images of `tables` to the project's expectations.
+    """Hold the ratings, choices and images of `tables` to the project's expectations.
 
     Parameters
     ----------
@@ -36,25 +36,24 @@ def check_tables(
     if tables.has_images:
         decoded = image_files.decode_files(images.select(s.FILE, s.SHA256), root)
     states = checks.image_states(images, decoded, has_images=tables.has_images)
-    rules = checks.RatingRules.of(states, suites, tables.scale, params.latest_rated_at)
-    return {
-        "ratings": checks.check_ratings(tables.name, [tables.ratings], rules),
-        "images": checks.check_table(tables.name, "images", states, suites["images"]),
-    }
+    rows = validate.Rows(
+        tables.name, [tables.ratings], [tables.choices], tables.scale, params.latest_rated_at
+    )
+    images_checked = check_table(tables.name, "images", states, suites["images"])
+    return {**rows.check(states, suites), "images": images_checked}
 
 
 def describe(results: TableResults, allowed: float) -> list[str]:
     """Return for people which rules are broken, where first, and whether validate would stop."""
-    lines = [_by_rule(table, result) for table, result in results.items()]
-    ratings = results["ratings"]
-    if ratings.share > allowed:
-        lines.append(f"validate would stop: {ratings.describe_share(allowed)}")
-    elif not ratings.rows_kept:
-        lines.append("validate would stop: no rating is left")
+    lines = [_by_rule(table, result) for table, result in results.items() if result.rows_in]
+    for table in validate.too_faulty(results, allowed):
+        lines.append(f"validate would stop: {results[table].describe_share(allowed, table)}")
+    if not validate.any_left(results):
+        lines.append("validate would stop: no rating and no choice is left")
     return lines
 
 
-def _by_rule(table: str, result: checks.TableResult) -> str:
+def _by_rule(table: str, result: TableResult) -> str:
     if not result.quarantined.height:
         return f"{table}: no row breaks a rule"
     first = result.quarantined.unique("rule", keep="first", maintain_order=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,19 +29,19 @@ from pamela.core.files import (
 from pamela.core.paths import Project
 from pamela.data import image_files
 from pamela.data.partitions import partitions_of
-from pamela.validation.checks import (
+from pamela.validation.checks import REPEATS, RatingRules, check_ratings, image_states
+from pamela.validation.choices import ChoiceRules, check_choices
+from pamela.validation.division import (
     ORIGIN,
-    REPEATS,
-    RatingRules,
     TableResult,
     TableResults,
-    check_ratings,
     check_table,
-    image_states,
+    none_given,
 )
 from pamela.validation.expectations import Suite, load_suite
 
-TABLES: Final = ("ratings", "users", "images")
+ROWS: Final = ("ratings", "choices")  # what people say: the tables that may be large
+TABLES: Final = (*ROWS, "users", "images")
 SUITES: Final = (*TABLES, REPEATS)  # repeats: ratings held against each other
 KEYS: Final = {"users": s.USER, "images": s.IMAGE}
 
@@ -81,7 +82,7 @@ def check_dataset(
     suites: Mapping[str, Suite],
     latest: dt.date | None = None,
 ) -> TableResults:
-    """Check the three tables of dataset `name` as ingested.
+    """Check the tables of dataset `name` as ingested.
 
     Parameters
     ----------
@@ -102,13 +103,54 @@ def check_dataset(
         table: check_table(name, table, frame, suites[table])
         for table, frame in (("users", users), ("images", images))
     }
-    rules = RatingRules.of(images, suites, meta["scale"], latest)
-    sources = [pl.scan_parquet(file, glob=False) for file in _sources(project, name)]
-    return {"ratings": check_ratings(name, sources, rules), **checked}
+    ratings, choices = (
+        [pl.scan_parquet(file, glob=False) for file in _sources(project, name, table)]
+        for table in ROWS
+    )
+    rows = Rows(name, ratings, choices, meta["scale"], latest)
+    return {**rows.check(images, suites), **checked}
 
 
-def _sources(project: Project, name: str) -> list[Path]:
-    return partitions_of(project.tables / "ratings.parquet", name)
+@dataclass(frozen=True)
+class Rows:
+    """What the people of dataset `name` said, source by source.
+
+    Attributes
+    ----------
+    scale : lowest and highest rating.
+    latest : ``validate.latest_rated_at``.
+    """
+
+    name: str
+    ratings: Sequence[pl.LazyFrame]
+    choices: Sequence[pl.LazyFrame]
+    scale: Sequence[float]
+    latest: dt.date | None
+
+    def check(self, images: pl.DataFrame, suites: Mapping[str, Suite]) -> TableResults:
+        """Check both tables, given the `image_states`; one of them may have no rows.
+
+        Raises
+        ------
+        PamelaError
+            If a structural expectation fails, such as that of ratings where there are no choices.
+        """
+        found = {"ratings": none_given(self.ratings), "choices": none_given(self.choices)}
+        if _any_row(self.choices):
+            chosen = ChoiceRules.of(images, suites, self.latest)
+            found["choices"] = check_choices(self.name, self.choices, chosen)
+        if _any_row(self.ratings) or not found["choices"].rows_in:
+            rated = RatingRules.of(images, suites, self.scale, self.latest)
+            found["ratings"] = check_ratings(self.name, self.ratings, rated)
+        return found
+
+
+def _any_row(sources: Sequence[pl.LazyFrame]) -> bool:
+    return pl.concat(sources).head(1).collect(engine="streaming").height > 0
+
+
+def _sources(project: Project, name: str, table: str) -> list[Path]:
+    return partitions_of(project.tables / f"{table}.parquet", name)
 
 
 def _with_origin(project: Project, name: str, table: str) -> pl.DataFrame:
@@ -131,6 +173,8 @@ def counts(project: Project, name: str, results: TableResults) -> str:
     """Return what happened to dataset `name` and what is odd about it, for people."""
     lines = [f"{name}: warning: {remark}" for remark in remarks_on(project, name)]
     for table, result in results.items():
+        if table in ROWS and not result.rows_in:
+            continue
         rules = ", ".join(f"{rule} {n:,}" for rule, n in result.by_rule.items())
         tail = f" ({rules})" if rules else ""
         lines.append(
@@ -141,7 +185,7 @@ def counts(project: Project, name: str, results: TableResults) -> str:
 
 
 def write_quarantine(project: Project, results: Mapping[str, TableResults]) -> None:
-    """Write ``data/quarantine/<dataset>/<table>.parquet``: ratings and images, also when empty."""
+    """Write ``data/quarantine/<dataset>/<table>.parquet``: all but users also when empty."""
     with atomic_folder(project.quarantine) as folder:
         for name, tables in results.items():
             for table, result in tables.items():
@@ -157,6 +201,7 @@ def write_validation_report(
         name: {
             **tables["ratings"].summary(),
             "share": tables["ratings"].share,
+            "choices": {**tables["choices"].summary(), "share": tables["choices"].share},
             "remarks": remarks_on(project, name),
             "users": tables["users"].summary(),
             "images": tables["images"].summary(),
@@ -170,42 +215,50 @@ def write_validation_report(
     }
     report = {
         "max_quarantined_share": max_share,
-        "passed": not _too_faulty(results, max_share),
+        "passed": not any(too_faulty(tables, max_share) for tables in results.values()),
         "datasets": datasets,
     }
     write_json(project.reports / "validation.json", report)
 
 
-def _too_faulty(results: Mapping[str, TableResults], max_share: float) -> list[str]:
-    return [name for name, tables in results.items() if tables["ratings"].share > max_share]
+def too_faulty(tables: TableResults, max_share: float) -> list[str]:
+    """Return the tables of `ROWS` of which more than `max_share` is faulty."""
+    return [table for table in ROWS if tables[table].share > max_share]
+
+
+def any_left(tables: TableResults) -> bool:
+    """Tell whether a rating or a choice is left."""
+    return any(tables[table].rows_kept for table in ROWS)
 
 
 def write_validated(
     project: Project, results: Mapping[str, TableResults], max_share: float
 ) -> None:
-    """Write ``data/validated/``, unless too many ratings of a dataset are quarantined.
+    """Write ``data/validated/``, unless too many ratings or choices of a dataset are quarantined.
 
     Raises
     ------
     PamelaError
-        If a dataset's share of quarantined ratings exceeds `max_share`, none is left, or a table's
-        rows are not all kept or quarantined; an earlier ``data/validated`` is removed then.
+        If a dataset's share of quarantined ratings, or choices, exceeds `max_share`, none is left,
+        or a table's rows are not all kept or quarantined; an earlier ``data/validated`` is removed
+        then.
     """
     shutil.rmtree(project.validated, ignore_errors=True)
-    for name in _too_faulty(results, max_share):
-        raise PamelaError(_why_too_faulty(project, name, results[name]["ratings"], max_share))
     for name, tables in results.items():
-        if not tables["ratings"].rows_kept:
-            raise PamelaError(
-                f"{name}: no rating is left after quarantine; see {_where(project, name)}"
-            )
+        for table in too_faulty(tables, max_share):
+            raise PamelaError(_why_too_faulty(project, name, table, tables[table], max_share))
+    for name, tables in results.items():
+        if not any_left(tables):
+            raise PamelaError(_none_left(project, name, tables))
     with atomic_folder(project.validated) as folder:
         for table in ("users", "images"):
             kept = [frame.drop(ORIGIN) for name in results for frame in results[name][table].kept]
             write_parquet(folder / f"{table}.parquet", pl.concat(kept).collect())
         for name, tables in results.items():
-            for source, rows in zip(_sources(project, name), tables["ratings"].kept, strict=True):
-                sink_parquet(folder / "ratings.parquet" / source.name, rows)
+            for table in ROWS:
+                files = _sources(project, name, table)
+                for source, rows in zip(files, tables[table].kept, strict=True):
+                    sink_parquet(folder / f"{table}.parquet" / source.name, rows)
         _reject_lost_rows(folder, results)
 
 
@@ -223,13 +276,23 @@ def _reject_lost_rows(folder: Path, results: Mapping[str, TableResults]) -> None
                 )
 
 
-def _where(project: Project, name: str) -> str:
-    return project.relative(project.quarantine / name / "ratings.parquet")
+def _where(project: Project, name: str, table: str) -> str:
+    return project.relative(project.quarantine / name / f"{table}.parquet")
 
 
-def _why_too_faulty(project: Project, name: str, result: TableResult, max_share: float) -> str:
+def _none_left(project: Project, name: str, tables: TableResults) -> str:
+    table = next(table for table in ROWS if tables[table].rows_in)
+    return (
+        f"{name}: no {table.removesuffix('s')} is left after quarantine; see "
+        f"{_where(project, name, table)}"
+    )
+
+
+def _why_too_faulty(
+    project: Project, name: str, table: str, result: TableResult, max_share: float
+) -> str:
     first = result.first_fault
     return (
-        f"{name}: {result.describe_share(max_share)}, first at {first[s.SOURCE_FILE]} row "
-        f"{first[s.SOURCE_ROW]}; see {_where(project, name)}"
+        f"{name}: {result.describe_share(max_share, table)}, first at {first[s.SOURCE_FILE]} row "
+        f"{first[s.SOURCE_ROW]}; see {_where(project, name, table)}"
     )

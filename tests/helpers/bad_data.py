@@ -29,6 +29,7 @@ NAME = "d"
 RATINGS = f"data/raw/{NAME}/ratings.csv"
 USERS = f"data/raw/{NAME}/users.csv"
 IMAGES = f"data/raw/{NAME}/images.csv"
+CHOICES = f"data/raw/{NAME}/choices.csv"
 Row = tuple[str, str, int]  # rule, source_file, source_row
 Spoil = Callable[[Path], object]
 Within = Callable[[Path], AbstractContextManager[None]]
@@ -49,7 +50,7 @@ class Case:
     spoil : changes the dataset's folder.
     stops : the whole error line, where the pipeline stops; a line that ends with "…" is how it
         begins, where a library's own words follow.
-    ratings, images : the quarantined rows; all others are kept.
+    ratings, choices, images : the quarantined rows; all others are kept.
     holds : looks at the project that went through.
     start : writes the sound dataset.
     within : what the run happens in, given the dataset's folder (e.g. as another system user).
@@ -59,6 +60,7 @@ class Case:
     spoil: Spoil
     stops: str | None = None
     ratings: tuple[Row, ...] = ()
+    choices: tuple[Row, ...] = ()
     images: tuple[Row, ...] = ()
     holds: Callable[[Project], object] = field(default=lambda project: None)
     start: Spoil = write_tables
@@ -95,7 +97,8 @@ def check(case: Case, folder: Path) -> None:
             _check_stopped(case.stops, project)
             return
         run(project)
-    for table, expected in (("ratings", case.ratings), ("images", case.images)):
+    for table in ("ratings", "choices", "images"):
+        expected = getattr(case, table)
         before = pl.read_parquet(project.tables / f"{table}.parquet")
         kept = pl.read_parquet(project.validated / f"{table}.parquet")
         bad = pl.read_parquet(project.quarantine / NAME / f"{table}.parquet")

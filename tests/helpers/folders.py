@@ -80,6 +80,28 @@ def write_tables(
     return folder
 
 
+def choices_of(users: int, images: int, seed: int = 0) -> pl.DataFrame:
+    """Return every user's choice between any two of the images."""
+    pairs = [(f"i{a}", f"i{b}") for a in range(images) for b in range(a + 1, images)]
+    said = np.random.default_rng(seed).choice(["a", "b", "tie"], users * len(pairs))
+    return pl.DataFrame(
+        {
+            "user_id": [f"u{u}" for u in range(users) for _ in pairs],
+            "image_a": [a for _ in range(users) for a, _ in pairs],
+            "image_b": [b for _ in range(users) for _, b in pairs],
+            "choice": said,
+        }
+    )
+
+
+def write_choices(folder: Path, choices: pl.DataFrame | None = None) -> Path:
+    """Write a dataset of choices alone: 4 users and 6 images, thus 60 choices, unless given."""
+    write_tables(folder, header="name: d\n")
+    (folder / "ratings.csv").unlink()
+    (choices_of(4, 6) if choices is None else choices).write_csv(folder / "choices.csv")
+    return folder
+
+
 def images_of(n: int) -> pl.DataFrame:
     """Return an images table; two images share a prompt."""
     return pl.DataFrame(
@@ -155,7 +177,7 @@ def write_split(project: Project, rows: pl.DataFrame) -> None:
 
 def all_rows(split: Split) -> pl.DataFrame:
     """Return every rating of a split once per fold."""
-    rows = split.rows.collect()
+    rows = split.ratings.rows.collect()
     return pl.concat(
         rows.select(
             *KEPT,

@@ -12,6 +12,7 @@ from pamela.splits.split import (
     split_dataset,
 )
 
+NO_CHOICES = pl.LazyFrame(schema=s.CHOICES_SCHEMA)
 PARAMS = SplitParams(folds=5, val_share=0.1, seed=0)
 
 

@@ -12,11 +12,16 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
+from pamela.data.formats.counts import (
+    N_CHOICES,
+    N_RATINGS,
+    OWN_SPLITS,
+    count_by_chooser,
+    count_by_rater,
+)
 
 # Where a row of users or images came from; kept beside the canonical tables, not in them.
 SOURCE: tuple[str, str] = (s.SOURCE_FILE, s.SOURCE_ROW)
-N_RATINGS: Final = "n_ratings"
-OWN_SPLITS: Final = "own_splits"
 Table = TypeVar("Table", pl.DataFrame, pl.LazyFrame)
 
 
@@ -40,12 +45,13 @@ def words_of(rows: pl.DataFrame, column: str) -> Words:
 
 @dataclass(frozen=True)
 class Tables:
-    """One dataset (or one batch) as the three tables, structurally sound, rows not yet validated.
+    """One dataset (or one batch) as canonical tables, structurally sound, rows not yet validated.
 
     Attributes
     ----------
     name : the dataset's name, which is its users' and images' namespace.
-    scale : lowest and highest rating, as declared.
+    scale : lowest and highest rating, as declared; `pamela.core.schema.STANDARD_SCALE` where
+        choices alone declare none.
     ratings : LazyFrame with `pamela.core.schema.RATINGS_SCHEMA`, in the order of the source: a
         table larger than memory is read when it is used, by the streaming engine.
     users : DataFrame with dataset, user_id, demographics (text), source_file and source_row.
@@ -58,6 +64,10 @@ class Tables:
     files : the annotation files that were read; with the pictures they are what an import brings.
     counted : what `count_by_rater` says of the ratings, where the reader has found it already.
     words : ratings that are words, as far as the reader tells.
+    scale_declared : whether ``scale`` is what the dataset says.
+    choices : LazyFrame with `pamela.core.schema.CHOICES_SCHEMA`, as `ratings`.
+    choices_counted : what `count_by_chooser` says of the choices, where it is known already.
+    other_words : choices that say none of a, b and tie.
     """
 
     name: str
@@ -72,6 +82,10 @@ class Tables:
     files: tuple[Path, ...] = ()
     counted: pl.DataFrame | None = None
     words: Words = field(default_factory=Words)
+    scale_declared: bool = True
+    choices: pl.LazyFrame = field(default_factory=lambda: pl.LazyFrame(schema=s.CHOICES_SCHEMA))
+    choices_counted: pl.DataFrame | None = None
+    other_words: Words = field(default_factory=Words)
 
     @property
     def demographics(self) -> list[str]:
@@ -82,6 +96,12 @@ class Tables:
     def by_rater(self) -> pl.DataFrame:
         """What `count_by_rater` says of the ratings."""
         return count_by_rater(self.ratings) if self.counted is None else self.counted
+
+    @cached_property
+    def by_chooser(self) -> pl.DataFrame:
+        """What `count_by_chooser` says of the choices."""
+        known = self.choices_counted
+        return count_by_chooser(self.choices) if known is None else known
 
     @property
     def own_splits(self) -> bool:
@@ -94,11 +114,31 @@ class Tables:
         return int(self.by_rater.get_column(N_RATINGS).sum())
 
     @property
+    def n_choices(self) -> int:
+        """Number of choice rows."""
+        return int(self.by_chooser.get_column(N_CHOICES).sum())
+
+    @property
     def raters(self) -> pl.DataFrame:
         """Everyone who rated, and first where: dataset, user_id, source_file, source_row."""
-        keys = list(s.USERS_KEYS)
-        named = self.by_rater.drop_nulls(s.USER)
-        return named.unique(keys, keep="first", maintain_order=True).select(*keys, *SOURCE)
+        return _first_of_each(self.by_rater)
+
+    @property
+    def choosers(self) -> pl.DataFrame:
+        """Everyone who chose, and first where, as `raters`."""
+        return _first_of_each(self.by_chooser)
+
+    @property
+    def people(self) -> pl.DataFrame:
+        """Everyone who rated or chose, and first where, as `raters`; the raters come first."""
+        return _first_of_each(pl.concat([self.raters, self.choosers]))
+
+
+def _first_of_each(counted: pl.DataFrame) -> pl.DataFrame:
+    """Return the first row of every user that is named."""
+    keys = list(s.USERS_KEYS)
+    named = counted.drop_nulls(s.USER)
+    return named.unique(keys, keep="first", maintain_order=True).select(*keys, *SOURCE)
 
 
 def text(column: str) -> pl.Expr:
@@ -160,37 +200,10 @@ def empty_table(columns: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame(schema=[*texts, (s.SOURCE_ROW, pl.Int64)])
 
 
-def count_by_rater(ratings: pl.LazyFrame, *more: pl.Expr) -> pl.DataFrame:
-    """Return a row per rater and source file, in the order of their first ratings: one pass.
-
-    Parameters
-    ----------
-    ratings : LazyFrame with `pamela.core.schema.RATINGS_SCHEMA`.
-    more : further aggregates.
-
-    Returns
-    -------
-    DataFrame (dataset, user_id, source_file, first, source_row, n_ratings, own_splits, ...): the
-    first row, in the table and in its file; rows that name no user are counted too.
-    """
-    return (
-        ratings.with_row_index("first")
-        .group_by(*s.USERS_KEYS, s.SOURCE_FILE)
-        .agg(
-            pl.col("first", s.SOURCE_ROW).min(),
-            pl.len().alias(N_RATINGS),
-            pl.col(s.SPLIT).is_not_null().any().alias(OWN_SPLITS),
-            *more,
-        )
-        .collect(engine="streaming")
-        .sort("first")
-    )
-
-
-def add_unlisted_users(users: pl.DataFrame, raters: pl.DataFrame) -> pl.DataFrame:
-    """Return `users` with all `raters` (as `Tables` has them), the unlisted with nothing known."""
+def add_unlisted_users(users: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
+    """Return `users` with all `people` (as `Tables` has them), the unlisted with nothing known."""
     keys = list(s.USERS_KEYS)
-    unlisted = raters.unique(keys, keep="first", maintain_order=True).join(
+    unlisted = people.unique(keys, keep="first", maintain_order=True).join(
         users, on=keys, how="anti"
     )
     return pl.concat([users, unlisted], how="diagonal").sort(keys)

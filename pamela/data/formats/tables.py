@@ -1,12 +1,13 @@
-"""The tables format: a folder with dataset.yaml, ratings, users, images, pictures or features.
+"""The tables format: dataset.yaml, ratings, choices, users, images, pictures or features.
 
-The users table is optional. A batch of new ratings is the same folder, of which only dataset.yaml
-and ratings are required.
+Ratings or choices will do, and the users table is optional. A batch of new ratings or choices is
+the same folder, of which only those and dataset.yaml are required.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -22,13 +23,15 @@ from pamela.data.csv_faults import TableFault
 from pamela.data.formats import base, files
 from pamela.data.formats.base import Tables
 from pamela.data.formats.files import shown
-from pamela.data.formats.tables_ratings import read_ratings
+from pamela.data.formats.tables_rows.choices import Choices, read_choices
+from pamela.data.formats.tables_rows.ratings import Ratings, read_ratings
 from pamela.params import first_fault
 
 DATASET_FILE: Final = "dataset.yaml"
 PICTURES: Final = "images"
 IMAGES_REQUIRED: Final = (s.IMAGE, s.FILE, s.PROMPT)
 IMAGES_OPTIONAL: Final = (s.TYPE, s.GROUP, s.STYLE, s.GENERATOR, s.PROMPT_ID)
+ROWS: Final = ("ratings", "choices")  # the tables of which at least one is there
 QUARANTINED_AS: Final = ("rule", "rules")  # columns that quarantined rows are given
 CATEGORIES: Final = (*s.METADATA, s.GENERATOR)  # whose spellings differ in case alone
 IMAGES_OPTION: Final = "name the ratings' column of picture paths: --map file=COLUMN"
@@ -36,10 +39,13 @@ IMAGES_OPTION: Final = "name the ratings' column of picture paths: --map file=CO
 AS_ARRAY: Final = {"image_id": "ids.astype(str)", "features": "np.stack(rows).astype(np.float32)"}
 Shape = tuple[int, ...]
 COLUMNS: Final = """\
-dataset.yaml: name, scale: [lowest, highest]; optional features (file name)
+dataset.yaml: name, scale: [lowest, highest] (where there are ratings);
+  optional features (file name)
 ratings.csv or .parquet: user_id, image_id, rating; optional rated_at (time),
   position (order within the user), split (train, val_seen, val_unseen,
   test_seen, test_unseen, context_unseen)
+choices.csv or .parquet (beside the ratings or instead): user_id, image_a,
+  image_b, choice (a, b or tie); optional chosen_at (time), position
 users.csv or .parquet (optional): user_id, then any categorical demographics
 images.csv or .parquet: image_id, file (path inside the folder), prompt;
   optional type, group, style, generator, prompt_id
@@ -48,19 +54,28 @@ features.npz (or another name): image_id (n,), features (n, d)"""
 
 
 class DatasetFile(BaseModel):
-    """``dataset.yaml``, strictly: an unknown or missing key is an error that names it."""
+    """``dataset.yaml``, strictly: an unknown or missing key is an error that names it.
+
+    The scale is that of the ratings; it may be missing only where there are none.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     name: Annotated[str, Field(min_length=1)]
-    scale: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=2)]
+    scale: (
+        Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=2)] | None
+    ) = None
     features: str | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> DatasetFile:
-        if len(self.scale) != 2 or not self.scale[0] < self.scale[1]:
+        if self.scale is not None and not _ascends(self.scale):
             raise ValueError(f"scale: give [lowest, highest], not {self.scale}")
         return self
+
+
+def _ascends(scale: list[float]) -> bool:
+    return len(scale) == 2 and scale[0] < scale[1]
 
 
 def detect(folder: Path) -> bool:
@@ -81,16 +96,14 @@ def read(folder: Path, name: str, root: Path, *, batch: bool = False) -> Tables:
     Raises
     ------
     PamelaError
-        On a structural fault: a missing table, column or scale, an unreadable file, a path that
-        leaves the folder, a repeated id, an unknown suffix.
+        On a structural fault: a missing table or column, ratings without a scale, an unreadable
+        file, a path that leaves the folder, a repeated id, an unknown suffix.
     """
     declared = read_dataset_file(folder, root)
-    path = _require_table(folder, "ratings", root)
-    scale = (declared.scale[0], declared.scale[1])
-    ratings = read_ratings(path, name, root, scale, batch=batch)
-    ignored = {"ratings": ratings.dropped}
+    scale = s.STANDARD_SCALE if declared.scale is None else (declared.scale[0], declared.scale[1])
+    ratings, choices = _read_rows(folder, name, root, declared, batch=batch)
     users = _read_users(folder, name, root)
-    images, ignored["images"] = _read_images(folder, name, root, batch=batch)
+    images, ignored = _read_images(folder, name, root, batch=batch)
     features = _find_features(folder, declared.features, root)
     has_images = (folder / PICTURES).is_dir() or _any_file(images, root)
     if not batch and not has_images and features is None:
@@ -98,24 +111,55 @@ def read(folder: Path, name: str, root: Path, *, batch: bool = False) -> Tables:
             f"{shown(folder, root)}: neither pictures ({PICTURES}/) nor `features:` in "
             f"{DATASET_FILE}; give one of them"
         )
-    return Tables(
+    dropped = {
+        "ratings": ratings.dropped if ratings else [],
+        "choices": choices.dropped if choices else [],
+        "images": ignored,
+    }
+    tables = Tables(
         name=name,
         scale=scale,
-        ratings=ratings.rows,
-        counted=ratings.counted,
-        words=ratings.words,
+        scale_declared=declared.scale is not None,
+        ratings=ratings.rows if ratings else pl.LazyFrame(schema=s.RATINGS_SCHEMA),
+        counted=ratings.counted if ratings else None,
+        words=ratings.words if ratings else base.Words(),
         users=users,
         images=images,
         folder=folder,
         features=features,
         has_images=has_images,
-        ignored={table: columns for table, columns in ignored.items() if columns},
+        ignored={table: columns for table, columns in dropped.items() if columns},
         files=_read_files(folder, root),
+    )
+    if choices is None:
+        return tables
+    return replace(
+        tables, choices=choices.rows, choices_counted=choices.counted, other_words=choices.words
     )
 
 
+def _read_rows(
+    folder: Path, name: str, root: Path, declared: DatasetFile, *, batch: bool
+) -> tuple[Ratings | None, Choices | None]:
+    """Read the ratings and the choices; at least one of the two tables is there."""
+    of_ratings, of_choices = (files.find_table(folder, stem, root) for stem in ROWS)
+    if of_ratings is None and of_choices is None:
+        raise _no_table(folder, ROWS, root)
+    choices = None if of_choices is None else read_choices(of_choices, name, root)
+    if of_ratings is None:
+        return None, choices
+    if declared.scale is None:
+        raise TableFault(
+            f"{shown(folder / DATASET_FILE, root)}: missing key scale; declare "
+            f"`scale: [lowest, highest]` of {of_ratings.name} in it",
+            "give --scale LOWEST,HIGHEST",
+        )
+    scale = (declared.scale[0], declared.scale[1])
+    return read_ratings(of_ratings, name, root, scale, batch=batch), choices
+
+
 def _read_files(folder: Path, root: Path) -> tuple[Path, ...]:
-    found = (files.find_table(folder, stem, root) for stem in ("ratings", "users", "images"))
+    found = (files.find_table(folder, stem, root) for stem in (*ROWS, "users", "images"))
     return (folder / DATASET_FILE, *(path for path in found if path is not None))
 
 
@@ -172,7 +216,7 @@ def _read_images(
 ) -> tuple[pl.DataFrame, list[str]]:
     path = files.find_table(folder, "images", root)
     if path is None and not batch:
-        raise _no_table(folder, "images", root, IMAGES_OPTION)
+        raise _no_table(folder, ["images"], root, IMAGES_OPTION)
     if path is None:
         return base.empty_table(s.IMAGES_SCHEMA.names()), []
     frame = files.read_table(path, root)
@@ -203,20 +247,15 @@ def _cell(column: str) -> pl.Expr:
     return base.category(column) if column in (*CATEGORIES, s.PROMPT_ID) else base.text(column)
 
 
-def _require_table(folder: Path, stem: str, root: Path) -> Path:
-    path = files.find_table(folder, stem, root)
-    if path is None:
-        raise _no_table(folder, stem, root)
-    return path
-
-
-def _no_table(folder: Path, stem: str, root: Path, option: str = "") -> TableFault:
-    near = sorted(p.name for p in folder.glob("*") if p.is_file() and _is_like(p.name, stem))
-    there = f" (there is {near[0]}: rename it)" if near else ""
+def _no_table(folder: Path, stems: Sequence[str], root: Path, option: str = "") -> TableFault:
+    """Return the fault of a folder that has none of the tables `stems`."""
+    there = [p.name for p in folder.glob("*") if p.is_file()]
+    near = sorted(name for name in there if any(_is_like(name, stem) for stem in stems))
+    hint = f" (there is {near[0]}: rename it)" if near else ""
+    wanted = ", nor ".join(f"{stem}.csv or {stem}.parquet" for stem in stems)
+    needed = "it" if len(stems) == 1 else "one of them"
     return TableFault(
-        f"{shown(folder, root)}: no {stem}.csv or {stem}.parquet; the tables format needs it"
-        f"{there}",
-        option,
+        f"{shown(folder, root)}: no {wanted}; the tables format needs {needed}{hint}", option
     )
 
 

@@ -18,9 +18,10 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.data.csv_faults import TableFault
-from pamela.data.formats import base, files, published, tables, tables_ratings
+from pamela.data.formats import base, files, published, tables
 from pamela.data.formats.base import Tables
 from pamela.data.formats.files import shown
+from pamela.data.formats.tables_rows.ratings import OPTIONAL
 from pamela.data.importing import open_tables, reshape
 from pamela.data.importing.open_tables import Opener
 from pamela.data.importing.options import TABLES, TableOptions
@@ -31,7 +32,7 @@ REQUIRED: Final = (s.USER, s.IMAGE, s.RATING)
 RATINGS: Final = "ratings"
 USERS: Final = "users"
 IMAGES: Final = "images"
-KNOWN: Final = (*REQUIRED, *tables_ratings.OPTIONAL, *ABOUT_IMAGES)
+KNOWN: Final = (*REQUIRED, *OPTIONAL, *ABOUT_IMAGES)
 NO_PICTURES: Final = "give their folder with --pictures FOLDER"
 
 

@@ -99,7 +99,7 @@ def check(project: Project, params: Params, folder: Path, known: KnownDataset) -
     if result.share > allowed:
         first = result.first_fault
         raise PamelaError(
-            f"{first[s.SOURCE_FILE]}: {result.describe_share(allowed)}, "
+            f"{first[s.SOURCE_FILE]}: {result.describe_share(allowed, 'ratings')}, "
             f"first in row {first[s.SOURCE_ROW]}"
         )
     if not result.rows_kept:

@@ -8,7 +8,7 @@ import re
 from tests.helpers.folders import ROOT
 
 HOME = "tests/unit/data/"
-MODULES = ("test_bad_data", "test_bad_data_pictures", "test_bad_data_odd")
+MODULES = ("test_bad_data", "test_bad_data_pictures", "test_bad_data_odd", "test_bad_data_choices")
 ROW = re.compile(
     r"^\| `(?P<case>[a-z0-9-]+)` \|.+\| `(?P<file>tests/[\w/]+\.py)(::(?P<test>\w+))?` \|$"
 )

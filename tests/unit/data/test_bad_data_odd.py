@@ -182,7 +182,8 @@ CASES = [
     Case(
         "odd-name-case",
         in_capitals,
-        stops=f"data/raw/{NAME}: no ratings.csv or ratings.parquet; the tables format needs it "
+        stops=f"data/raw/{NAME}: no ratings.csv or ratings.parquet, nor choices.csv or "
+        "choices.parquet; the tables format needs one of them "
         "(there is RATINGS.CSV: rename it)",
     ),
     Case(
@@ -218,7 +219,8 @@ CASES = [
     Case(
         "odd-pipe",
         pipe,
-        stops=f"data/raw/{NAME}: no ratings.csv or ratings.parquet; the tables format needs it",
+        stops=f"data/raw/{NAME}: no ratings.csv or ratings.parquet, nor choices.csv or "
+        "choices.parquet; the tables format needs one of them",
     ),
     Case(
         "odd-yaml-key-twice",

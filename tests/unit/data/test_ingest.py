@@ -72,6 +72,7 @@ def test_canonical_tables(project: Project) -> None:
     assert images["file"][0] == "data/raw/one/images/i0.png"
     assert json.loads((project.tables / "datasets.json").read_text())["one"] == {
         "scale": [1.0, 5.0],
+        "standardised": False,
         "features": None,
         "batch_features": [],
         "has_images": True,

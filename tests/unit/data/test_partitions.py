@@ -14,7 +14,7 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import read_json
 from pamela.core.paths import Project
 from pamela.data.partitions import partition_name, partitions_of
-from pamela.validation import checks
+from pamela.validation import division
 from tests.helpers.bad_data import run as run_all
 from tests.helpers.folders import make_project, write_release
 
@@ -98,7 +98,7 @@ def test_pieces_of_any_size_give_the_same(
     run(project)
     add_batch(project, "b1")
     whole = run(project)
-    monkeypatch.setattr(checks, "ROW_GROUP", 700)
+    monkeypatch.setattr(division, "ROW_GROUP", 700)
     assert run(project) == whole
 
 

@@ -144,12 +144,14 @@ def test_near_duplicates_stay_together(project: Project) -> None:
 def test_the_order_of_rows_does_not_matter(project: Project) -> None:
     write(project, full(30, 30))
     first = split(project)
-    rows = first.rows.collect()
+    rows = first.ratings.rows.collect()
     write(project, full(30, 30)[::-1])
     again = split(project)
     for fold in range(5):
-        assert again.part_counts(fold) == first.part_counts(fold)  # with their hashes
-    assert again.rows.collect()[::-1].equals(rows)
+        assert again.ratings.part_counts(fold) == first.ratings.part_counts(
+            fold
+        )  # with their hashes
+    assert again.ratings.rows.collect()[::-1].equals(rows)
 
 
 def test_another_seed_or_prompt_splits_the_same_rows_again(project: Project) -> None:
@@ -178,12 +180,12 @@ def test_the_checksum_sees_every_column_and_is_pinned(project: Project, change: 
         "position": 0,
     }
     write(project, released())
-    before = split(project).part_counts(0)["train"]["sha256"]
+    before = split(project).ratings.part_counts(0)["train"]["sha256"]
     assert before == "86d362d664a5e3f7ef098c7ac08fc145a59d562f1680493d88b2e644e1b486ad"
     rows = released()
     rows[0] = {**rows[0], change: values[change]}
     write(project, rows)
-    assert split(project).part_counts(0)["train"]["sha256"] != before
+    assert split(project).ratings.part_counts(0)["train"]["sha256"] != before
 
 
 # --- the files ------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from pamela.splits.founders import find_founders
 from pamela.splits.split import Split, split_dataset
 from tests.helpers.bad_data import NAME, run
 from tests.helpers.folders import all_rows, images_of, make_project, ratings_of, write_tables
+from tests.helpers.split_kit import NO_CHOICES
 
 USERS, PICTURES = 24, 24
 PARAMS = SplitParams(folds=3, val_share=0.1, seed=0)
@@ -167,7 +168,7 @@ def world_sides(world: list[list[tuple[str | None, str]]]) -> pl.DataFrame:
         .sort("n", "source_row")
         .join(pl.DataFrame({"user_id": ["a", "b"]}), how="cross", maintain_order="left_right")
     )
-    founders = find_founders(by_two.lazy(), keys).groups
+    founders = find_founders(by_two.lazy(), NO_CHOICES, keys).groups
     drawn = assignment._image_sides("d", keys, founders, PARAMS)
     return drawn.join(keyed, on="image_id")
 

@@ -15,7 +15,7 @@ from pamela.splits.split import (
     counts,
     write_splits,
 )
-from tests.helpers.split_kit import PARAMS, full, split, stay, write
+from tests.helpers.split_kit import NO_CHOICES, PARAMS, full, split, stay, write
 
 IDS = st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=40, unique=True)
 
@@ -42,7 +42,7 @@ def test_any_small_study_gets_folds_that_work(
         pl.DataFrame({"user_id": [f"u{u}" for u in range(people)]}),
         keys.select("image_id", prompt_id=pl.lit(None, pl.String)),
         keys,
-        find_founders(ratings, keys),
+        find_founders(ratings, NO_CHOICES, keys),
         params,
     )
     assert sides.folds == min(5, people, prompts)
