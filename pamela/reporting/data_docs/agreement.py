@@ -61,7 +61,7 @@ def agreement(
         nothing = Estimate(None, None, None, a)
         return Agreement(nothing, nothing, a, float(sums[:, 1].mean()) if a else 0.0)
     rng = np.random.default_rng(seed)
-    blocks = _in_groups(sums, units, rng) if a > units else sums
+    blocks = in_groups(sums, units, rng) if a > units else sums
     weights = multinomial_weights(len(blocks), draws, rng)
     resampled = weights @ blocks
     low, high = (float(end) for end in interval(icc(resampled)))
@@ -72,7 +72,7 @@ def agreement(
     return Agreement(single, mean, a, k)
 
 
-def _in_groups(sums: Floats, groups: int, rng: np.random.Generator) -> Floats:
+def in_groups(sums: Floats, groups: int, rng: np.random.Generator) -> Floats:
     """Return the sums of `groups` random groups of pictures, which differ in size by at most 1."""
     starts = np.arange(groups) * len(sums) // groups
     return np.asarray(np.add.reduceat(sums[rng.permutation(len(sums))], starts, axis=0))

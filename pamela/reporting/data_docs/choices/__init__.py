@@ -1,0 +1,1 @@
+"""What the data docs say of choices between two pictures."""
