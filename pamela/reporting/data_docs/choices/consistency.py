@@ -8,18 +8,20 @@ a coin one triad in four is (Kendall and Babington Smith 1940).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
+from pamela.core.arrays import Floats
 from pamela.evaluation.metrics.bootstrap import Estimate
 from pamela.reporting.data_docs.choices.answers import HIGH, LOW, PAIR, TOWARD
 from pamela.reporting.data_docs.choices.shares import shares
 
 CHANCE: Final = 0.25  # share of circular triads among choices by the flip of a coin
-NODES_AT_ONCE: Final = 2000
+STEPS_AT_ONCE: Final = 20_000_000  # walks of two steps that are held in memory
 
 
 @dataclass(frozen=True)
@@ -168,8 +170,14 @@ def _per_node(beats: sparse.csr_array) -> tuple[pl.Series, pl.Series]:
     decided = (beats + beats.T).tocsr()
     back = beats.T.tocsr()
     circular, closed = np.zeros(beats.shape[0]), np.zeros(beats.shape[0])
-    for start in range(0, beats.shape[0], NODES_AT_ONCE):  # two steps may lead to every node
-        rows = slice(start, start + NODES_AT_ONCE)
+    for rows in _blocks(decided @ np.diff(decided.indptr)):
         circular[rows] = (beats[rows] @ beats).multiply(back[rows]).sum(axis=1)
         closed[rows] = (decided[rows] @ decided).multiply(decided[rows]).sum(axis=1) / 2
     return pl.Series(np.rint(circular)).cast(pl.Int64), pl.Series(np.rint(closed)).cast(pl.Int64)
+
+
+def _blocks(steps: Floats) -> list[slice]:
+    """Return runs of nodes from which about `STEPS_AT_ONCE` walks of two steps set out."""
+    run = np.cumsum(steps) // STEPS_AT_ONCE
+    starts = np.flatnonzero(np.diff(run, prepend=-1))
+    return [slice(start, end) for start, end in pairwise([*starts, len(steps)])]

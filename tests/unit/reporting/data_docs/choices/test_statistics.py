@@ -114,7 +114,7 @@ def test_triads_are_counted_the_same_in_any_number_of_blocks(
     rows = [("u", f"i{a}", f"i{b}", rng.choice(["a", "b"])) for a in range(9) for b in range(a)]
     whole = told(rows).users.row(0, named=True)
     assert whole["closed"] == 84  # every three of nine
-    monkeypatch.setattr(consistency, "NODES_AT_ONCE", 2)
+    monkeypatch.setattr(consistency, "STEPS_AT_ONCE", 70)
     assert told(rows).users.row(0, named=True) == whole
 
 
