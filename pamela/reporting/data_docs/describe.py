@@ -12,6 +12,7 @@ from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
 from pamela.params import ValidateParams
 from pamela.reporting.data_docs.agreement import Agreement, agreement
+from pamela.reporting.data_docs.choices.statistics import ChoiceStatistics, summarise
 from pamela.reporting.data_docs.raters import SPEEDER, STRAIGHT, flag_raters
 from pamela.reporting.data_docs.statistics import (
     DatasetStatistics,
@@ -19,12 +20,12 @@ from pamela.reporting.data_docs.statistics import (
     collect,
     dataset_meta,
     demographics,
-    kept_ratings,
+    kept_rows,
 )
 
 EXAMPLES: Final = 3  # offending rows that are shown per rule
 IDS: Final = 100  # flagged users that reports/validation.json names
-TABLES: Final = ("ratings", "users", "images")
+TABLES: Final = ("ratings", "choices", "users", "images")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class DatasetDocs:
     meta : its entry in ``data/tables/datasets.json``.
     examples : {(table, rule): the first rows that break it}, each with source_file and source_row.
     statistics, agreement, demographics : of the rows that broke no rule.
+    choices : of the choices that broke no rule; None where there are none.
     raters : the raters with their flags.
     users, images : how many the tables list.
     """
@@ -47,6 +49,7 @@ class DatasetDocs:
     examples: dict[tuple[str, str], list[dict[str, Any]]]
     statistics: DatasetStatistics
     agreement: Agreement
+    choices: ChoiceStatistics | None
     raters: pl.DataFrame
     demographics: list[Demographic]
     users: int
@@ -56,7 +59,7 @@ class DatasetDocs:
 def describe_dataset(project: Project, name: str, params: ValidateParams) -> DatasetDocs:
     """Gather everything about dataset `name`."""
     meta = dataset_meta(project)[name]
-    statistics = collect(kept_ratings(project, name), meta["scale"])
+    statistics = collect(kept_rows(project, name, "ratings"), meta["scale"])
     own = pl.col(s.DATASET) == name
     users = read_parquet(project.tables / "users.parquet").filter(own)
     images = read_parquet(project.tables / "images.parquet", columns=[s.DATASET, s.IMAGE])
@@ -67,11 +70,18 @@ def describe_dataset(project: Project, name: str, params: ValidateParams) -> Dat
         examples=_examples(project, name),
         statistics=statistics,
         agreement=agreement(statistics.images),
+        choices=_choices(project, name),
         raters=flag_raters(statistics.raters, params),
         demographics=demographics(users),
         users=users.height,
         images=images.filter(own).height,
     )
+
+
+def _choices(project: Project, name: str) -> ChoiceStatistics | None:
+    if not (project.tables / "choices.parquet").exists():
+        return None
+    return summarise(kept_rows(project, name, "choices").collect(engine="streaming"))
 
 
 def _examples(project: Project, name: str) -> dict[tuple[str, str], list[dict[str, Any]]]:

@@ -12,6 +12,9 @@ from pamela.core.paths import Project
 from pamela.params import ValidateParams
 from pamela.reporting.data_docs import flag_text
 from pamela.reporting.data_docs import text as words
+from pamela.reporting.data_docs.choices import text as choice_text
+from pamela.reporting.data_docs.choices.plots import draw_choice_counts, draw_choosers
+from pamela.reporting.data_docs.choices.statistics import ChoiceStatistics
 from pamela.reporting.data_docs.describe import (
     DatasetDocs,
     agreement_record,
@@ -26,7 +29,8 @@ def write_data_docs(project: Project, params: ValidateParams) -> None:
     """Write ``reports/data.html`` and add the flags to ``reports/validation.json``.
 
     Reads ``data/tables/``, ``data/quarantine/`` and ``reports/validation.json``, which must be
-    there. Every dataset of the report gains the keys ``flags`` and ``agreement``.
+    there. Every dataset of the report gains the keys ``flags`` and ``agreement``, one
+    with choices ``choices_in_figures``.
     """
     path = project.reports / "validation.json"
     report = read_json(path)
@@ -35,6 +39,8 @@ def write_data_docs(project: Project, params: ValidateParams) -> None:
         docs = describe_dataset(project, name, params)
         checked["flags"] = flags_record(docs, params)
         checked["agreement"] = agreement_record(docs.agreement)
+        if docs.choices is not None:
+            checked["choices_in_figures"] = choice_text.choices_record(docs.choices)
         sections.append(_section(project, docs, params, checked["flags"]))
     context = {
         "passed": report["passed"],
@@ -69,5 +75,24 @@ def _section(
         "raters_caption": words.RATERS_CAPTION,
         "flagged": flag_text.flagged_table(docs),
         "flags": flag_text.flag_sentences(docs, params, flags),
+        "choices": _on_choices(docs.choices) if docs.choices else None,
         "demographics": [words.demographic_card(d) for d in docs.demographics],
+    }
+
+
+def _on_choices(found: ChoiceStatistics) -> dict[str, Any]:
+    """Return what the template shows of a dataset's choices."""
+    choosers = draw_choosers(found)
+    titles = list(choosers)
+    return {
+        "facts": choice_text.facts(found),
+        "counts": [inline(picture) for picture in draw_choice_counts(found)],
+        "counts_caption": choice_text.COUNTS_CAPTION,
+        "per": words.counts_table("choices", found.users["n"], found.images["n"]),
+        "sentences": choice_text.sentences(found),
+        "figures": choice_text.figures_table(found),
+        "choosers": [inline(picture) for picture in choosers.values()],
+        "choosers_titles": titles,
+        "choosers_caption": choice_text.plots_caption(titles),
+        "images": choice_text.images_table(found),
     }

@@ -26,10 +26,10 @@ def draw_counts(statistics: DatasetStatistics) -> list[bytes]:
     with mpl.rc_context(STYLE):
         for draw in (
             lambda axis: _ratings(axis, statistics.values, statistics.scale),
-            lambda axis: _per(axis, statistics.raters["n"], "user", GREEN),
-            lambda axis: _per(axis, statistics.images["n"], "image", ORANGE),
+            lambda axis: draw_per(axis, statistics.raters["n"], "user"),
+            lambda axis: draw_per(axis, statistics.images["n"], "image"),
         ):
-            figure, axis = _small(THIRD)
+            figure, axis = small(THIRD)
             draw(axis)
             drawn.append(png(figure))
     return drawn
@@ -48,19 +48,27 @@ def _ratings(axis: Axes, values: Distribution, scale: tuple[float, float]) -> No
     axis.grid(visible=False, axis="x")
 
 
-def _per(axis: Axes, counts: pl.Series, what: str, color: str) -> None:
-    """Draw how many users or images have how many ratings; on a log scale where that spreads."""
+def draw_per(axis: Axes, counts: pl.Series, what: str, of: str = "ratings") -> None:
+    """Draw how many users or images have how many ratings; on a log scale where that spreads.
+
+    Parameters
+    ----------
+    what : ``user`` or ``image``.
+    of : what is counted.
+    """
     n = counts.to_numpy()
     edges = count_edges(n)
-    axis.hist(n, bins=edges.tolist(), color=color)
+    axis.hist(n, bins=edges.tolist(), color=GREEN if what == "user" else ORANGE)
     middle = float(np.median(n))
     axis.axvline(middle, color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)))
     axis.set(
         title=f"Per {what}: median {middle:g}",
-        xlabel=f"ratings of a {what}" if what == "user" else f"ratings of an {what}",
+        xlabel=f"{of} of a {what}" if what == "user" else f"{of} of an {what}",
         ylabel=f"{what}s",
     )
-    if _spreads(n):
+    if n.min() == n.max():
+        axis.set(xticks=[n.min()], xlim=(n.min() - 2.5, n.min() + 2.5))
+    elif _spreads(n):
         axis.set_xscale("log")
     else:
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -95,9 +103,9 @@ def draw_raters(raters: pl.DataFrame, scale: tuple[float, float]) -> list[bytes]
     """
     shown = raters.filter(pl.col("n") > 1)
     with mpl.rc_context(STYLE):
-        level, axis = _small(HALF)
+        level, axis = small(HALF)
         _levels(axis, shown, scale)
-        share, axis = _small(HALF)
+        share, axis = small(HALF)
         _shares(axis, shown)
         return [png(level), png(share)]
 
@@ -148,6 +156,7 @@ def _padded(low: float, high: float) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _small(size: tuple[float, float]) -> tuple[Figure, Axes]:
+def small(size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """Return a figure of `size` inches with one panel."""
     figure = Figure(figsize=size, layout="constrained")
     return figure, figure.subplots()

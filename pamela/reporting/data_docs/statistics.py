@@ -79,13 +79,13 @@ def dataset_meta(project: Project) -> dict[str, dict[str, Any]]:
     return meta
 
 
-def kept_ratings(project: Project, name: str) -> pl.LazyFrame:
-    """Return the rows of dataset `name` that broke no rule."""
-    own = pl.scan_parquet(project.tables / "ratings.parquet", glob=False).filter(
+def kept_rows(project: Project, name: str, table: str) -> pl.LazyFrame:
+    """Return the rows of a table (ratings or choices) of dataset `name` that broke no rule."""
+    own = pl.scan_parquet(project.tables / f"{table}.parquet", glob=False).filter(
         pl.col(s.DATASET) == name
     )
     origin = [s.SOURCE_FILE, s.SOURCE_ROW]
-    faulty = pl.scan_parquet(project.quarantine / name / "ratings.parquet", glob=False).select(
+    faulty = pl.scan_parquet(project.quarantine / name / f"{table}.parquet", glob=False).select(
         origin
     )
     if not faulty.select(pl.len()).collect().item():

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+import polars as pl
+
 from pamela.core import schema as s
 from pamela.core.paths import Project
 from pamela.evaluation.metrics.bootstrap import Estimate
 from pamela.reporting.data_docs.agreement import Agreement
+from pamela.reporting.data_docs.choices import text as choice_text
 from pamela.reporting.data_docs.describe import DatasetDocs
 from pamela.reporting.data_docs.statistics import Demographic
 from pamela.reporting.paper_figures import SINGLE_RATING_ICC
@@ -44,7 +47,14 @@ def validation_sentence(report: dict[str, Any]) -> str:
 
 
 def lead(docs: DatasetDocs) -> str:
-    """Return the dataset in a sentence."""
+    """Return the dataset in a sentence, or in one on ratings and one on choices."""
+    if docs.choices is None:
+        return _lead_on_ratings(docs)
+    on_choices = choice_text.lead(docs.choices)
+    return f"{_lead_on_ratings(docs)} {on_choices}" if docs.statistics.rows else on_choices
+
+
+def _lead_on_ratings(docs: DatasetDocs) -> str:
     low, high = docs.statistics.scale
     if not docs.statistics.rows:
         return "No rating is left after quarantine, so there is nothing to describe."
@@ -177,16 +187,21 @@ def per_table(docs: DatasetDocs) -> Table | None:
     """Return how many ratings a user and an image have."""
     if not docs.statistics.rows:
         return None
+    return counts_table("ratings", docs.raters["n"], docs.statistics.images["n"])
+
+
+def counts_table(of: str, users: pl.Series, images: pl.Series) -> Table:
+    """Return how many `of` (ratings or choices) a user and an image have."""
     rows = []
-    for what, counts in (("user", docs.raters["n"]), ("image", docs.statistics.images["n"])):
+    for what, counts in (("user", users), ("image", images)):
         spread = [counts.min(), counts.quantile(0.25), counts.median(), counts.quantile(0.75),
                   counts.max()]  # fmt: skip
         cells = [f"{value:,.0f}" for value in spread if isinstance(value, int | float)]
         once = int((counts == 1).sum())
         rows.append([Cell(f"per {what}"), *map(Cell, cells), Cell(f"{once:,}")])
     return Table(
-        title="Ratings per user and per image",
-        columns=["ratings", "min", "lower quarter", "median", "upper quarter", "max", "with one"],
+        title=f"{of.capitalize()} per user and per image",
+        columns=[of, "min", "lower quarter", "median", "upper quarter", "max", "with one"],
         rows=rows,
     )
 
