@@ -29,11 +29,12 @@ class ImportCommand(TyperCommand):
 def kinds_text() -> str:
     """Return what each kind of dataset consists of, at most 80 columns wide."""
     from pamela.data.formats import FORMATS
-    from pamela.data.importing import label_studio
+    from pamela.data.importing import label_studio, preferences
     from pamela.data.importing.dataset import LABEL_STUDIO
 
     columns = {kind: form.columns for kind, form in FORMATS.items()}
     columns[LABEL_STUDIO] = label_studio.COLUMNS
+    columns |= {kind: release.columns for kind, release in preferences.KINDS.items()}
     lines = ["Kinds: files and columns"]
     for kind, text in columns.items():
         lines += ["", kind, *(f" {line}".rstrip() for line in text.strip().splitlines())]
@@ -49,7 +50,8 @@ def import_command(
         typer.Argument(
             metavar="SRC",
             help="Its folder. For pamela also the release's zip, or hf://OWNER/NAME@REVISION; "
-            "for tables also the file of ratings; for label-studio the export.",
+            "for tables also the file of ratings; for label-studio the export; for pick-a-pic, "
+            "hpd and image-reward also one of its files.",
         ),
     ],
     name: Annotated[str, typer.Option("--name", help="Its name under data/raw/.")],

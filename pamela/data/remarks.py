@@ -60,6 +60,7 @@ def remarks(sources: Sequence[Tables]) -> list[str]:
         *_fine_demographics(first),
         use.off_remark if use else None,
         use.small_remark if use else None,
+        *first.notes,
     ]
     return [line for line in said if line]
 

@@ -7,7 +7,7 @@ a line in `FORMATS`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ from pamela.data.formats.files import shown
 
 __all__ = ["FORMATS", "RECORD", "Format", "Tables", "read_batch", "read_folder"]
 
-RECORD: Final = "import.json"  # beside an imported dataset: its kind
+RECORD: Final = "import.json"  # beside an imported dataset: its kind, and notes for people
 
 
 @dataclass(frozen=True)
@@ -73,19 +73,28 @@ def read_folder(folder: Path, name: str, root: Path, kind: str | None = None) ->
     PamelaError
         If no format recognises the folder, or on a structural fault of the one that does.
     """
-    kind = kind or _recorded_kind(folder, root)
+    record = _record(folder, root)
+    kind = kind or record.kind
     if kind is None:
         kind = next((k for k, form in FORMATS.items() if form.detect(folder)), None)
     if kind is None:
         wanted = ", ".join(f"{form.looks_like} ({k})" for k, form in FORMATS.items())
         raise PamelaError(f"{shown(folder, root)}: no known dataset: there is none of {wanted}")
-    return FORMATS[kind].read(folder, name, root)
+    return replace(FORMATS[kind].read(folder, name, root), notes=record.notes)
 
 
-def _recorded_kind(folder: Path, root: Path) -> str | None:
+@dataclass(frozen=True)
+class Record:
+    """What ``import.json`` says: the kind, and what the import said of the whole."""
+
+    kind: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _record(folder: Path, root: Path) -> Record:
     path = folder / RECORD
     if not path.is_file():
-        return None
+        return Record()
     record = read_json(path)
     kind = record.get("kind") if isinstance(record, dict) else None
     if not isinstance(kind, str) or kind not in FORMATS:
@@ -93,7 +102,7 @@ def _recorded_kind(folder: Path, root: Path) -> str | None:
             f"{shown(path, root)}: kind {kind!r} is not one of {', '.join(FORMATS)}; import the "
             "dataset again"
         )
-    return kind
+    return Record(kind, tuple(map(str, record.get("notes", []))))
 
 
 def read_batch(folder: Path, name: str, root: Path) -> Tables:

@@ -62,6 +62,7 @@ class Tables:
     has_images : whether pictures are shipped, and so must be there and decode.
     ignored : columns that were not taken over, by file name.
     files : the annotation files that were read; with the pictures they are what an import brings.
+    notes : what an import says of the whole, for people.
     counted : what `count_by_rater` says of the ratings, where the reader has found it already.
     words : ratings that are words, as far as the reader tells.
     scale_declared : whether ``scale`` is what the dataset says.
@@ -80,6 +81,7 @@ class Tables:
     has_images: bool
     ignored: dict[str, list[str]] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
     counted: pl.DataFrame | None = None
     words: Words = field(default_factory=Words)
     scale_declared: bool = True

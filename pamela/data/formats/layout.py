@@ -112,6 +112,26 @@ def place_pictures(images: pl.DataFrame, folder: Path, root: Path, home: str) ->
         If a name leaves the folder or has an unknown suffix, if two files of different contents
         answer to one name, or if there are neither pictures nor features.
     """
+    placed, has_images = find_pictures(images, folder, root, home)
+    features = folder / FEATURES
+    features_found = tables.check_features(features, root) if features.is_file() else None
+    if not has_images and features_found is None:
+        example = placed.get_column(s.FILE).drop_nulls().to_list()[:1] or [f"{home}/"]
+        raise PamelaError(
+            f"{shown(folder, root)}: neither pictures (such as {example[0]}) nor {FEATURES}; "
+            "add one of them"
+        )
+    below_root = pl.lit(shown(folder, root) + "/") + pl.col(s.FILE)
+    return LocatedImages(placed.with_columns(below_root.alias(s.FILE)), has_images, features_found)
+
+
+def find_pictures(
+    images: pl.DataFrame, folder: Path, root: Path, home: str
+) -> tuple[pl.DataFrame, bool]:
+    """Return `images` with ``file`` relative to `folder`, and whether any picture is there.
+
+    An absent picture is named where it would lie; see `place_pictures`.
+    """
     # as Windows tools write it; no release has a backslash within a name
     images = images.with_columns(pl.col(s.FILE).str.replace_all("\\", "/", literal=True))
     image_files.check_paths(images, folder)
@@ -122,21 +142,7 @@ def place_pictures(images: pl.DataFrame, folder: Path, root: Path, home: str) ->
         pl.coalesce("_found", pl.lit(_expected(found, home) + "/") + pl.col(s.FILE)).alias(s.FILE)
     )
     image_files.check_paths(placed, folder)
-    has_images = found.height > 0
-    features = folder / FEATURES
-    features_found = tables.check_features(features, root) if features.is_file() else None
-    if not has_images and features_found is None:
-        example = placed.get_column(s.FILE).drop_nulls().to_list()[:1] or [f"{home}/"]
-        raise PamelaError(
-            f"{shown(folder, root)}: neither pictures (such as {example[0]}) nor {FEATURES}; "
-            "add one of them"
-        )
-    below_root = pl.lit(shown(folder, root) + "/") + pl.col(s.FILE)
-    return LocatedImages(
-        placed.with_columns(below_root.alias(s.FILE)).drop("_wanted", "_found"),
-        has_images,
-        features_found,
-    )
+    return placed.drop("_wanted", "_found"), found.height > 0
 
 
 def _list_pictures(folder: Path) -> pl.DataFrame:

@@ -9,11 +9,10 @@ format (`convert`). ``import.json`` records the kind and the options.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -28,21 +27,19 @@ from pamela.data import formats
 from pamela.data.csv_faults import TableFault
 from pamela.data.formats import tables as tables_format
 from pamela.data.formats.base import Tables
-from pamela.data.importing import hub, label_studio, open_tables
+from pamela.data.importing import hub, label_studio, open_tables, preferences
 from pamela.data.importing.archive import Archive, is_junk
-from pamela.data.importing.convert import Source, convert, open_source
+from pamela.data.importing.convert import Converted, Source, convert, open_source
 from pamela.data.importing.options import TABLES, TableOptions
-from pamela.data.importing.placing import How, place, remove_originals
-from pamela.data.importing.release import HOME, Store, bring_release
+from pamela.data.importing.placing import How, check_name, exists_already, place, remove_originals
+from pamela.data.importing.preferences.release import write_release
+from pamela.data.importing.release import HOME, ZIP, bring_release, open_stores
 from pamela.data.importing.summary import ImportSummary, named_pictures, summarise
-from pamela.data.ingest import SYNTHETIC
 
-NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # as `pamela.params` has it
 RELEASE: Final = "pamela"  # the kind that may come as a zip file or from the hub
 TABULAR: Final = "tables"
 LABEL_STUDIO: Final = "label-studio"  # read into the tables format
-KINDS: Final = (*formats.FORMATS, LABEL_STUDIO)
-ZIP: Final = ".zip"
+KINDS: Final = (*formats.FORMATS, LABEL_STUDIO, *preferences.KINDS)
 NO_OPTIONS: Final = TableOptions()
 Track = Callable[[Path], None]
 
@@ -66,6 +63,12 @@ class Loaded:
     options: dict[str, Any] = field(default_factory=dict)
     unnamed: int = 0
     junk: int = 0
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What ``import.json`` holds."""
+        notes = {"notes": list(self.tables.notes)} if self.tables.notes else {}
+        return {"kind": self.kind, "options": self.options, **notes}
 
     def summary(self, folder: str) -> ImportSummary:
         """Return what was found, for people."""
@@ -101,7 +104,7 @@ def import_dataset(
         be it by another import at the same time.
     """
     target = project.raw / name
-    _check_name(project, name, target)
+    check_name(project, name, target)
     if project.raw.is_dir():
         remove_abandoned(project.raw)
     try:
@@ -109,9 +112,9 @@ def import_dataset(
             loaded = load(kind, src, name, how, options, aside)
             summary = loaded.summary(project.relative(target))  # before anything moves
             place({now: aside / path for now, path in loaded.files.items()}, how)
-            write_json(aside / formats.RECORD, {"kind": loaded.kind, "options": loaded.options})
+            write_json(aside / formats.RECORD, loaded.record)
     except FileExistsError:
-        raise _exists(project, target) from None
+        raise exists_already(project, target) from None
     if track is not None:
         try:
             track(target)
@@ -134,7 +137,7 @@ def preview(
     PamelaError
         Where the import would.
     """
-    _check_name(project, name, project.raw / name)
+    check_name(project, name, project.raw / name)
     with tempfile.TemporaryDirectory(prefix="pamela-import-") as scratch:
         yield load(kind, src, name, "copy", options, Path(scratch))
 
@@ -143,7 +146,9 @@ def load(kind: str, src: str, name: str, how: How, options: TableOptions, aside:
     """Read and check the dataset at `src`; what is unpacked or written anew goes to `aside`."""
     if kind not in KINDS:
         raise PamelaError(f"{kind}: no such kind of dataset; give {', '.join(KINDS)}")
-    if options.given and kind not in (TABULAR, LABEL_STUDIO):
+    of_choices = kind in preferences.KINDS
+    given = replace(options, pictures=None) if of_choices else options
+    if given.given and kind not in (TABULAR, LABEL_STUDIO):
         raise PamelaError(f"{kind} has columns of its own: --map and the like are for your tables")
     path = Path(src).resolve()
     if kind == LABEL_STUDIO:
@@ -151,6 +156,9 @@ def load(kind: str, src: str, name: str, how: How, options: TableOptions, aside:
         source = label_studio.read_export(path, options)
         return _converted(source, kind, name, options, aside)
     packed = src.startswith(hub.SCHEME) or path.suffix.lower() == ZIP
+    if of_choices and not packed:
+        _reject_move(how, kind)
+        return _of_choices(kind, path, name, options.pictures, aside)
     if packed and kind != RELEASE:
         raise PamelaError(f"{src}: {kind} comes as a folder; unpack it first")
     if packed and how != "copy":
@@ -161,34 +169,6 @@ def load(kind: str, src: str, name: str, how: How, options: TableOptions, aside:
         _reject_move(how, src)
         return _opened(path, name, options, aside)
     return _as_it_is(kind, path, name, aside)
-
-
-def _check_name(project: Project, name: str, target: Path) -> None:
-    if not NAME.fullmatch(name):
-        raise PamelaError(
-            f"--name {name!r}: use letters, digits, '_', '.' and '-', a letter or digit first"
-        )
-    if name == SYNTHETIC:
-        raise PamelaError(f"--name {name}: reserved for the embedded dataset; choose another")
-    if project.raw.exists() and not project.raw.is_dir():
-        raise PamelaError(
-            f"{project.relative(project.raw)}: a file, where the folder of all datasets should be; "
-            "take it away"
-        )
-    if target.exists() or target.with_name(f"{name}.dvc").exists():
-        raise _exists(project, target)
-
-
-def _exists(project: Project, target: Path) -> PamelaError:
-    shown, record = project.relative(target), target.with_name(f"{target.name}.dvc")
-    if record.exists():
-        advice = f"choose another --name, or remove it and {record.name} first"
-    else:  # whole, as it came by one rename; but whoever brought it did not live to track it
-        advice = (
-            "choose another --name; if no other import is at work on it, track it with "
-            f"`dvc add {shown}`, or remove it"
-        )
-    return PamelaError(f"{shown}: exists already; {advice}")
 
 
 # --- a folder in its own layout -------------------------------------------------------------------
@@ -271,34 +251,41 @@ def _converted(source: Source, kind: str, name: str, options: TableOptions, asid
         found = convert(source, name, renamed, aside)
     except TableFault as fault:
         raise fault.with_option() from None
+    return _placed(found, {"from": kind, **options.record()})
+
+
+def _placed(found: Converted, record: dict[str, Any]) -> Loaded:
     now = {file: path.as_posix().lstrip("/") for file, path in found.pictures.items()}
     file = pl.col(s.FILE).str.strip_prefix("./")
     files = file.replace_strict(now, default=file, return_dtype=pl.String)
     here = replace(found.tables, images=found.tables.images.with_columns(files))
-    record = {"from": kind, **options.record()}
     placed = {path: Path(file) for file, path in found.pictures.items()}
     return Loaded(here, Path("/"), placed, TABULAR, record)
 
 
+# --- choices --------------------------------------------------------------------------------------
+def _of_choices(kind: str, src: Path, name: str, pictures: Path | None, aside: Path) -> Loaded:
+    if not src.exists():
+        raise PamelaError(f"{src}: no such folder or file; `pamela import --help` says what it is")
+    try:
+        release = preferences.KINDS[kind].read(src)
+        found = write_release(release, name, aside, pictures)
+    except TableFault as fault:
+        raise PamelaError(str(fault)) from None
+    record = {"from": kind, **({"pictures": str(pictures)} if pictures else {})}
+    if release.unpack is not None:
+        loaded = Loaded(found.tables, aside, {}, TABULAR, record)
+    else:
+        loaded = _placed(found, record)
+    if src.is_file():
+        return loaded
+    unnamed, junk = _others(src, [*release.files, *loaded.files])
+    return replace(loaded, unnamed=unnamed, junk=junk)
+
+
 # --- a zip file or the hub ------------------------------------------------------------------------
 def _unpacked(src: str, name: str, aside: Path) -> Loaded:
-    with _stores(src) as stores:
+    with open_stores(src) as stores:
         brought = bring_release(stores, src, name, aside)
         junk = sum(len(store.junk) for store in stores if isinstance(store, Archive))
     return Loaded(brought.tables, aside, {}, RELEASE, unnamed=brought.left_out, junk=junk)
-
-
-@contextmanager
-def _stores(src: str) -> Iterator[list[Store]]:
-    """Open what `src` names: a zip file, or the hub's cached files and the zip files among them."""
-    with ExitStack() as stack:
-        if not src.startswith(hub.SCHEME):
-            path = Path(src)
-            if path.is_dir():
-                raise PamelaError(f"{src}: a folder called .zip; rename it and import it again")
-            yield [stack.enter_context(Archive(path))]
-            return
-        snapshot = hub.Snapshot(hub.fetch(hub.parse(src)))
-        zips = [name for name in snapshot.names() if name.lower().endswith(ZIP)]
-        archives = [stack.enter_context(Archive(snapshot.path / name)) for name in zips]
-        yield [snapshot.without(zips), *archives]

@@ -100,7 +100,7 @@ class Opener:
             return files.scan_table(plain, root)
         if kind in JSON_LINES:
             self._json_lines[shown(path, self.root)] = plain
-        return _scan_json(plain, root, lines=kind in JSON_LINES)
+        return scan_json(plain, root, lines=kind in JSON_LINES)
 
     def _plain(self, path: Path) -> tuple[Path, Path]:
         """Return the file unpacked and in UTF-8, and what its name is relative to."""
@@ -227,7 +227,7 @@ def _partition_values(path: Path, folder: Path) -> list[pl.Expr]:
 
 
 # --- JSON -----------------------------------------------------------------------------------------
-def _scan_json(path: Path, root: Path, *, lines: bool) -> pl.LazyFrame:
+def scan_json(path: Path, root: Path, *, lines: bool) -> pl.LazyFrame:
     """Open JSON Lines, or a JSON list of records."""
     name = shown(path, root)
     if path.stat().st_size == 0:
@@ -263,6 +263,8 @@ def _json_records(path: Path, name: str) -> pl.DataFrame:
         raise PamelaError(f"{name}: not readable as JSON ({str(error)[:100]}){hint}") from None
     if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
         raise PamelaError(f"{name}: not a list of records; give [{{...}}, {{...}}]")
+    if not records:
+        raise PamelaError(f"{name}: the list has no records; copy it again")
     if any("annotations" in one for one in records[:1]):
         raise PamelaError(
             f"{name}: looks like Label Studio's export; `pamela import label-studio` reads it"

@@ -1,4 +1,4 @@
-"""Finding pictures, and bringing files into a dataset's folder, never half done.
+"""Where a dataset may stand, finding pictures, and bringing files there, never half done.
 
 A move links first and removes the originals only when the whole dataset stands; where the two
 folders lie on different file systems it copies first.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,16 +20,51 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
+from pamela.core.paths import Project
 from pamela.core.progress import progress
 from pamela.data import image_files
 from pamela.data.formats import layout
 from pamela.data.formats.tables import PICTURES
+from pamela.data.ingest import SYNTHETIC
 
 How = Literal["copy", "link", "move"]
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # as `pamela.params` has it
 NO_LINK: Final = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP)
 ADDRESS: Final = r"^[A-Za-z][A-Za-z0-9+.-]*://[^/]*/"  # scheme and host of a web address
 
 
+# --- its name -------------------------------------------------------------------------------------
+def check_name(project: Project, name: str, target: Path) -> None:
+    """Raise if no dataset `name` may be brought to `target`."""
+    if not NAME.fullmatch(name):
+        raise PamelaError(
+            f"--name {name!r}: use letters, digits, '_', '.' and '-', a letter or digit first"
+        )
+    if name == SYNTHETIC:
+        raise PamelaError(f"--name {name}: reserved for the embedded dataset; choose another")
+    if project.raw.exists() and not project.raw.is_dir():
+        raise PamelaError(
+            f"{project.relative(project.raw)}: a file, where the folder of all datasets should be; "
+            "take it away"
+        )
+    if target.exists() or target.with_name(f"{name}.dvc").exists():
+        raise exists_already(project, target)
+
+
+def exists_already(project: Project, target: Path) -> PamelaError:
+    """Return the fault of a name that is taken."""
+    shown, record = project.relative(target), target.with_name(f"{target.name}.dvc")
+    if record.exists():
+        advice = f"choose another --name, or remove it and {record.name} first"
+    else:  # whole, as it came by one rename; but whoever brought it did not live to track it
+        advice = (
+            "choose another --name; if no other import is at work on it, track it with "
+            f"`dvc add {shown}`, or remove it"
+        )
+    return PamelaError(f"{shown}: exists already; {advice}")
+
+
+# --- its files ------------------------------------------------------------------------------------
 def place(files: Mapping[Path, Path], how: How) -> None:
     """Put every key (a file, links followed) at its value; a move keeps the originals as yet.
 

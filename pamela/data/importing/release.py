@@ -6,7 +6,8 @@ they name follow, each written once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -16,9 +17,11 @@ from pamela.core.errors import PamelaError
 from pamela.core.progress import progress
 from pamela.data.formats import pamela_release
 from pamela.data.formats.base import Tables
-from pamela.data.importing.archive import require_space
+from pamela.data.importing import hub
+from pamela.data.importing.archive import Archive, require_space
 
 HOME: Final = "PAMELA"
+ZIP: Final = ".zip"
 ANNOTATIONS: Final = tuple(f"annotations/pamela_{split}.json" for split in pamela_release.SPLITS)
 TRIES: Final = 100  # named pictures looked for in a store before it is taken to hold none
 
@@ -44,6 +47,22 @@ class Brought:
 
     tables: Tables
     left_out: int
+
+
+@contextmanager
+def open_stores(src: str) -> Iterator[list[Store]]:
+    """Open what `src` names: a zip file, or the hub's cached files and the zip files among them."""
+    with ExitStack() as stack:
+        if not src.startswith(hub.SCHEME):
+            path = Path(src)
+            if path.is_dir():
+                raise PamelaError(f"{src}: a folder called .zip; rename it and import it again")
+            yield [stack.enter_context(Archive(path))]
+            return
+        snapshot = hub.Snapshot(hub.fetch(hub.parse(src)))
+        zips = [name for name in snapshot.names() if name.lower().endswith(ZIP)]
+        archives = [stack.enter_context(Archive(snapshot.path / name)) for name in zips]
+        yield [snapshot.without(zips), *archives]
 
 
 def bring_release(stores: Sequence[Store], label: str, name: str, folder: Path) -> Brought:
