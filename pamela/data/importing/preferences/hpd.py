@@ -18,7 +18,7 @@ from pamela.core.errors import PamelaError
 from pamela.data.formats import base, layout
 from pamela.data.formats.files import shown
 from pamela.data.importing.preferences import rankings
-from pamela.data.importing.preferences.rankings import NO_ORDER, RANK, RANKING, unnamed_note
+from pamela.data.importing.preferences.rankings import NAMED, NO_ORDER, RANK, RANKING, unnamed_note
 from pamela.data.importing.preferences.release import ChoiceRelease, FileChoices, images_of
 
 RELEASED: Final = (("all.json",), ("train.json", "preference_train.json"),
@@ -32,6 +32,7 @@ PAIR: Final = ("path1", "path2")
 MODELS: Final = ("model1", "model2")
 VOTES: Final = "choice_dist"
 ELSEWHERE: Final = ("midjourney", "hpdv2")  # sources of pairs that version 3's people did not judge
+PAIRED: Final = (s.USER, s.IMAGE_A, s.IMAGE_B, s.CHOICE)
 ANNOTATORS: Final = "annotators"
 COLUMNS: Final = """\
 train.json, test.json, all.json (those that are there), or SRC itself; records:
@@ -55,21 +56,22 @@ def read(src: Path) -> ChoiceRelease:
     ignored: dict[str, list[str]] = {}
     if paths[0].name == "all.json" and len(paths) > 1 and paths[1].name == "train.json":
         ignored["files"] = [f"{paths.pop(1).name} (a part of all.json)"]
-    choices, pictures, notes = [], [], [NO_ORDER]
+    parts, pictures = [], []
     for path in paths:
         found = _read_file(path, root)
-        choices.append(found.choices)
+        parts.append(found.choices)
         pictures.append(found.pictures)
-        notes += found.notes
         ignored[path.name] = found.ignored
     images, conflicts = images_of(pl.concat(pictures), (s.PROMPT, s.GENERATOR))
     ignored["images"] = conflicts
+    choices = pl.concat(parts)
+    unnamed = choices.filter(~pl.col(NAMED)).get_column(s.USER)
     return ChoiceRelease(
-        choices=pl.concat(choices),
+        choices=choices,
         images=rankings.with_prompt_ids(images),
         folder=src if src.is_dir() else root,
         files=tuple(paths),
-        notes=tuple(notes),
+        notes=(NO_ORDER, *unnamed_note(unnamed, choices.height)),
         ignored=ignored,
     )
 
@@ -113,19 +115,17 @@ def _of_lists(rows: pl.DataFrame, ranks: str, path: Path, root: Path) -> FileCho
     rankings.reject_ranked_twice(ranked)
     choices = rankings.pairs_of(ranked)
     if ranks == PREFERRED:  # two pictures of several that were not preferred were not compared
-        several = ranked.group_by(RANKING).len().filter(pl.col("len") > 2).select(RANKING)
-        untold = choices.filter(pl.col(s.CHOICE) == s.TIE).join(several, on=RANKING, how="semi")
-        choices = choices.join(untold, on=choices.columns, how="anti", maintain_order="left")
-    notes = (
-        [] if PERSON in said.columns else [unnamed_note(rater, choices.height, shown(path, root))]
-    )
+        several = ranked.group_by(RANKING).agg(several=pl.len() > 2)
+        untold = pl.col("several") & (pl.col(s.CHOICE) == s.TIE)
+        choices = choices.join(several, on=RANKING, maintain_order="left").filter(~untold)
     pictures = ranked.select(
         s.IMAGE, s.FILE, base.said(s.PROMPT), pl.lit(None, pl.String).alias(s.GENERATOR),
         *base.SOURCE,
     )  # fmt: skip
     taken = ("pictures", ranks, s.PROMPT, PERSON, *base.SOURCE)
     others = [c for c in rows.columns if c not in taken]
-    return FileChoices(choices.drop(RANKING), pictures, notes, others)
+    told = choices.select(*PAIRED, pl.lit(PERSON in said.columns).alias(NAMED))
+    return FileChoices(told, pictures, others)
 
 
 def _by_person(rows: pl.DataFrame, each: str, path: Path, root: Path) -> pl.DataFrame:
@@ -197,12 +197,11 @@ def _of_pairs(rows: pl.DataFrame, path: Path, root: Path) -> FileChoices:
         pl.when(even.fill_null(False)).then(pl.lit(s.TIE))
         .when(first <= second).then(pl.lit(s.CHOSE_A))
         .otherwise(pl.lit(s.CHOSE_B)).alias(s.CHOICE),
+        pl.lit(False).alias(NAMED),
     )  # fmt: skip
-    sources = choices.get_column(s.USER).value_counts(name="n").sort(s.USER)
-    notes = [unnamed_note(rater, n, shown(path, root)) for rater, n in sources.iter_rows()]
     known = (s.PROMPT, *PAIR, *MODELS, *base.SOURCE)
     others = [c for c in rows.columns if c not in known]
-    return FileChoices(choices, _pictures_of_pairs(rows), notes, others)
+    return FileChoices(choices, _pictures_of_pairs(rows), others)
 
 
 def _pictures_of_pairs(rows: pl.DataFrame) -> pl.DataFrame:

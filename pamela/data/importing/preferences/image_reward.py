@@ -15,14 +15,13 @@ from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.data.formats import base, files
 from pamela.data.importing.preferences import rankings
-from pamela.data.importing.preferences.rankings import NO_ORDER, RANK, RANKING
+from pamela.data.importing.preferences.rankings import NAMED, NO_ORDER, RANK, RANKING
 from pamela.data.importing.preferences.release import ChoiceRelease, images_of
 
 PATH: Final = "image_path"
 CLASS: Final = "classification"
 PEOPLE: Final = ("annotator_id", "user_id")  # who ranked, where a table tells it
 ROWS: Final = (s.PROMPT_ID, s.PROMPT, PATH, RANK)
-NAMED: Final = "named"  # whether the person is known
 LISTS: Final = {"id": s.PROMPT_ID, "generations": PATH, "ranking": RANK}  # their name: ours
 COLUMNS: Final = """\
 the .json beside the pictures of each archive, else metadata-*.parquet, or SRC
@@ -42,27 +41,23 @@ def read(src: Path) -> ChoiceRelease:
     """
     root = src.parent
     paths = [src] if src.is_file() else _released(src)
-    ignored: dict[str, list[str]] = {}
-    parts = []
-    for path in paths:
-        rows, ignored[path.name] = _read_file(path, root)
-        parts.append(rows)
-    ranked = pl.concat(parts).with_columns(
+    parts = [_read_file(path, root) for path in paths]
+    others = sorted({column for _, columns in parts for column in columns})
+    ranked = pl.concat([rows for rows, _ in parts]).with_columns(
         pl.struct(s.USER, s.PROMPT_ID).rank("dense").alias(RANKING)
     )
     rankings.reject_ranked_twice(ranked)
     choices = rankings.pairs_of(ranked).drop(RANKING)
-    images, ignored["images"] = images_of(ranked, (s.PROMPT, s.PROMPT_ID, s.GROUP))
-    unnamed = ranked.filter(~pl.col(NAMED)).get_column(s.USER).unique().sort()
-    counts = dict(choices.group_by(s.USER).len().iter_rows())
-    notes = [rankings.unnamed_note(user, counts.get(user, 0), "the release") for user in unnamed]
+    images, conflicts = images_of(ranked, (s.PROMPT, s.PROMPT_ID, s.GROUP))
+    nobody = ranked.filter(~pl.col(NAMED)).get_column(s.USER).unique()
+    unnamed = choices.get_column(s.USER).filter(choices.get_column(s.USER).is_in(nobody.implode()))
     return ChoiceRelease(
         choices=choices,
         images=images,
         folder=src if src.is_dir() else root,
         files=tuple(paths),
-        notes=(NO_ORDER, *notes),
-        ignored=ignored,
+        notes=(NO_ORDER, *rankings.unnamed_note(unnamed, choices.height)),
+        ignored={"rankings": others, "images": conflicts},
     )
 
 

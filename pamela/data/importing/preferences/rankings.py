@@ -16,6 +16,7 @@ from pamela.data.formats.files import shown
 from pamela.data.importing.open_tables import scan_json
 
 RANKING: Final = "ranking"  # which rows are of one ranking
+NAMED: Final = "named"  # whether a row says who it is of
 RANK: Final = "rank"  # 1 is the best; equal ranks are a tie
 NO_ORDER: Final = (
     "which picture was shown first is not known: a choice names its two pictures in the order of "
@@ -40,12 +41,23 @@ def file_rater(path: Path) -> str:
     return re.sub(r"_\d+$", "", path.stem.removeprefix("metadata-"))
 
 
-def unnamed_note(rater: str, n: int, name: str) -> str:
-    """Return a remark on `n` choices of nobody who is known, in `name` (a file, the release)."""
-    return (
-        f"{name} does not say who chose: {n:,} of its choices count as those of one user, "
-        f"{rater!r}, so nothing personal can be learned from them"
-    )
+def unnamed_note(users: pl.Series, n: int) -> list[str]:
+    """Return a remark on the choices that do not say whose they are, if there are any.
+
+    Parameters
+    ----------
+    users : whom each of them counts as.
+    n : number of all choices.
+    """
+    if not users.len():
+        return []
+    counts = users.value_counts(name="n").sort("n", users.name, descending=[True, False])
+    raters = ", ".join(f"{user!r} ({k:,})" for user, k in counts.iter_rows())
+    one = "one user" if counts.height == 1 else "one user each"
+    return [
+        f"{users.len():,} of {n:,} choices do not say who chose; they count as those of {one}: "
+        f"{raters}, so nothing personal can be learned from them"
+    ]
 
 
 def pairs_of(ranked: pl.DataFrame) -> pl.DataFrame:

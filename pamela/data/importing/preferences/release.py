@@ -53,15 +53,14 @@ class FileChoices:
 
     Attributes
     ----------
-    choices : as of a `ChoiceRelease`.
+    choices : as of a `ChoiceRelease`, with ``named``: whether the user is a person.
     pictures : rows that name a picture: image_id, file, what is known of it, source_file,
         source_row.
-    notes, ignored : as of a `ChoiceRelease`.
+    ignored : columns that were not taken over.
     """
 
     choices: pl.DataFrame
     pictures: pl.DataFrame
-    notes: list[str]
     ignored: list[str]
 
 

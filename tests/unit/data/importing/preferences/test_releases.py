@@ -12,6 +12,7 @@ import pytest
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.data.importing.preferences import KINDS
+from pamela.data.importing.preferences.rankings import NO_ORDER
 from pamela.data.importing.preferences.release import ChoiceRelease
 from tests.helpers import choice_releases as made
 from tests.helpers.choice_releases import Choice, pick_row, write_json
@@ -108,13 +109,14 @@ def test_what_pick_a_pic_cannot_be_is_one_line(
 def test_who_is_not_known_is_said_and_not_made_up(tmp_path: Path) -> None:
     made.hpd_v2(tmp_path / "v2")
     notes = KINDS["hpd"].read(tmp_path / "v2").notes
-    assert [n for n in notes if "does not say who chose" in n] == [
-        "v2/train.json does not say who chose: 3 of its choices count as those of one user, "
-        "'train', so nothing personal can be learned from them"
-    ]
+    assert notes[1:] == (
+        "3 of 57 choices do not say who chose; they count as those of one user: 'train' (3), so "
+        "nothing personal can be learned from them",
+    )
     made.hpd_v3(tmp_path / "v3")
     release = KINDS["hpd"].read(tmp_path / "v3")
-    assert sum("does not say who chose" in note for note in release.notes) == 4
+    assert "5 of 5 choices do not say" in release.notes[1]
+    assert "one user each: 'annotators' (3), 'hpdv2' (1), 'midjourney' (1)," in release.notes[1]
     assert release.ignored["files"] == ["train.json (a part of all.json)"]
     makers = dict(release.images.select(s.IMAGE, s.GENERATOR).iter_rows())
     assert makers["images/a1.jpg"] == "flux"
@@ -128,7 +130,7 @@ def test_one_of_several_pictures_is_compared_with_the_others_alone(tmp_path: Pat
     write_json(tmp_path / "v1" / "preference_train.json", [record])
     release = KINDS["hpd"].read(tmp_path / "v1")
     assert rows_of(release) == [("h1", names[0], names[1], "b"), ("h1", names[1], names[2], "a")]
-    assert not any("does not say who" in note for note in release.notes)
+    assert release.notes == (NO_ORDER,)
     write_json(tmp_path / "v1" / "preference_train.json", [record | {"human_preference": 3}])
     assert "record 1: human_preference 3 is the place of none" in fault("hpd", tmp_path / "v1")
 
@@ -190,7 +192,7 @@ def test_the_tables_of_the_whole_the_lists_of_the_code_and_people_are_read(tmp_p
         ("7", "x/0.webp", "x/1.webp", "a"),
         ("8", "x/0.webp", "x/1.webp", "b"),
     ]
-    assert not any("does not say who" in note for note in release.notes)
+    assert release.notes == (NO_ORDER,)
     write_json(tmp_path / "people.json", [{**row, "annotator_id": 7} for row in rows])
     assert "x/0.webp is ranked twice by '7'" in fault("image-reward", tmp_path / "people.json")
     write_json(tmp_path / "people.json", [{**rows[0], "rank": "best"}, *rows[1:]])
