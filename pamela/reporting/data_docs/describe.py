@@ -70,18 +70,12 @@ def describe_dataset(project: Project, name: str, params: ValidateParams) -> Dat
         examples=_examples(project, name),
         statistics=statistics,
         agreement=agreement(statistics.images),
-        choices=_choices(project, name),
+        choices=summarise(kept_rows(project, name, "choices").collect(engine="streaming")),
         raters=flag_raters(statistics.raters, params),
         demographics=demographics(users),
         users=users.height,
         images=images.filter(own).height,
     )
-
-
-def _choices(project: Project, name: str) -> ChoiceStatistics | None:
-    if not (project.tables / "choices.parquet").exists():
-        return None
-    return summarise(kept_rows(project, name, "choices").collect(engine="streaming"))
 
 
 def _examples(project: Project, name: str) -> dict[tuple[str, str], list[dict[str, Any]]]:

@@ -64,6 +64,7 @@ def _section(
         "simulated": docs.name == "synthetic",
         "lead": words.lead(docs),
         "facts": words.facts(docs),
+        "rating_facts": words.rating_facts(docs),
         "expectations": words.expectations_table(docs),
         "quarantine": words.quarantine_table(project, docs),
         "counts": [inline(picture) for picture in counts],
@@ -75,17 +76,17 @@ def _section(
         "raters_caption": words.RATERS_CAPTION,
         "flagged": flag_text.flagged_table(docs),
         "flags": flag_text.flag_sentences(docs, params, flags),
-        "choices": _on_choices(docs.choices) if docs.choices else None,
+        "choices": _on_choices(docs, docs.choices) if docs.choices else None,
         "demographics": [words.demographic_card(d) for d in docs.demographics],
     }
 
 
-def _on_choices(found: ChoiceStatistics) -> dict[str, Any]:
+def _on_choices(docs: DatasetDocs, found: ChoiceStatistics) -> dict[str, Any]:
     """Return what the template shows of a dataset's choices."""
     choosers = draw_choosers(found)
     titles = list(choosers)
     return {
-        "facts": choice_text.facts(found),
+        "facts": choice_text.facts(found, docs.checked["choices"], docs.users, docs.images),
         "counts": [inline(picture) for picture in draw_choice_counts(found)],
         "counts_caption": choice_text.COUNTS_CAPTION,
         "per": words.counts_table("choices", found.users["n"], found.images["n"]),

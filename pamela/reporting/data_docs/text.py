@@ -12,7 +12,7 @@ from pamela.core.paths import Project
 from pamela.evaluation.metrics.bootstrap import Estimate
 from pamela.reporting.data_docs.agreement import Agreement
 from pamela.reporting.data_docs.choices import text as choice_text
-from pamela.reporting.data_docs.describe import DatasetDocs
+from pamela.reporting.data_docs.describe import TABLES, DatasetDocs
 from pamela.reporting.data_docs.statistics import Demographic
 from pamela.reporting.paper_figures import SINGLE_RATING_ICC
 from pamela.reporting.presentation.html import DASH, Cell, Table
@@ -31,19 +31,19 @@ RATERS_CAPTION: Final = (
 def validation_sentence(report: dict[str, Any]) -> str:
     """Return whether the data passed, in a sentence."""
     bound = report["max_quarantined_share"]
-    worst = [
-        f"{name} {entry['share']:.2%}"
+    shares = {
+        name: max(entry["share"], entry["choices"]["share"])
         for name, entry in report["datasets"].items()
-        if entry["share"] > bound
-    ]
+    }
+    worst = [f"{name} {share:.2%}" for name, share in shares.items() if share > bound]
     if worst:
         return (
-            f"Stopped: more than {bound:.2%} of the ratings break a rule ({', '.join(worst)}). "
+            f"Stopped: more than {bound:.2%} of the rows break a rule ({', '.join(worst)}). "
             "Mend the dataset, or raise validate.max_quarantined_share in params.yaml."
         )
     if not report["passed"]:
         return "Stopped: see the expectations below."
-    return f"Passed: at most {bound:.2%} of a dataset's ratings may break a rule."
+    return f"Passed: at most {bound:.2%} of a dataset's ratings, or choices, may break a rule."
 
 
 def lead(docs: DatasetDocs) -> str:
@@ -67,8 +67,19 @@ def _lead_on_ratings(docs: DatasetDocs) -> str:
 
 
 def facts(docs: DatasetDocs) -> dict[str, str]:
-    """Return the counts that are no distribution."""
+    """Return what holds of the whole dataset."""
+    return {
+        "pictures": "shipped, so each must decode" if docs.meta["has_images"] else "not shipped",
+        "splits": "the dataset's own" if docs.meta["own_splits"] else "none; folds are made",
+        "odd": "; ".join(docs.checked.get("remarks", [])) or "nothing about the whole",
+    }
+
+
+def rating_facts(docs: DatasetDocs) -> dict[str, str]:
+    """Return the counts of the ratings that are no distribution; none where only choices are."""
     statistics, checked = docs.statistics, docs.checked
+    if docs.choices is not None and not checked["rows_in"]:
+        return {}
     raters, rated = docs.raters.height, statistics.images.height
     cells = max(raters * rated, 1)
     return {
@@ -76,12 +87,9 @@ def facts(docs: DatasetDocs) -> dict[str, str]:
         f"{checked['rows_quarantined']:,} ({checked['share']:.2%})",
         "users": f"{raters:,} with ratings, {docs.users - raters:,} without",
         "images": f"{rated:,} with ratings, {docs.images - rated:,} without",
-        "pictures": "shipped, so each must decode" if docs.meta["has_images"] else "not shipped",
         "user-image pairs rated": f"{statistics.rows / cells:.2%} of all",
-        "splits": "the dataset's own" if docs.meta["own_splits"] else "none; folds are made",
         "times": _times(docs),
         "order": _order(docs),
-        "odd": "; ".join(checked.get("remarks", [])) or "nothing about the whole",
     }
 
 
@@ -145,7 +153,7 @@ def _places(rows: list[dict[str, Any]]) -> str:
 def quarantine_table(project: Project, docs: DatasetDocs) -> Table | None:
     """Return the quarantined rows by rule with examples, or None where there are none."""
     rows = []
-    for table in ("ratings", "users", "images"):
+    for table in TABLES:
         entry = docs.checked if table == "ratings" else docs.checked[table]
         for rule, n in entry["quarantined"].items():
             shown = docs.examples.get((table, rule), [])
@@ -165,14 +173,15 @@ def quarantine_table(project: Project, docs: DatasetDocs) -> Table | None:
         columns=["table", "rule", "rows", "the first of them"],
         rows=rows,
         caption=(
-            f"The rows lie in {folder}/ (ratings.parquet, images.parquet) with rule, file and row: "
-            f'polars.read_parquet("{folder}/ratings.parquet").'
+            f"The rows lie in {folder}/ (ratings.parquet, choices.parquet, images.parquet) with "
+            f'rule, file and row: polars.read_parquet("{folder}/ratings.parquet").'
         ),
     )
 
 
 def _example(row: dict[str, Any]) -> str:
-    words = [str(row[key]) for key in (s.USER, s.IMAGE) if row.get(key) is not None]
+    named = (s.USER, s.IMAGE, s.IMAGE_A, s.IMAGE_B, s.CHOICE)
+    words = [str(row[key]) for key in named if row.get(key) is not None]
     if s.RATING in row:
         words.append(DASH if row[s.RATING] is None else f"{row[s.RATING]:g}")
     elif row.get(s.FILE):

@@ -15,9 +15,9 @@ from pamela.reporting.presentation.html import DASH, Cell, Table
 
 EXTREMES: Final = 5  # images of the highest and of the lowest win rate in the table
 COUNTS_CAPTION: Final = (
-    "Left and middle: how many users and images have how many choices; the dashed line is the "
-    "median. Right: the share of its choices that an image won, a tie counting one half; the line "
-    "is what to expect if every choice were the flip of a coin."
+    "How many users and images have how many choices (dashed: the median), and the share of its "
+    "choices that an image won, a tie counting one half. The line is what to expect if every "
+    "choice were the flip of a coin."
 )
 PLOT_CAPTIONS: Final = {
     "Position bias over a sitting": "how often the first-named image was chosen, from the first "
@@ -36,16 +36,27 @@ def lead(found: ChoiceStatistics) -> str:
     )
 
 
-def facts(found: ChoiceStatistics) -> dict[str, str]:
-    """Return the counts that are no distribution."""
+def facts(
+    found: ChoiceStatistics, checked: dict[str, Any], users: int, images: int
+) -> dict[str, str]:
+    """Return the counts that are no distribution.
+
+    Parameters
+    ----------
+    checked : what ``reports/validation.json`` says of the choices.
+    users, images : how many the tables list.
+    """
     n = found.images.height
     possible = max(n * (n - 1) // 2, 1)
     return {
-        "choices": f"{found.rows:,} by {found.users.height:,} users",
+        "rows in, kept, quarantined": f"{checked['rows_in']:,}, {checked['rows_kept']:,}, "
+        f"{checked['rows_quarantined']:,} ({checked['share']:.2%})",
+        "users": f"{found.users.height:,} with choices, {users - found.users.height:,} without",
+        "images": f"{n:,} with choices, {images - n:,} without",
         "pairs of images": f"{found.pairs:,} distinct, {found.pairs / possible:.2%} of all "
         f"{possible:,} that {n:,} images make",
-        "times of choices": _times(found),
-        "order of choices": f"known of {found.ordered:,} of {found.rows:,}"
+        "times": _times(found),
+        "order": f"known of {found.ordered:,} of {found.rows:,} choices"
         if found.ordered
         else "not known: neither times nor positions",
     }
@@ -54,7 +65,7 @@ def facts(found: ChoiceStatistics) -> dict[str, str]:
 def _times(found: ChoiceStatistics) -> str:
     if found.begun is None or found.ended is None:
         return "none is known"
-    return f"known of {found.timed:,}, {found.begun:%Y-%m-%d} to {found.ended:%Y-%m-%d}"
+    return f"known of {found.timed:,} choices, {found.begun:%Y-%m-%d} to {found.ended:%Y-%m-%d}"
 
 
 # --- do people stand by their choices -------------------------------------------------------------
@@ -63,8 +74,8 @@ def figures_table(found: ChoiceStatistics) -> Table:
     again, three = found.repeats, found.triads
     rows = [
         _row("ties", found.ties, f"{found.rows:,} choices"),
-        _row("first-named image chosen", found.first_named, "choices that are no ties", "0.5"),
-        _row("same answer when asked the same pair again", again.within,
+        _row("first-named image", found.first_named, "choices that are no ties", "0.5"),
+        _row("same answer again", again.within,
              f"{again.asked_again:,} pairs by {again.within.n:,} users", f"{again.chance:.3f}"),
         _row("same answer by two users", again.between,
              f"{again.between.n:,} pairs of images", f"{again.chance:.3f}"),
@@ -77,8 +88,9 @@ def figures_table(found: ChoiceStatistics) -> Table:
         columns=["share of", "value", "95 % interval", "by chance", "from"],
         rows=rows,
         caption=(
-            "Intervals resample users, for two users pairs of images. A tie is an answer of its "
-            "own; by chance: answers by the flip of a coin, with as many ties. A triad is three "
+            "Intervals resample users, for two users pairs of images. First-named image: how often "
+            "it is chosen. Same answer: to one pair of images; a tie is an answer of its own, and "
+            "by chance means by the flip of a coin, with as many ties. A triad is three "
             "images whose three pairs one user decided; it is circular where no order of the three "
             "agrees with the choices. Coefficient of consistence: Kendall's, from 1 (no circular "
             "triad) to 0 (as many as by chance)."
@@ -123,7 +135,7 @@ def _on_repeats(found: ChoiceStatistics) -> str:
         "Nobody was asked the same pair twice, so how far people repeat themselves is not known"
         if within is None
         else f"Asked the same pair again, a person answers the same in {_percent(within)} of the "
-        "cases; the rest is a change of mind, or chance"
+        "cases"
     )
     others = (
         "no pair was put to two people"
