@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from pamela.evaluation.comparators.image_mean import IMAGE_MEAN
+from pamela.evaluation.comparators.population_user_mean import POPULATION_USER_MEAN
 from pamela.evaluation.metrics.normalised_gain import Ideal
 from pamela.evaluation.metrics.schema import NOISE_CEILING, SHUFFLED
 from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER, IDEAL_POPULATION
-from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
 
 BASELINE: Final = "population"  # the model that knows no person
 PAPER: Final = "paper"
@@ -42,10 +43,26 @@ def comparisons(models: Sequence[str], champion: str | None = None) -> list[tupl
     return list(dict.fromkeys(found))
 
 
+def known_pictures_models(models: Sequence[str]) -> list[str]:
+    """Return who is asked about known pictures, of `models` that are asked about new ones."""
+    asked = {*trained(models), POPULATION_USER_MEAN}
+    return [*(name for name in models if name in asked), IMAGE_MEAN]
+
+
+def known_pictures_comparisons(
+    models: Sequence[str], champion: str | None = None
+) -> list[tuple[str, str]]:
+    """Return (model, baseline) to subtract on known pictures: each minus `image_mean` as well."""
+    beside = [name for name in models if name not in (IMAGE_MEAN, POPULATION_USER_MEAN, *LEVELS)]
+    found = [*comparisons(models, champion), *((name, IMAGE_MEAN) for name in beside)]
+    return list(dict.fromkeys(found))
+
+
 def trained(models: Sequence[str]) -> list[str]:
     """Return those of `models` that are trained: no control, nothing that knows truth."""
     known = (SHUFFLED, NOISE_CEILING, IDEAL_OBSERVER, IDEAL_POPULATION, FEATURE_OBSERVER)
-    return [name for name in models if name not in (*known, POPULATION_USER_MEAN)]
+    made_here = (POPULATION_USER_MEAN, IMAGE_MEAN)
+    return [name for name in models if name not in (*known, *made_here)]
 
 
 def ideal_of(models: Sequence[str]) -> Ideal | None:

@@ -10,13 +10,21 @@ in `pamela.evaluation.metrics.definitions`. Run: ``python -m flows.evaluate``.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.progress import progress
-from pamela.evaluation.comparisons import BASELINE, comparisons, ideal_of, trained
+from pamela.evaluation.comparisons import (
+    BASELINE,
+    comparisons,
+    ideal_of,
+    known_pictures_comparisons,
+    known_pictures_models,
+    trained,
+)
 from pamela.evaluation.metrics.bootstrap import Estimate
 from pamela.evaluation.metrics.grouping import group_slice
 from pamela.evaluation.metrics.intervals import (
@@ -39,8 +47,11 @@ from pamela.evaluation.metrics.normalised_gain import (
 from pamela.evaluation.metrics.personalisation import estimate_parts
 from pamela.evaluation.metrics.schema import (
     INTERVAL,
+    KNOWN_PICTURES,
     MODEL,
+    NEW_PICTURES,
     NUMBER,
+    PICTURES,
     POPULATION,
     SEEN,
     SHOTS,
@@ -51,7 +62,7 @@ from pamela.evaluation.metrics.schema import (
 )
 from pamela.params import EvaluateParams
 
-EVALUATION = pl.Schema({**SLICE, **NUMBER})
+EVALUATION = pl.Schema({**SLICE, **NUMBER, PICTURES: pl.String})
 DIFFERENCES = pl.Schema(
     {
         s.DATASET: pl.String,
@@ -62,8 +73,10 @@ DIFFERENCES = pl.Schema(
         "baseline": pl.String,
         **INTERVAL,
         "n_users": pl.Int64,
+        PICTURES: pl.String,
     }
 )
+Slice = tuple[str, int | None]  # population, shots
 
 
 # --- numbers --------------------------------------------------------------------------------------
@@ -79,8 +92,8 @@ def evaluate_predictions(
 
     Parameters
     ----------
-    predictions : rows of `PREDICTIONS`; in a slice (dataset, population, shots) all models have
-        the same rows. `UNSEEN_ALL_ROWS` gets numbers and no differences.
+    predictions : rows of `PREDICTIONS`; in a slice (dataset, population, shots, pictures) all
+        models have the same rows. `UNSEEN_ALL_ROWS` gets numbers and no differences.
     images : the images table, for the ``prompt_id`` over which intervals may resample.
     variants : what the personal models say as somebody else
         (`pamela.evaluation.metrics.schema.VARIANTS`).
@@ -92,11 +105,11 @@ def evaluate_predictions(
     with a null value and ``n_users`` 0.
     """
     numbers, gaps = [], []
-    slices: list[tuple[str, int | None]] = [(SEEN, None), *((UNSEEN, k) for k in params.shots)]
+    unseen: list[Slice] = [(UNSEEN, k) for k in params.shots]
     datasets = predictions[s.DATASET].unique(maintain_order=True).to_list()
     prompts = images.select(s.DATASET, s.IMAGE, s.PROMPT_ID)
     answered = VARIANTS.to_frame() if variants is None else variants
-    with progress("metrics", len(datasets) * len(slices)) as advance:
+    with progress("metrics", len(datasets) * (1 + 2 * len(unseen))) as advance:
         for dataset in datasets:
             rows, others = (
                 frame.filter(pl.col(s.DATASET) == dataset).join(
@@ -104,21 +117,79 @@ def evaluate_predictions(
                 )
                 for frame in (predictions, answered)
             )
-            models = rows[MODEL].unique(maintain_order=True).to_list()
-            pairs = comparisons(models, champion)
-            for population, shots in slices:
-                inside = (pl.col(POPULATION) == population) & pl.col(SHOTS).eq_missing(shots)
-                stream = f"{dataset}/{population}"
-                here, swapped = rows.filter(inside), others.filter(inside)
-                found, differences = _slice(here, swapped, models, pairs, params, stream)
-                where = {s.DATASET: dataset, POPULATION: population, SHOTS: shots}
-                numbers.append(_number_frame(found, models, where))
-                gaps.append(_difference_frame(differences, models, where))
-                advance(1)
+            asked = _asked_of(rows, others, unseen, champion)
+            for one in asked:
+                for population, shots in one.slices:
+                    found, differences = one.at(population, shots, params, dataset)
+                    where = {s.DATASET: dataset, POPULATION: population, SHOTS: shots}
+                    where |= {PICTURES: one.pictures}
+                    numbers.append(_number_frame(found, one.models, where))
+                    gaps.append(_difference_frame(differences, one.models, where))
+                    advance(1)
+            new, models = asked[0].rows, asked[0].models
             every = pl.col(POPULATION) == UNSEEN_ALL_ROWS
-            numbers += _shares_of_seen_gain(rows.filter(~every), models, params, dataset)
-            numbers += _on_all_rows(rows.filter(every), models, params, dataset)
+            numbers += _shares_of_seen_gain(new.filter(~every), models, params, dataset)
+            numbers += _on_all_rows(new.filter(every), models, params, dataset)
     return _stacked(numbers, EVALUATION), _stacked(gaps, DIFFERENCES)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a dataset's models said of new pictures, or of known ones.
+
+    Attributes
+    ----------
+    rows, variants : of all slices, as oneself and as somebody else.
+    models : who was asked, in the order of the numbers.
+    compared : (model, baseline) to subtract.
+    slices : whom to look at, with nobody left too.
+    """
+
+    pictures: str
+    rows: pl.DataFrame
+    variants: pl.DataFrame
+    models: list[str]
+    compared: list[tuple[str, str]]
+    slices: list[Slice]
+
+    def at(
+        self, population: str, shots: int | None, params: EvaluateParams, dataset: str
+    ) -> tuple[list[Number], list[Difference]]:
+        """Return the numbers and differences of one slice."""
+        inside = (pl.col(POPULATION) == population) & pl.col(SHOTS).eq_missing(shots)
+        rows, variants = self.rows.filter(inside), self.variants.filter(inside)
+        return _slice(rows, variants, self.models, self.compared, params, f"{dataset}/{population}")
+
+
+def _asked_of(
+    rows: pl.DataFrame, variants: pl.DataFrame, unseen: list[Slice], champion: str | None
+) -> list[_Asked]:
+    """Part a dataset's predictions by the pictures that they are about: new ones, known ones."""
+
+    def about(frame: pl.DataFrame, pictures: str) -> pl.DataFrame:
+        return frame.filter(pl.col(PICTURES) == pictures)
+
+    new, known = (about(rows, kind) for kind in (NEW_PICTURES, KNOWN_PICTURES))
+    models = new[MODEL].unique(maintain_order=True).to_list()
+    beside = known_pictures_models(models)
+    return [
+        _Asked(
+            NEW_PICTURES,
+            new,
+            about(variants, NEW_PICTURES),
+            models,
+            comparisons(models, champion),
+            [(SEEN, None), *unseen],
+        ),
+        _Asked(
+            KNOWN_PICTURES,
+            known,
+            about(variants, KNOWN_PICTURES),
+            beside,
+            known_pictures_comparisons(beside, champion),
+            unseen,
+        ),
+    ]
 
 
 def _slice(
@@ -182,7 +253,7 @@ def _shares_of_seen_gain(
             Number(models.index(name), SHARE_OF_SEEN_GAIN, USER, None, e, pairs)
             for name, e in zip(wanted, shares, strict=True)
         ]
-        where = {s.DATASET: dataset, POPULATION: UNSEEN, SHOTS: k}
+        where = {s.DATASET: dataset, POPULATION: UNSEEN, SHOTS: k, PICTURES: NEW_PICTURES}
         frames.append(_number_frame(numbers, models, where))
     return frames
 
@@ -195,7 +266,7 @@ def _on_all_rows(
         return []
     numbers, _ = estimate_slice(group_slice(rows, models), params, stream=f"{dataset}/{UNSEEN}")
     numbers.sort(key=lambda n: n.model)
-    where = {s.DATASET: dataset, POPULATION: UNSEEN_ALL_ROWS, SHOTS: 0}
+    where = {s.DATASET: dataset, POPULATION: UNSEEN_ALL_ROWS, SHOTS: 0, PICTURES: NEW_PICTURES}
     return [_number_frame(numbers, models, where)]
 
 

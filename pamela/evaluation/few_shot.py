@@ -5,11 +5,15 @@ the user's ``test_unseen`` rows are the query and the rest the context. The quer
 every k (0 too) and every model; contexts are nested (the first 5 of 20 are those of 5). Both
 orders are pseudo-random in (seed, user, image), not in time: a rating's place depends on no other
 rating, so appended rows never reshuffle the rest.
+
+Pictures that others have rated are a task of their own (`known_pictures_task`): there both query
+and context are ``context_unseen``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -17,6 +21,9 @@ from pamela.core import schema as s
 from pamela.core.arrays import Ints
 from pamela.core.dataset import Fold, Pairs
 from pamela.core.hashing import places_by_user
+
+MOST_SHOWN: Final = 100  # pictures of a person that may be shown before known ones are asked
+LEAST_ASKED: Final = 25  # known pictures that a person must have beyond these
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,29 @@ def unseen_task(fold: Fold, *, query_size: int, seed: int) -> UnseenTask:
     query = Pairs.concat(test.take(own), split.take(asked))
     context = Pairs.concat(context, split.take(~asked))
     return UnseenTask(query, context, _places(fold, context, seed))
+
+
+def known_pictures_task(fold: Fold, *, seed: int) -> UnseenTask:
+    """Ask unseen users about training pictures that others rated.
+
+    The first `MOST_SHOWN` pictures in a person's order may be shown, all after them are the query.
+    A person with fewer than `LEAST_ASKED` of these is left out. A person's ratings of one picture,
+    where there are several, stay together.
+
+    Parameters
+    ----------
+    seed : of the order of the pictures.
+    """
+    context = fold[s.CONTEXT_UNSEEN]
+    rated = context.take(np.isin(context.item, fold[s.TRAIN].item))
+    picture = rated.user * len(fold.items) + rated.item
+    _, first, row = np.unique(picture, return_index=True, return_inverse=True)
+    once = rated.take(first)
+    place = _places(fold, once, seed)[row]
+    enough = np.bincount(once.user, minlength=len(fold.people)) >= MOST_SHOWN + LEAST_ASKED
+    asked = enough[rated.user] & (place >= MOST_SHOWN)
+    shown = enough[rated.user] & (place < MOST_SHOWN)
+    return UnseenTask(rated.take(asked), rated.take(shown), place[shown])
 
 
 def _places(fold: Fold, pairs: Pairs, seed: int) -> Ints:

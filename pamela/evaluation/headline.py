@@ -12,7 +12,15 @@ from pamela.evaluation.metrics.normalised_gain import (
     SHARE_OF_IDEAL_ACCURACY,
 )
 from pamela.evaluation.metrics.personalisation import SWAP_LOSS
-from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
+from pamela.evaluation.metrics.schema import (
+    MODEL,
+    NEW_PICTURES,
+    PICTURES,
+    POPULATION,
+    SEEN,
+    SHOTS,
+    UNSEEN,
+)
 from pamela.evaluation.observers import IDEAL_OBSERVER
 from pamela.params import Params
 
@@ -26,6 +34,8 @@ def headline(
     evaluation: pl.DataFrame, differences: pl.DataFrame, params: Params
 ) -> dict[str, float]:
     """Return the few flat numbers of ``metrics/evaluation.json``, most important first.
+
+    They are about pictures that nobody trained on.
 
     ``<champion|population|...>_<seen|unseen>_<metric>``, mean over users, unseen at 0 shots; with
     several datasets each name is prefixed by its dataset and fewer numbers are kept for each. The
@@ -68,6 +78,7 @@ def _headline_values(
     evaluation: pl.DataFrame, differences: pl.DataFrame, champion: str, gain: str
 ) -> dict[tuple[str, str, str, str, float | None], float]:
     first = (pl.col(SHOTS).is_null() | (pl.col(SHOTS) == 0)) & pl.col("value").is_not_null()
+    first &= pl.col(PICTURES) == NEW_PICTURES
     columns = [s.DATASET, MODEL, POPULATION, "metric", "margin", "value"]
     rows = evaluation.filter(first & (pl.col("aggregation") == USER)).select(columns)
     gaps = differences.filter(
@@ -93,6 +104,7 @@ def curve(
     rows = evaluation.filter(
         (pl.col(s.DATASET) == params.ingest.datasets[0])
         & (pl.col("metric") == metric)
+        & (pl.col(PICTURES) == NEW_PICTURES)
         & (pl.col(POPULATION) == population)
         & (pl.col("aggregation") == USER)
         & pl.col(by).is_not_null()

@@ -1,13 +1,15 @@
 """What every model predicts for test users and images: ``reports/predictions.parquet``.
 
-Seen users are asked about images nobody trained on; unseen ones at every number of shots
-(`pamela.evaluation.few_shot`). Two controls stand beside the trained models: `population` on image
+Seen users are asked about images nobody trained on; unseen ones about these and about training
+images that others rated (`KNOWN_PICTURES`), at every number of shots
+(`pamela.evaluation.few_shot`). Two controls stand beside the trained models: `population` on
 permuted image features, and, where the world's truth is known, its noise-free opinion (the
 ceiling).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -20,10 +22,18 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
 from pamela.core.progress import progress, share_bar
-from pamela.evaluation.few_shot import unseen_task
+from pamela.evaluation.comparators.image_mean import IMAGE_MEAN, ImageMean
+from pamela.evaluation.comparators.population_user_mean import (
+    POPULATION_USER_MEAN,
+    PopulationUserMean,
+)
+from pamela.evaluation.few_shot import UnseenTask, known_pictures_task, unseen_task
 from pamela.evaluation.metrics.schema import (
+    KNOWN_PICTURES,
     MODEL,
+    NEW_PICTURES,
     NOISE_CEILING,
+    PICTURES,
     POPULATION,
     PREDICTIONS,
     SEEN,
@@ -33,7 +43,6 @@ from pamela.evaluation.metrics.schema import (
     UNSEEN_ALL_ROWS,
     WORLD,
 )
-from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN, PopulationUserMean
 from pamela.models import create_model
 from pamela.models.base import Prediction, load_model
 from pamela.models.gaussian_process.model import Population
@@ -74,19 +83,28 @@ def restrict(fold: Fold, folds: dict[str, int]) -> Fold:
 def predict_fold(project: Project, params: Params, number: int) -> pl.DataFrame:
     """Return what every trained model predicts for the test rows of fold `number`.
 
-    Beside `population` stands `pamela.evaluation.population_user_mean.PopulationUserMean`.
+    Beside them stand `pamela.evaluation.comparators`.
     """
     fold = restrict(load_fold(project, number), own_folds(project))
+    known = known_pictures_task(fold, seed=params.evaluate.seed)
     frames = [PREDICTIONS.to_frame()]
     names = params.train.models
+
+    def ask_about_known(model: Predictor, name: str) -> None:
+        shots = params.evaluate.shots
+        frames.append(predict_unseen(model, name, fold, known, shots, KNOWN_PICTURES))
+
     with progress(f"predict fold {number}", len(names)) as advance:
         for name in names:
             model = load_model(project.models / name / f"fold_{number}")
             frames.append(predict_model(model, name, fold, params.evaluate))
+            ask_about_known(model, name)
             if isinstance(model, Population):
                 beside = PopulationUserMean.fit(model, fold)
                 frames.append(predict_model(beside, POPULATION_USER_MEAN, fold, params.evaluate))
+                ask_about_known(beside, POPULATION_USER_MEAN)
             advance(1)
+    ask_about_known(ImageMean.fit(fold), IMAGE_MEAN)
     return pl.concat(frames)
 
 
@@ -95,8 +113,7 @@ def predict_model(model: Predictor, name: str, fold: Fold, params: EvaluateParam
 
     Returns
     -------
-    Rows of `PREDICTIONS`. A model without adaptation is asked once and repeats its answer;
-    users without k context rows have no rows at k. Where the context was taken from the unseen
+    Rows of `PREDICTIONS`, as of `predict_unseen`. Where the context was taken from the unseen
     users' test rows, all of these rows are asked as well, at 0 shots (`UNSEEN_ALL_ROWS`).
 
     Raises
@@ -107,19 +124,44 @@ def predict_model(model: Predictor, name: str, fold: Fold, params: EvaluateParam
     seen = fold[s.TEST_SEEN]
     frames = [frame_of(fold, name, SEEN, None, seen, ask(model, name, fold, seen, None))]
     task = unseen_task(fold, query_size=params.query_size, seed=params.seed)
+    frames.append(predict_unseen(model, name, fold, task, params.shots))
+    every = fold[s.TEST_UNSEEN]
+    if len(every) > len(task.query):
+        answer = ask(model, name, fold, every, None)
+        frames.append(frame_of(fold, name, UNSEEN_ALL_ROWS, 0, every, answer))
+    return pl.concat(frames)
+
+
+def predict_unseen(
+    model: Predictor,
+    name: str,
+    fold: Fold,
+    task: UnseenTask,
+    shots: Sequence[int],
+    pictures: str = NEW_PICTURES,
+) -> pl.DataFrame:
+    """Predict the query of `task` after every number of `shots`.
+
+    Returns
+    -------
+    Rows of `PREDICTIONS`. A model without adaptation is asked once and repeats its answer;
+    users without k context rows have no rows at k.
+
+    Raises
+    ------
+    PamelaError
+        If a prediction is not a finite number.
+    """
+    frames = [PREDICTIONS.to_frame()]
     plain = ask(model, name, fold, task.query, None)
-    for k in params.shots:
+    for k in shots:
         query, context = task.at(k)
         if model.adapts and k > 0:
             answer = ask(model, name, fold, query, context)
         else:
             kept = (task.shown >= k)[task.query.user]  # the rows of `query`, in its order
             answer = Prediction(plain.mean[kept], plain.std[kept])
-        frames.append(frame_of(fold, name, UNSEEN, k, query, answer))
-    every = fold[s.TEST_UNSEEN]
-    if len(every) > len(task.query):
-        answer = ask(model, name, fold, every, None)
-        frames.append(frame_of(fold, name, UNSEEN_ALL_ROWS, 0, every, answer))
+        frames.append(frame_of(fold, name, UNSEEN, k, query, answer, pictures))
     return pl.concat(frames)
 
 
@@ -150,7 +192,13 @@ def ask(
 
 
 def frame_of(
-    fold: Fold, model: str, population: str, shots: int | None, pairs: Pairs, answer: Prediction
+    fold: Fold,
+    model: str,
+    population: str,
+    shots: int | None,
+    pairs: Pairs,
+    answer: Prediction,
+    pictures: str = NEW_PICTURES,
 ) -> pl.DataFrame:
     """Return rows of `PREDICTIONS`: the answer beside who was asked about what."""
     frame = pl.DataFrame(
@@ -168,6 +216,7 @@ def frame_of(
         pl.lit(model).alias(MODEL),
         pl.lit(population).alias(POPULATION),
         pl.lit(shots, dtype=pl.Int64).alias(SHOTS),
+        pl.lit(pictures).alias(PICTURES),
     ).select(pl.col(name).cast(kind) for name, kind in PREDICTIONS.items())
 
 
@@ -209,7 +258,8 @@ def noise_ceiling(predictions: pl.DataFrame, utility: pl.DataFrame) -> pl.DataFr
     predictions : of any models; one of them gives the rows.
     utility : ``data/truth/utility.parquet``: user_id, image_id, utility on the 1..5 scale.
     """
-    world = predictions.filter(pl.col(s.DATASET) == WORLD)
+    new = pl.col(PICTURES) == NEW_PICTURES
+    world = predictions.filter(pl.col(s.DATASET) == WORLD, new)
     if world.is_empty():
         return PREDICTIONS.to_frame()
     known = [model for model in world[MODEL].unique().sort() if model != SHUFFLED]

@@ -12,13 +12,18 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
+from pamela.evaluation.comparators.image_mean import IMAGE_MEAN
+from pamela.evaluation.comparators.population_user_mean import POPULATION_USER_MEAN
 from pamela.evaluation.comparisons import LEVELS
 from pamela.evaluation.metrics.definitions import SROCC, coinciding_margins
 from pamela.evaluation.metrics.intervals import USER
 from pamela.evaluation.metrics.personalisation import GENERIC_LEVEL
 from pamela.evaluation.metrics.schema import (
+    KNOWN_PICTURES,
     MODEL,
+    NEW_PICTURES,
     NOISE_CEILING,
+    PICTURES,
     POPULATION,
     SEEN,
     SHUFFLED,
@@ -26,7 +31,6 @@ from pamela.evaluation.metrics.schema import (
     UNSEEN_ALL_ROWS,
 )
 from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER
-from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
 from pamela.params import Params
 
 POPULATIONS = (SEEN, UNSEEN)
@@ -42,14 +46,34 @@ class Results:
     params: Params
 
     @cached_property
-    def evaluation(self) -> pl.DataFrame:
+    def numbers(self) -> pl.DataFrame:
         """``reports/evaluation.parquet``, one row per number."""
         return read_parquet(self.project.reports / "evaluation.parquet")
 
     @cached_property
-    def differences(self) -> pl.DataFrame:
+    def evaluation(self) -> pl.DataFrame:
+        """The numbers on pictures that nobody trained on."""
+        return of_pictures(self.numbers, NEW_PICTURES)
+
+    @cached_property
+    def known_evaluation(self) -> pl.DataFrame:
+        """The numbers on pictures that others rated."""
+        return of_pictures(self.numbers, KNOWN_PICTURES)
+
+    @cached_property
+    def _differences(self) -> pl.DataFrame:
         """``reports/differences.parquet``, paired differences of two models."""
         return read_parquet(self.project.reports / "differences.parquet")
+
+    @cached_property
+    def differences(self) -> pl.DataFrame:
+        """The differences on pictures that nobody trained on."""
+        return of_pictures(self._differences, NEW_PICTURES)
+
+    @cached_property
+    def known_differences(self) -> pl.DataFrame:
+        """The differences on pictures that others rated."""
+        return of_pictures(self._differences, KNOWN_PICTURES)
 
     @cached_property
     def slices(self) -> pl.DataFrame:
@@ -68,8 +92,9 @@ class Results:
 
     @cached_property
     def predictions(self) -> pl.DataFrame:
-        """``reports/predictions.parquet``, test predictions on the 1..5 scale."""
-        return read_parquet(self.project.reports / "predictions.parquet")
+        """The rows of ``reports/predictions.parquet`` on pictures that nobody trained on."""
+        whole = read_parquet(self.project.reports / "predictions.parquet")
+        return of_pictures(whole, NEW_PICTURES)
 
     @cached_property
     def ratings(self) -> pl.DataFrame:
@@ -122,6 +147,12 @@ class Results:
         order += CEILINGS
         return sorted(found, key=lambda m: (order.index(m) if m in order else len(order), m))
 
+    def known_models(self, dataset: str) -> list[str]:
+        """Return the models with a value on known pictures; none where nobody could be asked."""
+        rows = self.known_evaluation.filter(pl.col("n_users") > 0, dataset=dataset)
+        found = set(rows[MODEL].unique())
+        return [name for name in (*self.models(dataset), IMAGE_MEAN) if name in found]
+
     def margin_groups(self, dataset: str) -> list[list[float]]:
         """Return the margins, grouped where they coincide on this dataset's rating steps."""
         seen = self.predictions.filter(dataset=dataset)[s.RATING].unique().to_numpy()
@@ -146,6 +177,11 @@ class Results:
             if (frame := read_parquet(path)).height
         ]
         return pl.concat(frames, how="diagonal") if frames else None
+
+
+def of_pictures(table: pl.DataFrame, pictures: str) -> pl.DataFrame:
+    """Return the rows about `pictures`."""
+    return table.filter(pl.col(PICTURES) == pictures)
 
 
 def headline_rows(

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from pamela.core import schema as s
 from pamela.core.files import atomic_path
+from pamela.evaluation.comparators.image_mean import IMAGE_MEAN
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.metrics.schema import SHUFFLED
 from pamela.evaluation.provenance import dataset_hashes, encoder_info
 from pamela.evaluation.results import POPULATIONS, Results, headline_rows
 from pamela.registry.tracking.run_metrics import elo_sentence, with_interval
+from pamela.reporting.sections.known_pictures import known_gains, known_values
 from pamela.reporting.text import headline_sentences
 
 DIGITS = 2  # the intervals are wider than what would follow, and machines differ there
@@ -62,7 +64,7 @@ def model_card(results: Results) -> str:
         "\n".join(headline_sentences(results)),
         _model(results),
         "## Data\n\n" + "\n".join(_data_line(results, name) for name in results.datasets),
-        "## Results\n\n" + "\n\n".join(_results(results, name) for name in results.datasets),
+        "## Results\n\n" + "\n\n".join(_figures(results)),
     ]
     if results.steered:
         parts.append(
@@ -112,6 +114,14 @@ def _data_line(results: Results, name: str) -> str:
     )
 
 
+def _figures(results: Results) -> list[str]:
+    """Return the tables of every dataset."""
+    tables = [
+        table(results, name) for name in results.datasets for table in (_results, _known_pictures)
+    ]
+    return [table for table in tables if table]
+
+
 def _results(results: Results, name: str) -> str:
     """Return the table of every model: SROCC and accuracy at margin 0, seen and unseen."""
     rows = results.evaluation.filter(dataset=name)
@@ -133,4 +143,27 @@ def _results(results: Results, name: str) -> str:
             found = headline_rows(mine, metric, margin=0.0).to_dicts()
             cells.append(with_interval(found[0] if found else None, DIGITS))
         lines.append(f"| `{model}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _known_pictures(results: Results, name: str) -> str:
+    """Return SROCC by shots on pictures that others rated; empty where nobody was asked."""
+    models = results.known_models(name)
+    if not models:
+        return ""
+    values, gains = known_values(results, name), known_gains(results, name)
+    champion = results.params.train.champion
+    rows = [(f"`{model}`", values, model, DIGITS) for model in models]
+    rows.append((f"`{champion}` minus `{IMAGE_MEAN}`", gains, champion, DIGITS + 1))
+    shots = [k for k in results.params.evaluate.shots if values[IMAGE_MEAN, k]["n_users"] > 0]
+    lines = [
+        f"On pictures of **{name}** that others rated, SROCC of unseen users by the number of "
+        f"their ratings shown; `{IMAGE_MEAN}` is the mean of the others' ratings.",
+        "",
+        "| model | " + " | ".join(f"{k} shots" for k in shots) + " |",
+        "|---|" + "---:|" * len(shots),
+    ]
+    for title, found, model, digits in rows:
+        cells = [with_interval(found.get((model, k)), digits) for k in shots]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(lines)

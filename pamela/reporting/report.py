@@ -24,6 +24,10 @@ from pamela.reporting.presentation.html import Picture, Section, inline, write_p
 from pamela.reporting.sections.ideal_share import shares_section
 from pamela.reporting.sections.image_slices import reliability_section, slices_section
 from pamela.reporting.sections.joint_training import held_out_note, joint_table
+from pamela.reporting.sections.known_pictures import (
+    known_pictures_note,
+    known_pictures_section,
+)
 from pamela.reporting.sections.people import PeoplePart, people_note
 from pamela.reporting.sections.personalisation import people_sections
 from pamela.reporting.sections.subgroups import gaps_section
@@ -96,6 +100,7 @@ def context(results: Results, people: PeoplePart | None) -> dict[str, Any]:
         ],
         "skipped": [
             *skipped(results),
+            *filter(None, (known_pictures_note(results, name) for name in results.datasets)),
             *filter(None, [held_out_note(results), people_note(results)]),
         ],
         "provenance": {
@@ -139,6 +144,7 @@ def _parts(results: Results, name: str, reliability: Picture | None) -> list[Sec
     found = [
         shares_section(results, name),
         *people_sections(results, name),
+        known_pictures_section(results, name),
         gaps_section(results, name),
         slices_section(results, name),
         reliability_section(results, name, reliability),

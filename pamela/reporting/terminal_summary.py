@@ -13,10 +13,18 @@ from rich.table import Table
 from pamela.core import schema as s
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
+from pamela.evaluation.comparators.population_user_mean import POPULATION_USER_MEAN
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.intervals import USER
-from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS, UNSEEN
-from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
+from pamela.evaluation.metrics.schema import (
+    MODEL,
+    NEW_PICTURES,
+    PICTURES,
+    POPULATION,
+    SEEN,
+    SHOTS,
+    UNSEEN,
+)
 from pamela.params import load_params
 from pamela.registry.tracking.run_metrics import elo_by_arm
 from pamela.reporting.presentation.terminal import PlainConsole, PlainTable
@@ -49,6 +57,7 @@ def summary_table(
         groups = groups[::2]
     rows = evaluation.filter(
         (pl.col(s.DATASET) == dataset)
+        & (pl.col(PICTURES) == NEW_PICTURES)
         & (pl.col("aggregation") == USER)
         & pl.col("metric").is_in([m.SROCC, m.PAIRWISE_ACCURACY])
         & (pl.col(SHOTS).is_null() | (pl.col(SHOTS) == shots))
@@ -138,8 +147,9 @@ def print_summary(project: Project, console: Console | None = None) -> None:
     params = load_params(project.params_file)
     evaluation = read_parquet(project.reports / "evaluation.parquet")
     ratings = read_parquet(
-        project.reports / "predictions.parquet", columns=[s.DATASET, s.RATING]
-    ).unique()
+        project.reports / "predictions.parquet", columns=[s.DATASET, s.RATING, PICTURES]
+    )
+    ratings = ratings.filter(pl.col(PICTURES) == NEW_PICTURES).unique()
     for dataset in params.ingest.datasets:
         seen = ratings.filter(pl.col(s.DATASET) == dataset)[s.RATING].to_numpy()
         groups = m.coinciding_margins(seen, params.evaluate.margins)

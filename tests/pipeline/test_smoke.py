@@ -70,12 +70,13 @@ def test_every_table_of_the_design_is_there(project, first_run):
     evaluation = pl.read_parquet(project / "reports/evaluation.parquet")
     assert evaluation.columns == [
         "dataset", "model", "population", "shots", "metric", "aggregation", "margin",
-        "value", "ci_low", "ci_high", "n_users", "n_pairs",
+        "value", "ci_low", "ci_high", "n_users", "n_pairs", "pictures",
     ]  # fmt: skip
     models = {"global_mean", "user_mean", "group_mean", "population", "paper", "noise_ceiling"}
     assert models <= set(evaluation["model"])
     seen = evaluation.filter(pl.col("population") == "seen")
     unseen = evaluation.filter(pl.col("population") == "unseen")
+    assert set(unseen["pictures"]) == {"new", "known"}
     assert seen["shots"].null_count() == seen.height
     assert set(unseen["shots"]) == {0, 5, 10, 20, 50, 100}
     headline = json.loads((project / "metrics/evaluation.json").read_text())

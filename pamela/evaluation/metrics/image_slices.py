@@ -3,7 +3,7 @@
 A slice holds the test rows on pictures of one level of a column. A person has few ratings there, so
 pairs are pooled: of all pairs of pictures of this level that one person rated differently, the
 share ordered rightly; and RMSE with all rows in one pool. Intervals resample users. Seen users, and
-unseen ones at 0 shots.
+unseen ones at 0 shots, on pictures nobody trained on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,17 @@ from pamela.evaluation.metrics.bootstrap import Draws, Estimate, make_draws, rat
 from pamela.evaluation.metrics.grouping import group_slice, group_sum
 from pamela.evaluation.metrics.intervals import POOLED
 from pamela.evaluation.metrics.pooled import root
-from pamela.evaluation.metrics.schema import MODEL, NUMBER, POPULATION, SEEN, SHOTS, SLICE, UNSEEN
+from pamela.evaluation.metrics.schema import (
+    MODEL,
+    NEW_PICTURES,
+    NUMBER,
+    PICTURES,
+    POPULATION,
+    SEEN,
+    SHOTS,
+    SLICE,
+    UNSEEN,
+)
 from pamela.params import EvaluateParams
 
 COLUMN: Final = "column"
@@ -32,7 +42,7 @@ MAX_LEVELS: Final = 60  # of one column, those with the most rows
 BETWEEN: Final = "\x1f"  # user and level, in the name of who is judged
 FIRST_SLICES: Final = ((SEEN, None), (UNSEEN, 0))
 
-SLICES = pl.Schema({**SLICE, COLUMN: pl.String, LEVEL: pl.String, **NUMBER})
+SLICES = pl.Schema({**SLICE, COLUMN: pl.String, LEVEL: pl.String, **NUMBER, PICTURES: pl.String})
 
 
 def picture_slices(
@@ -47,6 +57,7 @@ def picture_slices(
     """
     levels = levels_of(images)
     frames = [SLICES.to_frame()]
+    predictions = predictions.filter(pl.col(PICTURES) == NEW_PICTURES)
     for dataset in predictions[s.DATASET].unique(maintain_order=True):
         rows = predictions.filter(pl.col(s.DATASET) == dataset).join(
             levels, on=[s.DATASET, s.IMAGE], how="left", maintain_order="left"
@@ -155,6 +166,7 @@ def _frame(found: Sequence[Found], where: dict[str, Any]) -> pl.DataFrame:
             "margin": margin,
             **e.to_row(),
             "n_pairs": n_pairs,
+            PICTURES: NEW_PICTURES,
         }
         for level, model, metric, margin, e, n_pairs in found
     ]

@@ -14,6 +14,9 @@ UNSEEN_ALL_ROWS = "unseen_all_rows"  # the same users at 0 shots, on context and
 MODEL = "model"
 POPULATION = "population"
 SHOTS = "shots"
+PICTURES = "pictures"  # which pictures people are asked about:
+NEW_PICTURES = "new"  # ones nobody trained on
+KNOWN_PICTURES = "known"  # training pictures that others rated; asked of unseen users alone
 NOISE_CEILING = "noise_ceiling"  # the world's noise-free opinion as the prediction
 SHUFFLED = "population_shuffled"  # control: `population` on image features of other pictures
 WORLD = "synthetic"  # the one dataset with a truth
@@ -42,6 +45,7 @@ PREDICTIONS = pl.Schema(
         s.RATING: pl.Float64,
         "mean": pl.Float32,
         "std": pl.Float32,
+        PICTURES: pl.String,
     }
 )
 VARIANT: Final = "variant"

@@ -29,7 +29,15 @@ from pamela.evaluation.metrics.bootstrap import (
 )
 from pamela.evaluation.metrics.grouping import group_slice
 from pamela.evaluation.metrics.image_slices import COLUMN, FIRST_SLICES, LEVEL
-from pamela.evaluation.metrics.schema import INTERVAL, MODEL, POPULATION, SHOTS, SLICE
+from pamela.evaluation.metrics.schema import (
+    INTERVAL,
+    MODEL,
+    NEW_PICTURES,
+    PICTURES,
+    POPULATION,
+    SHOTS,
+    SLICE,
+)
 from pamela.params import EvaluateParams
 
 MIN_GROUP_USERS: Final = 10
@@ -43,6 +51,7 @@ GROUPS = pl.Schema(
         "metric": pl.String,
         **INTERVAL,
         "n_users": pl.Int64,
+        PICTURES: pl.String,
     }
 )
 GAPS = pl.Schema(
@@ -58,6 +67,7 @@ GAPS = pl.Schema(
         "p_value": pl.Float64,
         "n_groups": pl.Int64,
         "n_users": pl.Int64,
+        PICTURES: pl.String,
     }
 )
 
@@ -77,7 +87,8 @@ def demographic_gaps(
     models : for whom; those that were not predicted are left out.
     """
     groups, gaps = [GROUPS.to_frame()], [GAPS.to_frame()]
-    asked = predictions.filter(pl.col(MODEL).is_in(models))
+    new = pl.col(PICTURES) == NEW_PICTURES
+    asked = predictions.filter(pl.col(MODEL).is_in(models), new)
     for dataset in asked[s.DATASET].unique(maintain_order=True):
         people = users.filter(pl.col(s.DATASET) == dataset)
         for population, shots in FIRST_SLICES:
@@ -88,7 +99,12 @@ def demographic_gaps(
             )
             if rows.is_empty():
                 continue
-            where = {s.DATASET: dataset, POPULATION: population, SHOTS: shots}
+            where = {
+                s.DATASET: dataset,
+                POPULATION: population,
+                SHOTS: shots,
+                PICTURES: NEW_PICTURES,
+            }
             for column, found, gap in _slice(rows, people, params, f"{dataset}/{population}"):
                 groups.append(pl.DataFrame([{**where, COLUMN: column, **r} for r in found], GROUPS))
                 gaps.append(pl.DataFrame([{**where, COLUMN: column, **r} for r in gap], GAPS))

@@ -11,8 +11,17 @@ import polars as pl
 
 from pamela.core.paths import Project
 from pamela.core.timeline import FIT, Span, Timeline, unbroken
+from pamela.evaluation.comparators.image_mean import IMAGE_MEAN
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
-from pamela.evaluation.metrics.schema import NOISE_CEILING, SEEN, SHUFFLED, UNSEEN
+from pamela.evaluation.metrics.schema import (
+    KNOWN_PICTURES,
+    NOISE_CEILING,
+    PICTURES,
+    POPULATION,
+    SEEN,
+    SHUFFLED,
+    UNSEEN,
+)
 from pamela.evaluation.provenance import model_hashes, stable_hash
 from pamela.evaluation.results import CEILINGS, POPULATIONS, Results, headline_rows, shot_rows
 
@@ -33,17 +42,21 @@ MARGIN_STEPS = 100  # MLflow steps are whole numbers: step = 100 x margin
 
 
 def headline_metrics(rows: pl.DataFrame) -> Iterator[tuple[str, float, int]]:
-    """Yield ``<population>_<metric>`` (mean over users, unseen at 0 shots), and its interval."""
+    """Yield ``<population>_<metric>`` (mean over users, unseen at 0 shots), and its interval.
+
+    Unseen users asked about pictures that others rated are ``known_pictures``.
+    """
     order = {SROCC: 0, PAIRWISE_ACCURACY: 1}
     names = sorted(rows["metric"].unique(), key=lambda metric: (order.get(metric, 2), metric))
     for metric in names:
         margin = 0.0 if metric == PAIRWISE_ACCURACY else None
         for row in headline_rows(rows, metric, margin=margin).to_dicts():
-            yield from _figure(f"{row['population']}_{metric}", row["value"])
+            name = f"{asked(row)}_{metric}"
+            yield from _figure(name, row["value"])
             if metric not in order:
                 continue  # the other intervals stand in the report; charts of all would bury these
             for end in ("ci_low", "ci_high"):
-                yield from _figure(f"intervals/{row['population']}_{metric}_{end}", row[end])
+                yield from _figure(f"intervals/{name}_{end}", row[end])
 
 
 def most_important_first(
@@ -58,6 +71,12 @@ def most_important_first(
         return len(HEADLINE) + ("/" in key)
 
     return sorted(points, key=place)
+
+
+def asked(row: Mapping[str, Any]) -> str:
+    """Return who was asked about what: the population, or that the pictures were known."""
+    known = row[PICTURES] == KNOWN_PICTURES
+    return f"{KNOWN_PICTURES}_{PICTURES}" if known else str(row[POPULATION])
 
 
 def gain_rows(results: Results, dataset: str, model: str) -> pl.DataFrame:
@@ -87,15 +106,35 @@ def gain_tags(results: Results, dataset: str, model: str) -> dict[str, str]:
     }
 
 
+def known_pictures_metrics(
+    results: Results, dataset: str, model: str
+) -> Iterator[tuple[str, float, int]]:
+    """Yield what `model` reaches on pictures that others rated, and its gain over their mean.
+
+    The gain is by shots (step = k): at 0 shots most models know little more than that mean.
+    """
+    rows = results.known_evaluation.filter(dataset=dataset, model=model)
+    yield from headline_metrics(rows)
+    yield from curve_metrics(rows)
+    gains = results.known_differences.filter(
+        dataset=dataset, model=model, baseline=IMAGE_MEAN, metric=SROCC
+    )
+    for row in gains.to_dicts():
+        name = f"{asked(row)}_gain_over_{IMAGE_MEAN}"
+        yield from _figure(f"by_shots/{name}", row["value"], row["shots"])
+        for end in ("ci_low", "ci_high"):
+            yield from _figure(f"intervals/by_shots/{name}_{end}", row[end], row["shots"])
+
+
 def curve_metrics(rows: pl.DataFrame) -> Iterator[tuple[str, float, int]]:
     """Yield accuracy by margin (step = 100 x margin) and SROCC, accuracy by shots (step = k)."""
     for row in headline_rows(rows, PAIRWISE_ACCURACY).sort("margin").to_dicts():
         step = round(row["margin"] * MARGIN_STEPS)
-        yield from _figure(f"by_margin_x100/{row['population']}_{PAIRWISE_ACCURACY}",
-                           row["value"], step)  # fmt: skip
+        name = f"by_margin_x100/{asked(row)}_{PAIRWISE_ACCURACY}"
+        yield from _figure(name, row["value"], step)
     for metric in (SROCC, PAIRWISE_ACCURACY):
         for row in shot_rows(rows, metric).drop_nulls("shots").to_dicts():
-            yield from _figure(f"by_shots/{UNSEEN}_{metric}", row["value"], row["shots"])
+            yield from _figure(f"by_shots/{asked(row)}_{metric}", row["value"], row["shots"])
 
 
 def training_metrics(results: Results, model: str) -> Iterator[tuple[str, float, int]]:
@@ -170,6 +209,10 @@ def evaluation_note(results: Results, dataset: str, model: str, rows: pl.DataFra
         margin = 0.0 if metric == PAIRWISE_ACCURACY else None
         found = {r["population"]: r for r in headline_rows(rows, metric, margin=margin).to_dicts()}
         lines.append(note_line(title, {p: with_interval(found.get(p)) for p in POPULATIONS}))
+    known = shot_rows(results.known_evaluation.filter(dataset=dataset, model=model), SROCC)
+    if known["value"].count():
+        told = ", ".join(f"{r['shots']}: {with_interval(r)}" for r in known.to_dicts())
+        lines.append(f"- SROCC of unseen users on pictures that others rated, by shots: {told}")
     lines += [
         "",
         "Charts: `by_margin_x100/` (step = 100 x margin), `by_shots/` (step = ratings shown; "

@@ -36,6 +36,7 @@ from pamela.registry.tracking.run_metrics import (
     gain_metrics,
     gain_tags,
     headline_metrics,
+    known_pictures_metrics,
     live_fit,
     model_span,
     most_important_first,
@@ -99,12 +100,17 @@ def run_specs(results: Results) -> list[RunSpec]:
     specs = [
         _evaluation_spec(results, dataset, model, hashes, common)
         for dataset in reversed(results.datasets)
-        for model in reversed(results.models(dataset))
+        for model in reversed(_asked(results, dataset))
     ]
     if results.steered:
         specs.append(_steering_spec(results, hashes, common))
     whole = _pipeline_spec(results, specs, hashes, common)
     return [whole, *(replace(spec, parent=whole.hash) for spec in specs)]
+
+
+def _asked(results: Results, dataset: str) -> list[str]:
+    """Return every model with a number of its own, the best known first."""
+    return list(dict.fromkeys([*results.models(dataset), *results.known_models(dataset)]))
 
 
 def common_tags(results: Results) -> dict[str, str]:
@@ -127,7 +133,7 @@ def evaluation_hash(results: Results, dataset: str, model: str, data_hash: str) 
     """Return the identity of one model's evaluation on one dataset."""
     sections = ("split", "embed", "train", "evaluate")
     params = flat_params(results, sections)
-    rows = results.evaluation.filter(dataset=dataset, model=model)
+    rows = results.numbers.filter(dataset=dataset, model=model)
     return stable_hash(
         {
             "kind": "evaluation",
@@ -144,11 +150,13 @@ def _evaluation_spec(
     results: Results, dataset: str, model: str, hashes: dict[str, str], common: dict[str, str]
 ) -> RunSpec:
     rows = results.evaluation.filter(dataset=dataset, model=model)
+    known = results.known_evaluation.filter(dataset=dataset, model=model).drop_nulls("value")
     fitted = model_hashes(results.project, model)
     metrics = [
         *headline_metrics(rows),
         *gain_metrics(results, dataset, model),
         *curve_metrics(rows),
+        *known_pictures_metrics(results, dataset, model),
     ]
     plots = sorted((results.project.reports / "plots").glob(f"{dataset}_*.png"))
     plots += [results.project.reports / "plots" / f"training_{model}.png"]
@@ -169,7 +177,7 @@ def _evaluation_spec(
         artifacts=[(path, "plots") for path in plots if path.is_file()],
         span=model_span(results.project, model),
         times=training_times(results.project, model),
-        tables={"evaluation.json": number_table(rows)}
+        tables={"evaluation.json": number_table(pl.concat([rows, known]))}
         | search_table(chosen.get("cv") or chosen.get("cv_correlation")),
         live=live_fit(results.project, model) if dataset == results.datasets[0] else "",
     )

@@ -17,11 +17,11 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pamela.evaluation.comparators.population_user_mean import POPULATION_USER_MEAN
 from pamela.evaluation.comparisons import BASELINE
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.metrics.schema import SEEN, UNSEEN
 from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER
-from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
 from pamela.evaluation.results import (
     CEILINGS,
     POPULATIONS,

@@ -170,6 +170,7 @@ def made_up_predictions(
             s.USER: [f"u{k:02d}" for k in user],
             s.IMAGE: [f"i{k:02d}" for k in image],
             s.RATING: rating.ravel(),
+            "pictures": "new",
         },
     )
     frames = []

@@ -17,13 +17,13 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import read_parquet, write_json, write_parquet
 from pamela.core.paths import Project
 from pamela.evaluation import predictions as p
+from pamela.evaluation.comparators.population_user_mean import POPULATION_USER_MEAN
 from pamela.evaluation.comparisons import comparisons
 from pamela.evaluation.evaluate import DIFFERENCES, EVALUATION, evaluate_predictions
 from pamela.evaluation.few_shot import unseen_task
 from pamela.evaluation.headline import MAX_HEADLINE, curve, headline
 from pamela.evaluation.metrics import schema as col
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
-from pamela.evaluation.population_user_mean import POPULATION_USER_MEAN
 from pamela.evaluation.results import as_published, headline_rows
 from pamela.models import create_model
 from pamela.models.base import Prediction
@@ -93,11 +93,11 @@ def test_published_figures_are_of_all_test_rows_of_unseen_users(params, predicte
     assert every.height == len(fold[s.TEST_UNSEEN]) == UNSEEN_USERS * ROWS
     assert every[col.SHOTS].unique().to_list() == [0]
     rho = every.group_by(s.USER).agg(r=pl.corr("mean", s.RATING, method="spearman"))["r"].mean()
-    at = {"model": "population", "metric": "srocc", "aggregation": "user"}
+    at = {"model": "population", "metric": "srocc", "aggregation": "user", "pictures": "new"}
     whole = as_published(numbers[0])
     assert pick(whole, population="unseen", **at) == pytest.approx(rho)
     assert pick(whole, population="seen", **at) == pick(numbers[0], population="seen", **at)
-    shown = headline_rows(numbers[0], SROCC).filter(model="population")
+    shown = headline_rows(numbers[0], SROCC).filter(model="population", pictures="new")
     assert sorted(shown[col.POPULATION]) == ["seen", "unseen"]
     assert not numbers[1][col.POPULATION].is_in([col.UNSEEN_ALL_ROWS]).any()
     # where the context is a part of its own the query is all there is
@@ -158,19 +158,32 @@ def test_one_row_per_number_in_the_columns_of_the_design(numbers, params):
     evaluation, differences = numbers
     assert evaluation.schema == EVALUATION
     assert differences.schema == DIFFERENCES
-    keys = ["dataset", "model", "population", "shots", "metric", "aggregation", "margin"]
+    keys = [
+        "dataset",
+        "model",
+        "population",
+        "shots",
+        "metric",
+        "aggregation",
+        "margin",
+        "pictures",
+    ]
     assert not evaluation.select(keys).is_duplicated().any()
     # seen, unseen on all rows, unseen at each k
     k, slices = len(params.evaluate.margins), 2 + len(params.evaluate.shots)
     shares_of_seen_gain = 2 * len(params.evaluate.shots)  # of the models beside `population`
-    assert evaluation.height == len(MODELS) * slices * (3 * k + 4 + 6 + 3) + shares_of_seen_gain
+    new, known = (evaluation.filter(pictures=kind) for kind in ("new", "known"))
+    assert new.height == len(MODELS) * slices * (3 * k + 4 + 6 + 3) + shares_of_seen_gain
+    beside = (len(MODELS) + 1) * len(params.evaluate.shots)  # `image_mean`; only unseen users
+    assert known.height == beside * (3 * k + 4 + 6 + 3)
+    assert (known["n_users"] == 0).all()  # nobody here has rated enough training pictures
     assert evaluation.filter(pl.col("margin").is_not_null())["metric"].unique().to_list() == [
         "pairwise_accuracy"
     ]
     assert evaluation.filter(population="seen")["shots"].is_null().all()
     inside = evaluation.filter(pl.col("ci_low").is_not_null())
     assert (inside["ci_low"] <= inside["ci_high"]).all()
-    assert inside.height > evaluation.height / 4
+    assert inside.height > new.height / 4
 
 
 def test_values_are_those_of_the_ratings(numbers, predicted):
@@ -191,7 +204,7 @@ def test_values_are_those_of_the_ratings(numbers, predicted):
 
 def test_repeated_predictions_repeat_their_intervals(numbers):
     evaluation, _ = numbers
-    unseen = evaluation.filter(population="unseen", model="population")
+    unseen = evaluation.filter(population="unseen", model="population", pictures="new")
     assert_frame_equal(unseen.filter(shots=0).drop("shots"), unseen.filter(shots=5).drop("shots"))
 
 
@@ -273,6 +286,7 @@ def test_the_curves_of_dvc_plots_hold_champion_and_population(numbers, params):
     srocc = curve(evaluation, params, metric=SROCC, population="unseen", by="shots")
     assert srocc["shots"].to_list() == [0, 5]  # nobody here has more ratings to show
     at = {"population": "unseen", "metric": SROCC, "aggregation": "user", "shots": 0}
+    at |= {"pictures": "new"}
     assert srocc["champion"][0] == pick(numbers[0], model="paper", **at)
     assert srocc["population"][0] == pick(numbers[0], model="population", **at)
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pamela.core import schema as s
 from pamela.core.dataset import Pairs
+from pamela.evaluation.comparators.population_user_mean import PopulationUserMean
 from pamela.evaluation.metrics.bootstrap import Draws, make_draws, quotient_estimates
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.metrics.grouping import group_predictions
@@ -32,7 +33,6 @@ from pamela.evaluation.metrics.subgroup_gaps import (
     demographic_gaps,
     gap_between,
 )
-from pamela.evaluation.population_user_mean import PopulationUserMean
 from pamela.models.gaussian_process.model import Population
 from pamela.params import load_params
 from pamela.reporting.plots.diagnostics import NOMINAL, error_by_deviation, observed_coverage
@@ -199,6 +199,7 @@ def made_up(
                         s.RATING: rating,
                         "mean": mean,
                         "std": np.ones(len(user)),
+                        "pictures": "new",
                     }
                 ).select(pl.col(c).cast(t) for c, t in PREDICTIONS.items())
             )

@@ -214,7 +214,7 @@ def pick(frame: pl.DataFrame, **where: object) -> float:
 def test_the_swap_loss_is_own_minus_swapped_and_only_tastes_are_lost(
     numbers, metric, population, shots
 ):
-    at = {"population": population} | ({"shots": shots} if shots else {})
+    at = {"population": population, "pictures": "new"} | ({"shots": shots} if shots else {})
     rows = numbers[0].filter(pl.col("margin").is_null() | (pl.col("margin") == 0))
     for model in ("half", "hierarchical"):
         own = pick(rows, model=model, metric=metric, **at)
