@@ -127,7 +127,7 @@ class LinearParts:
     @cached_property
     def _axes(self) -> Axes:
         prior = self.model.prior
-        return Axes.of(self.columns, prior.covariance, prior.noise, self.model.axes)
+        return Axes.of(self.columns, prior.covariance, prior.rating_variance, self.model.axes)
 
     @cached_property
     def _along(self) -> Floats:

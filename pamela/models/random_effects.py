@@ -2,9 +2,10 @@
 
 What a person adds to the population's score of a picture is ``features @ w``, the person's weights
 ``w ~ N(M' d, S)`` given what is known of them, ``d`` (an intercept, their dataset, demographics).
-M, S and the noise are fitted by expectation maximisation over all users (Laird & Ware 1982); a
-person's weights given any number of ratings are a Gaussian posterior: milliseconds, no retraining.
-Users enter through sufficient statistics, so that rows are read once.
+M, S and the noise are fitted over all users (`pamela.models.prior_fitting`); a person's weights
+given any number of ratings are a Gaussian posterior: milliseconds, no retraining. How much a
+person's ratings stray is their own (`pamela.models.rating_noise`); weights and noise are found in
+turn. Users enter through sufficient statistics, so that rows are read once.
 """
 
 from __future__ import annotations
@@ -16,13 +17,11 @@ import numpy as np
 import scipy
 
 from pamela.core.arrays import Floats, Ints
-from pamela.models.blas_threads import small_matrices
+from pamela.models.rating_noise import SAME_FOR_ALL, noise_ratios, variance_ratio
 
 SMALLEST = 1e-6  # floor of a variance
-OWN_SHARE = 1e-3  # of a column's variance that no common factor explains, at least
 USERS_AT_ONCE = 256
-REGRESSION_PRIOR = 50.0  # users' worth of evidence that a description changes nothing
-NO_MEAN = 1e9  # the same, of the intercept: what all people share is the population's to say
+NOISE_ROUNDS = 2  # in which a person's weights and noise are found in turn
 
 
 @dataclass(frozen=True)
@@ -82,9 +81,9 @@ class SufficientStatistics:
         """Return the same ratings with these choices of the same users."""
         return replace(self, choices=choices)
 
-    def precision_and_moment(self, noise: Floats | float) -> tuple[Floats, Floats]:
-        """Return what rows of ratings of this noise, and choices, say of weights."""
-        gram, moment = self.gram / noise, self.moment / noise
+    def precision_and_moment(self, noise: Floats) -> tuple[Floats, Floats]:
+        """Return what rows of ratings of this noise (n,), and choices, say of weights."""
+        gram, moment = self.gram / noise[:, None, None], self.moment / noise[:, None]
         if self.choices is None:
             return gram, moment
         return gram + self.choices.gram, moment + self.choices.moment
@@ -99,11 +98,18 @@ class Prior:
     regression : array (q, k): a person described by d expects weights ``d @ regression``.
     covariance : array (k, k) of weights about that.
     noise : variance of one rating about the person's opinion.
+    degrees : degrees of freedom of how that differs between people.
     """
 
     regression: Floats
     covariance: Floats
     noise: float
+    degrees: float = SAME_FOR_ALL
+
+    @property
+    def rating_variance(self) -> float:
+        """Variance of one rating by somebody of whom nothing is known."""
+        return self.noise * variance_ratio(self.degrees)
 
     @cached_property
     def precision(self) -> Floats:
@@ -114,10 +120,16 @@ class Prior:
 
 @dataclass(frozen=True)
 class Posterior:
-    """Weights of n people: mean (n, k) and covariance (n, k, k)."""
+    """Weights of n people: mean (n, k) and covariance (n, k, k); and their noise.
+
+    Attributes
+    ----------
+    ratio : array (n,), the variance of a person's ratings as a multiple of the prior's noise.
+    """
 
     mean: Floats
     covariance: Floats
+    ratio: Floats
 
     def left(self, prior: Prior) -> float:
         """Return how much of the prior's variance is left, a share, the mean over people."""
@@ -132,11 +144,44 @@ def posterior(prior: Prior, described: Floats, statistics: SufficientStatistics)
     ----------
     described : array (n, q), what is known of each.
     """
+    ratio = noise_of_people(prior, described, statistics)
+    return posterior_given_noise(prior, described, statistics, ratio)
+
+
+def noise_of_people(prior: Prior, described: Floats, statistics: SufficientStatistics) -> Floats:
+    """Return the variances (n,) of people's ratings, as multiples of the prior's noise.
+
+    Their choices say nothing of it.
+    """
+    ratio = np.ones(len(statistics))
+    if np.isinf(prior.degrees) or not statistics.count.any():
+        return ratio
+    ratings = replace(statistics, choices=None)
+    for _ in range(NOISE_ROUNDS):
+        found = posterior_given_noise(prior, described, ratings, ratio)
+        squares = squared_errors(found.mean, found.covariance, ratings)
+        ratio = noise_ratios(squares, ratings.count, prior.noise, prior.degrees)
+    return ratio
+
+
+def posterior_given_noise(
+    prior: Prior, described: Floats, statistics: SufficientStatistics, ratio: Floats
+) -> Posterior:
+    """Return people's weights where their noise is `ratio` (n,) times the prior's."""
     expected = described @ prior.regression
-    gram, moment = statistics.precision_and_moment(prior.noise)
+    gram, moment = statistics.precision_and_moment(prior.noise * ratio)
     covariance = _inverses(gram + prior.precision)
     right = moment + expected @ prior.precision
-    return Posterior(np.einsum("nij,nj->ni", covariance, right), covariance)
+    return Posterior(np.einsum("nij,nj->ni", covariance, right), covariance, ratio)
+
+
+def squared_errors(mean: Floats, covariance: Floats, statistics: SufficientStatistics) -> Floats:
+    """Return the expected sums (n,) of squared errors of people whose weights are so known."""
+    fitted = np.einsum("nij,nj->ni", statistics.gram, mean)
+    doubt = np.einsum("nij,nij->n", statistics.gram, covariance)
+    explained = np.einsum("ni,ni->n", mean, 2 * statistics.moment - fitted)
+    squares: Floats = np.maximum(statistics.square - explained + doubt, 0.0)
+    return squares
 
 
 def _inverses(matrices: Floats) -> Floats:
@@ -153,7 +198,9 @@ def _inverses(matrices: Floats) -> Floats:
     return found
 
 
-def posterior_of_one(prior: Prior, described: Floats, rows: Floats, y: Floats) -> Posterior:
+def posterior_of_one(
+    prior: Prior, described: Floats, rows: Floats, y: Floats, ratio: Floats | None = None
+) -> Posterior:
     """Return one person's weights given n rows, in time n k^2: for a handful of ratings.
 
     The same Gaussian as `posterior`, written in the space of the rows (Woodbury's identity).
@@ -163,118 +210,45 @@ def posterior_of_one(prior: Prior, described: Floats, rows: Floats, y: Floats) -
     described : array (1, q), what is known of the person.
     rows : array (n, k), features of the rated pictures.
     y : array (n,), their residual ratings.
+    ratio : array (1,), the person's noise as a multiple of the prior's; found where not given.
     """
     expected = described @ prior.regression
     shared = rows @ prior.covariance
-    among = shared @ rows.T
-    among[np.diag_indices_from(among)] += prior.noise
-    gain = np.linalg.solve(among, shared)
-    mean = expected + (y - expected[0] @ rows.T) @ gain
-    return Posterior(mean, (prior.covariance - shared.T @ gain)[None])
+    values, vectors = np.linalg.eigh(shared @ rows.T)  # once: then any noise is a division
+    away = (y - expected[0] @ rows.T) @ vectors
+    ratio = _ratio_of_one(prior, np.maximum(values, 0.0), away) if ratio is None else ratio
+    inverse = 1.0 / (np.maximum(values, 0.0) + prior.noise * ratio)
+    turned = vectors.T @ shared
+    covariance = prior.covariance - (turned.T * inverse) @ turned
+    return Posterior(expected + (away * inverse) @ turned, covariance[None], ratio)
 
 
-@small_matrices
-def fit_prior(
-    statistics: SufficientStatistics,
-    described: Floats,
-    start: Floats,
-    *,
-    rank: int | None,
-    iterations: int,
-    tolerance: float = 1e-4,
-) -> tuple[Prior, list[float]]:
-    """Fit a prior by expectation maximisation.
-
-    Parameters
-    ----------
-    described : array (n, q), first column ones.
-    start : array (k,), prior variances to begin with.
-    rank : how many directions of taste people share (`structured`); None: any covariance.
-    tolerance : stop when the noise changes by less than this share.
-
-    Returns
-    -------
-    The prior, and the noise variance after every iteration.
-    """
-    users, k = statistics.moment.shape
-    rows = max(int(statistics.count.sum()), 1)
-    total = max(float(statistics.square.sum()) / rows, SMALLEST)
-    prior = Prior(np.zeros((described.shape[1], k)), np.diag(np.maximum(start, SMALLEST)), total)
-    ridge = np.eye(described.shape[1]) * REGRESSION_PRIOR
-    ridge[0, 0] = NO_MEAN
-    solve = np.linalg.inv(described.T @ described + ridge) @ described.T
-    course: list[float] = []
-    for _ in range(iterations):
-        means, spread, squares = _expect(prior, described, statistics)
-        regression = solve @ means
-        away = means - described @ regression
-        scatter = spread + away.T @ away
-        covariance = structured(scatter / users, rank) + SMALLEST * np.eye(k)
-        noise = max(squares / rows, SMALLEST)
-        course.append(noise)
-        done = abs(noise - prior.noise) < tolerance * prior.noise and len(course) > 3
-        prior = Prior(regression, covariance, noise)
-        if done:
-            break
-    return prior, course
+def noise_of_one(prior: Prior, described: Floats, rows: Floats, y: Floats) -> Floats:
+    """Return what `noise_of_people` does, of one person (1,) with n rows of ratings."""
+    if np.isinf(prior.degrees) or not len(y):
+        return np.ones(1)
+    values, vectors = np.linalg.eigh(rows @ prior.covariance @ rows.T)
+    away = (y - rows @ (described @ prior.regression)[0]) @ vectors
+    return _ratio_of_one(prior, np.maximum(values, 0.0), away)
 
 
-def _expect(
-    prior: Prior, described: Floats, statistics: SufficientStatistics
-) -> tuple[Floats, Floats, float]:
-    """Return posterior means (n, k), the sum of covariances (k, k) and of squared residuals.
-
-    What `posterior` gives, summed while a person's matrix is still in the processor's cache.
-    """
-    precision, noise = prior.precision, prior.noise
-    right = statistics.moment / noise + described @ prior.regression @ precision
-    means, lower = np.empty_like(right), np.zeros_like(precision)
-    for one, gram in enumerate(statistics.gram):
-        factor, failed = scipy.linalg.lapack.dpotrf(
-            (gram / noise + precision).T, overwrite_a=1, clean=0
-        )
-        if failed:  # not quite positive definite, by rounding
-            inverse = np.linalg.inv(gram / noise + precision)
-            means[one] = inverse @ right[one]
-        else:
-            means[one] = scipy.linalg.lapack.dpotrs(factor, right[one])[0]
-            inverse = scipy.linalg.lapack.dpotri(factor, overwrite_c=1)[
-                0
-            ].T  # only its lower triangle
-        lower += inverse
-    strict = np.tril(lower, -1)
-    spread = strict + strict.T + np.diag(np.diag(lower))
-    # gram = noise (C^-1 - precision) for everybody, so that no gram needs to be read again
-    squares = (
-        float(statistics.square.sum())
-        - 2 * np.vdot(means, statistics.moment)
-        + noise * np.vdot(means, right - means @ precision)
-        + noise * (right.size - np.vdot(precision, spread))
-    )
-    return means, spread, float(squares)
-
-
-def structured(covariance: Floats, rank: int | None) -> Floats:
-    """Return the covariance of a few common factors and of what is each column's own.
-
-    A few hundred users cannot tell k x k covariances from luck, but a few directions along which
-    most tastes differ: those are what a handful of ratings can find. Variances stay; of the
-    correlations only the `rank` leading components do (a factor model by principal components).
+def _ratio_of_one(prior: Prior, values: Floats, away: Floats) -> Floats:
+    """Return one person's noise (1,) as a multiple of the prior's, as `posterior` finds it.
 
     Parameters
     ----------
-    covariance : array (k, k).
-    rank : None, or at least k, changes nothing; 0 leaves the diagonal.
+    values : array (n,), variances that the prior gives the rows along axes of their own.
+    away : array (n,), how far the ratings are from the prior's expectation along them.
     """
-    k = len(covariance)
-    if rank is None or rank >= k:
-        return covariance
-    scale = np.sqrt(np.maximum(np.diag(covariance), SMALLEST))
-    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
-    first, leading = k - rank, vectors[:, k - rank :]
-    shared: Floats = (leading * (values[first:] - values[:first].mean())) @ leading.T
-    own = np.maximum(1.0 - np.diag(shared), OWN_SHARE)
-    return (shared + np.diag(own)) * np.outer(scale, scale)
+    ratio, count = np.ones(1), np.array([len(away)])
+    if np.isinf(prior.degrees):
+        return ratio
+    for _ in range(NOISE_ROUNDS):
+        noise = prior.noise * ratio
+        kept = noise / (values + noise)  # of a distance, and of a variance
+        squares = np.sum((kept * away) ** 2 + values * kept, keepdims=True)
+        ratio = noise_ratios(squares, count, prior.noise, prior.degrees)
+    return ratio
 
 
 def predict_rows(found: Posterior, user: Ints, features: Floats) -> tuple[Floats, Floats]:

@@ -142,17 +142,19 @@ def suggest_rows(
     rows = model.columns(learned)[2]
     if user_context.ratings or user_context.choices:
         rows = _told(rows, user_context)
-    covariance = given(model.prior.covariance, model.prior.noise, rows)
+    covariance = given(model.prior.covariance, model.prior.rating_variance, rows)
     if candidates is not None:
         columns = model.columns(candidates)[2]
-        return candidates, choose_greedily(columns, columns, covariance, model.prior.noise, count)
+        return candidates, choose_greedily(
+            columns, columns, covariance, model.prior.rating_variance, count
+        )
     catalogue = user_contexts.catalogue(user_context.dataset)
     target = (catalogue.columns or model.columns(catalogue.items))[2]
     frame = catalogue.items.frame.with_row_index("_row")
     free = frame.filter(~_is_among(learned.frame, others)).sort(s.IMAGE)["_row"].to_numpy()
     free = free.astype(np.int64)
     return catalogue.items.take(free), choose_greedily(
-        target[free], target, covariance, model.prior.noise, count
+        target[free], target, covariance, model.prior.rating_variance, count
     )
 
 

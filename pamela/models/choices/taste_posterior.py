@@ -22,7 +22,10 @@ from pamela.models.random_effects import (
     Posterior,
     Prior,
     SufficientStatistics,
+    noise_of_one,
+    noise_of_people,
     posterior,
+    posterior_given_noise,
     posterior_of_one,
 )
 
@@ -128,11 +131,12 @@ def posterior_with_choices(
     """
     if not len(choices):
         return posterior(prior, described, statistics)
+    ratio = noise_of_people(prior, described, statistics)
     mean = described @ prior.regression
     differences = choices.differences(mean)
     for _ in range(STEPS):
         both = statistics.with_choices(choices.statistics(mean))
-        found = posterior(prior, described, both)
+        found = posterior_given_noise(prior, described, both, ratio)
         mean, before = found.mean, differences
         differences = choices.differences(mean)
         if np.abs(differences - before).max() < CLOSE:
@@ -157,18 +161,24 @@ def posterior_of_one_with_choices(
     start = described @ prior.regression
     rows = np.concatenate([rated, choices.features])
     among = rows @ prior.covariance @ rows.T
+    ratio = noise_of_one(prior, described, rated, y)
+    noise = prior.noise * ratio
 
     def about(fitted: Floats) -> tuple[Floats, Floats]:
         slope, curvature = choices.slopes(choices.base + fitted[len(y) :])
-        precise = np.full(len(y), 1.0 / prior.noise)
-        error = (y - fitted[: len(y)]) / prior.noise
+        precise = np.repeat(1.0 / noise, len(y))
+        error = (y - fitted[: len(y)]) / noise
         return np.concatenate([error, slope]), np.concatenate([precise, curvature])
 
     fitted = _mode(rows @ start[0], among, about)
     scaled, read = choices.as_gaussian(choices.base + fitted[len(y) :])
-    unit = np.sqrt(prior.noise)
+    unit = np.sqrt(noise)
     return posterior_of_one(
-        prior, described, np.concatenate([rated, unit * scaled]), np.concatenate([y, unit * read])
+        prior,
+        described,
+        np.concatenate([rated, unit * scaled]),
+        np.concatenate([y, unit * read]),
+        ratio,
     )
 
 

@@ -21,13 +21,9 @@ from pamela.models.blas_threads import small_matrices
 from pamela.models.hierarchical.item_features import Sizes
 from pamela.models.hierarchical.training_rows import Fitting, TrainingConfig
 from pamela.models.preprocessing import prompt_groups
-from pamela.models.random_effects import (
-    Posterior,
-    Prior,
-    fit_prior,
-    posterior,
-    predict_rows,
-)
+from pamela.models.prior_fitting import fit_prior
+from pamela.models.random_effects import Posterior, Prior, posterior, predict_rows
+from pamela.models.rating_noise import START
 from pamela.params import InputParams
 
 CV_ITERATIONS = 12
@@ -110,6 +106,7 @@ def validate(
             features.start,
             rank=rank,
             iterations=CV_ITERATIONS,
+            degrees=START,
         )
         few = inside & _first_rows(data, division, inside)
         row = []
@@ -127,7 +124,9 @@ def validate(
                 continue
             pairs = Pairs(data.user[test], data.item[test], data.rating[test].astype(np.float32))
             row.append(within_user_correlation(pairs, mean))
-            z = (data.rating[test] - on_scale(mean)) / np.sqrt(item_variance + prior.noise)
+            z = (data.rating[test] - on_scale(mean)) / np.sqrt(
+                item_variance + prior.rating_variance
+            )
             errors[place].append((found.left(prior), z))
         if row:
             correlations.append([row[0], row[min(1, len(row) - 1)]])
@@ -155,7 +154,7 @@ def errors_of_seen(data: Fitting, columns: Floats, prior: Prior, seed: int) -> S
         known = whole.collect(columns, users, inside)
         found = posterior(prior, whole.described, known)
         test, mean, item_variance = _held_out(whole, columns, ~inside, users, found)
-        z = (whole.rating[test] - on_scale(mean)) / np.sqrt(item_variance + prior.noise)
+        z = (whole.rating[test] - on_scale(mean)) / np.sqrt(item_variance + prior.rating_variance)
         errors.append((found.left(prior), z))
     return _together(errors)
 

@@ -33,6 +33,7 @@ from pamela.models.random_effects import (
     SufficientStatistics,
     posterior_of_one,
 )
+from pamela.models.rating_noise import SAME_FOR_ALL
 
 POPULATION = "population."  # before the names of its arrays
 
@@ -154,7 +155,10 @@ class FittedHierarchical:
         names = {name: number for number, name in enumerate(self.choosing)}
         column = items.frame[s.DATASET].to_list()
         kinds = np.array([names.get(name, len(names)) for name in column], np.int64)
-        return kinds, [*self.choosing.values(), usual(float(np.sqrt(2 * self.prior.noise)))]
+        return kinds, [
+            *self.choosing.values(),
+            usual(float(np.sqrt(2 * self.prior.rating_variance))),
+        ]
 
     def predicted(self, mean: Floats, variance: Floats, spread: Floats | float) -> Prediction:
         """Return ratings of expectation `mean` (n,), which is off by `variance` (n,).
@@ -164,7 +168,7 @@ class FittedHierarchical:
         spread : sum of the variances of the weights of whoever rates, (n,) or of one.
         """
         widening = self.widening.of(spread / np.trace(self.prior.covariance))
-        std = widening * np.sqrt(variance + self.prior.noise)
+        std = widening * np.sqrt(variance + self.prior.rating_variance)
         return Prediction(on_scale(mean), std.astype(np.float32))
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -178,6 +182,7 @@ class FittedHierarchical:
                 "people": self.people.to_json(),
                 "users": list(self.users.keys),
                 "noise": self.prior.noise,
+                **({"degrees": self.prior.degrees} if np.isfinite(self.prior.degrees) else {}),
                 "widening": self.widening.to_json(),
                 **({"choosing": choosing} if choosing else {}),
             },
@@ -196,13 +201,14 @@ class FittedHierarchical:
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Rebuild from `state`."""
+        degrees = config.get("degrees", SAME_FOR_ALL)
         return cls(
             Population.from_state(config["population"], without_prefix(arrays, POPULATION)),
             Consensus.from_arrays(arrays),
             TasteFeatures.from_saved(config["features"], arrays),
             PeopleColumns.from_json(config["people"]),
             UserIndex(tuple(config["users"])),
-            Prior(arrays["regression"], arrays["covariance"], config["noise"]),
+            Prior(arrays["regression"], arrays["covariance"], config["noise"], degrees),
             arrays["weights"],
             arrays["variances"],
             arrays["axes"],

@@ -37,7 +37,9 @@ from pamela.models.hierarchical.selection import Choice, TasteSearch, choose_siz
 from pamela.models.hierarchical.training_rows import Fitting, TrainingConfig
 from pamela.models.hierarchical.user_covariates import PeopleColumns
 from pamela.models.preprocessing import UserIndex, canonical
-from pamela.models.random_effects import USERS_AT_ONCE, Prior, fit_prior, posterior
+from pamela.models.prior_fitting import fit_prior
+from pamela.models.random_effects import USERS_AT_ONCE, Prior, posterior
+from pamela.models.rating_noise import START
 from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
 ITERATIONS = 40
@@ -124,6 +126,7 @@ class Hierarchical(RewardModel):
             features.start,
             rank=choice.rank,
             iterations=ITERATIONS,
+            degrees=START,
         )
         axes = np.linalg.eigh(prior.covariance)[1]
         self._fitted = FittedHierarchical(
@@ -142,6 +145,7 @@ class Hierarchical(RewardModel):
             "columns": len(features.start),
             "rank": choice.rank,
             "noise_variance": round(prior.noise, 6),
+            "noise_degrees": round(prior.degrees, 3),
             "widening": self._fitted.widening.to_json(),
             "cv": choice.scores,
             "population": self._population.chosen,
@@ -234,7 +238,7 @@ class Hierarchical(RewardModel):
         return Difference(
             mean,
             item_variance[a] + item_variance[b] + personal,
-            np.full(len(asked), 2 * fitted.prior.noise),
+            np.full(len(asked), 2 * fitted.prior.rating_variance),
         )
 
     def opinion(

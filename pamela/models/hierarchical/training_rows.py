@@ -87,7 +87,7 @@ class Fitting:
             learn_taste,
         )
 
-        rows, place = self._rows_of(users)
+        rows, place = self.rows_of(users)
         if keep is not None:
             rows, place = rows[keep[rows]], place[keep[rows]]
         learned = learn_taste(
@@ -118,15 +118,15 @@ class Fitting:
         users : int64 array (a,), places in `users`, sorted.
         keep : bool array (rows,), which rows count; all where not given.
         """
-        rows, place = self._rows_of(users)
+        rows, place = self.rows_of(users)
         if keep is not None:
             rows, place = rows[keep[rows]], place[keep[rows]]
         return SufficientStatistics.collect(
             place, columns[self.item[rows]], self.residual[rows], len(users)
         )
 
-    def _rows_of(self, users: Ints) -> tuple[Ints, Ints]:
-        """Return the rows of some users, and for each the place in `users`; both sorted."""
+    def rows_of(self, users: Ints) -> tuple[Ints, Ints]:
+        """Return the rows of some users (places in `users`), and each one's place among them."""
         first, last = (np.searchsorted(self.user, users, side=side) for side in ("left", "right"))
         count = last - first
         place = np.repeat(np.arange(len(users)), count)
@@ -137,7 +137,7 @@ class Fitting:
         """Return the rows of some users alone, over the same pictures."""
         if len(users) == len(self.users):
             return self
-        rows, place = self._rows_of(users)
+        rows, place = self.rows_of(users)
         return replace(
             self,
             users=self.users[users],

@@ -10,14 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
+from pamela.models.prior_fitting import fit_prior, structured
 from pamela.models.random_effects import (
     Prior,
     SufficientStatistics,
-    fit_prior,
     posterior,
     posterior_of_one,
     predict_rows,
-    structured,
 )
 
 NORMAL_90 = 1.6449

@@ -69,7 +69,7 @@ def test_predicted_rows_are_those_of_each_person(seed: int, counts: list[int]) -
     rng = np.random.default_rng(seed)
     people, k = len(counts), 3
     root = rng.normal(size=(people, k, k))
-    found = Posterior(rng.normal(size=(people, k)), root @ root.transpose(0, 2, 1))
+    found = Posterior(rng.normal(size=(people, k)), root @ root.transpose(0, 2, 1), np.ones(people))
     user = np.repeat(np.arange(people), counts)
     features = rng.normal(size=(len(user), k))
     mean, variance = predict_rows(found, user, features)
