@@ -52,11 +52,12 @@ def print_batches(rows: Sequence[Row], console: Console) -> None:
     table = PlainTable("batches of new ratings", title_justify="left")
     table.add_column("batch", overflow="fold")
     table.add_column("state", no_wrap=True)
-    for name in ("ratings", "quarantined"):
+    for name in ("ratings", "choices", "quarantined"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("why", overflow="fold")
     for row in rows:
-        numbers = ("" if n is None else f"{n:,}" for n in (row.ratings, row.quarantined))
+        counted = (row.ratings, row.choices, row.quarantined)
+        numbers = ("" if n is None else f"{n:,}" for n in counted)
         table.add_row(row.batch, row.state, *numbers, row.why)
     console.print(table)
 

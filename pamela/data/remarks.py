@@ -39,13 +39,13 @@ def remarks(sources: Sequence[Tables]) -> list[str]:
     listed = pl.concat([t.users.get_column(s.USER) for t in sources])
     people = pl.concat([t.people.get_column(s.USER) for t in sources]).unique(maintain_order=True)
     images = pl.concat([t.images.get_column(s.IMAGE) for t in sources])
-    judged = pl.concat([rows for t in sources for rows in _judged(t)])
+    judged = pl.concat([t.judged for t in sources]).unique(maintain_order=True)
     use = scale_use(pl.concat([t.ratings for t in sources]), first.scale)
     strangers = _unmatched(people, listed, "raters", "users table", "so nothing is known of them")
     said = [
         strangers or _look_alikes(people, listed),
         _unmatched(
-            _distinct(judged),
+            judged,
             images,
             "rated images",
             "images table",
@@ -63,17 +63,6 @@ def remarks(sources: Sequence[Tables]) -> list[str]:
         *first.notes,
     ]
     return [line for line in said if line]
-
-
-def _judged(tables: Tables) -> list[pl.LazyFrame]:
-    """Return the images that are rated, and chosen between, as (image_id) each."""
-    chosen = (tables.choices.select(pl.col(c).alias(s.IMAGE)) for c in (s.IMAGE_A, s.IMAGE_B))
-    return [tables.ratings.select(s.IMAGE), *chosen]
-
-
-def _distinct(judged: pl.LazyFrame) -> pl.Series:
-    found = judged.drop_nulls().unique(maintain_order=True).collect(engine="streaming")
-    return found.get_column(s.IMAGE)
 
 
 # --- ids that match nothing -----------------------------------------------------------------------

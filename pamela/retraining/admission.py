@@ -25,7 +25,7 @@ from pamela.params import Params
 from pamela.retraining import batches
 from pamela.retraining.inbox import Batch, accepted, scan_inbox, set_aside
 from pamela.retraining.intake import copying, limits, refusals
-from pamela.retraining.intake.check import KnownDataset, check
+from pamela.retraining.intake.check import Kept, KnownDataset, check
 from pamela.retraining.intake.contents import is_reserved, state_of, walk
 from pamela.retraining.intake.copying import Hashes
 from pamela.retraining.intake.faults import NotNowError, UnfitError
@@ -143,7 +143,7 @@ class _Taking:
         self.known.add(self.project, self.target, kept)
         return hashes
 
-    def _check(self, aside: Path) -> pl.DataFrame:
+    def _check(self, aside: Path) -> Kept:
         """Hold the copy to the rules; what is said of it is said of the batch."""
         lost = tracked_hash(self.target)
         if lost is not None and folder_hash(aside) != lost:

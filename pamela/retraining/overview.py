@@ -1,10 +1,10 @@
-"""Where every batch is, how many ratings it holds, and why: what ``pamela batches`` lists."""
+"""Where every batch is, what it holds, and why: what ``pamela batches`` lists."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from pamela.retraining import batches, inbox
 from pamela.retraining.inbox import Batch
 from pamela.retraining.intake.refusals import refusal_of
 
+ROWS: Final = ("ratings", "choices")
 WAITING: Final = "not complete"
 READY: Final = "ready"
 REFUSED: Final = "refused"
@@ -43,7 +44,7 @@ class Row:
 
     Attributes
     ----------
-    ratings : rows of its table; None where it cannot be read.
+    ratings, choices : rows of its tables; None where there is none, or none that can be read.
     quarantined : those that the last validation set apart; None where it has not seen the batch.
     """
 
@@ -52,6 +53,7 @@ class Row:
     ratings: int | None
     quarantined: int | None
     why: str
+    choices: int | None = None
 
 
 def overview(project: Project, datasets: Collection[str]) -> list[Row]:
@@ -73,17 +75,18 @@ def overview(project: Project, datasets: Collection[str]) -> list[Row]:
 
 
 def _row(batch: Batch, state: str, why: str = "") -> Row:
-    return Row(batch.label, state, _count(batch.folder), None, why or MEANING.get(state, ""))
+    ratings, choices = (_count(batch.folder, table) for table in ROWS)
+    return Row(batch.label, state, ratings, None, why or MEANING.get(state, ""), choices)
 
 
 def _misplaced(project: Project, path: Path) -> Row:
     return Row(inbox.printable(project.relative(path)), MISPLACED, None, None, MEANING[MISPLACED])
 
 
-def _count(folder: Path) -> int | None:
-    """Return the rows of a batch's ratings, if it has a table of them that can be read."""
-    for name, scan in (("ratings.parquet", pl.scan_parquet), ("ratings.csv", _scan_csv)):
-        path = folder / name
+def _count(folder: Path, table: str) -> int | None:
+    """Return the rows of a batch's ratings or choices, if it has them and they can be read."""
+    for suffix, scan in ((".parquet", pl.scan_parquet), (".csv", _scan_csv)):
+        path = folder / f"{table}{suffix}"
         if path.is_file():
             try:
                 return int(scan(path).select(pl.len()).collect(engine="streaming").item())
@@ -112,14 +115,17 @@ def _reason(project: Project, batch: Batch) -> str:
 def _accepted(project: Project, batch: Batch) -> Row:
     """Return an accepted batch with what validation made of it."""
     validated = project.validated / "ratings.parquet" / partition_name(batch.dataset, batch.name)
-    rows = _count(batch.folder)
+    held = _row(batch, ACCEPTED)
     if not validated.is_file():
-        return Row(batch.label, ACCEPTED, rows, None, "the pipeline has not run on it yet")
-    quarantine = project.quarantine / batch.dataset / "ratings.parquet"
-    if not quarantine.is_file():
-        return Row(batch.label, ACCEPTED, rows, None, "")
+        return replace(held, why="the pipeline has not run on it yet")
+    there = [project.quarantine / batch.dataset / f"{table}.parquet" for table in ROWS]
+    there = [path for path in there if path.is_file()]
+    if not there:
+        return held
     here = pl.col(s.SOURCE_FILE).str.starts_with(f"{project.relative(batch.folder)}/")
-    apart = pl.scan_parquet(quarantine, glob=False).filter(here).group_by("rule").len()
-    rules = apart.sort("len", "rule", descending=[True, False]).collect()
+    apart = pl.concat(
+        pl.scan_parquet(path, glob=False).filter(here).select("rule") for path in there
+    )
+    rules = apart.group_by("rule").len().sort("len", "rule", descending=[True, False]).collect()
     why = ", ".join(f"{rule} {n:,}" for rule, n in rules.iter_rows())
-    return Row(batch.label, ACCEPTED, rows, int(rules["len"].sum()), why)
+    return replace(held, quarantined=int(rules["len"].sum()), why=why)

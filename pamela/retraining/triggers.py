@@ -1,5 +1,7 @@
 """When a cycle trains: enough new ratings or people, or an old champion (``retrain.triggers``).
 
+A choice counts as a rating does.
+
 Batches that were taken back, people who withdrew, and rejected batches that are still to be tried
 apart are reasons by themselves. Read from tables alone, without the registry where that is not
 needed: a cycle with nothing to do ends here.
@@ -83,9 +85,10 @@ def fired(project: Project, params: Params, found: NewData, *, now: dt.datetime)
     if found.withdrawn:
         reasons.append("people withdrew")
     if found.added:
-        ratings, users = new_counts(project, found.added)
-        if ratings >= asked.new_ratings:
-            reasons.append(f"{ratings:,} new ratings in {', '.join(found.added)}")
+        rows, users = new_counts(project, found.added)
+        if sum(rows.values()) >= asked.new_ratings:
+            given = " and ".join(f"{n:,} new {table}" for table, n in rows.items() if n)
+            reasons.append(f"{given} in {', '.join(found.added)}")
         elif users >= asked.new_users:
             reasons.append(f"{users:,} new people in {', '.join(found.added)}")
         elif asked.drift and (drift := _drift(project, params, found.added)):
@@ -102,22 +105,22 @@ def _drift(project: Project, params: Params, labels: list[str]) -> str:
     return drift_of_tables(project, params, labels)
 
 
-def new_counts(project: Project, labels: list[str]) -> tuple[int, int]:
-    """Return the ratings in these batches, and how many of their people no model has learned."""
-    frames = []
+def new_counts(project: Project, labels: list[str]) -> tuple[dict[str, int], int]:
+    """Return the ratings and the choices in these batches, and their people whom no model knows."""
+    found = []
     for label in labels:
         dataset, _, name = label.partition("/")
-        tables = formats.read_batch(project.batches / dataset / name, dataset, project.root)
-        frames.append(tables.ratings.select(pl.lit(dataset).alias(s.DATASET), s.USER))
-    raters = pl.concat(frames).group_by(s.DATASET, s.USER).len().collect()
+        found.append(formats.read_batch(project.batches / dataset / name, dataset, project.root))
+    people = pl.concat([tables.people for tables in found]).unique(s.USERS_KEYS)
     known = project.validated / "users.parquet"
     if known.is_file():
-        new = raters.join(
-            pl.read_parquet(known, glob=False), on=list(s.USERS_KEYS), how="anti"
-        ).height
-    else:
-        new = raters.height
-    return int(raters["len"].sum()), new
+        users = pl.read_parquet(known, glob=False)
+        people = people.join(users, on=list(s.USERS_KEYS), how="anti")
+    rows = {
+        "ratings": sum(tables.n_ratings for tables in found),
+        "choices": sum(tables.n_choices for tables in found),
+    }
+    return rows, people.height
 
 
 def champion_age(project: Project, params: Params, *, now: dt.datetime) -> dt.timedelta | None:

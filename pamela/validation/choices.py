@@ -1,7 +1,9 @@
 """Choices between two pictures held to ``expectations/choices.json``, row by row.
 
 Who chooses between the same two pictures again, the other one perhaps, has said two things: both
-stay. Choices are read in pieces, so that a table need not fit into memory.
+stay. Only what a later source says as an earlier one does, at the same time and position, is the
+same row delivered again: as often as the earlier one has it. Choices are read in pieces, so that a
+table need not fit into memory.
 """
 
 from __future__ import annotations
@@ -16,9 +18,13 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.validation.checks import time_limit
 from pamela.validation.division import TableResult, check_in_pieces, divide
-from pamela.validation.expectations import Suite
+from pamela.validation.duplicates import SOURCE, find_candidates
+from pamela.validation.expectations import ROW, Outcome, Suite, run_suite
 
 CHOICES: Final = "choices"
+CHOICE_REPEATS: Final = "choice_repeats"
+# What is equal in a row that was delivered again:
+SAME: Final = (s.USER, s.IMAGE_A, s.IMAGE_B, s.CHOICE, s.CHOSEN_AT, s.POSITION)
 STATES: Final = ("image_present", "image_decodes")  # null where the dataset ships no pictures
 
 
@@ -29,11 +35,13 @@ class ChoiceRules:
     Attributes
     ----------
     rows : suite for each row by itself.
+    repeats : suite for rows that are held against those of earlier sources.
     images : DataFrame (image_id, image_present, image_decodes), one row per known image.
     before : a choice's time must lie before it.
     """
 
     rows: Suite
+    repeats: Suite
     images: pl.DataFrame
     before: dt.datetime
 
@@ -49,7 +57,7 @@ class ChoiceRules:
         """
         states = images.select(s.IMAGE, *STATES)
         distinct = states.unique(s.IMAGE, keep="first", maintain_order=True)
-        return cls(suites[CHOICES], distinct, time_limit(latest))
+        return cls(suites[CHOICES], suites[CHOICE_REPEATS], distinct, time_limit(latest))
 
     def annotate(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return `rows` with what the suite asks of each besides its own columns."""
@@ -70,13 +78,58 @@ class ChoiceRules:
         )
 
 
-def check_choices(dataset: str, sources: Sequence[pl.LazyFrame], rules: ChoiceRules) -> TableResult:
-    """Divide choices, as `pamela.core.schema.CHOICES_SCHEMA`, by `rules`.
+def check_choices(
+    dataset: str,
+    sources: Sequence[pl.LazyFrame],
+    rules: ChoiceRules,
+    accepted: Sequence[pl.LazyFrame] = (),
+) -> TableResult:
+    """Divide choices by `rules`.
+
+    Parameters
+    ----------
+    sources : what is checked, as `pamela.core.schema.CHOICES_SCHEMA`, the earliest first.
+    accepted : the kept rows of sources that were checked before, which precede all `sources`.
 
     Raises
     ------
     PamelaError
         If a structural expectation fails.
     """
-    outcome, height = check_in_pieces(dataset, sources, rules.rows, {}, rules.annotate)
-    return divide(sources, height, outcome)
+    of_rows, height = check_in_pieces(dataset, sources, rules.rows, {}, rules.annotate)
+    of_repeats = _check_repeats(sources, accepted, rules.repeats, of_rows.failures)
+    both = Outcome(
+        pl.concat([of_rows.failures, of_repeats.failures]),
+        [*of_rows.expectations, *of_repeats.expectations],
+    )
+    return divide(sources, height, both)
+
+
+def _check_repeats(
+    sources: Sequence[pl.LazyFrame],
+    accepted: Sequence[pl.LazyFrame],
+    suite: Suite,
+    failures: pl.DataFrame,
+) -> Outcome:
+    """Hold the rows without `failures` to the suite of repeats, the accepted ones beside them."""
+    every = [*accepted, *sources]
+    rows = pl.concat(
+        frame.select(*SAME, pl.lit(place, pl.Int32).alias(SOURCE))
+        for place, frame in enumerate(every)
+    )
+    before = sum(frame.select(pl.len()).collect().item() for frame in accepted)
+    numbered = rows.with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.Int64) - before)
+    candidates = find_candidates(numbered, SAME).join(
+        failures, on=ROW, how="anti", maintain_order="left"
+    )
+    marked = candidates.with_columns(delivered_again().alias("repeated"))
+    new = marked.filter(pl.col(SOURCE) >= len(accepted))
+    found = run_suite(suite, new, {})
+    failed = new.get_column(ROW).gather(found.failures.get_column(ROW))
+    return Outcome(found.failures.with_columns(failed), found.expectations)
+
+
+def delivered_again() -> pl.Expr:
+    """Return whether a row of `SAME` and source stands in an earlier source, as many times."""
+    nth = pl.int_range(pl.len()).over(SOURCE, *SAME)
+    return pl.col(SOURCE) > pl.col(SOURCE).min().over(*SAME, nth)

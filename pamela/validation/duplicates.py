@@ -10,6 +10,7 @@ from what was accepted before, so that the release's figures never change.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
@@ -25,13 +26,13 @@ SOURCE: Final = "source"  # 0-based place of a row's source; an earlier one take
 COLUMNS: Final = (*PAIR, s.RATING, s.RATED_AT, s.POSITION)
 
 
-def find_candidates(rows: pl.LazyFrame) -> pl.DataFrame:
-    """Return those rows whose user and image another row may share: few, whatever the table's size.
+def find_candidates(rows: pl.LazyFrame, columns: Sequence[str] = PAIR) -> pl.DataFrame:
+    """Return those rows whose `columns` another row may share: few, whatever the table's size.
 
     What is held of each row is 64 bits of hash of user and image; so a pair by chance of equal
     hashes is a candidate too, which `mark_repeats` tells apart.
     """
-    pair = rows.select(pl.struct(PAIR).hash()).collect(engine="streaming").to_series()
+    pair = rows.select(pl.struct(columns).hash()).collect(engine="streaming").to_series()
     shared = pair.is_duplicated().alias("_shared").to_frame().lazy()
     both = pl.concat([rows, shared], how="horizontal")
     return both.filter("_shared").drop("_shared").collect(engine="streaming")

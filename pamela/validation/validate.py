@@ -30,7 +30,7 @@ from pamela.core.paths import Project
 from pamela.data import image_files
 from pamela.data.partitions import partitions_of
 from pamela.validation.checks import REPEATS, RatingRules, check_ratings, image_states
-from pamela.validation.choices import ChoiceRules, check_choices
+from pamela.validation.choices import CHOICE_REPEATS, ChoiceRules, check_choices
 from pamela.validation.division import (
     ORIGIN,
     TableResult,
@@ -42,7 +42,7 @@ from pamela.validation.expectations import Suite, load_suite
 
 ROWS: Final = ("ratings", "choices")  # what people say: the tables that may be large
 TABLES: Final = (*ROWS, "users", "images")
-SUITES: Final = (*TABLES, REPEATS)  # repeats: ratings held against each other
+SUITES: Final = (*TABLES, REPEATS, CHOICE_REPEATS)  # of rows held against each other
 KEYS: Final = {"users": s.USER, "images": s.IMAGE}
 
 
@@ -119,6 +119,7 @@ class Rows:
     ----------
     scale : lowest and highest rating.
     latest : ``validate.latest_rated_at``.
+    accepted : ratings and choices of sources that were checked before; they precede these.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Rows:
     choices: Sequence[pl.LazyFrame]
     scale: Sequence[float]
     latest: dt.date | None
+    accepted: tuple[Sequence[pl.LazyFrame], Sequence[pl.LazyFrame]] = ((), ())
 
     def check(self, images: pl.DataFrame, suites: Mapping[str, Suite]) -> TableResults:
         """Check both tables, given the `image_states`; one of them may have no rows.
@@ -135,13 +137,14 @@ class Rows:
         PamelaError
             If a structural expectation fails, such as that of ratings where there are no choices.
         """
+        ratings, choices = self.accepted
         found = {"ratings": none_given(self.ratings), "choices": none_given(self.choices)}
         if _any_row(self.choices):
             chosen = ChoiceRules.of(images, suites, self.latest)
-            found["choices"] = check_choices(self.name, self.choices, chosen)
+            found["choices"] = check_choices(self.name, self.choices, chosen, choices)
         if _any_row(self.ratings) or not found["choices"].rows_in:
             rated = RatingRules.of(images, suites, self.scale, self.latest)
-            found["ratings"] = check_ratings(self.name, self.ratings, rated)
+            found["ratings"] = check_ratings(self.name, self.ratings, rated, ratings)
         return found
 
 

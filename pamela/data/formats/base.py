@@ -135,6 +135,14 @@ class Tables:
         """Everyone who rated or chose, and first where, as `raters`; the raters come first."""
         return _first_of_each(pl.concat([self.raters, self.choosers]))
 
+    @property
+    def judged(self) -> pl.Series:
+        """The images that are rated or chosen between, each once."""
+        columns = ((self.ratings, s.IMAGE), (self.choices, s.IMAGE_A), (self.choices, s.IMAGE_B))
+        named = pl.concat(rows.select(pl.col(column).alias(s.IMAGE)) for rows, column in columns)
+        found = named.drop_nulls().unique(maintain_order=True).collect(engine="streaming")
+        return found.get_column(s.IMAGE)
+
 
 def _first_of_each(counted: pl.DataFrame) -> pl.DataFrame:
     """Return the first row of every user that is named."""

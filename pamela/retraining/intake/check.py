@@ -2,7 +2,8 @@
 
 Single rows that break a rule enter: the validate stage sets them apart in ``data/quarantine/`` with
 the rule, as it does for any source. A batch with more of them than
-``validate.max_quarantined_share``, or with a structural fault, is refused as a whole.
+``validate.max_quarantined_share`` of its ratings, or of its choices, or with a structural fault, is
+refused as a whole.
 """
 
 from __future__ import annotations
@@ -19,13 +20,22 @@ from pamela.core.files import read_parquet
 from pamela.core.paths import Project
 from pamela.data import formats, image_files, ingest
 from pamela.data.formats import Tables
-from pamela.data.partitions import partitions_of
+from pamela.data.partitions import scan_partitions
 from pamela.features.precomputed import read_rows
 from pamela.params import PRECOMPUTED, Params
 from pamela.retraining.intake import limits
 from pamela.validation import checks, validate
-from pamela.validation.checks import RatingRules
+from pamela.validation.division import TableResults
 from pamela.validation.expectations import Suite
+from pamela.validation.validate import ROWS, Rows
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The rows of a batch that break no rule."""
+
+    ratings: pl.DataFrame
+    choices: pl.DataFrame
 
 
 @dataclass
@@ -35,7 +45,7 @@ class KnownDataset:
     Attributes
     ----------
     sources : the dataset as imported, then its accepted batches.
-    ratings : its ratings that are accepted, source by source; a batch may not repeat them.
+    ratings, choices : those that are accepted, source by source; a batch may not repeat them.
     pictures : DataFrame (sha256, decodes) of pictures that need no second look.
     suites : ``expectations/``.
     """
@@ -43,6 +53,7 @@ class KnownDataset:
     name: str
     sources: list[Tables]
     ratings: list[pl.LazyFrame]
+    choices: list[pl.LazyFrame]
     pictures: pl.DataFrame
     suites: Mapping[str, Suite]
 
@@ -56,7 +67,9 @@ class KnownDataset:
             If the dataset, or a batch that was accepted before, cannot be read.
         """
         batches = ingest.batch_folders(project, name)
-        files = partitions_of(project.validated / "ratings.parquet", name)
+        ratings, choices = (
+            scan_partitions(project.validated / f"{table}.parquet", name) for table in ROWS
+        )
         images = read_parquet(project.validated / "images.parquet", [s.DATASET, s.SHA256])
         known = images.filter(pl.col(s.DATASET) == name).drop_nulls(s.SHA256)
         decodes = known.select(s.SHA256, decodes=pl.lit(True))
@@ -66,48 +79,64 @@ class KnownDataset:
                 ingest.read_base(project, name),
                 *(formats.read_batch(folder, name, project.root) for folder in batches),
             ],
-            [pl.scan_parquet(file, glob=False) for file in files],
+            ratings,
+            choices,
             decodes.unique(s.SHA256, maintain_order=True),
             validate.load_suites(project),
         )
 
-    def add(self, project: Project, folder: Path, kept: pl.DataFrame) -> None:
-        """Count the batch in `folder` as accepted; `kept` are its ratings that break no rule."""
+    def add(self, project: Project, folder: Path, kept: Kept) -> None:
+        """Count the batch in `folder` as accepted, of whose rows those that are `kept`."""
         self.sources.append(formats.read_batch(folder, self.name, project.root))
-        self.ratings.append(kept.lazy())
+        self.ratings.append(kept.ratings.lazy())
+        self.choices.append(kept.choices.lazy())
 
 
-def check(project: Project, params: Params, folder: Path, known: KnownDataset) -> pl.DataFrame:
-    """Hold the batch in `folder` to the pipeline's rules; return the ratings that break none.
+def check(project: Project, params: Params, folder: Path, known: KnownDataset) -> Kept:
+    """Hold the batch in `folder` to the pipeline's rules; return the rows that break none.
 
     Raises
     ------
     PamelaError
         On a structural fault, a contradiction with what is known, more than ``retrain.limits``
-        allow, or if the share of faulty ratings exceeds ``validate.max_quarantined_share``.
+        allow, or if the share of faulty ratings, or choices, exceeds
+        ``validate.max_quarantined_share``.
     """
     limits.check_unpacked(folder, params.retrain.limits)
     tables = formats.read_batch(folder, known.name, project.root)
     original, *earlier = known.sources
-    limits.check_ratings(tables, earlier, params.retrain.limits)
+    limits.check_rows(tables, earlier, params.retrain.limits)
     merged = ingest.merge_batches(original, [*earlier, tables], project.root).tables
     if params.embed.encoder == PRECOMPUTED:
         _check_features(project, folder, [*known.sources, tables], merged)
-    rules = _rules(project, params, tables, merged, known)
-    result = checks.check_ratings(known.name, [tables.ratings], rules, known.ratings)
-    allowed = params.validate_.max_quarantined_share
-    if result.share > allowed:
-        first = result.first_fault
+    rows = Rows(
+        known.name,
+        [tables.ratings],
+        [tables.choices],
+        merged.scale,
+        params.validate_.latest_rated_at,
+        (known.ratings, known.choices),
+    )
+    found = rows.check(_image_states(project, tables, merged, known), known.suites)
+    _require_sound(project.relative(folder), found, params.validate_.max_quarantined_share)
+    return Kept(*(pl.concat(found[table].kept).collect() for table in ROWS))
+
+
+def _require_sound(folder: str, found: TableResults, allowed: float) -> None:
+    """Raise if too many rows are faulty, or none is left."""
+    for table in validate.too_faulty(found, allowed):
+        first = found[table].first_fault
         raise PamelaError(
-            f"{first[s.SOURCE_FILE]}: {result.describe_share(allowed, 'ratings')}, "
+            f"{first[s.SOURCE_FILE]}: {found[table].describe_share(allowed, table)}, "
             f"first in row {first[s.SOURCE_ROW]}"
         )
-    if not result.rows_kept:
+    if not validate.any_left(found):
+        there = [table for table in ROWS if found[table].rows_in]
+        given = " and ".join(f"{found[table].rows_in:,} {table}" for table in there)
+        rules = ", ".join(rule for table in there for rule in found[table].by_rule)
         raise PamelaError(
-            f"{project.relative(folder)}: none of its {result.rows_in:,} ratings is new "
-            f"({', '.join(result.by_rule)}); was it delivered before?"
+            f"{folder}: none of its {given} is new ({rules}); was it delivered before?"
         )
-    return pl.concat(result.kept).collect()
 
 
 def _check_features(
@@ -126,26 +155,24 @@ def _check_features(
     read_rows(project, files, merged.images.get_column(s.IMAGE))
 
 
-def _rules(
-    project: Project, params: Params, batch: Tables, merged: Tables, known: KnownDataset
-) -> RatingRules:
-    """Return what the batch's ratings are held to, given all pictures known with it."""
+def _image_states(
+    project: Project, batch: Tables, merged: Tables, known: KnownDataset
+) -> pl.DataFrame:
+    """Return the pictures that the batch brings or judges, with what is known of their files."""
     images = _with_hashes(project, merged.images, batch)
     fresh = images.join(known.pictures, on=s.SHA256, how="anti", nulls_equal=False)
     decoded = image_files.decode_files(fresh, project.root) if merged.has_images else None
-    states = checks.image_states(
+    return checks.image_states(
         images,
         known.pictures if decoded is None else pl.concat([known.pictures, decoded]),
         has_images=merged.has_images,
     )
-    return RatingRules.of(states, known.suites, merged.scale, params.validate_.latest_rated_at)
 
 
 def _with_hashes(project: Project, images: pl.DataFrame, batch: Tables) -> pl.DataFrame:
-    """Return those `images` that the batch brings or rates, with the hash of each file."""
-    rated = batch.ratings.select(s.IMAGE).collect().get_column(s.IMAGE)
-    mine = pl.concat([batch.images.get_column(s.IMAGE), rated])
-    named = images.filter(pl.col(s.IMAGE).is_in(mine.drop_nulls().unique().to_list()))
+    """Return those `images` that the batch brings or judges, with the hash of each file."""
+    mine = pl.concat([batch.images.get_column(s.IMAGE), batch.judged])
+    named = images.filter(pl.col(s.IMAGE).is_in(mine.unique().to_list()))
     named = named if named.height else images.head(1)  # no known picture: let the rule say so
     hashes = image_files.hash_files(
         named.get_column(s.FILE).drop_nulls(), project.root, project.picture_cache

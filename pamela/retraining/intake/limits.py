@@ -14,12 +14,14 @@ from typing import Final
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.data.formats.base import N_RATINGS, Tables
+from pamela.data.formats.base import Tables
+from pamela.data.formats.counts import N_CHOICES, N_RATINGS
 from pamela.data.image_files import SUFFIXES
 from pamela.params import LimitParams
 from pamela.retraining.intake.faults import UnfitError
 
 MB: Final = 1_000_000
+N_ROWS: Final = "n_rows"
 
 
 def check_bytes(size: int, limits: LimitParams) -> None:
@@ -58,22 +60,23 @@ def check_unpacked(folder: Path, limits: LimitParams) -> None:
             )
 
 
-def check_ratings(tables: Tables, earlier: Sequence[Tables], limits: LimitParams) -> None:
-    """Raise if the batch gives more ratings than it may, or one person does with it.
+def check_rows(tables: Tables, earlier: Sequence[Tables], limits: LimitParams) -> None:
+    """Raise if the batch gives more ratings and choices than it may, or one person does with it.
 
     Parameters
     ----------
     earlier : the batches accepted before: a person's limit is on all that came by the inbox. What
         the dataset held when it was imported does not count.
     """
-    name = "ratings"
-    if tables.n_ratings > limits.ratings_per_batch:
-        raise UnfitError(_too_many(name, tables.n_ratings, limits))
+    given = {"ratings": tables.n_ratings, "choices": tables.n_choices}
+    name = " and ".join(table for table, n in given.items() if n) or "ratings"
+    if sum(given.values()) > limits.ratings_per_batch:
+        raise UnfitError(_too_many(name, sum(given.values()), limits))
     before = pl.concat([_by_user(one) for one in earlier] or [_by_user(tables).clear()])
     both = _by_user(tables).join(
-        before.group_by(s.USER).agg(pl.col(N_RATINGS).sum().alias("before")), on=s.USER, how="left"
+        before.group_by(s.USER).agg(pl.col(N_ROWS).sum().alias("before")), on=s.USER, how="left"
     )
-    total = (pl.col(N_RATINGS) + pl.col("before").fill_null(0)).alias("total")
+    total = (pl.col(N_ROWS) + pl.col("before").fill_null(0)).alias("total")
     over = both.with_columns(total).filter(pl.col("total") > limits.ratings_per_user)
     if not over.height:
         return
@@ -81,15 +84,19 @@ def check_ratings(tables: Tables, earlier: Sequence[Tables], limits: LimitParams
     others = f" (and {over.height - 1:,} others)" if over.height > 1 else ""
     earlier_ones = f" after {first['before']:,} in earlier batches" if first["before"] else ""
     raise UnfitError(
-        f"{name}: user {first[s.USER]!r} gives {first[N_RATINGS]:,}{earlier_ones}{others}, more "
+        f"{name}: user {first[s.USER]!r} gives {first[N_ROWS]:,}{earlier_ones}{others}, more "
         f"than retrain.limits.ratings_per_user ({limits.ratings_per_user:,}); leave some out, or "
         "raise the limit in params.yaml"
     )
 
 
 def _by_user(tables: Tables) -> pl.DataFrame:
-    named = tables.by_rater.drop_nulls(s.USER)
-    return named.group_by(s.USER).agg(pl.col(N_RATINGS).sum().cast(pl.Int64))
+    """Return how many ratings and choices everyone gave."""
+    rows = (
+        counted.select(s.USER, pl.col(n).cast(pl.Int64).alias(N_ROWS))
+        for counted, n in ((tables.by_rater, N_RATINGS), (tables.by_chooser, N_CHOICES))
+    )
+    return pl.concat(rows).drop_nulls(s.USER).group_by(s.USER).agg(pl.col(N_ROWS).sum())
 
 
 def _too_many(name: str, rows: int, limits: LimitParams) -> str:

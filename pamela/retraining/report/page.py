@@ -149,9 +149,9 @@ def batches_table(rows: Sequence[overview.Row]) -> Table:
     ordered = sorted(rows, key=lambda row: (SHOWN_STATES.index(row.state), row.batch))
     return Table(
         title="Batches",
-        columns=["batch", "state", "ratings", "quarantined", "why"],
+        columns=["batch", "state", "ratings", "choices", "quarantined", "why"],
         rows=[
-            [Cell(row.batch), Cell(row.state), _number(row.ratings, ","),
+            [Cell(row.batch), Cell(row.state), _number(row.ratings, ","), _number(row.choices, ","),
              _number(row.quarantined, ","), Cell(row.why or DASH)]
             for row in ordered
         ],

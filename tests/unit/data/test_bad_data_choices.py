@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from tests.helpers.bad_data import (
     NAME,
     Case,
     Spoil,
-    all_of,
     batch,
     check,
     kept,
@@ -27,9 +27,11 @@ from tests.helpers.bad_data import (
 )
 from tests.helpers.folders import choices_of, write_choices, write_tables
 
+Look = Callable[[Project], object]
 YAML = f"data/raw/{NAME}/dataset.yaml"
 BATCH = f"data/batches/{NAME}/b"
 N = 60  # sound choices; an appended one is row 61
+SAID = ",".join(choices_of(4, 6).row(0))
 
 
 def more(*lines: str) -> Spoil:
@@ -64,7 +66,7 @@ def batch_of_choices(header: str, *lines: str) -> Spoil:
     return spoil
 
 
-def said(*outcomes: str) -> Any:
+def said(*outcomes: str) -> Look:
     """Look for the last choices that are kept."""
 
     def look(project: Project) -> None:
@@ -73,7 +75,17 @@ def said(*outcomes: str) -> Any:
     return look
 
 
-def scale_of(scale: list[float], *, standardised: bool) -> Any:
+def both(*looks: Look) -> Look:
+    """Look for several things."""
+
+    def look(project: Project) -> None:
+        for one in looks:
+            one(project)
+
+    return look
+
+
+def scale_of(scale: list[float], *, standardised: bool) -> Look:
     """Look for the dataset's scale."""
 
     def look(project: Project) -> None:
@@ -150,6 +162,11 @@ CASES = [
         more("u0,i0,i1,a", "u0,i1,i0,a", "u0,i0,i1,b", "u0,i0,i1,b"),
         holds=said("a", "a", "b", "b"),
     ),
+    of_choices(
+        "choice-delivered-again",
+        batch_of_choices("name: d\n", SAID, "new,i0,i1,a", SAID, "new,i0,i1,a"),
+        choices=rated("choice_repeated", 1, file=f"{BATCH}/choices.csv"),
+    ),
     Case(
         "choice-in-future",
         with_columns(chosen_at="2999-01-01"),
@@ -186,8 +203,8 @@ CASES = [
     of_choices(
         "choice-scale-without-ratings",
         lambda folder: (folder / "dataset.yaml").write_text("name: d\nscale: [1, 5]\n"),
-        holds=all_of(
-            warned("a scale is declared, 1..5, and there are no ratings"),  # type: ignore[arg-type]
+        holds=both(
+            warned("a scale is declared, 1..5, and there are no ratings"),
             scale_of([-4, 4], standardised=True),
         ),
     ),
@@ -195,7 +212,7 @@ CASES = [
         "choice-batch-to-ratings",
         batch_of_choices("name: d\n", "u0,i0,i1,b", "new,i0,i1,a"),
         start=write_tables,
-        holds=all_of(said("b", "a"), scale_of([1, 5], standardised=False)),  # type: ignore[arg-type]
+        holds=both(said("b", "a"), scale_of([1, 5], standardised=False)),
     ),
     Case(
         "choice-batch-other-scale",

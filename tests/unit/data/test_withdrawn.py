@@ -14,7 +14,7 @@ from pamela.core.paths import Project
 from pamela.data import ingest
 from pamela.data.withdrawn import read_withdrawn
 from pamela.retraining.withdrawal import forget_withdrawn
-from tests.helpers.folders import make_project, ratings_of, write_tables
+from tests.helpers.folders import choices_of, make_project, ratings_of, write_tables
 
 
 def withdraw(project: Project, *rows: str) -> None:
@@ -22,7 +22,7 @@ def withdraw(project: Project, *rows: str) -> None:
     project.withdrawn.write_text("\n".join(["dataset,user_id", *rows]) + "\n")
 
 
-def test_their_ratings_and_their_row_are_left_out_of_dataset_and_batches(tmp_path: Path) -> None:
+def test_what_they_said_and_their_row_are_left_out_of_dataset_and_batches(tmp_path: Path) -> None:
     project = make_project(tmp_path, ingest={"datasets": ["faces"]})
     header = "name: faces\nscale: [1, 5]\n"
     write_tables(project.raw / "faces", header=header)
@@ -30,15 +30,19 @@ def test_their_ratings_and_their_row_are_left_out_of_dataset_and_batches(tmp_pat
     batch.mkdir(parents=True)
     (batch / "dataset.yaml").write_text(header)
     ratings_of(4, 6, seed=1).write_csv(batch / "ratings.csv")
+    choices_of(4, 6).write_csv(batch / "choices.csv")
     before = ingest.read_dataset(project, "faces")
     gone, *stay = before.tables.users[s.USER].to_list()
     withdraw(project, f"faces,{gone}", f"other,{stay[0]}")
     found = ingest.read_dataset(project, "faces")
     assert found.tables.users[s.USER].to_list() == stay
-    every = pl.concat([source.ratings for source in found.sources]).collect()
-    was = pl.concat([source.ratings for source in before.sources]).collect()
-    assert every.equals(was.filter(pl.col(s.USER) != gone))
-    assert found.n_ratings == every.height < was.height
+    for table in ("ratings", "choices"):
+        every, was = (
+            pl.concat([getattr(source, table) for source in one.sources]).collect()
+            for one in (found, before)
+        )
+        assert every.equals(was.filter(pl.col(s.USER) != gone))
+        assert getattr(found, f"n_{table}") == every.height < was.height
 
 
 @pytest.mark.parametrize(

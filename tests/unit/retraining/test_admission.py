@@ -39,6 +39,16 @@ def finish(folder: Path) -> Path:
     return folder
 
 
+def write_choices(folder: Path, *rows: tuple[str, str, str, str]) -> Path:
+    """Write a batch of choices, beside ratings where there are some."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = "".join(f"{','.join(row)}\n" for row in rows)
+    (folder / "choices.csv").write_text("user_id,image_a,image_b,choice\n" + text)
+    if not (folder / "dataset.yaml").is_file():
+        (folder / "dataset.yaml").write_text("name: faces\n")
+    return finish(folder)
+
+
 def known_rows() -> list[tuple[str, str, object]]:
     return [(f"u{k % USERS}", f"i{k % IMAGES}", 1 + k % 5) for k in range(60)]
 
@@ -239,6 +249,49 @@ def test_before_the_first_run_batches_wait(project: Project, params: Params) -> 
     with pytest.raises(PamelaError, match="make repro"):
         admission.take(project, params)
     assert not (folder / inbox.REFUSED).exists()
+
+
+# --- choices ----------------------------------------------------------------------------------
+def test_choices_enter_as_ratings_do(project: Project, params: Params) -> None:
+    home = project.inbox / "faces"
+    write_choices(home / "alone", ("u0", "i0", "i1", "a"), ("new", "i1", "i2", "tie"))
+    write_choices(write_batch(home / "beside", good_rows()), ("u1", "i0", "i1", "b"))
+    write_choices(home / "faulty", ("u0", "i0", "i0", "a"), ("u0", "i0", "i1", "b"))
+    write_choices(home / "nowhere", ("u0", "i0", "gone", "a"))
+    refused = admission.take(project, params)
+    assert [b.label for b in inbox.accepted(project)] == ["faces/alone", "faces/beside"]
+    assert "data/inbox/faces/faulty/choices.csv: 1 of 2 choices" in refused["faces/faulty"]
+    assert "mostly picture_against_itself (1), first in row 1" in refused["faces/faulty"]
+    assert "mostly unknown_image (1)" in refused["faces/nowhere"]
+    merged = ingest.read_dataset(project, "faces")
+    assert (merged.n_ratings, merged.n_choices) == (60 + 20, 3)
+    assert "new" in merged.tables.users[s.USER].to_list()
+
+
+def test_choices_that_were_delivered_before_are_refused(project: Project, params: Params) -> None:
+    rows = [("u0", "i0", "i1", "a"), ("u0", "i0", "i1", "a"), ("u0", "i2", "i1", "b")]
+    for name in ("b1", "b2"):
+        write_choices(project.inbox / "faces" / name, *rows)
+    line = admission.take(project, params)["faces/b2"]
+    assert "none of its 3 choices is new (choice_repeated); was it delivered before?" in line
+    write_choices(project.inbox / "faces" / "b3", *rows, ("u0", "i0", "i1", "a"))
+    assert admission.take(project, params) == {}  # of everything so far, one choice more
+
+
+def test_the_limits_count_ratings_and_choices_together(project: Project, params: Params) -> None:
+    chosen = [("busy", f"i{k}", f"i{k + 1}", "a") for k in range(10)]
+    both = write_batch(project.inbox / "faces" / "both", [("busy", "i0", 3), ("busy", "i1", 3)])
+    write_choices(both, *chosen)
+    line = admission.take(project, with_limits(params, ratings_per_user=11))["faces/both"]
+    assert "ratings and choices: user 'busy' gives 12, more than" in line
+    (both / inbox.REFUSED).unlink()
+    line = admission.take(project, with_limits(params, ratings_per_batch=11))["faces/both"]
+    assert "ratings and choices: 12 rows, more than" in line
+    (both / inbox.REFUSED).unlink()
+    assert admission.take(project, with_limits(params, ratings_per_user=12)) == {}
+    write_choices(project.inbox / "faces" / "later", ("busy", "i3", "i5", "tie"))
+    line = admission.take(project, with_limits(params, ratings_per_user=12))["faces/later"]
+    assert "choices: user 'busy' gives 1 after 12 in earlier batches" in line
 
 
 # --- limits, and what later stages would stop at ----------------------------------------------

@@ -39,7 +39,8 @@ def batch(home: Path, name: str, rows: int, *, done: bool = True) -> Path:
 
 def test_every_batch_is_listed_with_its_ratings_and_why(project: Project) -> None:
     batch(project.inbox, "synthetic/new", 3)
-    batch(project.inbox, "synthetic/half", 2, done=False)
+    half = batch(project.inbox, "synthetic/half", 2, done=False)
+    (half / "choices.csv").write_text("user_id,image_a,image_b,choice\nu,i,j,a\n")
     batch(project.inbox, "other/x", 1)
     bad = batch(project.inbox, "synthetic/bad", 4)
     refuse(project, bad, "synthetic/bad: a reason", state_of(bad))
@@ -61,7 +62,7 @@ def test_every_batch_is_listed_with_its_ratings_and_why(project: Project) -> Non
     ).write_parquet(apart)  # fmt: skip
     *rows, aside = overview(project, ["synthetic"])
     assert rows == [
-        Row("synthetic/half", "not complete", 2, None, "without _DONE"),
+        Row("synthetic/half", "not complete", 2, None, "without _DONE", 1),
         Row("synthetic/new", "ready", 3, None, "the next retrain takes it up"),
         Row("synthetic/\N{REPLACEMENT CHARACTER}", "ready", None, None,
             "the next retrain takes it up"),

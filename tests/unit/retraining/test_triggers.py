@@ -30,7 +30,9 @@ def asked(**trigger: Any) -> Params:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setattr(triggers, "new_counts", lambda _project, labels: (40 * len(labels), 3))
+    monkeypatch.setattr(
+        triggers, "new_counts", lambda _, labels: ({"ratings": 40 * len(labels), "choices": 0}, 3)
+    )
     champion = SimpleNamespace(tags={triggers.PROMOTED_AT: "2026-11-20T03:00:00+00:00"})
     monkeypatch.setattr(triggers.versions, "champion", lambda *_: champion)
     return Project(tmp_path)

@@ -143,15 +143,13 @@ def test_near_duplicates_stay_together(project: Project) -> None:
 
 def test_the_order_of_rows_does_not_matter(project: Project) -> None:
     write(project, full(30, 30))
-    first = split(project)
-    rows = first.ratings.rows.collect()
+    first = split(project).ratings
+    rows = first.rows.collect()
     write(project, full(30, 30)[::-1])
-    again = split(project)
+    again = split(project).ratings
     for fold in range(5):
-        assert again.ratings.part_counts(fold) == first.ratings.part_counts(
-            fold
-        )  # with their hashes
-    assert again.ratings.rows.collect()[::-1].equals(rows)
+        assert again.part_counts(fold) == first.part_counts(fold)  # with their hashes
+    assert again.rows.collect()[::-1].equals(rows)
 
 
 def test_another_seed_or_prompt_splits_the_same_rows_again(project: Project) -> None:
