@@ -221,7 +221,10 @@ class ReportParams(_Strict):
 
 
 class LimitParams(_Strict):
-    """How much may enter in one batch, and of one person in all; a batch with more is refused."""
+    """How much may enter in one batch, and of one person in all; a batch with more is refused.
+
+    A choice counts as a rating, here and in `TriggerParams`.
+    """
 
     ratings_per_user: Count
     ratings_per_batch: Count

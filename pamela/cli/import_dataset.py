@@ -196,6 +196,6 @@ def _bring(
 def _warn_of_validate(summary: ImportSummary, allowed: float) -> None:
     if summary.faulty_share > allowed:
         typer.echo(
-            f"WARNING: {summary.faulty_share:.1%} of the ratings are faulty, more than "
+            f"WARNING: {summary.faulty_share:.1%} of the rows are faulty, more than "
             f"validate.max_quarantined_share {allowed:g}: `dvc repro` will stop at validate"
         )

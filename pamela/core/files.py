@@ -190,6 +190,13 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
         raise PamelaError(f"{path}: not readable as Parquet ({error})".splitlines()[0]) from None
 
 
+def scan_table(path: Path, schema: pl.Schema) -> pl.LazyFrame:
+    """Open a Parquet file, or a folder of some; no rows where there is none, as choices once."""
+    if not path.exists():
+        return pl.LazyFrame(schema=schema)
+    return pl.scan_parquet(path, glob=False)
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as hex."""
     with path.open("rb") as stream:

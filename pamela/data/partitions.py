@@ -30,10 +30,3 @@ def scan_partitions(table: Path, dataset: str) -> list[pl.LazyFrame]:
     """Return the rows of `dataset` in the folder `table`, source by source; none where absent."""
     files = partitions_of(table, dataset)
     return [pl.scan_parquet(file, glob=False) for file in files if table.exists()]
-
-
-def scan_table(table: Path, schema: pl.Schema) -> pl.LazyFrame:
-    """Return all rows of the folder `table`; none where it is absent, as choices once were."""
-    if not table.exists():
-        return pl.LazyFrame(schema=schema)
-    return pl.scan_parquet(table, glob=False)

@@ -14,11 +14,17 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
-from pamela.core.files import atomic_folder, read_parquet, sink_parquet, write_json, write_parquet
+from pamela.core.files import (
+    atomic_folder,
+    read_parquet,
+    scan_table,
+    sink_parquet,
+    write_json,
+    write_parquet,
+)
 from pamela.core.paths import Project
 from pamela.core.split_rows import CHOICES, RATINGS
 from pamela.data.leakage import overlaps_of
-from pamela.data.partitions import scan_table
 from pamela.params import SplitParams
 from pamela.splits.assignment import Sides, find_sides
 from pamela.splits.parts import Placed, place_choices, place_ratings

@@ -1,7 +1,7 @@
 """Tables as people have them, written anew in the tables format: then ingest has one path.
 
-What is written is ``dataset.yaml``, ``ratings``, ``images.csv`` and, where something is known of
-the users, ``users.csv``. Pictures are named, not brought.
+What is written is ``dataset.yaml``, ``ratings`` or ``choices`` (or both), ``images.csv`` and, where
+something is known of the users, ``users.csv``. Pictures are named, not brought.
 """
 
 from __future__ import annotations
@@ -21,18 +21,20 @@ from pamela.data.csv_faults import TableFault
 from pamela.data.formats import base, files, published, tables
 from pamela.data.formats.base import Tables
 from pamela.data.formats.files import shown
-from pamela.data.formats.tables_rows.ratings import OPTIONAL
+from pamela.data.formats.tables_rows import choices, ratings
 from pamela.data.importing import open_tables, reshape
 from pamela.data.importing.open_tables import Opener
 from pamela.data.importing.options import TABLES, TableOptions
 from pamela.data.importing.placing import locate
 from pamela.data.importing.reshape import ABOUT_IMAGES, Opened
 
-REQUIRED: Final = (s.USER, s.IMAGE, s.RATING)
 RATINGS: Final = "ratings"
+CHOICES: Final = "choices"
+REQUIRED: Final = {RATINGS: ratings.REQUIRED, CHOICES: choices.REQUIRED}
+OPTIONAL: Final = {RATINGS: ratings.OPTIONAL, CHOICES: choices.OPTIONAL}
 USERS: Final = "users"
 IMAGES: Final = "images"
-KNOWN: Final = (*REQUIRED, *OPTIONAL, *ABOUT_IMAGES)
+KNOWN: Final = (*ABOUT_IMAGES, *(c for some in (REQUIRED, OPTIONAL) for t in some for c in some[t]))
 NO_PICTURES: Final = "give their folder with --pictures FOLDER"
 
 
@@ -42,7 +44,7 @@ class Source:
 
     Attributes
     ----------
-    tables : ratings and, where given, users and images; with source_file and source_row.
+    tables : ratings or choices and, where given, users and images; with source_file and source_row.
     names : what each is called in messages.
     folder : what the pictures' paths are relative to.
     paths : the files that were read.
@@ -96,31 +98,41 @@ class Converted:
 
 
 def open_source(src: Path, options: TableOptions, scratch: Path) -> Source:
-    """Open the tables at `src`: a folder of them, or the file of ratings alone.
+    """Open the tables at `src`: a folder of them, or the file of ratings or of choices alone.
 
     Raises
     ------
     PamelaError
-        If there is no ratings table, or a table is of no kind that is read.
+        If there are neither ratings nor choices, or a table is of no kind that is read.
     """
     folder = src if src.is_dir() and open_tables.kind_of(src) is None else src.parent
-    found: dict[str, Path] = {}
-    if folder == src:
-        for table in TABLES:
-            path = open_tables.find(folder, table, src.parent)
-            if path is not None:
-                found[table] = path
-    else:
-        found[RATINGS] = src
-    if RATINGS not in found:
-        raise PamelaError(
-            f"{src.name}: no ratings table there; call it ratings.csv (or "
-            f"{', '.join(open_tables.KINDS[1:])}), or give the file itself in place of its folder"
-        )
     opener = Opener(options, scratch, src.parent)
-    opened = {table: opener.open(path) for table, path in found.items()}
-    names = {table: shown(path, src.parent) for table, path in found.items()}
-    return Source(opened, names, folder, tuple(found.values()), opener)
+    opened: dict[str, pl.LazyFrame] = {}
+    paths: dict[str, Path] = {}
+    wanted: Sequence[str] = TABLES
+    if folder != src:
+        rows = opener.open(src)
+        table = CHOICES if _holds_choices(rows, options) else RATINGS
+        opened[table], paths[table] = rows, src
+        wanted = (USERS, IMAGES) if table == CHOICES else ()  # choices say nothing of pictures
+    for table in wanted:
+        path = open_tables.find(folder, table, src.parent)
+        if path is not None:
+            opened[table], paths[table] = opener.open(path), path
+    if not {RATINGS, CHOICES} & opened.keys():
+        raise PamelaError(
+            f"{src.name}: no ratings table there, nor one of choices; call it ratings.csv (or "
+            f"{', '.join(open_tables.KINDS[1:])}), or choices.csv, or give the file itself"
+        )
+    names = {table: shown(path, src.parent) for table, path in paths.items()}
+    return Source(opened, names, folder, tuple(paths.values()), opener)
+
+
+def _holds_choices(table: pl.LazyFrame, options: TableOptions) -> bool:
+    """Tell whether a file names two images a row."""
+    there = table.collect_schema().names()
+    ours = {entry.ours for entry in options.columns if entry.theirs in there}
+    return {s.IMAGE_A, s.IMAGE_B} <= {*there, *ours}
 
 
 def convert(source: Source, name: str, options: TableOptions, home: Path) -> Converted:
@@ -133,16 +145,20 @@ def convert(source: Source, name: str, options: TableOptions, home: Path) -> Con
     """
     opened = dict(reshape.rename(source.tables, options, source.names))
     with source.explaining():
+        if options.wide and RATINGS not in opened:
+            raise PamelaError(f"--wide is for ratings; {', '.join(source.names.values())} has none")
         if options.wide:
             opened[RATINGS] = reshape.lengthen(opened[RATINGS], options, source.names[RATINGS])
         if options.decimal_comma:
             opened = {table: reshape.points(frame) for table, frame in opened.items()}
         source.require_cells(opened, options.demographics)
         header = _write_header(source, name, options, home)
-        source.require_columns(opened, RATINGS, REQUIRED)
+        for table in REQUIRED.keys() & opened.keys():
+            source.require_columns(opened, table, REQUIRED[table])
         pictures = _write_images(opened, source, options, home)
         left_out = _write_users(opened, source, options, home)
-        left_out |= _write_ratings(opened[RATINGS], options, home)
+        for table in REQUIRED.keys() & opened.keys():
+            left_out |= _write_rows(opened[table], table, options, home)
     found = _found(pictures)
     if found or not header.features:
         (home / tables.PICTURES).mkdir(exist_ok=True)
@@ -170,6 +186,8 @@ def _write_header(
         target.write_text(f"name: {name}\nscale: [{low}, {high}]\n", encoding="utf-8")
     elif own.is_file():
         shutil.copyfile(own, target)
+    elif RATINGS not in source.tables:  # choices have no scale
+        target.write_text(f"name: {name}\n", encoding="utf-8")
     else:
         raise PamelaError(
             f"{shown(own, source.folder.parent)}: no such file; give --scale LOWEST,HIGHEST, such "
@@ -193,8 +211,13 @@ def _write_images(
         source.require_columns(opened, IMAGES, [s.IMAGE])
         images = opened[IMAGES].collect()
         name = source.names[IMAGES]
-    else:
+    elif RATINGS in opened:
         images, name = _images_of_ratings(opened[RATINGS]), source.names[RATINGS]
+    else:
+        raise TableFault(
+            f"{source.names[CHOICES]}: no images table beside the choices; give images.csv "
+            "(image_id, file, prompt)"
+        )
     if s.FILE not in images.columns:
         raise TableFault(
             f"{name}: no column file, the path of a picture; it has {_columns(images)}",
@@ -258,9 +281,9 @@ def _write_users(
     if not options.demographics:
         return {}
     asked = list(options.demographics)
-    ratings = opened[RATINGS]
-    source.require_columns(opened, RATINGS, asked)
-    rows = ratings.select(s.USER, *asked, *base.SOURCE).collect(engine="streaming")
+    table = RATINGS if RATINGS in opened else CHOICES
+    source.require_columns(opened, table, asked)
+    rows = opened[table].select(s.USER, *asked, *base.SOURCE).collect(engine="streaming")
     rows = base.whole_floats_as_integers(rows, rows.columns).with_columns(
         s.identifier(s.USER), *(base.category(c) for c in asked)
     )
@@ -269,18 +292,17 @@ def _write_users(
     return {USERS: notes}
 
 
-def _write_ratings(
-    ratings: pl.LazyFrame, options: TableOptions, home: Path
+def _write_rows(
+    rows: pl.LazyFrame, table: str, options: TableOptions, home: Path
 ) -> dict[str, list[str]]:
-    """Write the ratings, in their order and piece by piece; typed columns stay typed."""
-    columns = [s.USER, s.IMAGE, s.RATING, s.RATED_AT, s.POSITION, s.SPLIT]
-    schema = ratings.collect_schema()
-    known = [c for c in columns if c in schema]
-    kept = ratings.select(known)
+    """Write ratings or choices, in their order and piece by piece; typed columns stay typed."""
+    schema = rows.collect_schema()
+    known = [c for c in (*REQUIRED[table], *OPTIONAL[table]) if c in schema]
+    kept = rows.select(known)
     if all(schema[c] == pl.String for c in known):
-        kept.sink_csv(home / "ratings.csv", engine="streaming", maintain_order=True)
+        kept.sink_csv(home / f"{table}.csv", engine="streaming", maintain_order=True)
     else:
-        kept.sink_parquet(home / "ratings.parquet", engine="streaming", maintain_order=True)
+        kept.sink_parquet(home / f"{table}.parquet", engine="streaming", maintain_order=True)
     told = (*known, *options.demographics, *ABOUT_IMAGES, *base.SOURCE)
     others = [c for c in schema.names() if c not in told]
-    return {RATINGS: others}
+    return {table: others}

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 
-TABLES: Final = ("ratings", "users", "images")
+TABLES: Final = ("ratings", "choices", "users", "images")
 SEPARATOR_NAMES: Final = {
     "comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|", "blank": " ",
 }  # fmt: skip
@@ -48,7 +48,7 @@ class TableOptions:
     columns : what their columns are (``--map``).
     wide : whether the ratings have a column per rater (or per image), not a row per rating.
     drop : columns to leave out.
-    demographics : columns of the ratings table that say something of the user.
+    demographics : columns of the ratings (else the choices) that say something of the user.
     separator, encoding : of text files; None is what the suffix says, and UTF-8.
     decimal_comma : whether ``4,5`` is a number.
     scale : lowest and highest rating, where no dataset.yaml says it.

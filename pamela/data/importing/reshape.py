@@ -15,9 +15,12 @@ from pamela.data.importing.options import ColumnName, TableOptions
 
 IDS: Final = (s.USER, s.IMAGE)
 ABOUT_IMAGES: Final = (s.FILE, s.PROMPT, *tables.IMAGES_OPTIONAL)
-TEXTS: Final = (*IDS, s.FILE, s.PROMPT, s.PROMPT_ID, s.RATED_AT)  # never numbers
+TEXTS: Final = (
+    *(*IDS, s.IMAGE_A, s.IMAGE_B, s.CHOICE, s.FILE, s.PROMPT, s.PROMPT_ID),
+    *(s.RATED_AT, s.CHOSEN_AT),
+)  # never numbers
 DECIMAL_COMMA: Final = r"^(\s*[+-]?\d+),(\d+\s*)$"
-Opened = Mapping[str, pl.LazyFrame]  # by table: ratings, users, images
+Opened = Mapping[str, pl.LazyFrame]  # by table: ratings, choices, users, images
 
 
 def rename(opened: Opened, options: TableOptions, names: Mapping[str, str]) -> Opened:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -25,8 +26,9 @@ class ImportSummary:
 
     Attributes
     ----------
-    users, listed : people who rated; rows of the users table, and raters among them.
-    images, rated : rows of the images table; those of them that are rated.
+    ratings, choices, ties : their rows, and the share of ties among the choices.
+    users, listed : people who rated or chose; rows of the users table, and those among them.
+    images, rated : rows of the images table; those of them that are rated or chosen between.
     use : how the ratings fill the scale; None where no rating is a number.
     splits : rows of each of the release's own parts.
     pictures, missing_pictures : picture files that came in; named ones that are not there.
@@ -56,24 +58,29 @@ class ImportSummary:
     rated: int = 0
     use: ScaleUse | None = None
     remarks: list[str] = field(default_factory=list)
+    choices: int = 0
+    ties: float = 0.0
 
     def __str__(self) -> str:
         """Return the summary as lines for a terminal."""
         parts = ", ".join(f"{part} {n:,}" for part, n in self.splits.items())
         missing = f", {self.missing_pictures:,} named but absent" if self.missing_pictures else ""
         faults = ", ".join(f"{n:,} {what}" for what, n in self.faults.items())
+        did, judged = self._verbs()
         lines = {
-            "ratings": f"{self.ratings:,} on a scale of {self.scale[0]:g}..{self.scale[1]:g}"
-            + (f", they run over {self.use.span[0]:g}..{self.use.span[1]:g}" if self.use else ""),
-            "users": f"{self.users:,} who rated, {self._match()}",
+            "ratings": self._ratings(),
+            "choices": f"{self.choices:,} between two images, {self.ties:.1%} of them ties",
+            "users": f"{self.users:,} who {did}, {self._match()}",
             "demographics": ", ".join(self.demographics) or "none",
-            "images": f"{self.images:,}, {self.rated:,} of them rated",
+            "images": f"{self.images:,}, {self.rated:,} of them {judged}",
             "pictures": f"{self.pictures:,} files{missing}",
             "features": self.features or "none",
             "splits": parts or "none of its own (split.folds will be made)",
             "left out": "; ".join(self._left_out()) or "no column",
             "faulty rows": f"{faults} (validate sets them apart)" if faults else "none seen so far",
         }
+        if not self.choices:
+            del lines["choices"]
         if self.splits:
             found = describe_overlaps(self.overlaps)
             lines["overlaps"] = "; ".join(found) or "none: no user, image or content on two sides"
@@ -83,8 +90,20 @@ class ImportSummary:
 
     @property
     def faulty_share(self) -> float:
-        """Share of the ratings that are plainly faulty, as far as import looks."""
-        return sum(self.faults.values()) / max(self.ratings, 1)
+        """Share of the ratings and choices that are plainly faulty, as far as import looks."""
+        return sum(self.faults.values()) / max(self.ratings + self.choices, 1)
+
+    def _ratings(self) -> str:
+        if not self.ratings and self.choices:
+            return "none, so that scores will be on a standardised scale"
+        span = f", they run over {self.use.span[0]:g}..{self.use.span[1]:g}" if self.use else ""
+        return f"{self.ratings:,} on a scale of {self.scale[0]:g}..{self.scale[1]:g}{span}"
+
+    def _verbs(self) -> tuple[str, str]:
+        """Return what people did, and what was done to the images."""
+        if not self.choices:
+            return "rated", "rated"
+        return ("rated or chose", "judged") if self.ratings else ("chose", "chosen between")
 
     def _match(self) -> str:
         rows, matched = self.listed
@@ -108,7 +127,7 @@ def _wrapped(key: str, value: str) -> str:
 
 
 def summarise(tables: Tables, folder: str, root: Path) -> ImportSummary:
-    """Return what a dataset holds: every rating row is read, and own splits' pictures hashed.
+    """Return what a dataset holds: every row is read, and own splits' pictures hashed.
 
     Parameters
     ----------
@@ -118,19 +137,20 @@ def summarise(tables: Tables, folder: str, root: Path) -> ImportSummary:
     """
     named = tables.images.get_column(s.FILE).drop_nulls().n_unique()
     present = len(named_pictures(tables, root))
-    counts = _count(tables, root)
-    raters, listed = tables.raters.get_column(s.USER), tables.users.get_column(s.USER)
+    people, listed = tables.people.get_column(s.USER), tables.users.get_column(s.USER)
     images = tables.images.get_column(s.IMAGE)
-    ratings = counts.pop("ratings")
+    faults = Counter(_rating_faults(tables, root)) + Counter(_choice_faults(tables, root))
     counted = tables.ratings.drop_nulls(s.SPLIT).group_by(s.SPLIT).len()
     rows_of = dict(counted.collect(engine="streaming").iter_rows())
     parts = {part: rows_of[part] for part in s.RELEASE_PARTS if part in rows_of}
     return ImportSummary(
         folder=folder,
-        ratings=ratings,
-        users=raters.len(),
-        listed=(listed.len(), raters.filter(raters.is_in(listed.implode())).len()),
-        rated=images.filter(images.is_in(_rated(tables).implode())).len(),
+        ratings=tables.n_ratings,
+        choices=tables.n_choices,
+        ties=_ties(tables),
+        users=people.len(),
+        listed=(listed.len(), people.filter(people.is_in(listed.implode())).len()),
+        rated=images.filter(images.is_in(tables.judged.implode())).len(),
         use=scale_use(tables.ratings, tables.scale),
         remarks=remarks([tables]),
         images=tables.images.height,
@@ -141,7 +161,7 @@ def summarise(tables: Tables, folder: str, root: Path) -> ImportSummary:
         missing_pictures=named - present if tables.has_images else 0,
         features=tables.features.name if tables.features else None,
         ignored=tables.ignored,
-        faults={what: n for what, n in counts.items() if n},
+        faults=dict(faults),
         overlaps=_overlaps(tables, root) if parts else {},
     )
 
@@ -156,24 +176,47 @@ def _there(tables: Tables, root: Path) -> list[str]:
     return [file for file in files if (root / file).is_file()]
 
 
-def _rated(tables: Tables) -> pl.Series:
-    found = tables.ratings.select(s.IMAGE).drop_nulls().unique().collect(engine="streaming")
-    return found.get_column(s.IMAGE)
+def _ties(tables: Tables) -> float:
+    share = tables.choices.select((pl.col(s.CHOICE) == s.TIE).mean())
+    return float(share.collect(engine="streaming").item() or 0.0)
 
 
-def _count(tables: Tables, root: Path) -> dict[str, int]:
-    """Return the number of ratings, and of those that are plainly faulty, by what is wrong."""
+def _known_images(tables: Tables, root: Path) -> pl.LazyFrame:
+    """Return (image_id, known, absent) of every image: absent where its picture should be there."""
     absent = pl.lit(tables.has_images) & ~pl.col(s.FILE).is_in(_there(tables, root))
     absent = absent.fill_null(tables.has_images)
-    known = tables.images.select(s.IMAGE, _absent=absent, _known=pl.lit(True)).lazy()
+    return tables.images.select(s.IMAGE, _absent=absent, _known=pl.lit(True)).lazy()
+
+
+def _rating_faults(tables: Tables, root: Path) -> dict[str, int]:
+    """Return the number of ratings that are plainly faulty, by what is wrong."""
     rating = pl.col(s.RATING)
-    counts = tables.ratings.join(known, on=s.IMAGE, how="left").select(
-        pl.len().alias("ratings"),
+    known = tables.ratings.join(_known_images(tables, root), on=s.IMAGE, how="left")
+    counts = known.select(
         pl.col(s.USER).is_null().sum().alias("without a user"),
         rating.is_null().sum().alias("without a rating"),
         (~rating.is_between(*tables.scale)).sum().alias("off the scale"),
         pl.col("_known").is_null().sum().alias("on an unknown image"),
         pl.col("_absent").sum().alias("on an absent picture"),
+    )
+    return counts.collect(engine="streaming").row(0, named=True)
+
+
+def _choice_faults(tables: Tables, root: Path) -> dict[str, int]:
+    """Return the number of choices that are plainly faulty, by what is wrong."""
+    columns = (s.IMAGE_A, s.IMAGE_B)
+    images, joined = _known_images(tables, root), tables.choices
+    for column in columns:
+        theirs = images.select(pl.all().name.suffix(f"_{column}"))
+        joined = joined.join(theirs, left_on=column, right_on=f"{s.IMAGE}_{column}", how="left")
+    unknown = pl.any_horizontal(pl.col(f"_known_{column}").is_null() for column in columns)
+    absent = pl.any_horizontal(f"_absent_{column}" for column in columns)
+    counts = joined.select(
+        pl.col(s.USER).is_null().sum().alias("without a user"),
+        (~pl.col(s.CHOICE).is_in(list(s.OUTCOMES))).fill_null(True).sum().alias("without a choice"),
+        (pl.col(s.IMAGE_A) == pl.col(s.IMAGE_B)).sum().alias("of an image against itself"),
+        unknown.sum().alias("on an unknown image"),
+        absent.sum().alias("on an absent picture"),
     )
     return counts.collect(engine="streaming").row(0, named=True)
 

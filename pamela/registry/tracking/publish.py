@@ -21,6 +21,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError, hidden
+from pamela.core.files import scan_table
 from pamela.core.paths import Project
 from pamela.params import Params, tracking_uri
 from pamela.registry import sqlite_reader
@@ -276,11 +277,15 @@ def described(project: Project, name: str, _digest: str) -> tuple[str, str]:
     """Return the columns of a dataset's ratings and its size, as MLflow shows them: JSON."""
     from mlflow.data.polars_dataset import infer_schema
 
-    path = project.validated / "ratings.parquet"
-    rows = pl.scan_parquet(path, glob=False).filter(pl.col(s.DATASET) == name).collect()
-    counts = {"users": rows[s.USER].n_unique(), "images": rows[s.IMAGE].n_unique()}
-    columns = {"mlflow_colspec": infer_schema(rows).to_dict()}
-    return json.dumps(columns), json.dumps({"ratings": rows.height, **counts})
+    own = pl.col(s.DATASET) == name
+    rows = scan_table(project.validated / "ratings.parquet", s.RATINGS_SCHEMA).filter(own).collect()
+    choices = scan_table(project.validated / "choices.parquet", s.CHOICES_SCHEMA).filter(own)
+    chosen = choices.select(s.USER, s.IMAGE_A, s.IMAGE_B).collect()
+    users = pl.concat([rows[s.USER], chosen[s.USER]])
+    images = pl.concat([rows[s.IMAGE], chosen[s.IMAGE_A], chosen[s.IMAGE_B]])
+    counts = {"ratings": rows.height, "users": users.n_unique(), "images": images.n_unique()}
+    counts |= {"choices": chosen.height} if chosen.height else {}
+    return json.dumps({"mlflow_colspec": infer_schema(rows).to_dict()}), json.dumps(counts)
 
 
 def _batches(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:

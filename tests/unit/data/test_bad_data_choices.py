@@ -114,13 +114,19 @@ CASES = [
         holds=said("a", "tie", "b", "tie"),
     ),
     of_choices(
+        "choice-by-id",
+        more("u0,i0,i1,i0", "u0,i0,i1, i1", "u0,a,i1,b"),
+        choices=rated("unknown_image", N + 3, file=CHOICES),
+        holds=said("a", "b"),
+    ),
+    of_choices(
         "choice-empty",
         more("u0,i0,i1,"),
         choices=rated("choice_missing", N + 1, file=CHOICES),
     ),
     of_choices(
         "choice-other-word",
-        more("u0,i0,i1,left", "u0,i0,i1,1", "u0,i0,i1,0.5", "u0,i0,i1,i0"),
+        more("u0,i0,i1,left", "u0,i0,i1,1", "u0,i0,i1,0.5", "u0,i0,i1,i2"),
         choices=rated("choice_unknown", *range(N + 1, N + 5), file=CHOICES),
         holds=warned("none of a, b and tie: 4", "'left'", "write a where image_a was chosen"),
     ),

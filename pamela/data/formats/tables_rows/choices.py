@@ -20,7 +20,7 @@ IDS: Final = (s.USER, s.IMAGE_A, s.IMAGE_B)
 REQUIRED: Final = (*IDS, s.CHOICE)
 OPTIONAL: Final = (s.CHOSEN_AT, s.POSITION)
 WANTED: Final = {s.POSITION: cells.WHOLE, s.CHOSEN_AT: cells.A_TIME}
-# Other words that can mean one thing only. Left and right, 1 and 2, 0 and 1 could mean two.
+# Other words that can mean one thing only; left and right, 1 and 2, 0 and 1 could mean two.
 SPELLINGS: Final = {
     s.IMAGE_A: s.CHOSE_A,
     s.IMAGE_B: s.CHOSE_B,
@@ -76,11 +76,23 @@ def read_choices(path: Path, name: str, root: Path) -> Choices:
     return Choices(marked.select(s.CHOICES_SCHEMA.names()), dropped, counted, words)
 
 
-def said(column: str) -> pl.Expr:
-    """Return a column of choices as a, b and tie, in whatever case; other cells as they are."""
-    word = s.identifier(column)
+def said() -> pl.Expr:
+    """Return the choice as a, b or tie, from these words or the id of the chosen image.
+
+    Other cells stay as they are.
+    """
+    word, a, b = (s.identifier(column) for column in (s.CHOICE, s.IMAGE_A, s.IMAGE_B))
     plain = word.str.to_lowercase().replace(SPELLINGS)
-    return pl.when(plain.is_in(list(s.OUTCOMES))).then(plain).otherwise(word).alias(column)
+    return (
+        pl.when(plain.is_in(list(s.OUTCOMES)))
+        .then(plain)
+        .when((word == a) & (word != b))
+        .then(pl.lit(s.CHOSE_A))
+        .when((word == b) & (word != a))
+        .then(pl.lit(s.CHOSE_B))
+        .otherwise(word)
+        .alias(s.CHOICE)
+    )
 
 
 def _marked(frame: pl.LazyFrame, name: str, path: Path, root: Path) -> pl.LazyFrame:
@@ -93,7 +105,7 @@ def _marked(frame: pl.LazyFrame, name: str, path: Path, root: Path) -> pl.LazyFr
         s.CHOSEN_AT: cells.time(s.CHOSEN_AT, schema.get(s.CHOSEN_AT)),
     }
     values = {c: value for c, value in values.items() if c in schema}
-    choice = said(s.CHOICE)
+    choice = said()
     canonical = cells.read_values(frame, values, s.CHOSEN_AT).with_columns(
         pl.lit(name).alias(s.DATASET),
         *map(s.identifier, IDS),

@@ -30,7 +30,13 @@ from pamela.data.importing.options import (
     parse_separator,
 )
 from pamela.data.ingest import read_base
-from tests.helpers.folders import images_of, ratings_of
+from tests.helpers.folders import (
+    choices_of,
+    images_of,
+    ratings_of,
+    write_choices,
+    write_picture,
+)
 from tests.helpers.survey_exports import PROLIFIC_IDS, long_csv
 
 RATED = ["user_id", "image_id", "rating"]
@@ -52,6 +58,68 @@ def expected() -> list[tuple[str, str, float]]:
 
 def columns(*entries: str) -> tuple[object, ...]:
     return parse_columns(entries)
+
+
+# --- choices --------------------------------------------------------------------------------------
+def choices_source(home: Path) -> pl.DataFrame:
+    """Write choices under other names, images beside them; return them under ours."""
+    home.mkdir()
+    images_of(6).write_csv(home / "images.csv")
+    for n in range(6):
+        write_picture(home / f"images/i{n}.png", n)
+    chosen = choices_of(4, 6).with_columns(age=pl.col("user_id").str.slice(1))
+    theirs = {"user_id": "worker", "image_a": "left", "image_b": "right", "choice": "answer"}
+    chosen.rename(theirs).write_csv(home / "answers.tsv", separator="\t")
+    return chosen
+
+
+THEIRS = columns("user_id=worker,image_a=left,image_b=right,choice=answer")
+
+
+@pytest.mark.parametrize("name", ["answers.tsv", "choices.tsv"])
+def test_choices_of_another_form_come_in_without_a_scale(
+    project: Project, tmp_path: Path, name: str
+) -> None:
+    """A file alone is known by its two images; a folder by the table's name."""
+    home = tmp_path / "theirs"
+    chosen = choices_source(home)
+    (home / "answers.tsv").rename(home / name)
+    source = home if name.startswith("choices") else home / name
+    tables = bring(project, source, columns=THEIRS, demographics=("age",))
+    read = tables.choices.select("user_id", "image_a", "image_b", "choice").collect()
+    assert read.equals(chosen.drop("age"))
+    assert (tables.scale_declared, tables.n_ratings) == (False, 0)
+    assert tables.users.select("user_id", "age").rows() == [(f"u{n}", str(n)) for n in range(4)]
+
+
+def test_the_summary_counts_choices_and_what_is_wrong_with_them(
+    project: Project, tmp_path: Path
+) -> None:
+    source = write_choices(tmp_path / "theirs")
+    with (source / "choices.csv").open("a") as stream:
+        stream.write(",i0,i1,a\nu0,i0,i0,a\nu0,i0,gone,a\nu0,i0,i1,left\n")
+    (source / "images" / "i5.png").unlink()
+    found = import_dataset(project, "tables", str(source), "mine")
+    assert found.faults == {
+        "without a user": 1,
+        "without a choice": 1,
+        "of an image against itself": 1,
+        "on an unknown image": 1,
+        "on an absent picture": 20,
+    }
+    assert found.faulty_share == 24 / 64
+    assert "64 between two images" in str(found)
+    assert "4 who chose, 4 of them among the 4 of the users table" in str(found)
+
+
+def test_choices_without_images_say_what_is_missing(project: Project, tmp_path: Path) -> None:
+    home = tmp_path / "theirs"
+    choices_source(home)
+    (home / "images.csv").unlink()
+    with pytest.raises(PamelaError, match=r"no images table beside the choices; give images\.csv"):
+        bring(project, home / "answers.tsv", columns=THEIRS)
+    with pytest.raises(PamelaError, match=r"--wide is for ratings; answers\.tsv has none"):
+        bring(project, home / "answers.tsv", columns=THEIRS, wide=True)
 
 
 # --- files of another kind ------------------------------------------------------------------------
