@@ -8,8 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from pamela.core.dataset import load_fold
+from pamela.data.importing.dataset import import_dataset
 from tests.conftest import ROOT, copy_project, must, override_params
 from tests.helpers import yaml
+from tests.helpers.folders import make_project
 from tests.helpers.stages import run_stages
 
 SHARED = ROOT.parent / "shared" / "data"
@@ -28,6 +31,8 @@ PARAMS = {
     },
     "avt_ai_images": {"train": {"cv_trials": 2}, "evaluate": {"bootstrap": 200}},
 }
+
+LEARNED_AND_TESTED = ("train", "test_seen", "test_unseen", "context_unseen")
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared_data, pytest.mark.timeout(2700)]
 
@@ -90,3 +95,23 @@ low, high = reward.bundle.scales[{name!r}]
 assert all(low <= s.rating <= high for s in reward.score(user=None, images=files))
 """
     assert len(json.loads(must(project, "python", "-c", code))) == 5
+
+
+def test_choices_go_from_their_folder_to_the_folds(tmp_path):
+    """Real choices between web pages: none is lost, and every fold learns and tests on some."""
+    source = SHARED / "website_choices"
+    if not source.is_dir():
+        pytest.skip(f"{source}: the real choices are not beside the repository")
+    project = make_project(tmp_path, ingest={"datasets": ["pages"]})
+    import_dataset(project, "tables", str(source), "pages")
+    run_stages(project.root, "ingest", "validate", "split", "embed")
+    report = json.loads((project.reports / "validation.json").read_text())["datasets"]["pages"]
+    assert (report["rows_in"], report["choices"]["rows_kept"]) == (0, 3168)
+    ties = 0
+    for number in range(5):
+        fold = load_fold(project, number)
+        assert (len(fold.items), len(fold.people), fold.parts) == (100, 99, {})
+        assert sum(map(len, fold.choices.values())) == 3168
+        assert min(len(fold.choices_of(part)) for part in LEARNED_AND_TESTED) > 0
+        ties += sum(int((one.outcome == 0.5).sum()) for one in fold.choices.values())
+    assert ties == 5 * 71
