@@ -10,7 +10,7 @@ from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.serving.arguments.pictures import read_picture, read_prompt
 from pamela.serving.arguments.texts import in_order, is_table, shown
-from pamela.serving.types import ImageLike
+from pamela.serving.types import ImageLike, detail
 
 CHOICE: Final = "(image_a, image_b, 'a', 'b' or 'tie') or (image_a, image_b, prompt, choice)"
 SIDES: Final = (s.IMAGE_A, s.IMAGE_B)
@@ -39,7 +39,8 @@ class ChosenPictures:
     @property
     def picture_names(self) -> list[str]:
         """What a message calls each picture."""
-        return [f"{name}: {side}" for name in self.names for side in SIDES]
+        sides = [f"{name}: {side}" for name in self.names for side in SIDES]
+        return [side + detail(one) for side, one in zip(sides, self.images, strict=True)]
 
 
 NO_CHOICES: Final = ChosenPictures((), (), (), ())

@@ -18,7 +18,7 @@ from typing import Final
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.serving.api import Reward
-from pamela.serving.arguments.choices import ChosenPictures
+from pamela.serving.arguments.choices import SIDES, ChosenPictures
 from pamela.serving.arguments.unknown import nearest, quoted
 from pamela.serving.requests.pictures import PictureDoor, named
 from pamela.serving.requests.records import (
@@ -249,7 +249,8 @@ class Answers:
         said = ChosenPictures(
             (), [side.prompt for side in sides], [one.choice for one in choices], names
         )
-        return replace(said, images=self.images(sides, said.picture_names, dataset))
+        every = [f"{one}: {side}" for one in names for side in SIDES]
+        return replace(said, images=self.images(sides, every, dataset))
 
     def images(
         self, pictures: Sequence[CandidateRecord], names: Sequence[str], dataset: str

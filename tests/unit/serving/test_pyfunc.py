@@ -54,7 +54,7 @@ def test_nothing_is_pickled_and_the_folder_is_a_bundle_still(small_project):
 def test_signature_and_example_are_there_and_the_example_is_answered(served):
     inputs = {column.name: column.required for column in served.metadata.signature.inputs}
     assert set(inputs) == {
-        "user", "dataset", "prompt", "image", "image_id", "ratings", "demographics",
+        "user", "dataset", "prompt", "image", "image_id", "ratings", "choices", "demographics",
     }  # fmt: skip
     assert not any(inputs.values())
     example = served.input_example

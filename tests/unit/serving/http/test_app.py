@@ -276,9 +276,9 @@ def test_a_form_tells_demographics_too(client, barn):
 
 
 def test_who_is_adapted_to_has_no_name_yet(client):
-    assert "give ratings, demographics or both" in fault(client.post("/adapt", json={}))
+    assert "give ratings, choices, demographics or several" in fault(client.post("/adapt", json={}))
     named = fault(client.post("/adapt", json={"user": USER}))
-    assert named == "unknown key 'user'; there are dataset, ratings, demographics"
+    assert named == "unknown key 'user'; there are dataset, ratings, choices, demographics"
 
 
 def test_a_request_that_is_too_large_is_refused_while_it_arrives(small_template):

@@ -75,7 +75,11 @@ def test_a_fault_is_one_line_that_names_its_place(body, says):
         (ScoreBody, {"user": "p001"}, "missing key 'images'; there are user"),
         (ScoreBody, [], "is not an object"),
         (ScoreBody, None, "is not an object"),
-        (AdaptBody, {"dataset": "synthetic"}, "give ratings, demographics or both"),
+        (
+            AdaptBody,
+            {"dataset": "synthetic"},
+            "give ratings, choices, demographics",
+        ),
         (SuggestBody, {"user": "p001", "n": 2.5}, "n: is not a whole number (got 2.5)"),
         (SuggestBody, {"user": "p001", "n": True}, "n: is not a whole number (got True)"),
         (SuggestBody, {"user": "p001", "n": 0}, "n: Input should be greater than or equal to 1"),
