@@ -1,15 +1,17 @@
-"""A person's weights from choices, with or without ratings: Laplace's approximation.
+"""A person's weights from choices, with or without ratings: expectation propagation.
 
 A choice between `a` and `b` is one of Thurstone's (`pamela.models.choices.thurstone`) on the
-difference ``base + (columns[a] - columns[b]) @ w``. About any weights it is, to second order, a
-rating of that difference: a row of a Gaussian. Newton's method writes all choices as such rows,
-takes the posterior of these and of the ratings (`pamela.models.random_effects`), and does so again
-about its mean. All is concave, so that a few steps end at the only optimum.
+difference ``base + (columns[a] - columns[b]) @ w``. Each stands for a rating of that difference, a
+row of a Gaussian with a reading and a precision of its own, chosen such that mean and variance of
+the difference come out as the choice itself would have them, given everything else (Minka 2001;
+where the rest leaves no doubt this is a step of Newton's method). Then the weights are those of
+these rows and of the ratings (`pamela.models.random_effects`). A few rounds suffice. Laplace's
+approximation, at the most likely weights, takes tastes for far more alike than they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -26,12 +28,46 @@ from pamela.models.random_effects import (
     noise_of_people,
     posterior,
     posterior_given_noise,
-    posterior_of_one,
+    predict_rows,
 )
 
-STEPS = 25  # of Newton's method at most; mostly 5 do
-CLOSE = 1e-4  # internal units: it ends when no difference moves further
-LEAST_CURVATURE = 1e-8  # of a choice that says nothing any more
+ROUNDS = 20  # at most; mostly 5 do
+CLOSE = 1e-3  # internal units: it ends when no difference moves further
+LEAST_PRECISION = 1e-6  # of a choice that says nothing
+SMALLEST = 1e-10  # floor of a variance
+
+
+@dataclass(frozen=True)
+class Sites:
+    """What n choices say of their differences (less the base): Gaussian messages.
+
+    Attributes
+    ----------
+    precision, moment : arrays (n,), of each; the reading is moment / precision.
+    """
+
+    precision: Floats
+    moment: Floats
+
+    @classmethod
+    def none(cls, count: int) -> Self:
+        """Return messages that say nothing."""
+        return cls(np.full(count, LEAST_PRECISION), np.zeros(count))
+
+    def take(self, rows: Ints | Bools | slice) -> Sites:
+        """Return these messages."""
+        return Sites(self.precision[rows], self.moment[rows])
+
+    def without(self, mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
+        """Return what all else says of the differences: mean and variance (n,).
+
+        Parameters
+        ----------
+        mean, variance : arrays (n,), what everything says.
+        """
+        precision = 1.0 / np.maximum(variance, SMALLEST)
+        rest = np.maximum(precision - self.precision, 1e-3 * precision)
+        return (precision * mean - self.moment) / rest, 1.0 / rest
 
 
 @dataclass(frozen=True)
@@ -46,6 +82,8 @@ class ChoiceRows:
     outcome : as in `Choices`.
     kind : int64 array (n,), which of `choosing` a choice follows.
     choosing : how people choose, by dataset.
+    overall : by dataset, what noise and the variance of taste make together, as a noise, where that
+        is all that says what a unit is; else None.
     """
 
     user: Ints
@@ -54,6 +92,7 @@ class ChoiceRows:
     outcome: Floats32
     kind: Ints
     choosing: tuple[Thurstone, ...]
+    overall: tuple[float | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.user)
@@ -87,61 +126,69 @@ class ChoiceRows:
         names = ("user", "features", "base", "outcome", "kind")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
+    def slice_of(self, first: int, last: int) -> slice:
+        """Return where the rows of the users from `first` to before `last` are."""
+        return slice(*np.searchsorted(self.user, [first, last]).tolist())
+
     def of_users(self, first: int, last: int) -> ChoiceRows:
         """Return the rows of the users from `first` to before `last`, who are numbered from 0."""
-        rows = slice(*np.searchsorted(self.user, [first, last]).tolist())
-        found = self.take(rows)
+        found = self.take(self.slice_of(first, last))
         return replace(found, user=found.user - first)
 
-    def differences(self, weights: Floats) -> Floats:
-        """Return the difference (n,) of every choice, for people of these weights (users, k)."""
-        own = np.einsum("ij,ij->i", self.features, weights[self.user])
-        return self.base + own
+    def statistics(self, sites: Sites, users: int) -> SufficientStatistics:
+        """Return the sums, per user, of rows of noise one that say what `sites` do."""
+        root = np.sqrt(sites.precision)
+        return SufficientStatistics.collect(
+            self.user, root[:, None] * self.features, sites.moment / root, users
+        )
 
-    def slopes(self, differences: Floats) -> tuple[Floats, Floats]:
-        """Return slope and curvature (n,) of every choice's log-likelihood."""
+    def sites(self, mean: Floats, variance: Floats) -> Sites:
+        """Return what the choices say where all else says `mean` and `variance` (n,) of each.
+
+        Such that both together have the mean and the variance that the choice itself would give.
+        """
         slope, curvature = np.empty(len(self)), np.empty(len(self))
+        difference = self.base + mean
         for kind, made in enumerate(self.choosing):
             rows = self.kind == kind
-            slope[rows], curvature[rows] = made.slopes(differences[rows], self.outcome[rows])
-        return slope, np.maximum(curvature, LEAST_CURVATURE)
-
-    def as_gaussian(self, differences: Floats) -> tuple[Floats, Floats]:
-        """Return rows (n, k) of noise one and what they read (n,): they say the same hereabouts."""
-        slope, curvature = self.slopes(differences)
-        root = np.sqrt(curvature)
-        read = root * (differences - self.base) + slope / root
-        return root[:, None] * self.features, read
-
-    def statistics(self, weights: Floats) -> SufficientStatistics:
-        """Return the sums of these Gaussian rows about `weights` (users, k)."""
-        rows, read = self.as_gaussian(self.differences(weights))
-        return SufficientStatistics.collect(self.user, rows, read, len(weights))
+            slope[rows], curvature[rows] = made.slopes(
+                difference[rows], self.outcome[rows], variance[rows]
+            )
+        left = 1.0 - variance * curvature  # of the variance
+        precision = curvature / left
+        # a choice that surprises nobody says next to nothing: the reading stays, but faintly
+        return Sites(np.maximum(precision, LEAST_PRECISION), (slope + curvature * mean) / left)
 
 
-def posterior_with_choices(
+def settle(
     prior: Prior, described: Floats, statistics: SufficientStatistics, choices: ChoiceRows
-) -> Posterior:
-    """Return the weights of n people given their ratings and choices.
+) -> tuple[Posterior, Sites]:
+    """Return the weights of n people given their ratings and choices, and what each choice says.
 
     Parameters
     ----------
     described : array (n, q), what is known of each.
     statistics : of their ratings.
     """
+    ratio = noise_of_people(prior, described, statistics)
+    sites, before = Sites.none(len(choices)), np.full(len(choices), np.inf)
+    for _ in range(ROUNDS):
+        both = statistics.with_choices(choices.statistics(sites, len(statistics)))
+        found = posterior_given_noise(prior, described, both, ratio)
+        mean, variance = predict_rows(found, choices.user, choices.features)
+        if np.abs(mean - before).max(initial=0.0) < CLOSE:
+            break
+        sites, before = choices.sites(*sites.without(mean, variance)), mean
+    return found, sites
+
+
+def posterior_with_choices(
+    prior: Prior, described: Floats, statistics: SufficientStatistics, choices: ChoiceRows
+) -> Posterior:
+    """Return the weights of n people given their ratings and choices; as `settle`."""
     if not len(choices):
         return posterior(prior, described, statistics)
-    ratio = noise_of_people(prior, described, statistics)
-    mean = described @ prior.regression
-    differences = choices.differences(mean)
-    for _ in range(STEPS):
-        both = statistics.with_choices(choices.statistics(mean))
-        found = posterior_given_noise(prior, described, both, ratio)
-        mean, before = found.mean, differences
-        differences = choices.differences(mean)
-        if np.abs(differences - before).max() < CLOSE:
-            break
-    return found
+    return settle(prior, described, statistics, choices)[0]
 
 
 def posterior_of_one_with_choices(
@@ -149,8 +196,7 @@ def posterior_of_one_with_choices(
 ) -> Posterior:
     """Return one person's weights given a handful of ratings and choices.
 
-    The same as `posterior_with_choices`; Newton's method goes among the rows, of which there are
-    few, and the weights are worked out once, at its end.
+    The same as `posterior_with_choices`, but among the rows, of which there are few.
 
     Parameters
     ----------
@@ -159,49 +205,20 @@ def posterior_of_one_with_choices(
     y : array (n,), their residual ratings.
     """
     start = described @ prior.regression
-    rows = np.concatenate([rated, choices.features])
-    among = rows @ prior.covariance @ rows.T
+    rows, n = np.concatenate([rated, choices.features]), len(y)
+    shared = rows @ prior.covariance
+    expected, among = rows @ start[0], shared @ rows.T
     ratio = noise_of_one(prior, described, rated, y)
-    noise = prior.noise * ratio
-
-    def about(fitted: Floats) -> tuple[Floats, Floats]:
-        slope, curvature = choices.slopes(choices.base + fitted[len(y) :])
-        precise = np.repeat(1.0 / noise, len(y))
-        error = (y - fitted[: len(y)]) / noise
-        return np.concatenate([error, slope]), np.concatenate([precise, curvature])
-
-    fitted = _mode(rows @ start[0], among, about)
-    scaled, read = choices.as_gaussian(choices.base + fitted[len(y) :])
-    unit = np.sqrt(noise)
-    return posterior_of_one(
-        prior,
-        described,
-        np.concatenate([rated, unit * scaled]),
-        np.concatenate([y, unit * read]),
-        ratio,
-    )
-
-
-def _mode(
-    expected: Floats, covariance: Floats, about: Callable[[Floats], tuple[Floats, Floats]]
-) -> Floats:
-    """Return the most likely values (n,) of a Gaussian, given what a likelihood says of each.
-
-    Newton's method in the space of the values (Rasmussen & Williams 2006, algorithm 3.1).
-
-    Parameters
-    ----------
-    expected, covariance : (n,) and (n, n), of the Gaussian.
-    about : from values, slope and curvature (n,) of the log-likelihood.
-    """
-    fitted = expected
-    for _ in range(STEPS):
-        slope, curvature = about(fitted)
-        root = np.sqrt(curvature)
-        right = curvature * (fitted - expected) + slope
-        inner = np.eye(len(expected)) + root[:, None] * covariance * root
-        taken = root * np.linalg.solve(inner, root * (covariance @ right))
-        before, fitted = fitted, expected + covariance @ (right - taken)
-        if np.abs(fitted - before).max(initial=0.0) < CLOSE:
+    noise, own = np.repeat(prior.noise * ratio, n), among[n:]
+    sites, before = Sites.none(len(choices)), np.full(len(choices), np.inf)
+    for _ in range(ROUNDS):
+        read = np.concatenate([y, sites.moment / sites.precision]) - expected
+        gain = np.linalg.inv(among + np.diag(np.concatenate([noise, 1.0 / sites.precision])))
+        away = gain @ read
+        mean = expected[n:] + own @ away
+        if np.abs(mean - before).max(initial=0.0) < CLOSE:
             break
-    return fitted
+        variance = np.diag(among)[n:] - np.einsum("ij,ij->i", own @ gain, own)
+        sites, before = choices.sites(*sites.without(mean, variance)), mean
+    covariance = prior.covariance - shared.T @ gain @ shared
+    return Posterior(start + away @ shared, covariance[None], ratio)

@@ -58,20 +58,25 @@ class Thurstone:
         decided: Floats = scipy.special.log_ndtr(_towards(z, outcome) - margin)
         return np.where(outcome == 0.5, _log_tie(z, margin), decided)
 
-    def slopes(self, difference: Floats, outcome: Floats | Floats32) -> tuple[Floats, Floats]:
+    def slopes(
+        self,
+        difference: Floats,
+        outcome: Floats | Floats32,
+        variance: Floats | float = 0.0,
+    ) -> tuple[Floats, Floats]:
         """Return the log-likelihood's slope (n,) and its curvature (n,), at least 0, turned round.
 
         Both with respect to the difference: the first derivative, and minus the second.
         """
-        z = np.clip(difference / self.noise, -LARGEST, LARGEST)
-        margin = self.margin / self.noise
+        scale = np.sqrt(self.noise**2 + np.broadcast_to(variance, difference.shape))
+        z, margin = np.clip(difference / scale, -LARGEST, LARGEST), self.margin / scale
         q = _towards(z, outcome) - margin
         mills = np.sqrt(2 / np.pi) / scipy.special.erfcx(-q / np.sqrt(2))  # phi(q) / Phi(q)
         slope = np.where(outcome > 0.5, mills, -mills)
         curvature = mills * (mills + q)
         tied = outcome == 0.5
-        slope[tied], curvature[tied] = _tie_slopes(z[tied], margin)
-        return slope / self.noise, np.clip(curvature, 0.0, 1.0) / self.noise**2
+        slope[tied], curvature[tied] = _tie_slopes(z[tied], margin[tied])
+        return slope / scale, np.clip(curvature, 0.0, 1.0) / scale**2
 
 
 def _towards(z: Floats, outcome: Floats | Floats32) -> Floats:
@@ -87,7 +92,7 @@ def _log_tie(z: Floats, margin: Floats | float) -> Floats:
     return found
 
 
-def _tie_slopes(z: Floats, margin: float) -> tuple[Floats, Floats]:
+def _tie_slopes(z: Floats, margin: Floats) -> tuple[Floats, Floats]:
     low, log_tie = -np.abs(z), _log_tie(z, margin)
     upper, lower = low + margin, low - margin
     at_upper = np.exp(-0.5 * upper**2 - LOG_ROOT_2_PI - log_tie)

@@ -33,6 +33,7 @@ from pamela.models.base import Prediction, Progress, RewardModel, on_scale, sile
 from pamela.models.biases import PictureMeans
 from pamela.models.choices.as_ratings import rows_to_learn_from
 from pamela.models.choices.picture_opinions import picture_opinions
+from pamela.models.choices.thurstone import Thurstone
 from pamela.models.dataset_weights import (
     CV,
     WeightSetting,
@@ -239,6 +240,12 @@ class Population(RewardModel):
             return self._row_variance
         names = items.frame[s.DATASET].to_list()
         return np.array([self._row_variances.get(name, self._row_variance) for name in names])
+
+    @property
+    def choosing_on_the_whole(self) -> dict[str, Thurstone]:
+        """How people choose between pictures of known strengths, by dataset, where they did."""
+        said = self.chosen.get("choices", {})
+        return {name: Thurstone(**one) for name, one in said.items()}
 
     @property
     def unexplained(self) -> float:

@@ -1,9 +1,9 @@
 """Cross-validation of `hierarchical` over users and prompts inside train.
 
 A configuration is judged on held-out prompts twice: for users whose other ratings the prior was
-learned from, and for users held out altogether, given 20 ratings. The errors, as multiples of the
-predictive deviation, also say how wide its intervals should be
-(`pamela.models.hierarchical.interval_calibration`).
+learned from, and for users held out altogether, given 20 ratings. Where there are no ratings,
+choices take their place. The errors, as multiples of the predictive deviation, also say how wide
+its intervals should be (`pamela.models.hierarchical.interval_calibration`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,9 @@ from pamela.models.base import on_scale
 from pamela.models.biases import within_user_correlation
 from pamela.models.blas_threads import small_matrices
 from pamela.models.hierarchical.item_features import Sizes
-from pamela.models.hierarchical.training_rows import Fitting, TrainingConfig
+from pamela.models.hierarchical.training_rows import Fitting, Kept, TrainingConfig
 from pamela.models.preprocessing import prompt_groups
-from pamela.models.prior_fitting import fit_prior
-from pamela.models.random_effects import Posterior, Prior, posterior, predict_rows
-from pamela.models.rating_noise import START
+from pamela.models.random_effects import Posterior, Prior, predict_rows
 from pamela.params import InputParams
 
 CV_ITERATIONS = 12
@@ -59,9 +57,27 @@ class Division:
 
     user_part: Ints
     row_part: Ints
+    choice_parts: Ints  # (2, c), of both pictures
     folds: int
     draw: Floats
+    choice_draw: Floats
     config: TrainingConfig
+
+    def inside(self, number: int) -> Kept:
+        """Return which rows are not of fold `number`, with either picture."""
+        return Kept(self.row_part != number, (self.choice_parts != number).all(axis=0))
+
+    def first_rows(self, data: Fitting, inside: Kept) -> Kept:
+        """Return `CV_SHOTS` random ratings and choices of every user among those `inside`."""
+
+        def first(user: Ints, draw: Floats, kept: Bools) -> Bools:
+            drawn = np.where(kept, draw, np.inf)
+            return np.asarray(kept & (places_within(user, drawn) < CV_SHOTS))
+
+        return Kept(
+            first(data.user, self.draw, inside.ratings),
+            first(data.choices.user, self.choice_draw, inside.choices),
+        )
 
 
 def divide(
@@ -73,8 +89,12 @@ def divide(
     item_part = (rng.permutation(len(names)) % folds)[group]
     users = np.sort(rng.permutation(len(data.users))[:most])
     data, user_part = data.of_users(users), rng.permutation(len(users)) % folds
-    draw = rng.random(len(data.rating))
-    return data, Division(user_part, item_part[data.item], folds, draw, config)
+    draw, chosen = rng.random(len(data.rating)), data.choices
+    parts = np.stack([item_part[chosen.a], item_part[chosen.b]])
+    division = Division(
+        user_part, item_part[data.item], parts, folds, draw, rng.random(len(chosen)), config
+    )
+    return data, division
 
 
 def validate(
@@ -91,35 +111,41 @@ def validate(
     correlations = []
     errors: list[list[StandardisedErrors]] = [[], [], []]
     for number in range(division.folds if numbers is None else numbers):
-        inside = division.row_part != number
+        inside = division.inside(number)
         apart = division.user_part == number
         learners, cold_start_users = np.flatnonzero(~apart), np.flatnonzero(apart)
-        if not len(learners) or inside.all() or not inside.any():
+        every = np.concatenate(inside)
+        if not len(learners) or every.all() or not every.any():
             continue
         features, columns = plain, fixed
         if sizes.learned:
-            features, columns = data.learn(plain, fixed, learners, division.config, inside)
-        statistics = data.collect(columns, learners, inside)
-        prior, _ = fit_prior(
+            features, columns = data.learn(plain, fixed, learners, division.config, inside.ratings)
+        statistics = data.collect(columns, learners, inside.ratings)
+        fitted, prior, _ = data.fit_prior(
+            columns,
+            learners,
             statistics,
-            data.described[learners],
             features.start,
             rank=rank,
             iterations=CV_ITERATIONS,
-            degrees=START,
+            keep=inside.choices,
         )
-        few = inside & _first_rows(data, division, inside)
+        few, none = division.first_rows(data, inside), Kept(*map(np.zeros_like, inside))
         row = []
         for place, (some, rows) in enumerate(
-            ((learners, inside), (cold_start_users, few), (cold_start_users, np.zeros_like(inside)))
+            ((learners, inside), (cold_start_users, few), (cold_start_users, none))
         ):
             if not len(some):
                 continue
-            shown = rows & inputs.user  # without the user nobody's ratings say who they are
+            shown = rows if inputs.user else none  # else nobody's rows say who they are
             whole = some is learners and inputs.user
-            known = statistics if whole else data.collect(columns, some, shown)
-            found = posterior(prior, data.described[some], known)
-            test, mean, item_variance = _held_out(data, columns, ~inside, some, found)
+            known = statistics if whole else None
+            found = fitted.condition(prior, columns, some, shown, known)
+            test, mean, item_variance = _held_out(data, columns, ~inside.ratings, some, found)
+            if not len(data.rating):
+                apart_twice = (division.choice_parts == number).all(axis=0)
+                agreement = data.choices.of_users(some, apart_twice).agreement(columns, found)
+                row += [] if agreement is None else [agreement]
             if not len(test):
                 continue
             pairs = Pairs(data.user[test], data.item[test], data.rating[test].astype(np.float32))
@@ -150,10 +176,9 @@ def errors_of_seen(data: Fitting, columns: Floats, prior: Prior, seed: int) -> S
     whole, division = divide(data, CALIBRATION_FOLDS, TrainingConfig(seed, "cpu"), CV_USERS)
     users, errors = np.arange(len(whole.users)), []
     for number in range(CALIBRATION_FOLDS):
-        inside = division.row_part != number
-        known = whole.collect(columns, users, inside)
-        found = posterior(prior, whole.described, known)
-        test, mean, item_variance = _held_out(whole, columns, ~inside, users, found)
+        inside = division.inside(number)
+        found = whole.condition(prior, columns, users, inside)
+        test, mean, item_variance = _held_out(whole, columns, ~inside.ratings, users, found)
         z = (whole.rating[test] - on_scale(mean)) / np.sqrt(item_variance + prior.rating_variance)
         errors.append((found.left(prior), z))
     return _together(errors)
@@ -173,9 +198,3 @@ def _held_out(
     item = data.item[test]
     own, spread = predict_rows(found, place[data.user[test]], columns[item])
     return test, data.score[item] + own, data.item_variance + spread
-
-
-def _first_rows(data: Fitting, division: Division, inside: Bools) -> Bools:
-    """Return `CV_SHOTS` random rows of every user among those `inside`."""
-    draw = np.where(inside, division.draw, np.inf)
-    return np.asarray(inside & (places_within(data.user, draw) < CV_SHOTS))

@@ -13,6 +13,7 @@ population part. Sizes are chosen by cross-validation over users and prompts ins
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -26,6 +27,7 @@ from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, silent, span
 from pamela.models.blas_threads import small_matrices
+from pamela.models.choices.as_ratings import MIDDLE, as_ratings
 from pamela.models.choices.preference import Difference
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
@@ -37,9 +39,7 @@ from pamela.models.hierarchical.selection import Choice, TasteSearch, choose_siz
 from pamela.models.hierarchical.training_rows import Fitting, TrainingConfig
 from pamela.models.hierarchical.user_covariates import PeopleColumns
 from pamela.models.preprocessing import UserIndex, canonical
-from pamela.models.prior_fitting import fit_prior
-from pamela.models.random_effects import USERS_AT_ONCE, Prior, posterior
-from pamela.models.rating_noise import START
+from pamela.models.random_effects import USERS_AT_ONCE, Prior
 from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
 ITERATIONS = 40
@@ -70,6 +70,7 @@ class Hierarchical(RewardModel):
     """
 
     name: ClassVar[str] = "hierarchical"
+    learns_choices: ClassVar[bool] = True
     switches: ClassVar[frozenset[str]] = frozenset(InputParams.model_fields)
 
     def __init__(
@@ -110,9 +111,10 @@ class Hierarchical(RewardModel):
         self._population.fit(fold, seed=seed, progress=span(progress, 0.0, 0.5))
         late = span(progress, 0.5, 1.0)
         train = canonical(fold[s.TRAIN])
+        told = Pairs.concat(train, as_ratings(fold.choices_of(s.TRAIN), MIDDLE))  # who, of what
         consensus = Consensus.fit(self._population, fold, train, seed=seed)
-        people = PeopleColumns.fit(fold.people, train, demographics=self.inputs.demographics)
-        data = Fitting.make(fold, train, consensus, people)
+        people = PeopleColumns.fit(fold.people, told, demographics=self.inputs.demographics)
+        data = Fitting.make(fold, train, consensus, people, self._population.choosing_on_the_whole)
         choice = self._choose(data, seed, late)
         late(0.9, "fit the prior")
         features, columns = data.features(choice.sizes)
@@ -120,13 +122,13 @@ class Hierarchical(RewardModel):
         if choice.sizes.learned:
             config = TrainingConfig(seed, self.device)
             features, columns = data.learn(features, columns, learners, config)
-        prior, course = fit_prior(
+        data, prior, course = data.fit_prior(
+            columns,
+            learners,
             data.collect(columns, learners),
-            data.described[learners],
             features.start,
             rank=choice.rank,
             iterations=ITERATIONS,
-            degrees=START,
         )
         axes = np.linalg.eigh(prior.covariance)[1]
         self._fitted = FittedHierarchical(
@@ -134,11 +136,12 @@ class Hierarchical(RewardModel):
             consensus,
             features,
             people,
-            UserIndex.fit(fold.people, train) if self.inputs.user else UserIndex(()),
+            UserIndex.fit(fold.people, told) if self.inputs.user else UserIndex(()),
             prior,
             *_condition_all(data, columns, prior, axes),
             axes,
             self._widening(choice, data, columns, prior, seed),
+            dict(zip(data.choices.names, data.choices.choosing, strict=True)),
         )
         self.chosen = {
             "taste": choice.sizes.name,
@@ -150,6 +153,10 @@ class Hierarchical(RewardModel):
             "cv": choice.scores,
             "population": self._population.chosen,
         }
+        if len(data.choices):
+            self.chosen["choices"] = {
+                name: asdict(made) for name, made in self._fitted.choosing.items()
+            }
         progress(1.0, "done")
         return pl.DataFrame({"step": np.arange(len(course)), "noise_variance": course})
 
@@ -304,7 +311,7 @@ def _condition_all(
     weights, variances = [], []
     for begin in range(0, len(data.users), USERS_AT_ONCE):
         some = np.arange(begin, min(begin + USERS_AT_ONCE, len(data.users)))
-        found = posterior(prior, data.described[some], data.collect(columns, some))
+        found = data.condition(prior, columns, some)
         weights.append(found.mean.astype(np.float32))
         variances.append(along(found.covariance, axes).astype(np.float32))
     return np.concatenate(weights), np.concatenate(variances)

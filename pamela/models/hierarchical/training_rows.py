@@ -1,18 +1,32 @@
-"""What `hierarchical` learns from: training rows, less what all raters think of each picture."""
+"""What `hierarchical` learns from: training rows, less what all people think of each picture."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Self
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Self
 
 import numpy as np
 
+from pamela.core import schema as s
 from pamela.core.arrays import Bools, Floats, Ints
-from pamela.core.dataset import Fold, Items, Pairs
+from pamela.core.dataset import Choices, Fold, Items, Pairs
+from pamela.models.choices.taste_posterior import Sites, posterior_with_choices, settle
+from pamela.models.choices.taste_prior import fit_prior_with_choices
+from pamela.models.choices.thurstone import Thurstone
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.hierarchical.item_features import FIXED, Sizes, TasteFeatures
+from pamela.models.hierarchical.training_choices import TrainingChoices
 from pamela.models.hierarchical.user_covariates import PeopleColumns
-from pamela.models.random_effects import SufficientStatistics
+from pamela.models.preprocessing import canonical_choices
+from pamela.models.prior_fitting import fit_prior
+from pamela.models.random_effects import (
+    USERS_AT_ONCE,
+    Posterior,
+    Prior,
+    SufficientStatistics,
+)
+from pamela.models.rating_noise import START
 
 
 @dataclass(frozen=True)
@@ -21,6 +35,13 @@ class TrainingConfig:
 
     seed: int
     device: str
+
+
+class Kept(NamedTuple):
+    """Which ratings (rows,) and which choices (c,) count."""
+
+    ratings: Bools
+    choices: Bools
 
 
 @dataclass(frozen=True)
@@ -36,6 +57,7 @@ class Fitting:
     score : array (m,), the population's held-out score of each picture.
     item_variance : variance of the item effect, a picture's true mean about its score.
     described : array (n, q), what is known of each person.
+    choices : theirs between these pictures.
     """
 
     items: Items
@@ -47,18 +69,36 @@ class Fitting:
     score: Floats
     item_variance: float
     described: Floats
+    choices: TrainingChoices = field(default_factory=TrainingChoices.none)
 
     @classmethod
-    def make(cls, fold: Fold, train: Pairs, consensus: Consensus, people: PeopleColumns) -> Self:
-        """Prepare canonical training pairs."""
-        users, user = np.unique(train.user, return_inverse=True)
-        used, item = np.unique(train.item, return_inverse=True)
+    def make(
+        cls,
+        fold: Fold,
+        train: Pairs,
+        consensus: Consensus,
+        people: PeopleColumns,
+        choosing: Mapping[str, Thurstone],
+    ) -> Self:
+        """Prepare canonical training pairs and the fold's choices.
+
+        Parameters
+        ----------
+        choosing : how people on the whole choose, by dataset.
+        """
+        chosen = canonical_choices(fold.choices_of(s.TRAIN))
+        users = np.unique(np.concatenate([train.user, chosen.user]))
+        used = np.unique(np.concatenate([train.item, chosen.a, chosen.b]))
         items = fold.items.take(used)
         mean, score = consensus.of_known(items)
-        rating = train.rating.astype(np.float64)
+        user, item = np.searchsorted(users, train.user), np.searchsorted(used, train.item)
+        a, b = np.searchsorted(used, chosen.a), np.searchsorted(used, chosen.b)
+        placed = Choices(np.searchsorted(users, chosen.user), a, b, chosen.outcome)
+        rating, column = train.rating.astype(np.float64), items.frame[s.DATASET].to_numpy()
         return cls(
             items, users, user, item, rating, rating - mean[item], score,
-            consensus.item_variance,            people.transform(fold.people)[users],
+            consensus.item_variance, people.transform(fold.people)[users],
+            TrainingChoices.make(placed, items, mean, score, choosing, set(column[item])),
         )  # fmt: skip
 
     def features(self, sizes: Sizes) -> tuple[TasteFeatures, Floats]:
@@ -110,7 +150,7 @@ class Fitting:
     def collect(
         self, columns: Floats, users: Ints, keep: Bools | None = None
     ) -> SufficientStatistics:
-        """Return the statistics of some users' rows.
+        """Return the statistics of some users' ratings.
 
         Parameters
         ----------
@@ -124,6 +164,86 @@ class Fitting:
         return SufficientStatistics.collect(
             place, columns[self.item[rows]], self.residual[rows], len(users)
         )
+
+    def collect_all(self, columns: Floats, users: Ints) -> SufficientStatistics:
+        """Return the statistics of some users' ratings and, once `settled`, of their choices."""
+        found = self.collect(columns, users)
+        if self.choices.sites is None:
+            return found
+        return found.with_choices(self.choices.of_users(users).statistics(columns, len(users)))
+
+    def fit_prior(
+        self,
+        columns: Floats,
+        users: Ints,
+        statistics: SufficientStatistics,
+        start: Floats,
+        *,
+        rank: int,
+        iterations: int,
+        keep: Bools | None = None,
+    ) -> tuple[Self, Prior, list[float]]:
+        """Fit the prior of weights, and how people choose.
+
+        Parameters
+        ----------
+        statistics : of the ratings of `users` that count.
+        start, rank, iterations : as of `pamela.models.prior_fitting.fit_prior`.
+        keep : which choices count; all where not given.
+
+        Returns
+        -------
+        The data that know how people choose, the prior, and the noise after every iteration.
+        """
+        choices = self.choices.of_users(users, keep)
+        described = self.described[users]
+        if not len(choices):
+            prior, course = fit_prior(
+                statistics, described, start, rank=rank, iterations=iterations, degrees=START
+            )
+            return self, prior, course
+        prior, choosing, course = fit_prior_with_choices(
+            statistics, choices.rows(columns), described, start,
+            rank=rank, iterations=iterations, degrees=START,
+        )  # fmt: skip
+        return replace(self, choices=replace(self.choices, choosing=choosing)), prior, course
+
+    def settled(self, prior: Prior, columns: Floats) -> Self:
+        """Return the same with what each choice says of its user's weights for `columns`."""
+        if not len(self.choices):
+            return self
+        found = []
+        for begin in range(0, len(self.users), USERS_AT_ONCE):
+            some = np.arange(begin, min(begin + USERS_AT_ONCE, len(self.users)))
+            rows = self.choices.of_users(some).rows(columns)
+            ratings = self.collect(columns, some)
+            found.append(settle(prior, self.described[some], ratings, rows)[1])
+        sites = Sites(
+            np.concatenate([one.precision for one in found]),
+            np.concatenate([one.moment for one in found]),
+        )
+        return replace(self, choices=replace(self.choices, sites=sites))
+
+    def condition(
+        self,
+        prior: Prior,
+        columns: Floats,
+        users: Ints,
+        keep: Kept | None = None,
+        statistics: SufficientStatistics | None = None,
+    ) -> Posterior:
+        """Return some users' weights given their ratings and choices.
+
+        Parameters
+        ----------
+        keep : which of them count; all where not given.
+        statistics : of their ratings, where they were collected already.
+        """
+        rows, chosen = (None, None) if keep is None else (keep.ratings, keep.choices)
+        if statistics is None:
+            statistics = self.collect(columns, users, rows)
+        choices = self.choices.of_users(users, chosen).rows(columns)
+        return posterior_with_choices(prior, self.described[users], statistics, choices)
 
     def rows_of(self, users: Ints) -> tuple[Ints, Ints]:
         """Return the rows of some users (places in `users`), and each one's place among them."""
@@ -146,4 +266,5 @@ class Fitting:
             rating=self.rating[rows],
             residual=self.residual[rows],
             described=self.described[users],
+            choices=self.choices.of_users(users),
         )
