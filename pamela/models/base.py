@@ -147,9 +147,11 @@ class RewardModel(ABC):
         told = fold if self.learns_choices else choices_as_ratings(fold)
         history = self._fit(told, seed=seed, progress=progress, workdir=workdir)
         if not self.choosing:  # a refit has that of the model it refits
-            self.choosing = {
-                name: calibrated(self.difference(fold.items, fold.people, asked), asked)
-                for name, asked in choices_to_calibrate_on(fold).items()
+            learned = self.learned_choosing()
+            asked = choices_to_calibrate_on(fold, learned)
+            self.choosing = learned | {
+                name: calibrated(self.difference(fold.items, fold.people, one), one)
+                for name, one in asked.items()
             }
         return history
 
@@ -158,6 +160,10 @@ class RewardModel(ABC):
         self, fold: Fold, *, seed: int, progress: Progress = silent, workdir: Path | None = None
     ) -> pl.DataFrame:
         """Fit as `fit` says; there are choices only for a model that `learns_choices`."""
+
+    def learned_choosing(self) -> dict[str, Thurstone]:
+        """Return how people choose, by dataset, as far as fitting learned it."""
+        return {}
 
     @abstractmethod
     def predict(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pamela.core import schema as s
 from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
-from pamela.serving.arguments.choices import NO_CHOICES, ChosenPictures
+from pamela.serving.arguments.chosen_pictures import NO_CHOICES, ChosenPictures
 from pamela.serving.image_lookup import PictureLookup
 from pamela.serving.types import NEW, ImageLike, Recorded, ResolvedImage
 from pamela.serving.user_context import User

@@ -141,7 +141,7 @@ def _person(
     """Return what to save, the user it makes, and how many earlier ratings it replaces."""
     from dataclasses import replace as replaced
 
-    from pamela.serving.arguments.choices import NO_CHOICES
+    from pamela.serving.arguments.chosen_pictures import NO_CHOICES
     from pamela.serving.arguments.ratings import NO_RATINGS, RatedPictures
     from pamela.serving.saved.records import joined
 

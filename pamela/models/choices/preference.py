@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,17 +65,22 @@ def preference(
     return Preference(a, b, tie)
 
 
-def choices_to_calibrate_on(fold: Fold) -> dict[str, Choices]:
-    """Return each dataset's held-out choices, or the training choices where those are too few."""
+def choices_to_calibrate_on(fold: Fold, known: Collection[str]) -> dict[str, Choices]:
+    """Return each dataset's held-out choices, or the training choices where those are too few.
+
+    Parameters
+    ----------
+    known : datasets of which too few held-out choices say nothing new.
+    """
     held_out = Choices.concat(fold.choices_of(s.VAL_SEEN), fold.choices_of(s.VAL_UNSEEN))
     found: dict[str, Choices] = {}
     column = fold.items.frame[s.DATASET].to_numpy().astype(str)
     for part, fewest in ((held_out, FEWEST), (fold.choices_of(s.TRAIN), 1)):
         names = column[part.a]
-        for name in np.unique(names):
+        for name in np.unique(names).tolist():
             own = part.take(names == name)
-            if name not in found and len(own) >= fewest:
-                found[str(name)] = own
+            if name not in found and len(own) >= fewest and not (fewest == 1 and name in known):
+                found[name] = own
     return found
 
 

@@ -241,9 +241,8 @@ class Population(RewardModel):
         names = items.frame[s.DATASET].to_list()
         return np.array([self._row_variances.get(name, self._row_variance) for name in names])
 
-    @property
-    def choosing_on_the_whole(self) -> dict[str, Thurstone]:
-        """How people choose between pictures of known strengths, by dataset, where they did."""
+    def learned_choosing(self) -> dict[str, Thurstone]:
+        """Return how people choose between pictures of known strengths, by dataset."""
         said = self.chosen.get("choices", {})
         return {name: Thurstone(**one) for name, one in said.items()}
 

@@ -29,6 +29,7 @@ from pamela.models.base import Prediction, Progress, RewardModel, silent, span
 from pamela.models.blas_threads import small_matrices
 from pamela.models.choices.as_ratings import MIDDLE, as_ratings
 from pamela.models.choices.preference import Difference
+from pamela.models.choices.thurstone import Thurstone
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.cross_validation import errors_of_seen
@@ -114,7 +115,7 @@ class Hierarchical(RewardModel):
         told = Pairs.concat(train, as_ratings(fold.choices_of(s.TRAIN), MIDDLE))  # who, of what
         consensus = Consensus.fit(self._population, fold, train, seed=seed)
         people = PeopleColumns.fit(fold.people, told, demographics=self.inputs.demographics)
-        data = Fitting.make(fold, train, consensus, people, self._population.choosing_on_the_whole)
+        data = Fitting.make(fold, train, consensus, people, self._population.learned_choosing())
         choice = self._choose(data, seed, late)
         late(0.9, "fit the prior")
         features, columns = data.features(choice.sizes)
@@ -186,6 +187,10 @@ class Hierarchical(RewardModel):
     def columns(self, items: Items) -> tuple[Floats, Floats, Floats]:
         """Return the population's score (n,), its variance (n,) and taste columns (n, k)."""
         return self._ready.columns(items)
+
+    def learned_choosing(self) -> dict[str, Thurstone]:
+        """Return how people choose given their own taste, by dataset."""
+        return self._ready.choosing
 
     def weights_of(
         self,

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
+from pamela.serving.arguments.chosen_pictures import NO_CHOICES, SIDES, ChosenPictures
 from pamela.serving.arguments.pictures import read_picture, read_prompt
 from pamela.serving.arguments.texts import in_order, is_table, shown
-from pamela.serving.types import ImageLike, detail
+from pamela.serving.types import ImageLike
 
 CHOICE: Final = "(image_a, image_b, 'a', 'b' or 'tie') or (image_a, image_b, prompt, choice)"
-SIDES: Final = (s.IMAGE_A, s.IMAGE_B)
-
-
-@dataclass(frozen=True)
-class ChosenPictures:
-    """Pictures between which somebody chose.
-
-    Attributes
-    ----------
-    images : of every choice `a`, then `b`.
-    prompts : of every picture.
-    choices : per choice, one of `schema.OUTCOMES`.
-    names : what a message calls each choice.
-    """
-
-    images: Sequence[ImageLike]
-    prompts: Sequence[str | None]
-    choices: Sequence[str]
-    names: Sequence[str]
-
-    def __len__(self) -> int:
-        return len(self.choices)
-
-    @property
-    def picture_names(self) -> list[str]:
-        """What a message calls each picture."""
-        sides = [f"{name}: {side}" for name in self.names for side in SIDES]
-        return [side + detail(one) for side, one in zip(sides, self.images, strict=True)]
-
-
-NO_CHOICES: Final = ChosenPictures((), (), (), ())
 
 
 def read_choices(value: Any, dataset: str) -> ChosenPictures:

@@ -10,7 +10,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.data.formats import base
-from pamela.serving.arguments.choices import SIDES, ChosenPictures
+from pamela.serving.arguments.chosen_pictures import SIDES, ChosenPictures
 from pamela.serving.arguments.table_rows import filled, reject_odd_types, reject_rows
 from pamela.serving.types import CatalogImage, ImageLike
 

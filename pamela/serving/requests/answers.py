@@ -18,7 +18,7 @@ from typing import Final
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.serving.api import Reward
-from pamela.serving.arguments.choices import SIDES, ChosenPictures
+from pamela.serving.arguments.chosen_pictures import SIDES, ChosenPictures
 from pamela.serving.arguments.unknown import nearest, quoted
 from pamela.serving.requests.pictures import PictureDoor, named
 from pamela.serving.requests.records import (

@@ -21,7 +21,7 @@ from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
 from pamela.params import first_fault
 from pamela.serving.adaptation import Adapter
-from pamela.serving.arguments.choices import NO_CHOICES, ChosenPictures
+from pamela.serving.arguments.chosen_pictures import NO_CHOICES, ChosenPictures
 from pamela.serving.saved.records import (
     FORMAT,
     SavedChoice,
