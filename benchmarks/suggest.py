@@ -119,10 +119,11 @@ def _rows(drawn: Newcomers, items: Items) -> pl.DataFrame:
 def designs(setting: Setting) -> Ints:
     """Return which candidates (people, MOST) are suggested to each person, best first."""
     prior = setting.model.prior
+    noise = prior.rating_variance
     out = np.zeros((len(setting.people), MOST), np.int64)
     for person, rows in enumerate(setting.item):
         columns = setting.columns[rows]
-        out[person] = choose_greedily(columns, columns, prior.covariance, prior.noise, MOST).picks
+        out[person] = choose_greedily(columns, columns, prior.covariance, noise, MOST).picks
     return out
 
 
@@ -209,8 +210,9 @@ def speed(setting: Setting) -> Entry:
     rng = np.random.default_rng(SEED)
     columns = setting.columns[rng.integers(0, len(setting.columns), PICTURES)]
     prior = setting.model.prior
+    noise = prior.rating_variance
     taken = [
-        timed(lambda: choose_greedily(columns, columns, prior.covariance, prior.noise, PICKS))
+        timed(lambda: choose_greedily(columns, columns, prior.covariance, noise, PICKS))
         for _ in range(5)
     ]
     best = min(one.wall_s for one in taken)

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from scipy.optimize import brentq
 
-from pamela.core.arrays import Floats
+from pamela.core.arrays import Floats, Ints
 from pamela.core.dataset import Choices, Items, Pairs, People
 from pamela.models.base import RewardModel
 from pamela.models.linear_taste import LinearTaste
@@ -115,8 +115,11 @@ class LinearParts:
         shown = () if context is None else (context.items, *context.after(0))
         mean, variance = self.model.weights_of(person, *shown)
         part = self.columns @ (mean[0].astype(np.float64) - self.usual)
-        noise = self._axes.draw(np.asarray(variance[0], np.float64), draws, seed)
-        return PersonalPart(part, part + noise @ self._along.T, self.common)
+        noise = np.zeros((draws, len(part)))
+        for one in self._uncertain:
+            left = np.asarray(variance[0][one.where], np.float64)
+            noise[:, one.rows] = one.axes.draw(left, draws, seed) @ one.along.T
+        return PersonalPart(part, part + noise, self.common)
 
     def spreads(self, people: People) -> Floats:
         """Return the size of each person's taste; see `PredictedParts.spreads`."""
@@ -125,14 +128,36 @@ class LinearParts:
         return found
 
     @cached_property
-    def _axes(self) -> Axes:
-        prior = self.model.prior
-        return Axes.of(self.columns, prior.covariance, prior.rating_variance, self.model.axes)
+    def _uncertain(self) -> list[UncertainPart]:
+        """Return what people have weights for; a picture's columns are those of one part."""
+        found, begin = [], 0
+        for part in self.model.parts:
+            where = slice(begin, begin + len(part.axes))
+            begin = where.stop
+            rows = np.flatnonzero(self.columns[:, where].any(axis=1))
+            if not len(rows):
+                continue
+            columns, prior = self.columns[rows, where], part.prior
+            axes = Axes.of(columns, prior.covariance, prior.rating_variance, part.axes)
+            found.append(UncertainPart(rows, where, axes, columns @ part.axes))
+        return found
 
-    @cached_property
-    def _along(self) -> Floats:
-        along: Floats = self.columns @ self.model.axes
-        return along
+
+@dataclass(frozen=True)
+class UncertainPart:
+    """Pictures of which a person has the same weights.
+
+    Attributes
+    ----------
+    rows : int64 array (m,), the pictures.
+    where : their columns among all.
+    along : array (m, k), the columns along the axes.
+    """
+
+    rows: Ints
+    where: slice
+    axes: Axes
+    along: Floats
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ out for every call, and say which ratings would teach most.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from pamela.core.arrays import Floats
@@ -14,13 +15,36 @@ from pamela.models.base import Prediction
 from pamela.models.random_effects import Prior
 
 
+class LinearPart(Protocol):
+    """Weights for one kind of picture, known or new: how they vary between people."""
+
+    @property
+    def prior(self) -> Prior:
+        """Of the weights, and the noise of one rating."""
+        ...
+
+    @property
+    def axes(self) -> Floats:
+        """Eigenvectors (k, k) of the prior's covariance, in columns."""
+        ...
+
+
 @runtime_checkable
 class LinearTaste(Protocol):
     """A fitted model that scores ``base(picture) + columns(picture) @ weights(person)``."""
 
     @property
     def prior(self) -> Prior:
-        """How weights vary between people, and the noise of one rating."""
+        """How weights for pictures that nobody rated vary between people, and the noise."""
+        ...
+
+    @property
+    def parts(self) -> Sequence[LinearPart]:
+        """What people have weights for, in the order of the columns: a picture has one part's."""
+        ...
+
+    def as_of_new(self, columns: Floats) -> Floats:
+        """Return of pictures' columns (n, k) those that they would have if nobody rated them."""
         ...
 
     @property

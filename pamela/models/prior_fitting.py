@@ -61,7 +61,8 @@ def fit_prior(
         degrees = fit_degrees(ratio, statistics.count, prior.degrees)
         course.append(noise)
         done = abs(noise - prior.noise) < tolerance * prior.noise and len(course) > 3
-        prior = Prior(regression, covariance, noise, degrees)
+        mean_noise = float(squares.sum()) / rows
+        prior = Prior(regression, covariance, noise, degrees, mean_noise)
         if done:
             break
     return prior, course

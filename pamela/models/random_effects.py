@@ -17,7 +17,7 @@ import numpy as np
 import scipy
 
 from pamela.core.arrays import Floats, Ints
-from pamela.models.rating_noise import SAME_FOR_ALL, noise_ratios, variance_ratio
+from pamela.models.rating_noise import SAME_FOR_ALL, noise_ratios
 
 SMALLEST = 1e-6  # floor of a variance
 USERS_AT_ONCE = 256
@@ -99,17 +99,19 @@ class Prior:
     covariance : array (k, k) of weights about that.
     noise : variance of one rating about the person's opinion.
     degrees : degrees of freedom of how that differs between people.
+    mean_noise : the variance of a rating, the mean over all ratings; None where people are alike.
     """
 
     regression: Floats
     covariance: Floats
     noise: float
     degrees: float = SAME_FOR_ALL
+    mean_noise: float | None = None
 
     @property
     def rating_variance(self) -> float:
         """Variance of one rating by somebody of whom nothing is known."""
-        return self.noise * variance_ratio(self.degrees)
+        return self.noise if self.mean_noise is None else self.mean_noise
 
     @cached_property
     def precision(self) -> Floats:

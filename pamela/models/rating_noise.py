@@ -34,11 +34,6 @@ def noise_ratios(squares: Floats, count: Ints, noise: float, degrees: float) -> 
     return found
 
 
-def variance_ratio(degrees: float) -> float:
-    """Return the variance of one rating by somebody unknown, as a multiple of the noise."""
-    return 1.0 if math.isinf(degrees) else degrees / (degrees - 2.0)
-
-
 def fit_degrees(ratios: Floats, count: Ints, degrees: float) -> float:
     """Return the degrees of freedom that people's `noise_ratios` speak for: one step of EM.
 

@@ -139,17 +139,17 @@ def suggest_rows(
     if count < 1:
         raise PamelaError(f"n: {count} suggestions; ask for at least 1")
     learned, others = _rated(user_contexts, user_context)
-    rows = model.columns(learned)[2]
+    rows = model.as_of_new(model.columns(learned)[2])
     if user_context.ratings or user_context.choices:
         rows = _told(rows, user_context)
     covariance = given(model.prior.covariance, model.prior.rating_variance, rows)
     if candidates is not None:
-        columns = model.columns(candidates)[2]
+        columns = model.as_of_new(model.columns(candidates)[2])
         return candidates, choose_greedily(
             columns, columns, covariance, model.prior.rating_variance, count
         )
     catalogue = user_contexts.catalogue(user_context.dataset)
-    target = (catalogue.columns or model.columns(catalogue.items))[2]
+    target = model.as_of_new((catalogue.columns or model.columns(catalogue.items))[2])
     frame = catalogue.items.frame.with_row_index("_row")
     free = frame.filter(~_is_among(learned.frame, others)).sort(s.IMAGE)["_row"].to_numpy()
     free = free.astype(np.int64)

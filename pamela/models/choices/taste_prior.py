@@ -74,7 +74,8 @@ def fit_prior_with_choices(
         covariance = structured((spread + away.T @ away) / users, rank) + SMALLEST * np.eye(k)
         noise = float((squares / ratio).sum()) / rows if rows else _rating_noise(choices)
         degrees = fit_degrees(ratio, statistics.count, prior.degrees)
-        prior = Prior(regression, covariance, max(noise, SMALLEST), degrees)
+        mean_noise = float(squares.sum()) / rows if rows else None
+        prior = Prior(regression, covariance, max(noise, SMALLEST), degrees, mean_noise)
         course.append(prior.noise)
     return prior, choices.choosing, course
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self
@@ -10,32 +11,37 @@ import numpy as np
 import numpy.typing as npt
 
 from pamela.core import schema as s
-from pamela.core.arrays import Floats, Floats32, Ints
+from pamela.core.arrays import Bools, Floats, Ints
 from pamela.core.dataset import Choices, Items, Pairs, People
 from pamela.models.base import Prediction, on_scale, without_prefix
 from pamela.models.blas_threads import small_matrices, small_numpy_matrices
-from pamela.models.choices.taste_posterior import (
-    ChoiceRows,
-    posterior_of_one_with_choices,
-    posterior_with_choices,
-)
+from pamela.models.choices.taste_posterior import ChoiceRows
 from pamela.models.choices.thurstone import Thurstone, usual
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.interval_calibration import Widening
 from pamela.models.hierarchical.item_features import TasteFeatures
+from pamela.models.hierarchical.picture_factors import PictureFactors
 from pamela.models.hierarchical.user_covariates import PeopleColumns
+from pamela.models.hierarchical.weights import PersonalWeights
 from pamela.models.preprocessing import UserIndex, canonical, canonical_choices
-from pamela.models.random_effects import (
-    USERS_AT_ONCE,
-    Posterior,
-    Prior,
-    SufficientStatistics,
-    posterior_of_one,
-)
-from pamela.models.rating_noise import SAME_FOR_ALL
+from pamela.models.random_effects import Prior
 
 POPULATION = "population."  # before the names of its arrays
+KNOWN = "known."
+
+
+@dataclass(frozen=True)
+class KnownPictures:
+    """What others' ratings say of training pictures, and people's weights for it.
+
+    Attributes
+    ----------
+    weights : for the columns of taste and the factors.
+    """
+
+    factors: PictureFactors
+    weights: PersonalWeights
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,8 @@ class FittedHierarchical:
 
     Attributes
     ----------
-    weights : float32 array (users, k), posterior means of the training users.
-    variances : float32 array (users, k), posterior variances along `axes`.
-    axes : array (k, k), eigenvectors of the prior covariance, in columns.
+    weights : for the columns of taste of a picture that nobody rated.
+    known : the same for training pictures; None where factors of their own are worth nothing.
     widening : factors on the predictive standard deviation, from cross-validation.
     choosing : how people choose given their own taste, by dataset, where they did.
     """
@@ -56,22 +61,71 @@ class FittedHierarchical:
     features: TasteFeatures
     people: PeopleColumns
     users: UserIndex
-    prior: Prior
-    weights: Floats32
-    variances: Floats32
-    axes: Floats
+    weights: PersonalWeights
+    known: KnownPictures | None
     widening: Widening
     choosing: dict[str, Thurstone] = field(default_factory=dict)
 
-    @cached_property
-    def spread(self) -> Floats:
-        """The prior's variances (k,) along `axes`."""
-        return along(self.prior.covariance[None], self.axes)[0]
+    @property
+    def prior(self) -> Prior:
+        """The prior of weights for a picture that nobody rated."""
+        return self.weights.prior
 
-    def columns(self, items: Items) -> tuple[Floats, Floats, Floats]:
-        """Return the population's score (n,), its variance (n,) and taste columns (n, k)."""
+    @property
+    def parts(self) -> tuple[PersonalWeights, ...]:
+        """Everything a person has weights for: a picture's columns are those of one part."""
+        return (self.weights,) if self.known is None else (self.weights, self.known.weights)
+
+    @cached_property
+    def axes(self) -> Floats:
+        """Eigenvectors (k, k) of the priors' covariances, in columns."""
+        return block_diagonal([part.axes for part in self.parts])
+
+    def columns(
+        self, items: Items, *, as_new: Bools | bool = False
+    ) -> tuple[Floats, Floats, Floats]:
+        """Return the population's score (n,), its variance (n,) and columns (n, k).
+
+        Parameters
+        ----------
+        as_new : pictures whose own factors are not looked at.
+        """
         mean, variance, score = self.consensus.of(items, self.population)
-        return mean, variance, self.features.transform(items, score)
+        taste = self.features.transform(items, score)
+        if self.known is None:
+            return mean, variance, taste
+        place = np.where(as_new, -1, self.consensus.place_of(items))
+        factors, unsure = self.known.factors.of(place)
+        # a rating of a known picture strays less about what is known of it than one of a new one
+        less = self.prior.rating_variance - self.known.weights.prior.rating_variance
+        variance = variance + np.where(place >= 0, unsure - less, 0.0)
+        known = (place >= 0)[:, None]
+        return mean, variance, np.concatenate([taste * ~known, taste * known, factors], axis=1)
+
+    def as_of_new(self, columns: Floats) -> Floats:
+        """Return of `columns` (n, k) those of pictures' features alone (n, taste)."""
+        taste = len(self.prior.covariance)
+        return columns[:, :taste] + columns[:, taste : 2 * taste] if self.known else columns
+
+    def columns_of_differences(
+        self, items: Items, a: Ints, b: Ints
+    ) -> tuple[Floats, Floats, Floats]:
+        """Return what `columns` does, the columns as differences (n, k) of pictures a and b (n,).
+
+        Two pictures are compared as known ones where both are, so that what a person adds to
+        every picture cancels.
+        """
+        mean, variance, columns = self.columns(items)
+        away = columns[a] - columns[b]
+        if self.known is not None:
+            new = self.columns(items, as_new=True)[2]
+            known = self.consensus.place_of(items) >= 0
+            away = np.where((known[a] & known[b])[:, None], away, new[a] - new[b])
+        return mean, variance, away
+
+    def of_new(self, weights: Floats) -> Floats:
+        """Return of weights (..., k), or their variances, those for pictures that nobody rated."""
+        return weights[..., : len(self.prior.covariance)]
 
     @small_numpy_matrices
     def weights_of(
@@ -88,64 +142,44 @@ class FittedHierarchical:
         """
         described = self.people.transform(people)
         place = self.users.encode(people)
-        seen = place >= 0
-        mean = described @ self.prior.regression
-        variance = np.tile(self.spread, (len(people), 1))
-        mean[seen], variance[seen] = self.weights[place[seen]], self.variances[place[seen]]
+        found = [part.of(described, place) for part in self.parts]
+        mean, variance = (np.concatenate(arrays, axis=1) for arrays in zip(*found, strict=True))
         shown = Pairs.empty() if context is None else context
         chosen = Choices.empty() if choices is None else choices
-        shown = canonical(shown.take(~seen[shown.user]))
-        chosen = canonical_choices(chosen.take(~seen[chosen.user]))
+        shown = canonical(shown.take(place[shown.user] < 0))
+        chosen = canonical_choices(chosen.take(place[chosen.user] < 0))
         if items is not None and len(shown) + len(chosen):
-            self._learn_from(shown, chosen, items, described, mean, variance)
+            new = np.unique(np.concatenate([shown.user, chosen.user]))
+            mean[new], variance[new] = self._learn(shown, chosen, items, described[new], new)
         return mean, variance
 
     @small_matrices
-    def _learn_from(
-        self,
-        shown: Pairs,
-        chosen: Choices,
-        items: Items,
-        described: Floats,
-        mean: Floats,
-        variance: Floats,
-    ) -> None:
-        """Put the posterior of everybody with rows in `shown` or `chosen` into `mean` and
-        `variance`.
-        """
-        new = np.unique(np.concatenate([shown.user, chosen.user]))
+    def _learn(
+        self, shown: Pairs, chosen: Choices, items: Items, described: Floats, new: Ints
+    ) -> tuple[Floats, Floats]:
+        """Return weights and variances of the people `new`, who have rows in what is given."""
         used = np.unique(np.concatenate([shown.item, chosen.a, chosen.b]))
         some = items.take(used)
-        base, _, columns = self.columns(some)
+        base, _, columns = self.columns(some, as_new=True)
         user, row = np.searchsorted(new, shown.user), np.searchsorted(used, shown.item)
         residual = shown.rating.astype(np.float64) - base[row]
         a, b = np.searchsorted(used, chosen.a), np.searchsorted(used, chosen.b)
         chosen = Choices(np.searchsorted(new, chosen.user), a, b, chosen.outcome)
-        choices = ChoiceRows.make(chosen, base, columns, *self._how_people_choose(some))
-        for begin in range(0, len(new), USERS_AT_ONCE):
-            end = min(begin + USERS_AT_ONCE, len(new))
-            batch = new[begin:end]
-            rows = slice(*np.searchsorted(user, [begin, end]).tolist())
-            found = self._condition(
-                described[batch],
-                user[rows] - begin,
-                columns[row[rows]],
-                residual[rows],
-                choices.of_users(begin, end),
-            )
-            mean[batch], variance[batch] = found.mean, along(found.covariance, self.axes)
+        kinds, choosing = self._how_people_choose(some)
+        found = []
+        for part, its in zip(self.parts, self._columns_of_parts(some, columns), strict=True):
+            choices = ChoiceRows.make(chosen, base, its, kinds, choosing)
+            found.append(part.given(described, user, its[row], residual, choices))
+        mean, variance = (np.concatenate(arrays, axis=1) for arrays in zip(*found, strict=True))
+        return mean, variance
 
-    def _condition(
-        self, described: Floats, user: Ints, rows: Floats, y: Floats, choices: ChoiceRows
-    ) -> Posterior:
-        """Return the posterior of people who have rows; `user` (rows,) is sorted, from 0."""
-        people = len(described)
-        if people == 1 and len(rows) + len(choices) < rows.shape[1]:
-            if not len(choices):
-                return posterior_of_one(self.prior, described, rows, y)
-            return posterior_of_one_with_choices(self.prior, described, rows, y, choices)
-        statistics = SufficientStatistics.collect(user, rows, y, people)
-        return posterior_with_choices(self.prior, described, statistics, choices)
+    def _columns_of_parts(self, items: Items, columns: Floats) -> list[Floats]:
+        """Return what every part learns from, of all pictures, known or not."""
+        if self.known is None:
+            return [columns]
+        taste = self.as_of_new(columns)
+        factors, _ = self.known.factors.of(self.consensus.place_of(items))
+        return [taste, np.concatenate([taste, factors], axis=1)]
 
     def _how_people_choose(self, items: Items) -> tuple[Ints, list[Thurstone]]:
         """Return every way in which people choose, and for each picture (n,) which it is.
@@ -165,7 +199,7 @@ class FittedHierarchical:
 
         Parameters
         ----------
-        spread : sum of the variances of the weights of whoever rates, (n,) or of one.
+        spread : sum of the variances of whoever's weights for new pictures, (n,) or of one.
         """
         widening = self.widening.of(spread / np.trace(self.prior.covariance))
         std = widening * np.sqrt(variance + self.prior.rating_variance)
@@ -175,14 +209,15 @@ class FittedHierarchical:
         """Return config and arrays."""
         config, arrays = self.population.state()
         choosing = {name: asdict(made) for name, made in self.choosing.items()}
+        known = self.known
         return (
             {
                 "population": config,
                 "features": self.features.to_json(),
                 "people": self.people.to_json(),
                 "users": list(self.users.keys),
-                "noise": self.prior.noise,
-                **({"degrees": self.prior.degrees} if np.isfinite(self.prior.degrees) else {}),
+                **self.weights.config(),
+                **({"known": known.weights.config()} if known else {}),
                 "widening": self.widening.to_json(),
                 **({"choosing": choosing} if choosing else {}),
             },
@@ -190,33 +225,37 @@ class FittedHierarchical:
                 **{POPULATION + key: value for key, value in arrays.items()},
                 **self.features.arrays(),
                 **self.consensus.arrays(),
-                "regression": self.prior.regression,
-                "covariance": self.prior.covariance,
-                "weights": self.weights,
-                "variances": self.variances,
-                "axes": self.axes,
+                **self.weights.arrays(""),
+                **(known.factors.arrays() | known.weights.arrays(KNOWN) if known else {}),
             },
         )
 
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Rebuild from `state`."""
-        degrees = config.get("degrees", SAME_FOR_ALL)
+        known = None
+        if "known" in config:
+            weights = PersonalWeights.from_saved(config["known"], arrays, KNOWN)
+            known = KnownPictures(PictureFactors.from_arrays(arrays), weights)
         return cls(
             Population.from_state(config["population"], without_prefix(arrays, POPULATION)),
             Consensus.from_arrays(arrays),
             TasteFeatures.from_saved(config["features"], arrays),
             PeopleColumns.from_json(config["people"]),
             UserIndex(tuple(config["users"])),
-            Prior(arrays["regression"], arrays["covariance"], config["noise"], degrees),
-            arrays["weights"],
-            arrays["variances"],
-            arrays["axes"],
+            PersonalWeights.from_saved(config, arrays, ""),
+            known,
             Widening.from_json(config["widening"]),
             {name: Thurstone(**made) for name, made in config.get("choosing", {}).items()},
         )
 
 
-def along(covariance: Floats, axes: Floats) -> Floats:
-    """Return the variances (n, k) of covariances (n, k, k) along the columns of `axes`."""
-    return np.einsum("nij,ij->nj", covariance @ axes, axes)
+def block_diagonal(blocks: Sequence[Floats]) -> Floats:
+    """Return square matrices along the diagonal of one."""
+    size = sum(len(block) for block in blocks)
+    found, begin = np.zeros((size, size)), 0
+    for block in blocks:
+        end = begin + len(block)
+        found[begin:end, begin:end] = block
+        begin = end
+    return found

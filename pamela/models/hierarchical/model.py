@@ -3,8 +3,10 @@
 score(u, x) = population(x) + taste(x) @ w_u, with w_u ~ N(M' d_u, S):
 `pamela.models.gaussian_process.model` for the first part,
 `pamela.models.hierarchical.item_features` for the columns of taste, `pamela.models.random_effects`
-for the prior and the posterior. A person never trained on is the same formula with fewer rows: k
-ratings give a posterior in closed form, none the prior mean given demographics.
+for the prior and the posterior. A training picture has factors of its own beside its columns of
+taste, and people other weights for both (`pamela.models.hierarchical.picture_factors`). A person
+never trained on is the same formula with fewer rows: k ratings give a posterior in closed form,
+none the prior mean given demographics.
 
 What is personal is learned from ratings less what all raters of the picture think of it (its mean,
 shrunken towards the population's held-out score), so that the personal part cannot repair a weak
@@ -22,25 +24,26 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.arrays import Bools, Floats, Floats32
+from pamela.core.arrays import Bools, Floats, Ints
 from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, silent, span
-from pamela.models.blas_threads import small_matrices
 from pamela.models.choices.as_ratings import MIDDLE, as_ratings
 from pamela.models.choices.preference import Difference
 from pamela.models.choices.thurstone import Thurstone
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.cross_validation import errors_of_seen
-from pamela.models.hierarchical.fitted import FittedHierarchical, along
+from pamela.models.hierarchical.fitted import FittedHierarchical, KnownPictures
 from pamela.models.hierarchical.interval_calibration import Widening
 from pamela.models.hierarchical.picture_columns import PictureColumns
+from pamela.models.hierarchical.picture_factors import fit_factors
 from pamela.models.hierarchical.selection import Choice, TasteSearch, choose_sizes
 from pamela.models.hierarchical.training_rows import Fitting, TrainingConfig
 from pamela.models.hierarchical.user_covariates import PeopleColumns
+from pamela.models.hierarchical.weights import PersonalWeights
 from pamela.models.preprocessing import UserIndex, canonical
-from pamela.models.random_effects import USERS_AT_ONCE, Prior
+from pamela.models.random_effects import Prior
 from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
 ITERATIONS = 40
@@ -131,16 +134,16 @@ class Hierarchical(RewardModel):
             rank=choice.rank,
             iterations=ITERATIONS,
         )
-        axes = np.linalg.eigh(prior.covariance)[1]
+        late(0.95, "factors of pictures")
+        known = self._known(data, columns, prior, learners, choice.rank, consensus, seed)
         self._fitted = FittedHierarchical(
             self._population,
             consensus,
             features,
             people,
             UserIndex.fit(fold.people, told) if self.inputs.user else UserIndex(()),
-            prior,
-            *_condition_all(data, columns, prior, axes),
-            axes,
+            PersonalWeights.fit(data, columns, prior),
+            known,
             self._widening(choice, data, columns, prior, seed),
             dict(zip(data.choices.names, data.choices.choosing, strict=True)),
         )
@@ -150,6 +153,7 @@ class Hierarchical(RewardModel):
             "rank": choice.rank,
             "noise_variance": round(prior.noise, 6),
             "noise_degrees": round(prior.degrees, 3),
+            "picture_factors": known.factors.spread.round(6).tolist() if known else [],
             "widening": self._fitted.widening.to_json(),
             "cv": choice.scores,
             "population": self._population.chosen,
@@ -177,6 +181,25 @@ class Hierarchical(RewardModel):
         if self.inputs.user and not choice.sizes.learned:
             errors.append(errors_of_seen(data, columns, prior, seed))
         return Widening.fit(errors)
+
+    def _known(
+        self,
+        data: Fitting,
+        columns: Floats,
+        prior: Prior,
+        learners: Ints,
+        rank: int,
+        consensus: Consensus,
+        seed: int,
+    ) -> KnownPictures | None:
+        """Learn what others' ratings say of training pictures; None where it is nothing."""
+        if not self.inputs.user or not len(data.rating):  # nobody has weights, or rated
+            return None
+        factors, prior = fit_factors(data, columns, prior, learners, rank=rank, seed=seed)
+        if not len(factors):
+            return None
+        weights = PersonalWeights.fit(data, np.hstack([columns, factors.values]), prior)
+        return KnownPictures(factors.take(np.argsort(consensus.place_of(data.items))), weights)
 
     @property
     def _ready(self) -> FittedHierarchical:
@@ -227,7 +250,7 @@ class Hierarchical(RewardModel):
         turned = (columns @ fitted.axes) ** 2
         mean = base[row] + np.einsum("ij,ij->i", columns[row], weights[pairs.user])
         personal = np.einsum("ij,ij->i", turned[row], spread[pairs.user])
-        left = spread.sum(axis=1)[pairs.user]
+        left = fitted.of_new(spread).sum(axis=1)[pairs.user]
         return fitted.predicted(mean, item_variance[row] + personal, left)
 
     def difference(
@@ -242,9 +265,8 @@ class Hierarchical(RewardModel):
         fitted = self._ready
         weights, spread = self.weights_of(people, items, context, choices)
         used = np.unique(np.concatenate([asked.a, asked.b]))
-        base, item_variance, columns = self.columns(items.take(used))
         a, b = np.searchsorted(used, asked.a), np.searchsorted(used, asked.b)
-        away = columns[a] - columns[b]
+        base, item_variance, away = fitted.columns_of_differences(items.take(used), a, b)
         mean = base[a] - base[b] + np.einsum("ij,ij->i", away, weights[asked.user])
         personal = np.einsum("ij,ij->i", (away @ fitted.axes) ** 2, spread[asked.user])
         return Difference(
@@ -264,20 +286,28 @@ class Hierarchical(RewardModel):
         weights, spread : arrays (k,), the person's row of `weights_of`.
         """
         base, item_variance, taste = columns
-        personal = (taste @ self._ready.axes) ** 2 @ spread
-        return self._ready.predicted(
-            base + taste @ weights, item_variance + personal, float(spread.sum())
-        )
+        fitted = self._ready
+        variance = item_variance + (taste @ fitted.axes) ** 2 @ spread
+        return fitted.predicted(base + taste @ weights, variance, fitted.of_new(spread).sum())
 
     @property
     def prior(self) -> Prior:
-        """How tastes vary between people, as training learned it."""
+        """How tastes for pictures that nobody rated vary between people."""
         return self._ready.prior
 
     @property
     def axes(self) -> Floats:
-        """Eigenvectors (k, k) of the prior's covariance, in columns."""
+        """Eigenvectors (k, k) of the priors' covariances, in columns."""
         return self._ready.axes
+
+    @property
+    def parts(self) -> tuple[PersonalWeights, ...]:
+        """Everything a person has weights for, in the order of the columns."""
+        return self._ready.parts
+
+    def as_of_new(self, columns: Floats) -> Floats:
+        """Return of pictures' columns (n, k) those that they would have if nobody rated them."""
+        return self._ready.as_of_new(columns)
 
     def picture_columns(self, items: Items) -> PictureColumns:
         """Return what scoring needs of `items`, to be kept: it does not depend on the person."""
@@ -301,22 +331,3 @@ class Hierarchical(RewardModel):
         model = cls(config["cv_folds"], fitted.population, InputParams(**config["inputs"]))
         model.chosen, model._fitted = config["chosen"], fitted
         return model
-
-
-@small_matrices
-def _condition_all(
-    data: Fitting, columns: Floats, prior: Prior, axes: Floats
-) -> tuple[Floats32, Floats32]:
-    """Condition every training user on all of their rows, some users at a time.
-
-    Returns
-    -------
-    Weights (n, k) and their variances (n, k) along `axes`.
-    """
-    weights, variances = [], []
-    for begin in range(0, len(data.users), USERS_AT_ONCE):
-        some = np.arange(begin, min(begin + USERS_AT_ONCE, len(data.users)))
-        found = data.condition(prior, columns, some)
-        weights.append(found.mean.astype(np.float32))
-        variances.append(along(found.covariance, axes).astype(np.float32))
-    return np.concatenate(weights), np.concatenate(variances)

@@ -18,7 +18,7 @@ from pamela.models.random_effects import (
     posterior,
     posterior_of_one,
 )
-from pamela.models.rating_noise import SAME_FOR_ALL, fit_degrees, noise_ratios, variance_ratio
+from pamela.models.rating_noise import SAME_FOR_ALL, fit_degrees, noise_ratios
 
 K = 3
 
@@ -42,6 +42,7 @@ def test_degrees_and_everybodys_noise_are_recovered() -> None:
     )
     assert prior.degrees == pytest.approx(5.0, rel=0.3)
     assert prior.noise == pytest.approx(0.5, rel=0.1)
+    assert prior.rating_variance == pytest.approx(float(0.5 * ratio.mean()), rel=0.1)
     found = noise_of_people(prior, np.ones((600, 1)), statistics)
     assert np.corrcoef(np.log(found), np.log(ratio))[0, 1] > 0.85
 
@@ -60,7 +61,7 @@ def test_weights_are_nearer_to_the_truth_than_with_one_noise_for_all() -> None:
     statistics = SufficientStatistics.collect(user, features, y, 400)
     described = np.ones((400, 1))
     prior = Prior(np.zeros((1, K)), np.eye(K), 0.5, 4.5)
-    same = replace(prior, noise=prior.rating_variance, degrees=SAME_FOR_ALL)
+    same = replace(prior, noise=0.5 * 4.5 / 2.5, degrees=SAME_FOR_ALL)
     own, common = (posterior(one, described, statistics).mean for one in (prior, same))
     assert np.mean((own - weights) ** 2) < 0.97 * np.mean((common - weights) ** 2)
 
@@ -91,5 +92,3 @@ def test_without_ratings_nothing_is_known_of_the_noise() -> None:
     nothing, count = np.zeros(2), np.zeros(2, np.int64)
     np.testing.assert_array_equal(noise_ratios(nothing, count, 0.5, 5.0), [1.0, 1.0])
     assert fit_degrees(np.ones(2), count, 7.0) == 7.0
-    assert variance_ratio(4.0) == 2.0
-    assert variance_ratio(SAME_FOR_ALL) == 1.0

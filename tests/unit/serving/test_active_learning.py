@@ -116,9 +116,9 @@ def test_a_seen_users_uncertainty_is_that_of_the_posterior(reward):
     """The pair variance before any suggestion, worked out from the training rows directly."""
     model = reward.bundle.model
     learned, _ = reward.bundle.rated_by("synthetic/p000")
-    columns = reward.user_contexts.catalogue("synthetic").columns[2]
-    rows = model.columns(reward.bundle.items.take(learned))[2]
-    covariance = after(model.prior.covariance, model.prior.noise, rows)
+    columns = model.as_of_new(reward.user_contexts.catalogue("synthetic").columns[2])
+    rows = model.as_of_new(model.columns(reward.bundle.items.take(learned))[2])
+    covariance = after(model.prior.covariance, model.prior.rating_variance, rows)
     found = reward.suggest(user="p000", n=1)[0]
     assert found.before**2 == pytest.approx(pair_variance(columns, covariance), rel=1e-5)
 
