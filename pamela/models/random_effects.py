@@ -248,7 +248,7 @@ def _ratio_of_one(prior: Prior, values: Floats, away: Floats) -> Floats:
     for _ in range(NOISE_ROUNDS):
         noise = prior.noise * ratio
         kept = noise / (values + noise)  # of a distance, and of a variance
-        squares = np.sum((kept * away) ** 2 + values * kept, keepdims=True)
+        squares = np.array([np.sum((kept * away) ** 2 + values * kept)])
         ratio = noise_ratios(squares, count, prior.noise, prior.degrees)
     return ratio
 

@@ -117,7 +117,7 @@ class _State:
         """Set the pictures' factors to what people say of them."""
         r = len(self.spread)
         precision = sums.gram.reshape(-1, r, r) + np.diag(1.0 / self.spread)
-        self.covariance = np.linalg.inv(precision)
+        self.covariance = np.linalg.inv(precision).astype(np.float64)
         self.mean = np.einsum("mij,mj->mi", self.covariance, sums.moment)
 
     def learn_spread(self) -> None:
@@ -260,7 +260,7 @@ def _sweep(
     away = mean - data.described[learners] @ regression
     scatter = (spread + away.T @ away) / len(learners)
     state.learn(sums)
-    root = np.linalg.cholesky(scatter[k:, k:] + SMALLEST * np.eye(r))
+    root: Floats = np.linalg.cholesky(scatter[k:, k:] + SMALLEST * np.eye(r)).astype(np.float64)
     state.rescale(root)
     state.learn_spread()
     regression[:, k:] = np.linalg.solve(root, regression[:, k:].T).T
