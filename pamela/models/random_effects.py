@@ -21,7 +21,7 @@ from pamela.models.rating_noise import SAME_FOR_ALL, noise_ratios
 
 SMALLEST = 1e-6  # floor of a variance
 USERS_AT_ONCE = 256
-NOISE_ROUNDS = 2  # in which a person's weights and noise are found in turn
+NOISE_ROUNDS = 1  # in which a person's weights and noise are found in turn
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ OFFERED = 8  # factors; what nothing speaks for vanishes
 WARM_UP = 15  # sweeps over what taste leaves, from where the joint ones begin
 SWEEPS = 15
 START_VARIANCE = 0.05
-LEAST_VARIANCE = 1e-4  # of what a factor adds to scores, points squared
+LEAST_VARIANCE = 5e-4  # of what a factor adds to scores, points squared
 START_SCALE = 0.1
 SAVED = ("values", "variance", "spread")  # by their own names
 
@@ -125,6 +125,18 @@ class _State:
         own = np.einsum("mii->mi", self.covariance)
         self.spread = np.maximum((self.mean**2 + own).mean(axis=0), SMALLEST)
 
+    def drop_worthless(self, taste: int) -> None:
+        """Drop factors that nothing speaks for; there are `taste` weights before theirs."""
+        kept = np.flatnonzero(self.spread > LEAST_VARIANCE)
+        place = np.concatenate([np.arange(taste), taste + kept])
+        self.mean, self.spread = self.mean[:, kept], self.spread[kept]
+        self.covariance = self.covariance[:, kept[:, None], kept]
+        self.prior = replace(
+            self.prior,
+            regression=self.prior.regression[:, place],
+            covariance=self.prior.covariance[np.ix_(place, place)],
+        )
+
 
 @dataclass
 class _Sums:
@@ -166,9 +178,11 @@ def fit_factors(
     state = _warm_up(data, columns, prior, learners, offered, seed)
     described = data.described[learners]
     solve = ridge_of(described)
-    for _ in range(SWEEPS):
+    state.drop_worthless(columns.shape[1])
+    for _ in range(SWEEPS if len(state.spread) else 0):
         _sweep(data, columns, state, learners, solve, rank)
-    if len(learners) < len(data.users):
+    state.drop_worthless(columns.shape[1])
+    if len(learners) < len(data.users) and len(state.spread):
         _finish(data, columns, state)
     return _scaled(state, columns.shape[1])
 
@@ -336,20 +350,13 @@ def _add(
 
 
 def _scaled(state: _State, taste: int) -> tuple[PictureFactors, Prior]:
-    """Return the factors that are worth anything, of variance one, and the prior to match."""
-    kept = np.flatnonzero(state.spread > LEAST_VARIANCE)
-    scale = np.sqrt(state.spread[kept])
+    """Return the factors, of variance one, and the prior to match."""
+    scale = np.sqrt(state.spread)
     every = np.concatenate([np.ones(taste), scale])
-    place = np.concatenate([np.arange(taste), taste + kept])
     prior = replace(
         state.prior,
-        regression=state.prior.regression[:, place] * every,
-        covariance=state.prior.covariance[np.ix_(place, place)] * np.outer(every, every),
+        regression=state.prior.regression * every,
+        covariance=state.prior.covariance * np.outer(every, every),
     )
-    unsure = np.einsum("mii->m", state.covariance[:, kept][:, :, kept])
-    factors = PictureFactors(
-        (state.mean[:, kept] / scale).astype(np.float32),
-        unsure.astype(np.float32),
-        state.spread[kept],
-    )
-    return factors, prior
+    unsure = np.einsum("mii->m", state.covariance).astype(np.float32)
+    return PictureFactors((state.mean / scale).astype(np.float32), unsure, state.spread), prior
