@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from pamela.params import Params, load_params
 
 STOPPED = "stopped; what was done stays, run it again to go on"
 ROOM = "make room and run the command again, it goes on from what was done"
+TEMPORARY = "TMPDIR"
 step_seconds: dict[str, float] = {}  # own work of each step, for `make bench`
 
 
@@ -100,6 +102,11 @@ def ends_in_a_line() -> Iterator[None]:
     except (KeyboardInterrupt, Stopped) as stop:
         print(STOPPED, file=sys.stderr)
         sys.exit(stop.code if isinstance(stop, Stopped) else 130)
+
+
+def temporary_folder() -> str:
+    """Return where temporary files go: Python passes over a full folder, SQLite does not."""
+    return os.environ.get(TEMPORARY) or tempfile.gettempdir()
 
 
 def stop_when_asked() -> None:

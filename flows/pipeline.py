@@ -13,11 +13,10 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 from flows import family
-from flows.command import ROOM, ends_in_a_line, stop_when_asked, take_no_words
+from flows.command import ROOM, ends_in_a_line, stop_when_asked, take_no_words, temporary_folder
 from flows.environment import environment, refuse_shared_secrets, require_given_server
 from flows.server import STOP_TIMEOUT_S, server
 from pamela.core.errors import PamelaError
@@ -51,7 +50,7 @@ def complaint(done: subprocess.CompletedProcess[str]) -> str:
         return f"it was killed ({signal.Signals(-done.returncode).name}); run this command again"
     said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     if any(tells_full(line) for line in said):
-        return f"no space is left in the project or in {tempfile.gettempdir()}; {ROOM}"
+        return f"no space is left in the project or in {temporary_folder()}; {ROOM}"
     named = [line for line in said if line.startswith(FAULT)]
     return (named or said or ["no message"])[-1].removeprefix(FAULT)
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flows import family
+from flows.command import ROOM, temporary_folder
 from flows.environment import API_URL, environment, require_given_server
 from flows.service.left_runs import end_left_runs
 from pamela.core.errors import DiskFullError, PamelaError
@@ -148,8 +149,8 @@ def _refuse_full(name: str, log: Path) -> None:
     full = tells_full(log.read_text(encoding="utf-8", errors="replace"))
     if full or shutil.disk_usage(log.parent).free < LEAST_ROOM:
         raise DiskFullError(
-            f"the {name} server ended at once, as no space is left in {log.parent}; make room and "
-            "run the command again, it goes on from what was done"
+            f"the {name} server ended at once, as no space is left in {log.parent} or in "
+            f"{temporary_folder()}; {ROOM}"
         )
 
 

@@ -33,7 +33,8 @@ def small_disks() -> Iterator[Mount]:
         yield mount
     finally:
         for folder in dict.fromkeys(reversed(mounted)):
-            subprocess.run(["umount", str(folder)], check=True)
+            # lazily: a library may keep a file open there
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def fill(folder: Path) -> None:

@@ -18,11 +18,13 @@ from tests.conftest import OURS, must
 STAGES = ("ingest", "validate", "split", "embed", "train", "evaluate", "steer", "report")
 
 
-def run_stage(name: str, project: Project, params: Params) -> None:
+def run_stage(name: str, project: Project, params: Params, **env: str) -> None:
     """Run what ``python -m flows.<name>`` runs, on `project` with `params`."""
     with pytest.MonkeyPatch.context() as patch:
         for variable in OURS:
             patch.delenv(variable, raising=False)
+        for variable, value in env.items():
+            patch.setenv(variable, value)
         patch.setenv("PREFECT_HOME", str(project.prefect_home))
         import prefect
 
@@ -35,7 +37,7 @@ def run_stage(name: str, project: Project, params: Params) -> None:
         flow.fn()
 
 
-def run_stages(folder: Path, *names: str) -> None:
+def run_stages(folder: Path, *names: str, **env: str) -> None:
     """Run the flows of `names` (all of them unless given) in the project `folder`.
 
     The code is this repository's, not the copy that may lie in `folder`; what a user did wrong is
@@ -48,7 +50,7 @@ def run_stages(folder: Path, *names: str) -> None:
         if "report" in (names or STAGES) and not (folder / "mlflow.db").exists():
             (folder / "mlflow.db").write_bytes(empty_store())
         for name in names or STAGES:
-            run_stage(name, project, load_params(project.params_file))
+            run_stage(name, project, load_params(project.params_file), **env)
     finally:
         os.chdir(before)
 
@@ -70,7 +72,7 @@ def run_pipeline(folder: Path) -> None:
     must(folder, "python", "-m", "dvc", "commit", "-q", "-f", "dvc.yaml")
 
 
-def run_cycle(folder: Path) -> None:
+def run_cycle(folder: Path, **env: str) -> None:
     """Run what ``python -m flows.retrain --once`` runs in a copied project, all in this process.
 
     What the cycle leaves to `dvc repro` is run here too, and committed to DVC.
@@ -87,4 +89,4 @@ def run_cycle(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("repro", "run"):
             patch.setattr(pipeline, name, repro)
-        run_stages(folder, "retrain")
+        run_stages(folder, "retrain", **env)

@@ -13,6 +13,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,11 +22,12 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError, hidden
-from pamela.core.files import scan_table
+from pamela.core.files import scan_table, writing_to
 from pamela.core.paths import Project
 from pamela.params import Params, tracking_uri
 from pamela.registry import sqlite_reader
 from pamela.registry.reachable import require_server, said_by, shown
+from pamela.registry.tracking.local_client import saying_where
 from pamela.registry.tracking.runs import RunSpec
 from pamela.registry.tracking.runs_table import EXPERIMENT_TAGS, NOTE
 
@@ -63,13 +65,17 @@ def client_of(project: Project, params: Params) -> MlflowClient:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
+    for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)  # after MLflow has set its own
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it raises what it logs
+    database = sqlite_reader.database_file(uri)
     try:
-        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+        with writing_to(database.parent) if database else nullcontext():
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     except (MlflowException, ImportError) as error:  # or no driver of that database
         why = reason_of(error)
         raise PamelaError(f"{said_by()} {shown(uri)}: MLflow cannot open it ({why})") from None
+    return saying_where(client, database, project.mlartifacts) if database else client
 
 
 def reason_of(error: Exception) -> str:
