@@ -19,15 +19,10 @@ from pamela.core.dataset import Fold, Pairs
 from pamela.evaluation.metrics.definitions import mean_srocc
 from pamela.models import create_model
 from pamela.params import Params
-from pamela.retraining.gate.decision import Side
 from pamela.retraining.gate.holdout import Holdout, hold_out_newest
 from pamela.retraining.gate.judgement import Judgement, judge
-from pamela.retraining.gate.trial import (
-    best_after,
-    held_once,
-    still_on_trial,
-    to_be_tried_apart,
-)
+from pamela.retraining.gate.reference import Reference, best_after
+from pamela.retraining.gate.trial import held_once, still_on_trial, to_be_tried_apart
 from pamela.synthetic.release import NAME
 from pamela.training.bundle import Bundle
 
@@ -100,14 +95,10 @@ class Retraining:
         self.on_trial = still_on_trial(found, self.on_trial, group)
         if found.outcome == "PROMOTE":
             self.models.append(challenger)
-            old, new = (_side(str(n)) for n in (self.champion, len(self.models) - 1))
             self.champion = len(self.models) - 1
-            self.best = int(best_after(found, new, old) or self.best)
+            reference = Reference(str(self.best), self.models[self.best])
+            self.best = int(best_after(found, reference, str(self.champion))[0])
         return found
-
-
-def _side(version: str) -> Side:
-    return Side(version=version, model="", model_hash="", evaluated_hash="")
 
 
 def make_holdout(
