@@ -106,7 +106,8 @@ def ends_in_a_line() -> Iterator[None]:
 
 def temporary_folder() -> str:
     """Return where temporary files go: Python passes over a full folder, SQLite does not."""
-    return os.environ.get(TEMPORARY) or tempfile.gettempdir()
+    named = os.environ.get(TEMPORARY, "")
+    return named if named and Path(named).is_dir() else tempfile.gettempdir()
 
 
 def stop_when_asked() -> None:

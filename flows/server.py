@@ -146,11 +146,12 @@ def _wait_until_up(name: str, process: subprocess.Popen[bytes], url: str, log: P
 
 def _refuse_full(name: str, log: Path) -> None:
     """Raise if a server may have ended for want of room: its log itself may be cut off by that."""
-    full = tells_full(log.read_text(encoding="utf-8", errors="replace"))
-    if full or shutil.disk_usage(log.parent).free < LEAST_ROOM:
+    asked = [str(log.parent), temporary_folder()]
+    full = [folder for folder in asked if shutil.disk_usage(folder).free < LEAST_ROOM]
+    if full or tells_full(log.read_text(encoding="utf-8", errors="replace")):
         raise DiskFullError(
-            f"the {name} server ended at once, as no space is left in {log.parent} or in "
-            f"{temporary_folder()}; {ROOM}"
+            f"the {name} server ended at once, as no space is left in {' or '.join(full or asked)}"
+            f"; {ROOM}"
         )
 
 

@@ -180,8 +180,8 @@ def test_a_full_tmpdir_is_one_line(project: Path, tmp_path: Path) -> None:
         fill(tmp_path)
         done = run_in(project, *ONCE, TMPDIR=str(tmp_path))
     assert done.returncode == 1
-    assert done.stderr.startswith("error: the Prefect server ended at once, as no space is left")
-    assert f"or in {tmp_path}; make room" in done.stderr
+    assert done.stderr.startswith("error: the Prefect server ended at once, as no space is left in")
+    assert f"in {tmp_path}; make room" in done.stderr
     assert done.stderr.count("\n") == 1
     assert champion(project) == "1"
     wait_for("the end of all it started", lambda: not processes_of(project), 15)
