@@ -22,7 +22,7 @@ from pamela.retraining.gate.challenger import challenger_bundle
 from pamela.retraining.gate.comparison import FROZEN, Row
 from pamela.retraining.gate.decision import Data, Decision, Side, last_decision
 from pamela.retraining.gate.judgement import Check, Judgement
-from tests.helpers.gate_kit import make_fold, make_holdout
+from tests.helpers.gate_kit import TASTE, Linear, bundle, make_fold, make_holdout
 from tests.helpers.kill_points import Killed
 from tests.helpers.made_up import params_of, write_bundle
 from tests.helpers.small_registry import aliases, tags
@@ -50,16 +50,16 @@ def project(registry: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
         folder.with_name(f"{folder.name}.dvc").write_text(
             f"outs:\n- md5: 0.dir\n  path: {folder.name}\n"
         )
-    bundle = SimpleNamespace(encoder={"fingerprint": "f"})
+    loaded = SimpleNamespace(encoder={"fingerprint": "f"})
 
     def side(version: str, folder: Path) -> tuple[Side, Any]:
         found = Side(
             version=version, model="paper", model_hash=model_hash(folder), evaluated_hash="e"
         )
-        return found, bundle
+        return found, loaded
 
     monkeypatch.setattr(trial, "_side", side)
-    monkeypatch.setattr(reference, "load_evaluated", lambda folder: bundle)
+    monkeypatch.setattr(reference, "load_evaluated", lambda folder: loaded)
     return registry
 
 
@@ -226,16 +226,20 @@ def test_a_best_that_knew_who_withdrew_is_no_reference_any_more(
     """Here the champion did not know them: it takes the place, whatever is decided."""
     monkeypatch.setattr(trial, "withdrawn_in", lambda *_: 0)
     client_of(project, params_of(project)).set_registered_model_alias("pamela", "best", "2")
-    rows = [replace(ROW, difference=-0.006)]
-    monkeypatch.setattr(reference, "compare_with_best", lambda *_: rows)
+    fold = HOLDOUT.fold
+    better, worse = bundle(fold, Linear(TASTE)), bundle(fold, Linear(TASTE, noise=0.5))
+    side = trial._side
+    monkeypatch.setattr(trial, "_side", lambda *about: (side(*about)[0], worse))
+    monkeypatch.setattr(reference, "load_evaluated", lambda _: better)
     withdraw(project, "u02")
     decision, asked = decide(project, monkeypatch, judgement("HOLD"))
-    assert (decision.best, asked["below"]) == ("", {})  # it did not know that one
+    assert (decision.best, asked["best"], asked["below"]) == ("", better, {})  # it did not know
     withdraw(project, "u01")
     decision, asked = decide(project, monkeypatch, judgement("HOLD"))
-    assert asked["below"] == {"synthetic": 0.006}
+    assert asked["best"] is worse
+    assert 0 < asked["below"]["d"] < 0.2
     promotion.carry_out(project, params_of(project), decision)
-    assert best(project) == ("3", {"synthetic": 0.006})
+    assert best(project) == ("3", asked["below"])
 
 
 def test_a_best_of_other_features_is_no_reference(
