@@ -9,6 +9,7 @@ from pamela.core.dataset import count_folds
 from pamela.core.files import read_parquet, write_csv, write_metrics, write_parquet
 from pamela.core.paths import Project
 from pamela.evaluation import evaluate, predictions, swapped_users
+from pamela.evaluation.ceilings import measured
 from pamela.evaluation.comparisons import BASELINE
 from pamela.evaluation.headline import curve, headline
 from pamela.evaluation.metrics import image_slices, subgroup_gaps
@@ -19,6 +20,7 @@ from pamela.params import Params
 predict_fold = step("predict fold")(predictions.predict_fold)
 shuffled_control = step("shuffled control")(predictions.predict_control)
 noise_ceiling = step("noise ceiling")(predictions.with_noise_ceiling)
+measured_ceiling = step("measured ceiling")(measured.with_measured_ceiling)
 swap_users = step("swap users")(swapped_users.predict_variants)
 ideal_observers = step("ideal observers")(rows.predict_observers)
 
@@ -85,6 +87,7 @@ def flow() -> None:
         others.append(as_others)
     predicted = noise_ceiling(project, pl.concat(frames))
     numbers, differences = compute_metrics(project, params, predicted, pl.concat(others))
+    numbers = measured_ceiling(project, predicted, numbers)
     compute_slices(project, params, predicted)
     write_reports(project, params, predicted, numbers, differences)
 

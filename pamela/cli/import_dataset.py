@@ -105,6 +105,15 @@ def import_command(
             "--scale", metavar="LOWEST,HIGHEST", help="Tables: where no dataset.yaml says it."
         ),
     ] = None,
+    repeats: Annotated[
+        str | None,
+        typer.Option(
+            "--repeats",
+            metavar="MODE",
+            help="Tables: several ratings of one picture by one person are measures, of which "
+            "mean, first, last or all are learned.",
+        ),
+    ] = None,
     pictures: Annotated[
         Path | None,
         typer.Option(
@@ -114,6 +123,7 @@ def import_command(
 ) -> None:
     """Bring a dataset to data/raw/NAME, checked, and track it with DVC."""
     from pamela.data.importing import options as given
+    from pamela.data.repeats import parse_repeats
 
     if link and move:
         raise PamelaError("say either --link or --move")
@@ -128,6 +138,7 @@ def import_command(
         encoding=given.parse_encoding(encoding),
         decimal_comma=decimal_comma,
         scale=given.parse_scale(scale),
+        repeats=parse_repeats(repeats),
         pictures=pictures,
     )
     project = Project.here()

@@ -24,6 +24,7 @@ from pamela.core.split_rows import (
     hold_out_twins,
     read_fold_choices,
     read_fold_rows,
+    reduce_repeats,
 )
 
 
@@ -192,6 +193,12 @@ def load_scales(project: Project) -> dict[str, tuple[float, float]]:
     return {name: (float(d["scale"][0]), float(d["scale"][1])) for name, d in meta.items()}
 
 
+def load_repeats(project: Project) -> dict[str, str | None]:
+    """Return ``{dataset: how several ratings of one picture by one person count}``."""
+    meta = read_json(project.tables / "datasets.json")
+    return {name: d.get("repeats") for name, d in meta.items()}
+
+
 def _scale_frame(scales: dict[str, tuple[float, float]]) -> pl.DataFrame:
     return pl.DataFrame(
         {
@@ -240,7 +247,8 @@ def load_fold(project: Project, number: int) -> Fold:
     of the same content become part ``held_out_elsewhere``.
     """
     items, people = load_items(project), load_people(project)
-    ratings = _numbered(read_fold_rows(project, number), RATINGS, [s.IMAGE], items, people)
+    rows = reduce_repeats(read_fold_rows(project, number), load_repeats(project))
+    ratings = _numbered(rows, RATINGS, [s.IMAGE], items, people)
     choices = _numbered(
         read_fold_choices(project, number), CHOICES, [s.IMAGE_A, s.IMAGE_B], items, people
     )

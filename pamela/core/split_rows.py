@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import polars as pl
@@ -19,6 +19,12 @@ CHOICES_KEPT: Final = (
     *(s.DATASET, s.USER, s.IMAGE_A, s.IMAGE_B, s.CHOICE),
     *(s.CHOSEN_AT, s.POSITION),
 )
+PASSES: Final = (s.DATASET, s.USER, s.IMAGE, s.PART)  # what repeats share
+REDUCED: Final = {
+    "mean": (pl.col(s.RATING).mean(), pl.col(s.RATED_AT, s.POSITION).first()),
+    "first": (pl.col(s.RATING, s.RATED_AT, s.POSITION).first(),),
+    "last": (pl.col(s.RATING, s.RATED_AT, s.POSITION).last(),),
+}
 PART_TYPE: Final = pl.Enum(s.PARTS)
 
 
@@ -107,3 +113,47 @@ def _held_out(rows: pl.DataFrame, columns: Sequence[str], held: pl.DataFrame) ->
     learned = pl.col(s.PART).is_in([s.TRAIN, s.VAL_SEEN, s.VAL_UNSEEN])
     part = pl.when(learned & out).then(pl.lit(s.HELD_OUT_ELSEWHERE)).otherwise(pl.col(s.PART))
     return marked.with_columns(part.alias(s.PART)).select(rows.columns)
+
+
+# --- several ratings of one picture by one person ---------------------------------------------
+def reduce_repeats(rows: pl.DataFrame, modes: Mapping[str, str | None]) -> pl.DataFrame:
+    """Return the ratings with one per person, picture and part where a dataset says so.
+
+    Parameters
+    ----------
+    modes : ``repeats`` by dataset: ``mean``, ``first`` and ``last`` reduce.
+    """
+    if not any(mode in REDUCED for mode in modes.values()):
+        return rows
+    ordered = rows.sort(pass_order(), maintain_order=True)
+    return pl.concat(
+        ordered.filter(pl.col(s.DATASET) == name)
+        .group_by(*PASSES, maintain_order=True)
+        .agg(REDUCED[mode])
+        .select(rows.columns)
+        if mode in REDUCED
+        else rows.filter(pl.col(s.DATASET) == name)
+        for name, mode in sorted(modes.items())
+    )
+
+
+def rows_of_shared_pairs(
+    rows: pl.LazyFrame, columns: Sequence[str] = (s.USER, s.IMAGE)
+) -> pl.DataFrame:
+    """Return those rows whose `columns` another row may share: few, whatever the table's size.
+
+    What is held of each row is 64 bits of hash of them; so a pair by chance of equal hashes is
+    returned too.
+    """
+    pair = rows.select(pl.struct(columns).hash()).collect(engine="streaming").to_series()
+    shared = pair.is_duplicated().alias("_shared").to_frame().lazy()
+    both = pl.concat([rows, shared], how="horizontal")
+    return both.filter("_shared").drop("_shared").collect(engine="streaming")
+
+
+def pass_order() -> pl.Expr:
+    """Return what a person's ratings of a picture are ordered by: time, else position, else row."""
+    orders = [pl.col(s.RATED_AT).to_physical(), pl.col(s.POSITION)]
+    pair = (s.DATASET, s.USER, s.IMAGE)
+    known = (pl.when(order.null_count().over(pair) == 0).then(order) for order in orders)
+    return pl.coalesce(*known, pl.int_range(pl.len()))

@@ -146,6 +146,11 @@ def merge_batches(original: Tables, batches: Sequence[Tables], root: Path) -> Da
     """
     for batch in batches:
         _require_scale(original, batch, root)
+        if batch.declared_repeats not in (None, original.declared_repeats):
+            raise PamelaError(
+                f"{shown(batch.folder, root)}/dataset.yaml: repeats {batch.declared_repeats} is "
+                f"for dataset {original.name} to say; take it out"
+            )
     every = [original, *batches]
     images = pl.concat([t.images for t in every])
     base.reject_repeats(images, s.IMAGE, advice="give a new picture a new id")
@@ -258,6 +263,7 @@ def dataset_metadata(project: Project, datasets: Sequence[Dataset]) -> dict[str,
             "root": project.relative(d.tables.folder),
             # So that new contents under an old name make `embed` run again:
             "features_sha256": [file_sha256(path) for path in d.features],
+            **d.sources[0].repeats.meta,
             "remarks": remarks(d.sources),
         }
         for d in sorted(datasets, key=lambda d: d.tables.name)

@@ -23,6 +23,7 @@ from pamela.evaluation.metrics.definitions import srocc
 from pamela.evaluation.metrics.grouping import group_slice
 from pamela.evaluation.predictions import frame_of, restrict
 from pamela.models import create_model
+from pamela.models.repeats import averaged
 from pamela.params import EvaluateParams, TrainParams
 
 RECORD = "joint.json"  # in reports/
@@ -107,9 +108,10 @@ def compare_alone_and_joint(
                 alone.fit(mine, seed=params.seed)
                 for population, part in POPULATIONS.items():
                     found = answers.setdefault((dataset, name, population), [])
+                    asked, _ = averaged(mine[part])
                     for label, model in ((ALONE, alone), (JOINT, joint)):
-                        answer = model.predict(fold.items, fold.people, mine[part])
-                        found.append(frame_of(fold, label, population, None, mine[part], answer))
+                        answer = model.predict(fold.items, fold.people, asked)
+                        found.append(frame_of(fold, label, population, None, asked, answer))
             advance(1)
     return [
         Gain(dataset, model, population, *_compare(pl.concat(found), evaluate), weights[model])

@@ -46,6 +46,7 @@ from pamela.evaluation.metrics.schema import (
 from pamela.models import create_model
 from pamela.models.base import Prediction, load_model
 from pamela.models.gaussian_process.model import Population
+from pamela.models.repeats import averaged
 from pamela.params import EvaluateParams, Params
 
 
@@ -113,19 +114,20 @@ def predict_model(model: Predictor, name: str, fold: Fold, params: EvaluateParam
 
     Returns
     -------
-    Rows of `PREDICTIONS`, as of `predict_unseen`. Where the context was taken from the unseen
-    users' test rows, all of these rows are asked as well, at 0 shots (`UNSEEN_ALL_ROWS`).
+    Rows of `PREDICTIONS`, as of `predict_unseen`, one per person and picture: of repeats the mean
+    is asked. Where the context was taken from the unseen users' test rows, all of these rows are
+    asked as well, at 0 shots (`UNSEEN_ALL_ROWS`).
 
     Raises
     ------
     PamelaError
         If a prediction is not a finite number.
     """
-    seen = fold[s.TEST_SEEN]
+    seen, _ = averaged(fold[s.TEST_SEEN])
     frames = [frame_of(fold, name, SEEN, None, seen, ask(model, name, fold, seen, None))]
     task = unseen_task(fold, query_size=params.query_size, seed=params.seed)
     frames.append(predict_unseen(model, name, fold, task, params.shots))
-    every = fold[s.TEST_UNSEEN]
+    every, _ = averaged(fold[s.TEST_UNSEEN])
     if len(every) > len(task.query):
         answer = ask(model, name, fold, every, None)
         frames.append(frame_of(fold, name, UNSEEN_ALL_ROWS, 0, every, answer))

@@ -158,6 +158,10 @@ class Results:
         seen = self.predictions.filter(dataset=dataset)[s.RATING].unique().to_numpy()
         return coinciding_margins(seen, self.params.evaluate.margins)
 
+    def two_values(self, dataset: str) -> bool:
+        """Whether this dataset's ratings are one of two values, such as likes."""
+        return bool(self.predictions.filter(dataset=dataset)[s.RATING].n_unique() == 2)
+
     @property
     def steered(self) -> bool:
         """Whether the steering benchmark ran."""

@@ -24,6 +24,7 @@ from pamela.evaluation.few_shot import unseen_task
 from pamela.evaluation.metrics.schema import GENERIC, SEEN, UNSEEN, VARIANT, VARIANTS
 from pamela.evaluation.predictions import Predictor, ask, frame_of, own_folds, restrict
 from pamela.models.base import Prediction, load_model
+from pamela.models.repeats import averaged
 from pamela.params import EvaluateParams, Params
 
 SWAPS: Final = 3  # derangements; their losses are averaged
@@ -50,7 +51,7 @@ def variants_of(model: Predictor, name: str, fold: Fold, params: EvaluateParams)
     The rows are those of `pamela.evaluation.predictions.predict_model` in the same slices. A user
     alone in a dataset has nobody to swap with and has no rows in the swaps.
     """
-    seen = fold[s.TEST_SEEN]
+    seen, _ = averaged(fold[s.TEST_SEEN])
     task = unseen_task(fold, query_size=params.query_size, seed=params.seed)
     cold_start_users = without_identity(fold.people)
     frames = []

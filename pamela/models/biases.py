@@ -14,6 +14,7 @@ import numpy as np
 from pamela.core.arrays import Floats, Ints
 from pamela.core.dataset import Pairs
 from pamela.models.preprocessing import Datasets, canonical
+from pamela.models.repeats import averaged
 
 SWEEPS = 20
 SMALLEST = 1e-4  # floor of a variance, so that constant raters divide nothing by zero
@@ -27,9 +28,9 @@ class BiasModel:
     ----------
     items : int64 array (m,), rows of the rated pictures, sorted.
     item_mean : array (m,), mean rating with the users' biases taken off.
-    item_count : array (m,), ratings behind it.
+    item_count : array (m,), people behind it.
     user_bias : array (number of people,), shrunken; 0 for users without ratings.
-    user_variance, noise_variance : between users' biases, of one rating.
+    user_variance, noise_variance : between users' biases, of what one person says of a picture.
     """
 
     items: Ints
@@ -41,8 +42,8 @@ class BiasModel:
 
 
 def fit_effects(pairs: Pairs, people: int) -> BiasModel:
-    """Fit user and picture effects to `pairs` (at least one row)."""
-    pairs = canonical(pairs)
+    """Fit user and picture effects to `pairs` (at least one row); repeats count as their mean."""
+    pairs, _ = averaged(canonical(pairs))
     rating = pairs.rating.astype(np.float64)
     items, item = np.unique(pairs.item, return_inverse=True)
     item_count = np.bincount(item)
@@ -71,8 +72,8 @@ class PictureMeans:
     ----------
     items : int64 array (m,), rows of the rated pictures, sorted.
     mean : array (m,), mean rating with the users' biases taken off.
-    count : array (m,), ratings behind it; where choices are, as many as would say as much.
-    noise : array (m,), variance of one such rating in the picture's dataset.
+    count : array (m,), people behind it; where choices are, as many as would say as much.
+    noise : array (m,), variance of what one of them says, in the picture's dataset.
     spread : array (datasets,), variance of one rating of a cold-start user about the picture's
         mean.
     """

@@ -124,6 +124,8 @@ def _dataset(results: Results, name: str, plots: Path) -> dict[str, Any]:
         path = plots / f"{name}_{kind}.png"
         return inline(path, FIGURES[kind]) if path.is_file() else None
 
+    # where all margins select the same pairs there is nothing to draw over them
+    order = [k for k in ORDER if k != "margins" or len(results.margin_groups(name)) > 1]
     return {
         "name": name,
         "simulated": name == "synthetic",
@@ -132,7 +134,7 @@ def _dataset(results: Results, name: str, plots: Path) -> dict[str, Any]:
         "differences": differences_table(results, name),
         "ideal": ideal_table(results, name),
         "parts": _parts(results, name, figure("reliability")),
-        "figures": [found for kind in ORDER if (found := figure(kind))],
+        "figures": [found for kind in order if (found := figure(kind))],
         "calibration": figure("calibration"),
         "ratings": figure("ratings"),
         "splits": splits_table(results, name),

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from pamela.evaluation.ceilings.measured import SINGLE
 from pamela.evaluation.metrics.definitions import (
     CONFLICT_BOTH,
     CONFLICT_SIDE,
@@ -16,7 +17,7 @@ from pamela.evaluation.metrics.definitions import (
 )
 from pamela.evaluation.metrics.intervals import IMAGE, POOLED, USER
 from pamela.evaluation.metrics.pooled import RMSE_POOLED_RELATIVE
-from pamela.evaluation.metrics.schema import SEEN, UNSEEN
+from pamela.evaluation.metrics.schema import NOISE_CEILING, SEEN, UNSEEN
 from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER
 from pamela.evaluation.results import POPULATIONS, Results, as_published, headline_rows
 from pamela.reporting import paper_figures
@@ -69,6 +70,7 @@ def results_table(results: Results, dataset: str) -> Table:
         f" Margins {' and '.join(merged)} select the same pairs on this rating scale: they share "
         "a column." if merged else ""
     )  # fmt: skip
+    note += _likes_note(results, dataset) + _ceiling_note(results, dataset)
     return Table(
         title="Every model, seen and unseen users",
         columns=[
@@ -85,6 +87,30 @@ def results_table(results: Results, dataset: str) -> Table:
             f"scale. A dash: one value per user, so no order to correlate.{note}"
         ),
         strong={0, 1},
+    )
+
+
+def _likes_note(results: Results, dataset: str) -> str:
+    """Return how to read the numbers of two-valued ratings."""
+    if not results.two_values(dataset):
+        return ""
+    return (
+        " There are two ratings alone: accuracy is the share of pairs of a liked and a disliked "
+        "picture that are ordered rightly (the area under the ROC curve); as liked pictures tie "
+        "among themselves, the SROCC of a score without ties is at most .87."
+    )
+
+
+def _ceiling_note(results: Results, dataset: str) -> str:
+    """Return where a measured noise ceiling comes from."""
+    rows = results.evaluation.filter(dataset=dataset, model=NOISE_CEILING)
+    single = headline_rows(rows, SINGLE + SROCC).drop_nulls("value").to_dicts()
+    if not single:
+        return ""
+    return (
+        " noise_ceiling: the best that any score reaches with the mean of a person's ratings of a "
+        "picture, from how far people agree with themselves (test-retest, Spearman-Brown); with "
+        f"one rating {single[0]['value']:.3f}. It has no order of its own, so no accuracy."
     )
 
 

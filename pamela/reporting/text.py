@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from pamela.evaluation.ceilings.measured import SINGLE
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, RMSE, SROCC
 from pamela.evaluation.metrics.intervals import USER
 from pamela.evaluation.metrics.schema import NOISE_CEILING, SEEN, SHUFFLED, UNSEEN
@@ -40,11 +41,29 @@ def _champion_sentence(results: Results, dataset: str) -> str:
     if not parts:
         return f"On {dataset}, {champion} could not be scored: nobody is left in the test parts."
     text = f"On {dataset}, the champion {champion} orders {' and '.join(parts)}."
-    ceiling = results.evaluation.filter(dataset=dataset, model=NOISE_CEILING, population=SEEN)
-    bound = headline_rows(ceiling, SROCC)["value"].drop_nulls()
-    if len(bound):
-        text += f" Knowing each person's noise-free opinion would reach {bound[0]:.2f}."
-    return text
+    return text + _ceiling_sentence(results, dataset)
+
+
+def _ceiling_sentence(results: Results, dataset: str) -> str:
+    """Return what can be reached, where the truth is known or people rated pictures twice."""
+    seen = results.evaluation.filter(dataset=dataset, population=SEEN)
+    ceiling = seen.filter(model=NOISE_CEILING)
+    bound, single = (
+        headline_rows(ceiling, name)["value"].drop_nulls() for name in (SROCC, SINGLE + SROCC)
+    )
+    if not len(bound):
+        return ""
+    if not len(single):
+        return f" Knowing each person's noise-free opinion would reach {bound[0]:.2f}."
+    champion = seen.filter(model=results.params.train.champion)
+    mine = headline_rows(champion, SROCC)["value"].drop_nulls()
+    reached = ""
+    if len(mine) and bound[0] > 0:
+        reached = f", of which it reaches {mine[0] / bound[0]:.0%} for people it knows"
+    return (
+        f" By how far people agree with themselves no score can reach more than SROCC "
+        f"{bound[0]:.2f}{reached} ({single[0]:.2f} against single ratings)."
+    )
 
 
 def _gain_sentence(results: Results, dataset: str) -> str:
@@ -105,7 +124,10 @@ def skipped(results: Results) -> list[str]:
         if not results.dataset_meta[dataset]["has_images"]:
             notes.append(f"{dataset}: ships no pictures; its precomputed features are used")
         if NOISE_CEILING not in rows["model"].unique():
-            notes.append(f"{dataset}: no noise ceiling, because people's true opinion is unknown")
+            notes.append(
+                f"{dataset}: no noise ceiling, because people's true opinion is unknown and nobody "
+                "rated a picture twice"
+            )
         if SHUFFLED not in rows["model"].unique():
             notes.append(f"{dataset}: no shuffled-features control in this run")
     return notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any, Literal, TypeAlias
 
 NEW = -1  # the catalog row of a picture that is not in the catalog
@@ -84,6 +85,18 @@ class Score:
     model_version: str
     prompt_cut: bool = False
     standardised: bool = False
+
+    def interval(self, scale: tuple[float, float], level: float = 0.9) -> tuple[float, float]:
+        """Return the ends of the central predictive interval, cut at the ends of the scale.
+
+        Parameters
+        ----------
+        scale : the dataset's lowest and highest rating.
+        level : how many ratings it should hold.
+        """
+        away = NormalDist().inv_cdf(0.5 + level / 2) * self.std
+        low, high = scale
+        return max(self.rating - away, low), min(self.rating + away, high)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Final
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.data.repeats import FAULTS, Repeats
 from pamela.validation import duplicates
 from pamela.validation.division import TableResult, check_in_pieces, divide
 from pamela.validation.expectations import ROW, Outcome, Suite, run_suite
@@ -44,6 +45,7 @@ class RatingRules:
     scale : lowest and highest rating.
     images : DataFrame (image_id, image_present, image_decodes), one row per known image.
     before : a rating's time must lie before it.
+    measures : what several ratings of one image by one user are.
     """
 
     rows: Suite
@@ -51,6 +53,7 @@ class RatingRules:
     scale: tuple[float, float]
     images: pl.DataFrame
     before: dt.datetime
+    measures: Repeats = FAULTS
 
     @classmethod
     def of(
@@ -59,17 +62,21 @@ class RatingRules:
         suites: Mapping[str, Suite],
         scale: Sequence[float],
         latest: dt.date | None,
+        repeats: Repeats = FAULTS,
     ) -> RatingRules:
         """Return the rules, given the `image_states` of the images.
 
         Parameters
         ----------
         latest : ``validate.latest_rated_at``; None is the time of the run.
+        repeats : what several ratings of one image by one user are.
         """
         states = images.select(s.IMAGE, "image_present", "image_decodes")
         distinct = states.unique(s.IMAGE, keep="first", maintain_order=True)
         bounds = (float(scale[0]), float(scale[1]))
-        return cls(suites[RATINGS], suites[REPEATS], bounds, distinct, time_limit(latest))
+        before = time_limit(latest)
+        rules = (suites[RATINGS], suites[REPEATS])
+        return cls(*rules, bounds, distinct, before, repeats)
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -145,7 +152,8 @@ def _check_repeats(
     candidates = duplicates.find_candidates(numbered).join(
         failures, on=ROW, how="anti", maintain_order="left"
     )
-    marked = pl.concat([candidates, duplicates.mark_repeats(candidates)], how="horizontal")
+    marks = duplicates.mark_repeats(candidates, rules.measures)
+    marked = pl.concat([candidates, marks], how="horizontal")
     new = marked.filter(pl.col(duplicates.SOURCE) >= len(accepted))
     found = run_suite(rules.repeats, new, {})
     failed = new.get_column(ROW).gather(found.failures.get_column(ROW))

@@ -36,8 +36,9 @@ def check_tables(
     if tables.has_images:
         decoded = image_files.decode_files(images.select(s.FILE, s.SHA256), root)
     states = checks.image_states(images, decoded, has_images=tables.has_images)
+    latest, repeats = params.latest_rated_at, tables.repeats
     rows = validate.Rows(
-        tables.name, [tables.ratings], [tables.choices], tables.scale, params.latest_rated_at
+        tables.name, [tables.ratings], [tables.choices], tables.scale, latest, repeats=repeats
     )
     images_checked = check_table(tables.name, "images", states, suites["images"])
     return {**rows.check(states, suites), "images": images_checked}

@@ -29,6 +29,7 @@ from pamela.core.files import (
 from pamela.core.paths import Project
 from pamela.data import image_files
 from pamela.data.partitions import partitions_of
+from pamela.data.repeats import FAULTS, Repeats
 from pamela.validation.checks import REPEATS, RatingRules, check_ratings, image_states
 from pamela.validation.choices import CHOICE_REPEATS, ChoiceRules, check_choices
 from pamela.validation.division import (
@@ -107,7 +108,7 @@ def check_dataset(
         [pl.scan_parquet(file, glob=False) for file in _sources(project, name, table)]
         for table in ROWS
     )
-    rows = Rows(name, ratings, choices, meta["scale"], latest)
+    rows = Rows(name, ratings, choices, meta["scale"], latest, repeats=Repeats.from_meta(meta))
     return {**rows.check(images, suites), **checked}
 
 
@@ -120,6 +121,7 @@ class Rows:
     scale : lowest and highest rating.
     latest : ``validate.latest_rated_at``.
     accepted : ratings and choices of sources that were checked before; they precede these.
+    repeats : what several ratings of one image by one user are.
     """
 
     name: str
@@ -128,6 +130,7 @@ class Rows:
     scale: Sequence[float]
     latest: dt.date | None
     accepted: tuple[Sequence[pl.LazyFrame], Sequence[pl.LazyFrame]] = ((), ())
+    repeats: Repeats = FAULTS
 
     def check(self, images: pl.DataFrame, suites: Mapping[str, Suite]) -> TableResults:
         """Check both tables, given the `image_states`; one of them may have no rows.
@@ -143,7 +146,7 @@ class Rows:
             chosen = ChoiceRules.of(images, suites, self.latest)
             found["choices"] = check_choices(self.name, self.choices, chosen, choices)
         if _any_row(self.ratings) or not found["choices"].rows_in:
-            rated = RatingRules.of(images, suites, self.scale, self.latest)
+            rated = RatingRules.of(images, suites, self.scale, self.latest, self.repeats)
             found["ratings"] = check_ratings(self.name, self.ratings, rated, ratings)
         return found
 

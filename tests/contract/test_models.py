@@ -6,6 +6,7 @@ A new model joins by a line in `MODELS` (how to build it small), nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -368,6 +369,19 @@ class TestPlantedTaste:
         lost = within_user_correlation(seen, means(fitted(name, _shuffle_users(FOLD)), seen))
         assert found > population + 0.15
         assert abs(lost - population) < 0.05
+
+    @pytest.mark.parametrize("name", ["population", *FOLDS_IN])
+    def test_two_passes_of_every_picture_teach_what_their_mean_does(self, name: str) -> None:
+        """Learned and shown: passes that disagree are no further evidence of themselves."""
+
+        def passes(pairs: Pairs) -> Pairs:
+            return Pairs.concat(
+                *(Pairs(pairs.user, pairs.item, pairs.rating + by) for by in (-0.25, 0.25))
+            )
+
+        parts = {s.TRAIN: passes(FOLD[s.TRAIN])}
+        twice = fitted(name, replace(FOLD, parts={**FOLD.parts, **parts}))
+        np.testing.assert_allclose(means(twice), means(fitted_here(name)), atol=1e-4)
 
     @pytest.mark.parametrize("name", FOLDS_IN)
     def test_a_context_teaches_a_new_person_s_taste(self, name: str) -> None:

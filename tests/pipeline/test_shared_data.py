@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -70,6 +71,23 @@ def test_a_shared_dataset_goes_through(name, tmp_path):
     if name == "oasis_beauty":
         _check_people_differ(project, name)
     _check_bundle(project, name)
+
+
+def test_people_who_rated_everything_twice_say_what_can_be_reached(tmp_path):
+    source = SHARED / "gan_dogs"
+    if not source.is_dir():
+        pytest.skip(f"{source}: the real-rating datasets are not beside the repository")
+    project = make_project(tmp_path / "project", ingest={"datasets": ["gan_dogs"]})
+    shutil.copytree(source, project.raw / "gan_dogs")
+    run_stages(project.root, "ingest", "validate", "split")
+    found = json.loads((project.reports / "validation.json").read_text())["datasets"]["gan_dogs"]
+    assert found["rows_kept"] == found["rows_in"] == 5_830
+    assert pl.read_parquet(project.splits / "ratings.parquet").height == 5_830
+    retest = found["retest"]
+    assert (retest["people"], retest["pictures"], retest["passes"]) == (53, 53 * 55, 2.0)
+    assert retest["srocc"]["ci_low"] < 0.45 < retest["srocc"]["ci_high"]  # of all 100 people
+    assert retest["one_pass_ceiling_srocc"]["value"] == pytest.approx(0.67, abs=0.04)
+    assert retest["ceiling_srocc"]["value"] > retest["one_pass_ceiling_srocc"]["ci_high"]
 
 
 def _check_people_differ(project: Path, name: str) -> None:

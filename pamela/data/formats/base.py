@@ -15,10 +15,12 @@ from pamela.core.errors import PamelaError
 from pamela.data.formats.counts import (
     N_CHOICES,
     N_RATINGS,
+    ORDERED,
     OWN_SPLITS,
     count_by_chooser,
     count_by_rater,
 )
+from pamela.data.repeats import Mode, Repeats
 
 # Where a row of users or images came from; kept beside the canonical tables, not in them.
 SOURCE: tuple[str, str] = (s.SOURCE_FILE, s.SOURCE_ROW)
@@ -69,6 +71,7 @@ class Tables:
     choices : LazyFrame with `pamela.core.schema.CHOICES_SCHEMA`, as `ratings`.
     choices_counted : what `count_by_chooser` says of the choices, where it is known already.
     other_words : choices that say none of a, b and tie.
+    declared_repeats : ``repeats`` of dataset.yaml, if it says so.
     """
 
     name: str
@@ -88,6 +91,13 @@ class Tables:
     choices: pl.LazyFrame = field(default_factory=lambda: pl.LazyFrame(schema=s.CHOICES_SCHEMA))
     choices_counted: pl.DataFrame | None = None
     other_words: Words = field(default_factory=Words)
+    declared_repeats: Mode | None = None
+
+    @property
+    def repeats(self) -> Repeats:
+        """What several ratings of one image by one user are here."""
+        ordered = self.by_rater.get_column(ORDERED).any()
+        return Repeats.of(self.declared_repeats, ordered=bool(ordered))
 
     @property
     def demographics(self) -> list[str]:

@@ -11,6 +11,7 @@ from pamela.core import schema as s
 N_RATINGS: Final = "n_ratings"
 N_CHOICES: Final = "n_choices"
 OWN_SPLITS: Final = "own_splits"
+ORDERED: Final = "ordered"
 
 
 def count_by_rater(ratings: pl.LazyFrame, *more: pl.Expr) -> pl.DataFrame:
@@ -23,11 +24,14 @@ def count_by_rater(ratings: pl.LazyFrame, *more: pl.Expr) -> pl.DataFrame:
 
     Returns
     -------
-    DataFrame (dataset, user_id, source_file, first, source_row, n_ratings, own_splits, ...): the
-    first row, in the table and in its file; rows that name no user are counted too.
+    DataFrame (dataset, user_id, source_file, first, source_row, n_ratings, own_splits, ordered,
+    ...): the first row, in the table and in its file; whether a rating has a part of its own, and
+    a time or position; rows that name no user are counted too.
     """
     own_splits = pl.col(s.SPLIT).is_not_null().any().alias(OWN_SPLITS)
-    return _count(ratings, pl.len().alias(N_RATINGS), own_splits, *more)
+    when = pl.any_horizontal(pl.col(s.RATED_AT, s.POSITION).is_not_null())
+    ordered = when.any().alias(ORDERED)
+    return _count(ratings, pl.len().alias(N_RATINGS), own_splits, ordered, *more)
 
 
 def count_by_chooser(choices: pl.LazyFrame, *more: pl.Expr) -> pl.DataFrame:

@@ -25,6 +25,7 @@ from pamela.data.formats.base import Tables
 from pamela.data.formats.files import shown
 from pamela.data.formats.tables_rows.choices import Choices, read_choices
 from pamela.data.formats.tables_rows.ratings import Ratings, read_ratings
+from pamela.data.repeats import Mode
 from pamela.params import first_fault
 
 DATASET_FILE: Final = "dataset.yaml"
@@ -40,7 +41,8 @@ AS_ARRAY: Final = {"image_id": "ids.astype(str)", "features": "np.stack(rows).as
 Shape = tuple[int, ...]
 COLUMNS: Final = """\
 dataset.yaml: name, scale: [lowest, highest] (where there are ratings);
-  optional features (file name)
+  optional features (file name), repeats (of one picture by one person:
+  mean, first, last, all)
 ratings.csv or .parquet: user_id, image_id, rating; optional rated_at (time),
   position (order within the user), split (train, val_seen, val_unseen,
   test_seen, test_unseen, context_unseen)
@@ -66,6 +68,7 @@ class DatasetFile(BaseModel):
         Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=2)] | None
     ) = None
     features: str | None = None
+    repeats: Mode | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> DatasetFile:
@@ -120,6 +123,7 @@ def read(folder: Path, name: str, root: Path, *, batch: bool = False) -> Tables:
         name=name,
         scale=scale,
         scale_declared=declared.scale is not None,
+        declared_repeats=declared.repeats,
         ratings=ratings.rows if ratings else pl.LazyFrame(schema=s.RATINGS_SCHEMA),
         counted=ratings.counted if ratings else None,
         words=ratings.words if ratings else base.Words(),

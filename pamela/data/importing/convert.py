@@ -173,7 +173,7 @@ def convert(source: Source, name: str, options: TableOptions, home: Path) -> Con
 def _write_header(
     source: Source, name: str, options: TableOptions, home: Path
 ) -> tables.DatasetFile:
-    """Write dataset.yaml, the source's own or of ``--scale``; the features come with it."""
+    """Write dataset.yaml, the source's own or of the options; the features come with it."""
     own = source.folder / tables.DATASET_FILE
     target = home / tables.DATASET_FILE
     if options.scale is not None:
@@ -193,6 +193,13 @@ def _write_header(
             f"{shown(own, source.folder.parent)}: no such file; give --scale LOWEST,HIGHEST, such "
             "as --scale 1,5"
         )
+    if options.repeats is not None:
+        if tables.read_dataset_file(home, home).repeats is not None:
+            raise PamelaError(
+                f"--repeats: {shown(own, source.folder.parent)} declares it; correct it there"
+            )
+        declared = target.read_text(encoding="utf-8").rstrip()
+        target.write_text(f"{declared}\nrepeats: {options.repeats}\n", encoding="utf-8")
     header = tables.read_dataset_file(home, home)
     if header.features:
         inside = source.folder / header.features

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
+from pamela.data.repeats import Mode
 
 TABLES: Final = ("ratings", "choices", "users", "images")
 SEPARATOR_NAMES: Final = {
@@ -52,6 +53,7 @@ class TableOptions:
     separator, encoding : of text files; None is what the suffix says, and UTF-8.
     decimal_comma : whether ``4,5`` is a number.
     scale : lowest and highest rating, where no dataset.yaml says it.
+    repeats : what several ratings of one picture by one person are, where no dataset.yaml says it.
     pictures : folder in which pictures are looked for by the end of their path.
     """
 
@@ -63,6 +65,7 @@ class TableOptions:
     encoding: str | None = None
     decimal_comma: bool = False
     scale: tuple[float, float] | None = None
+    repeats: Mode | None = None
     pictures: Path | None = None
 
     @property

@@ -26,6 +26,7 @@ from pamela.models.hierarchical.user_covariates import PeopleColumns
 from pamela.models.hierarchical.weights import PersonalWeights
 from pamela.models.preprocessing import UserIndex, canonical, canonical_choices
 from pamela.models.random_effects import Prior
+from pamela.models.repeats import NO_REPEATS, averaged, weighted, weights_of
 
 POPULATION = "population."  # before the names of its arrays
 KNOWN = "known."
@@ -54,6 +55,7 @@ class FittedHierarchical:
     known : the same for training pictures; None where factors of their own are worth nothing.
     widening : factors on the predictive standard deviation, from cross-validation.
     choosing : how people choose given their own taste, by dataset, where they did.
+    stable : how much of a rating's variance a person would repeat (`pamela.models.repeats`).
     """
 
     population: Population
@@ -65,6 +67,7 @@ class FittedHierarchical:
     known: KnownPictures | None
     widening: Widening
     choosing: dict[str, Thurstone] = field(default_factory=dict)
+    stable: float = NO_REPEATS
 
     @property
     def prior(self) -> Prior:
@@ -158,18 +161,20 @@ class FittedHierarchical:
         self, shown: Pairs, chosen: Choices, items: Items, described: Floats, new: Ints
     ) -> tuple[Floats, Floats]:
         """Return weights and variances of the people `new`, who have rows in what is given."""
+        shown, count = averaged(shown)
         used = np.unique(np.concatenate([shown.item, chosen.a, chosen.b]))
         some = items.take(used)
         base, _, columns = self.columns(some, as_new=True)
         user, row = np.searchsorted(new, shown.user), np.searchsorted(used, shown.item)
         residual = shown.rating.astype(np.float64) - base[row]
+        worth = weights_of(count, self.stable)
         a, b = np.searchsorted(used, chosen.a), np.searchsorted(used, chosen.b)
         chosen = Choices(np.searchsorted(new, chosen.user), a, b, chosen.outcome)
         kinds, choosing = self._how_people_choose(some)
         found = []
         for part, its in zip(self.parts, self._columns_of_parts(some, columns), strict=True):
             choices = ChoiceRows.make(chosen, base, its, kinds, choosing)
-            found.append(part.given(described, user, its[row], residual, choices))
+            found.append(part.given(described, user, *weighted(its[row], residual, worth), choices))
         mean, variance = (np.concatenate(arrays, axis=1) for arrays in zip(*found, strict=True))
         return mean, variance
 
@@ -220,6 +225,7 @@ class FittedHierarchical:
                 **({"known": known.weights.config()} if known else {}),
                 "widening": self.widening.to_json(),
                 **({"choosing": choosing} if choosing else {}),
+                **({"stable_share": self.stable} if self.stable != NO_REPEATS else {}),
             },
             {
                 **{POPULATION + key: value for key, value in arrays.items()},
@@ -247,6 +253,7 @@ class FittedHierarchical:
             known,
             Widening.from_json(config["widening"]),
             {name: Thurstone(**made) for name, made in config.get("choosing", {}).items()},
+            stable=config.get("stable_share", NO_REPEATS),
         )
 
 

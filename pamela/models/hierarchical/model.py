@@ -146,6 +146,7 @@ class Hierarchical(RewardModel):
             known,
             self._widening(choice, data, columns, prior, seed),
             dict(zip(data.choices.names, data.choices.choosing, strict=True)),
+            stable=data.stable,
         )
         self.chosen = {
             "taste": choice.sizes.name,

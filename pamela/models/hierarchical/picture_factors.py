@@ -196,7 +196,7 @@ def _warm_up(
     left, ratio = _residuals(data, columns, prior, learners)
     rows, user = data.rows_of(learners)
     shape = (pictures, len(learners))
-    weight = 1.0 / (prior.noise * ratio[user])
+    weight = data.worth(rows) / (prior.noise * ratio[user])
     rated = sparse.csr_array((weight, (data.item[rows], user)), shape=shape)
     moments = sparse.csr_array((weight * left, (data.item[rows], user)), shape=shape)
     rng = np.random.default_rng([seed, 31])
@@ -312,7 +312,7 @@ def _condition(
     rows, user = data.rows_of(users)
     pictures, r = state.mean.shape
     rated = sparse.csr_array(
-        (np.ones(len(rows)), (user, data.item[rows])), shape=(len(users), pictures)
+        (data.worth(rows), (user, data.item[rows])), shape=(len(users), pictures)
     )
     unsure = (rated @ state.covariance.reshape(pictures, -1)).reshape(-1, r, r)
     statistics.gram[:, -r:, -r:] += unsure
@@ -339,7 +339,7 @@ def _add(
     for one in range(len(users)):
         mine = slice(bounds[one], bounds[one + 1])
         by_taste[mine] = columns[item[mine]] @ across[one]
-    weight = 1.0 / noise[user]
+    weight = data.worth(rows) / noise[user]
     said = (data.residual[rows, None] * own[user] - by_taste) * weight[:, None]
     rated = sparse.csr_array((weight, (item, user)), shape=(pictures, len(users)))
     every = sparse.csr_array(

@@ -27,6 +27,7 @@ from pamela.models.random_effects import (
     SufficientStatistics,
 )
 from pamela.models.rating_noise import START
+from pamela.models.repeats import NO_REPEATS, averaged, stable_share, weighted, weights_of
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Fitting:
     item_variance : variance of the item effect, a picture's true mean about its score.
     described : array (n, q), what is known of each person.
     choices : theirs between these pictures.
+    stable : how much of a rating's variance the person would repeat (`pamela.models.repeats`).
+    weight : array (rows,), how many ratings a row is worth that is the mean of several; None: one.
     """
 
     items: Items
@@ -70,6 +73,8 @@ class Fitting:
     item_variance: float
     described: Floats
     choices: TrainingChoices = field(default_factory=TrainingChoices.none)
+    stable: float = NO_REPEATS
+    weight: Floats | None = None
 
     @classmethod
     def make(
@@ -80,25 +85,29 @@ class Fitting:
         people: PeopleColumns,
         choosing: Mapping[str, Thurstone],
     ) -> Self:
-        """Prepare canonical training pairs and the fold's choices.
+        """Prepare canonical training pairs, several of one picture as one row, and choices.
 
         Parameters
         ----------
         choosing : how people on the whole choose, by dataset.
         """
         chosen = canonical_choices(fold.choices_of(s.TRAIN))
-        users = np.unique(np.concatenate([train.user, chosen.user]))
-        used = np.unique(np.concatenate([train.item, chosen.a, chosen.b]))
+        means, count = averaged(train)
+        users = np.unique(np.concatenate([means.user, chosen.user]))
+        used = np.unique(np.concatenate([means.item, chosen.a, chosen.b]))
         items = fold.items.take(used)
         mean, score = consensus.of_known(items)
-        user, item = np.searchsorted(users, train.user), np.searchsorted(used, train.item)
+        user, item = np.searchsorted(users, means.user), np.searchsorted(used, means.item)
         a, b = np.searchsorted(used, chosen.a), np.searchsorted(used, chosen.b)
         placed = Choices(np.searchsorted(users, chosen.user), a, b, chosen.outcome)
-        rating, column = train.rating.astype(np.float64), items.frame[s.DATASET].to_numpy()
+        rating, column = means.rating.astype(np.float64), items.frame[s.DATASET].to_numpy()
+        residual = rating - mean[item]
+        stable = stable_share(train, residual)
         return cls(
-            items, users, user, item, rating, rating - mean[item], score,
+            items, users, user, item, rating, residual, score,
             consensus.item_variance, people.transform(fold.people)[users],
             TrainingChoices.make(placed, items, mean, score, choosing, set(column[item])),
+            stable, None if len(means) == len(train) else weights_of(count, stable),
         )  # fmt: skip
 
     def features(self, sizes: Sizes) -> tuple[TasteFeatures, Floats]:
@@ -142,6 +151,10 @@ class Fitting:
         )
         return (features, columns) if learned is None else features.with_learned(columns, learned)
 
+    def worth(self, rows: Ints) -> Floats:
+        """Return how many ratings each of these rows is worth."""
+        return np.ones(len(rows)) if self.weight is None else self.weight[rows]
+
     def sample(self, most: int, seed: int) -> Ints:
         """Return at most `most` places in `users`, sorted."""
         order = np.random.default_rng([seed, 29]).permutation(len(self.users))
@@ -161,9 +174,10 @@ class Fitting:
         rows, place = self.rows_of(users)
         if keep is not None:
             rows, place = rows[keep[rows]], place[keep[rows]]
-        return SufficientStatistics.collect(
-            place, columns[self.item[rows]], self.residual[rows], len(users)
-        )
+        features, residual = columns[self.item[rows]], self.residual[rows]
+        if self.weight is not None:
+            features, residual = weighted(features, residual, self.worth(rows))
+        return SufficientStatistics.collect(place, features, residual, len(users))
 
     def collect_all(self, columns: Floats, users: Ints) -> SufficientStatistics:
         """Return the statistics of some users' ratings and, once `settled`, of their choices."""
@@ -267,4 +281,5 @@ class Fitting:
             residual=self.residual[rows],
             described=self.described[users],
             choices=self.choices.of_users(users),
+            weight=None if self.weight is None else self.weight[rows],
         )

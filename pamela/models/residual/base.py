@@ -42,6 +42,7 @@ from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.preprocessing import UserIndex, canonical
 from pamela.models.random_effects import SufficientStatistics
+from pamela.models.repeats import averaged
 from pamela.models.residual.tuning import ResidualRows, Tuned, tune
 from pamela.models.residual.user_weights import RidgePeople
 from pamela.params import TrainParams
@@ -134,7 +135,7 @@ class ResidualModel(RewardModel):
         early = span(progress, 0.0, SHARE_OF_POPULATION)
         late = span(progress, SHARE_OF_POPULATION, SHARE_OF_CHOICE)
         self._population.fit(fold, seed=seed, progress=early)
-        train = canonical(fold[s.TRAIN])
+        train, _ = averaged(canonical(fold[s.TRAIN]))
         consensus = Consensus.fit(self._population, fold, train, seed=seed)
         rows = ResidualRows.make(fold, train, consensus)
         some = rows.sample(seed)
@@ -201,6 +202,7 @@ class ResidualModel(RewardModel):
         shown = self._shown(seen, items, context, choices)
         if items is None or not len(shown):
             return mean, variance, counts
+        shown, _ = averaged(shown)
         new, user = np.unique(shown.user, return_inverse=True)
         used, row = np.unique(shown.item, return_inverse=True)
         some = items.take(used)

@@ -34,6 +34,7 @@ from pamela.core.files import read_json, write_json
 from pamela.models.base import Prediction, Progress, RewardModel, silent, span
 from pamela.models.dataset_weights import FoldScores, Weights, candidate_weights, choose_weights
 from pamela.models.preprocessing import Datasets, canonical, prompt_groups
+from pamela.models.repeats import averaged
 from pamela.models.transformer.batches import OptimiserConfig, device_count
 from pamela.models.transformer.fitted import FittedTransformer
 from pamela.models.transformer.inputs import InputEncoding
@@ -131,7 +132,7 @@ class Paper(RewardModel):
     ) -> pl.DataFrame:
         """Choose a configuration inside train, then train it with early stopping on validation."""
         train = canonical(fold[s.TRAIN])
-        validation = canonical(Pairs.concat(fold[s.VAL_SEEN], fold[s.VAL_UNSEEN]))
+        validation, _ = averaged(canonical(Pairs.concat(fold[s.VAL_SEEN], fold[s.VAL_UNSEEN])))
         if not len(validation) and self._given is None:
             train, validation = hold_out_prompts(train, prompt_groups(fold.items), seed)
         datasets = Datasets.of(fold.items, train)

@@ -10,6 +10,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
+from pamela.evaluation.ceilings.retest import Retest, retest_people
 from pamela.params import ValidateParams
 from pamela.reporting.data_docs.agreement import Agreement, agreement
 from pamela.reporting.data_docs.choices.statistics import ChoiceStatistics, summarise
@@ -39,6 +40,7 @@ class DatasetDocs:
     examples : {(table, rule): the first rows that break it}, each with source_file and source_row.
     statistics, agreement, demographics : of the rows that broke no rule.
     choices : of the choices that broke no rule; None where there are none.
+    retest : what people's repeats say, where repeats are measures and there are any.
     raters : the raters with their flags.
     users, images : how many the tables list.
     """
@@ -50,6 +52,7 @@ class DatasetDocs:
     statistics: DatasetStatistics
     agreement: Agreement
     choices: ChoiceStatistics | None
+    retest: Retest | None
     raters: pl.DataFrame
     demographics: list[Demographic]
     users: int
@@ -71,11 +74,19 @@ def describe_dataset(project: Project, name: str, params: ValidateParams) -> Dat
         statistics=statistics,
         agreement=agreement(statistics.images),
         choices=summarise(kept_rows(project, name, "choices").collect(engine="streaming")),
-        raters=flag_raters(statistics.raters, params),
+        retest=_retest(project, name, meta.get("repeats")),
+        raters=flag_raters(statistics.raters, params, two_values=statistics.values.two_values),
         demographics=demographics(users),
         users=users.height,
         images=images.filter(own).height,
     )
+
+
+def _retest(project: Project, name: str, repeats: str | None) -> Retest | None:
+    if repeats is None:
+        return None
+    people = retest_people(kept_rows(project, name, "ratings"))
+    return Retest.of(people, repeats) if people.height else None
 
 
 def _examples(project: Project, name: str) -> dict[tuple[str, str], list[dict[str, Any]]]:

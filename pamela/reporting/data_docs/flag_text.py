@@ -20,13 +20,7 @@ def flag_sentences(docs: DatasetDocs, params: ValidateParams, flags: dict[str, A
     straight, quick = flags["straight_liners"]["n"], flags["speeders"]["n"]
     lines = [
         f"{straight:,} of {flags['judged']:,} users with at least {params.flag_min_ratings} "
-        f"ratings are straight-liners: one value in at least {params.straight_line_share:.0%} of "
-        f"the ratings, or {params.flag_min_ratings} times in a row"
-        + (
-            "."
-            if flags["judged_by_order"] == flags["judged"]
-            else f" (the order is known of {flags['judged_by_order']:,})."
-        )
+        f"ratings are straight-liners: {_straight(docs, params, flags)}"
     ]
     if flags["judged_by_time"]:
         lines.append(
@@ -41,6 +35,17 @@ def flag_sentences(docs: DatasetDocs, params: ValidateParams, flags: dict[str, A
     else:
         lines.append("Speed cannot be computed: the dataset has no times.")
     return [*lines, "Flagged raters stay in the data; leave them out at the source if you want to."]
+
+
+def _straight(docs: DatasetDocs, params: ValidateParams, flags: dict[str, Any]) -> str:
+    if docs.statistics.values.two_values:
+        return "one and the same of the two values, always."
+    known = flags["judged_by_order"]
+    return (
+        f"one value in at least {params.straight_line_share:.0%} of the ratings, or "
+        f"{params.flag_min_ratings} times in a row"
+        + ("." if known == flags["judged"] else f" (the order is known of {known:,}).")
+    )
 
 
 def flagged_table(docs: DatasetDocs) -> Table | None:

@@ -10,7 +10,7 @@ from typing import Any
 from pamela.core.files import read_json, write_json
 from pamela.core.paths import Project
 from pamela.params import ValidateParams
-from pamela.reporting.data_docs import flag_text
+from pamela.reporting.data_docs import flag_text, retest_text
 from pamela.reporting.data_docs import text as words
 from pamela.reporting.data_docs.choices import text as choice_text
 from pamela.reporting.data_docs.choices.plots import draw_choice_counts, draw_choosers
@@ -41,6 +41,8 @@ def write_data_docs(project: Project, params: ValidateParams) -> None:
         checked["agreement"] = agreement_record(docs.agreement)
         if docs.choices is not None:
             checked["choices_in_figures"] = choice_text.choices_record(docs.choices)
+        if docs.retest is not None:
+            checked["retest"] = retest_text.retest_record(docs.retest)
         sections.append(_section(project, docs, params, checked["flags"]))
     context = {
         "passed": report["passed"],
@@ -72,6 +74,7 @@ def _section(
         "per": words.per_table(docs),
         "agreement": words.agreement_sentences(docs.agreement),
         "agreement_table": words.agreement_table(docs.agreement),
+        **_retest(docs),
         "raters": [inline(picture) for picture in spread],
         "raters_caption": words.RATERS_CAPTION,
         "flagged": flag_text.flagged_table(docs),
@@ -96,4 +99,16 @@ def _on_choices(docs: DatasetDocs, found: ChoiceStatistics) -> dict[str, Any]:
         "choosers_titles": titles,
         "choosers_caption": choice_text.plots_caption(titles),
         "images": choice_text.images_table(found),
+    }
+
+
+def _retest(docs: DatasetDocs) -> dict[str, Any]:
+    if docs.retest is None:
+        return {"retest": [], "retest_tables": []}
+    return {
+        "retest": retest_text.retest_sentences(docs.retest),
+        "retest_tables": [
+            retest_text.retest_table(docs.retest),
+            retest_text.noisiest_table(docs.retest),
+        ],
     }

@@ -126,17 +126,24 @@ def median_gaps(ordered: pl.DataFrame) -> pl.DataFrame:
     return gaps.filter("same").group_by(s.USER).agg(median_seconds=pl.col("gap").median() / 1e6)
 
 
-def flag_raters(raters: pl.DataFrame, params: ValidateParams) -> pl.DataFrame:
+def flag_raters(
+    raters: pl.DataFrame, params: ValidateParams, *, two_values: bool = False
+) -> pl.DataFrame:
     """Return `raters` (`RATERS_SCHEMA`) with the columns straight_line and speeder (true, false).
 
     A straight-liner gave one value in at least `straight_line_share` of the ratings, or
     `flag_min_ratings` times in a row; a speeder's median is below `speeder_seconds`. Users with
     fewer than `flag_min_ratings` ratings are neither; nor is anyone a speeder whose times do not
     tell (for that as many ratings must have one).
+
+    Parameters
+    ----------
+    two_values : whether nobody gave a third value (likes): one of two is most of what many people
+        give, in long rows too, so that only who gives nothing else is a straight-liner.
     """
     enough = pl.col("n") >= params.flag_min_ratings
-    same = pl.col("top_n") / pl.col("n") >= params.straight_line_share
-    row = pl.col("longest_run") >= params.flag_min_ratings
+    same = pl.col("top_n") / pl.col("n") >= (1.0 if two_values else params.straight_line_share)
+    row = (pl.col("longest_run") >= params.flag_min_ratings) & pl.lit(not two_values)
     timed = pl.col("timed") >= params.flag_min_ratings
     quick = pl.col("median_seconds") < params.speeder_seconds
     return raters.with_columns(

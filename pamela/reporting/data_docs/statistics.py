@@ -46,6 +46,11 @@ class Distribution:
     mean: float
     sd: float
 
+    @property
+    def two_values(self) -> bool:
+        """Whether ratings are one of two values, such as likes."""
+        return self.steps is not None and int((self.counts > 0).sum()) == 2
+
 
 @dataclass(frozen=True)
 class DatasetStatistics:

@@ -82,12 +82,18 @@ def rating_facts(docs: DatasetDocs) -> dict[str, str]:
         return {}
     raters, rated = docs.raters.height, statistics.images.height
     cells = max(raters * rated, 1)
+    again = docs.retest.more if docs.retest else 0
     return {
         "rows in, kept, quarantined": f"{checked['rows_in']:,}, {checked['rows_kept']:,}, "
         f"{checked['rows_quarantined']:,} ({checked['share']:.2%})",
         "users": f"{raters:,} with ratings, {docs.users - raters:,} without",
         "images": f"{rated:,} with ratings, {docs.images - rated:,} without",
-        "user-image pairs rated": f"{statistics.rows / cells:.2%} of all",
+        "user-image pairs rated": f"{(statistics.rows - again) / cells:.2%} of all",
+        **(
+            {"repeats": f"{again:,} ratings of a picture that the person had rated before"}
+            if again
+            else {}
+        ),
         "times": _times(docs),
         "order": _order(docs),
     }

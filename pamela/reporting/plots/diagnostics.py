@@ -105,6 +105,8 @@ def rating_histograms(ratings: pl.DataFrame, scale: tuple[float, float]) -> Figu
     for axis in axes:
         axis.set_xlabel(f"rating ({low:g} to {high:g})")
         axis.grid(visible=False, axis="x")
+        if steps == 2:  # likes: there is nothing between
+            axis.set_xticks(values)
     return figure
 
 

@@ -16,6 +16,7 @@ from pamela.core.dataset import Fold, Pairs
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
 from pamela.core.paths import Project
+from pamela.models.repeats import averaged
 from pamela.params import Params, first_fault
 from pamela.registry import versions
 from pamela.retraining.drift import people, tables
@@ -98,11 +99,12 @@ def _of_dataset(
         one.dataset, fold.items.image[before], fold.items.image[items], groups, asked
     )
     frozen = Pairs.concat(*holdout.frozen.values())
+    fresh, _ = averaged(new)
     mine = fold.people.frame[s.DATASET].to_numpy()[frozen.user] == one.dataset
     measures = [
         *people.measure_people(one.dataset, one.old, one.new, asked),
         domain.measure,
-        *measure_calibration(one.dataset, model, fold, frozen.take(mine), new, asked),
+        *measure_calibration(one.dataset, model, fold, frozen.take(mine), fresh, asked),
     ]
     return measures, _shown(one, domain.old, domain.new)
 

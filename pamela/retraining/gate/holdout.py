@@ -22,6 +22,7 @@ from pamela.core.dataset import Fold, Pairs, load_fold
 from pamela.core.hashing import hash_ids, mix, uniform
 from pamela.core.paths import Project
 from pamela.data.partitions import SEPARATOR
+from pamela.models.repeats import averaged
 from pamela.training.bundle_tables import BUNDLE_FOLD
 
 NEWEST: Final = "newest"  # the part of the newest ratings
@@ -35,7 +36,8 @@ class Holdout:
     Attributes
     ----------
     fold : fold 0; its part train lacks the newest ratings, which are its part `NEWEST`.
-    frozen : the rows of test_seen and test_unseen that the datasets were imported with, by part.
+    frozen : the rows of test_seen and test_unseen that the datasets were imported with, by part;
+        of repeats the mean.
     """
 
     fold: Fold
@@ -43,8 +45,8 @@ class Holdout:
 
     @property
     def newest(self) -> Pairs:
-        """The newest ratings, of which neither side has learned."""
-        return self.fold[NEWEST]
+        """The newest ratings, of which neither side has learned; of repeats the mean."""
+        return averaged(self.fold[NEWEST])[0]
 
     @property
     def rows(self) -> Pairs:
@@ -64,7 +66,7 @@ def load_holdout(project: Project, newest: Collection[str], *, share: float, see
     batches = _batch_rows(project)
     fold = load_fold(project, BUNDLE_FOLD)
     of_batches = _keys(fold, batches)
-    frozen = {part: pairs.take(~np.isin(_key(fold, pairs), of_batches))
+    frozen = {part: averaged(pairs.take(~np.isin(_key(fold, pairs), of_batches)))[0]
               for part in PARTS for pairs in [fold[part]]}  # fmt: skip
     of_newest = _keys(fold, batches.filter(pl.col("batch").is_in(list(newest))))
     return Holdout(hold_out_newest(fold, of_newest, share, seed), frozen)

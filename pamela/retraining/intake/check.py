@@ -116,6 +116,7 @@ def check(project: Project, params: Params, folder: Path, known: KnownDataset) -
         merged.scale,
         params.validate_.latest_rated_at,
         (known.ratings, known.choices),
+        repeats=original.repeats,
     )
     found = rows.check(_image_states(project, tables, merged, known), known.suites)
     _require_sound(project.relative(folder), found, params.validate_.max_quarantined_share)

@@ -139,9 +139,9 @@ def lapis_letters(project: Project) -> None:
 
 
 def twice(project: Project) -> None:
-    """The later of two ratings stands."""
+    """Both ratings stand."""
     found = kept(project).filter(user_id="u0", image_id="i0")
-    assert found["source_row"].to_list() == [25]
+    assert found["source_row"].to_list() == [1, 25]
 
 
 def miniature(make: Callable[..., miniatures.Planted]) -> Spoil:
@@ -399,13 +399,11 @@ TWICE = [
     Case(
         "repeat-later-time",
         again("2026-01-02", rated_at="2026-01-01"),
-        ratings=rated("rating_superseded", 1),
         holds=twice,
     ),
     Case(
         "repeat-later-position",
         again("25", position=[str(n) for n in range(1, 25)]),
-        ratings=rated("rating_superseded", 1),
         holds=twice,
     ),
     Case(

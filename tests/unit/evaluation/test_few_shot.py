@@ -41,6 +41,24 @@ def test_context_comes_from_its_own_part_where_there_is_one():
     assert rows(task.query) == rows(fold[s.TEST_UNSEEN])
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_the_ratings_of_one_picture_are_shown_together_or_asked_as_their_mean(own):
+    fold = make_fold(context=own)
+    once = unseen_task(fold, query_size=25, seed=0)
+    for part in (s.TEST_UNSEEN, s.CONTEXT_UNSEEN):
+        first = fold[part]
+        again = Pairs(first.user, first.item, np.where(first.rating > 4, 1, first.rating + 1))
+        fold.parts[part] = Pairs.concat(first, again.take(np.arange(len(again))[::-1]))
+    twice = unseen_task(fold, query_size=25, seed=0)
+    assert rows(twice.query) == rows(once.query)
+    assert len(twice.query) == len(once.query)
+    assert rows(twice.context) == rows(once.context)
+    for k in (5, 10):
+        shown = twice.at(k)[1]
+        assert rows(shown) == rows(once.at(k // 2)[1])
+        assert len(shown) == k // 2 * 2 * UNSEEN_USERS
+
+
 def test_users_without_k_rows_are_left_out():
     fold = make_fold()
     short = fold[s.TEST_UNSEEN]

@@ -15,7 +15,7 @@ from pamela.core.dataset import Pairs
 from pamela.models.preprocessing import FEW, Codes
 from pamela.serving import user_context
 from pamela.serving.api import Reward, load_bundle
-from pamela.serving.types import CatalogImage
+from pamela.serving.types import CatalogImage, Score
 
 
 @pytest.fixture
@@ -123,3 +123,13 @@ def test_few_rows_are_coded_as_many_are(rows, lacks_a_column):
     asked = frame.drop("two") if lacks_a_column else frame
     many = codes.encode(pl.concat([asked] * (FEW // len(rows) + 2)))[: len(rows)]
     np.testing.assert_array_equal(codes.encode(asked[:FEW]), many[:FEW])
+
+
+@pytest.mark.parametrize("scale", [(0.0, 1.0), (-3.0, 3.0), (1.0, 5.0)])
+def test_a_predictive_interval_ends_with_the_scale(scale):
+    low, high = scale
+    middle, unit = (low + high) / 2, (high - low) / 4
+    wide = Score(high - 0.1 * unit, 2 * unit, 90.0, "seen", "m").interval(scale)
+    assert wide == pytest.approx((high - 0.1 * unit - 1.6449 * 2 * unit, high), abs=1e-3 * unit)
+    narrow = Score(middle, 0.1 * unit, 50.0, "seen", "m").interval(scale, level=0.5)
+    assert narrow == pytest.approx((middle - 0.06745 * unit, middle + 0.06745 * unit), abs=1e-4)

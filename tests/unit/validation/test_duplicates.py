@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pamela.core import schema as s
+from pamela.core.files import read_json
 from pamela.core.paths import Project
+from pamela.data.repeats import FAULTS, Repeats
 from pamela.validation import checks, duplicates, validate
 from tests.helpers.bad_data import run
 from tests.helpers.folders import make_project, ratings_of, write_tables
@@ -58,13 +60,13 @@ def plainly(rows: list[Given]) -> list[str | None]:
     return said
 
 
-def marks_of(*sources: list[Given]) -> list[list[str | None]]:
+def marks_of(*sources: list[Given], repeats: Repeats = FAULTS) -> list[list[str | None]]:
     """Return what is said of each row, source by source."""
     rows = pl.concat(
         frame_of(rows).with_columns(pl.lit(n).alias(duplicates.SOURCE))
         for n, rows in enumerate(sources)
     )
-    marks = duplicates.mark_repeats(rows)
+    marks = duplicates.mark_repeats(rows, repeats)
     assert all(sum(row) <= 1 for row in marks.iter_rows())
     said = iter(
         next((rule for rule, marked in row.items() if marked), None)
@@ -95,6 +97,52 @@ def test_across_sources_only_equal_rows_are_repeats(sources: list[list[Given]]) 
         )
         kept |= {row[:3] for row, rule in zip(rows, within, strict=True) if rule is None}
     assert marks_of(*sources) == expected
+
+
+def measures_plainly(rows: list[Given]) -> list[str | None]:
+    """Return the same where ratings with a time or position of their own are measures."""
+    said = plainly(rows)
+    for pair in {row[:2] for row in rows}:
+        mine = [n for n, row in enumerate(rows) if row[:2] == pair]
+        copies = [n for n in mine if rows[n] in rows[:n] and rows[n][3:] != (None, None)]
+        left = [n for n in mine if n not in copies]
+        for column in (3, 4):
+            order = [rows[n][column] for n in left]
+            if None not in order and len(set(order)) == len(order):
+                for n in mine:
+                    said[n] = duplicates.REPEATED if n in copies else None
+                break
+    return said
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=ROWS, batch=ROWS)
+def test_ratings_with_an_order_are_measures_in_the_dataset_alone(
+    rows: list[Given], batch: list[Given]
+) -> None:
+    found, later = marks_of(rows, batch, repeats=Repeats("all", declared=False))
+    assert found == measures_plainly(rows)
+    kept = {row[:3] for row, rule in zip(rows, found, strict=True) if rule is None}
+    assert later == [
+        duplicates.REPEATED if rule is None and row[:3] in kept else rule
+        for row, rule in zip(batch, plainly(batch), strict=True)
+    ]
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows=ROWS)
+def test_a_declared_measure_counts_unless_the_same_row_came_before(rows: list[Given]) -> None:
+    (found,) = marks_of(rows, repeats=Repeats("mean", declared=True))
+    again = [row in rows[:n] and row[3:] != (None, None) for n, row in enumerate(rows)]
+    assert found == [duplicates.REPEATED if one else None for one in again]
+
+
+def test_declared_measures_are_measures_in_batches_as_well() -> None:
+    """The same row delivered again is none."""
+    first: list[Given] = [("a", "x", 1.0, None, 1), ("a", "x", 1.0, None, None)]
+    batch: list[Given] = [("a", "x", 1.0, None, 1), ("a", "x", 1.0, None, 2), ("a", "x", 2.0, 0, 0)]
+    found = marks_of(first, batch, repeats=Repeats("all", declared=True))
+    assert found == [[None, None], [duplicates.REPEATED, None, None]]
 
 
 @settings(max_examples=50, deadline=None)
@@ -135,8 +183,9 @@ def quarantine_of(project: Project) -> list[tuple[str, str, int]]:
     both = pl.concat([kept.select(keys), bad.select(keys)]).sort(keys)
     assert both.equals(before.select(keys).sort(keys))
     assert (result.rows_in, result.rows_kept) == (before.height, kept.height)
-    assert kept.select(s.SOURCE_FILE, *duplicates.PAIR).is_unique().all()
-    assert kept.select(*duplicates.PAIR, s.RATING).is_unique().all()
+    if "repeats" not in read_json(project.tables / "datasets.json")["d"]:
+        assert kept.select(s.SOURCE_FILE, *duplicates.PAIR).is_unique().all()
+        assert kept.select(*duplicates.PAIR, s.RATING).is_unique().all()
     rows = bad.select("rule", pl.col(s.SOURCE_FILE).str.extract(r"/([^/]+)/[^/]+$"), s.SOURCE_ROW)
     return sorted(rows.rows())
 
@@ -201,3 +250,29 @@ def test_a_time_after_the_last_day_is_faulty(project: Project) -> None:
         assert result.rows_kept == 24 - len(expected)
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     assert dt.timedelta(hours=13) < checks.time_limit(None) - now < dt.timedelta(hours=15)
+
+
+PASSES = "u0,i0,1,1\nu0,i0,5,2\nu0,i0,5,3\nu0,i0,5,3\n"
+
+
+def test_ratings_with_positions_are_measures_but_not_those_of_a_batch(project: Project) -> None:
+    write_text(project, f"user_id,image_id,rating,position\n{PASSES}")
+    add_batch(project, "b1", "u0,i1,1,1\nu0,i1,2,2\n", header=",position")
+    assert quarantine_of(project) == [("rating_repeated", "d", 4), ("rating_superseded", "b1", 1)]
+    meta = read_json(project.tables / "datasets.json")["d"]
+    assert (meta["repeats"], meta["repeats_declared"]) == ("all", False)
+
+
+@pytest.mark.parametrize("mode", ["mean", "first", "last", "all"])
+def test_a_dataset_that_says_so_has_measures_everywhere(project: Project, mode: str) -> None:
+    write_text(project, "user_id,image_id,rating\nu0,i0,1\nu0,i0,1\nu0,i0,2\n", mode)
+    add_batch(project, "b1", "u0,i1,1\nu0,i1,2\n")
+    assert quarantine_of(project) == []
+    meta = read_json(project.tables / "datasets.json")["d"]
+    assert (meta["repeats"], meta["repeats_declared"]) == (mode, True)
+
+
+def write_text(project: Project, ratings: str, mode: str | None = None) -> None:
+    header = f"repeats: {mode}\n" if mode else ""
+    (project.raw / "d/ratings.csv").write_text(ratings)
+    (project.raw / "d/dataset.yaml").write_text(f"name: d\nscale: [1, 5]\n{header}")

@@ -484,3 +484,17 @@ def test_any_cells_come_back_as_they_were_written(
         options = TableOptions(separator=separator, encoding=encoding)
         opened = Opener(options, Path(folder) / "scratch", Path(folder)).open(path)
         assert opened.select("a", "b").collect().rows() == cells
+
+
+# --- repeated measures ----------------------------------------------------------------------------
+def test_repeats_are_declared_once(project: Project, source: Path) -> None:
+    """`--repeats` is added to a dataset.yaml that does not say it."""
+    brought = bring(project, source, repeats="mean")
+    assert (brought.repeats.mode, brought.repeats.declared) == ("mean", True)
+    assert brought.scale == (1.0, 5.0)
+    with (source / "dataset.yaml").open("a") as stream:
+        stream.write("repeats: all\n")
+    with pytest.raises(PamelaError, match=r"--repeats: .*dataset\.yaml declares it"):
+        import_dataset(
+            project, "tables", str(source), "other", options=TableOptions(repeats="last")
+        )

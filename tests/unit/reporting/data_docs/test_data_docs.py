@@ -212,6 +212,18 @@ def flags_of(rows: list[Any], params: ValidateParams = PARAMS) -> tuple[set[str]
     return set(straight), set(quick)
 
 
+def test_only_who_never_says_the_other_of_two_values_is_a_straight_liner() -> None:
+    rows = [
+        *of_user("likes all", [1.0] * 40),
+        *of_user("likes nearly all", [1.0] * 39 + [0.0]),
+        *of_user("in a row", [0.0] * 20 + [1.0] * 20),
+    ]
+    found = collect(table(rows), [0, 1])
+    assert found.values.two_values
+    flagged = flag_raters(found.raters, PARAMS, two_values=True).filter(STRAIGHT)
+    assert flagged[s.USER].to_list() == ["likes all"]
+
+
 def test_planted_raters_are_flagged_and_honest_ones_are_not() -> None:
     mixed = [1.0, 2.0, 3.0, 4.0, 5.0] * 6
     slow, quick = ([t * n for n in range(30)] for t in (5.0, 0.4))
