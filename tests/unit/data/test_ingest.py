@@ -161,6 +161,13 @@ def test_a_batch_of_another_scale_is_refused(project: Project) -> None:
     assert fault(project).startswith("data/batches/one/b/dataset.yaml: scale [1, 7] is not that of")
 
 
+def test_what_repeats_are_is_for_the_dataset_to_say(project: Project) -> None:
+    header = "name: b\nscale: [1, 5]\nrepeats: all\n"
+    batch(project, "b", "user_id,image_id,rating\nu0,i0,4\n", header)
+    said = "data/batches/one/b/dataset.yaml: repeats all is for dataset one to say; take it out"
+    assert fault(project) == said
+
+
 def test_a_batch_that_repeats_an_image_or_contradicts_a_user_is_refused(project: Project) -> None:
     folder = batch(project, "b", "user_id,image_id,rating\nu0,i0,4\n")
     images_of(1).write_csv(folder / "images.csv")

@@ -30,6 +30,7 @@ from pamela.data.importing.options import (
     parse_separator,
 )
 from pamela.data.ingest import read_base
+from pamela.data.repeats import parse_repeats
 from tests.helpers.folders import (
     choices_of,
     images_of,
@@ -498,3 +499,8 @@ def test_repeats_are_declared_once(project: Project, source: Path) -> None:
         import_dataset(
             project, "tables", str(source), "other", options=TableOptions(repeats="last")
         )
+
+
+def test_a_mode_that_there_is_not_is_named() -> None:
+    with pytest.raises(PamelaError, match="--repeats median: give one of mean, first, last, all"):
+        parse_repeats("median")
