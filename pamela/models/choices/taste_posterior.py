@@ -35,6 +35,7 @@ ROUNDS = 20  # at most; mostly 5 do
 CLOSE = 1e-3  # internal units: it ends when no difference moves further
 LEAST_PRECISION = 1e-6  # of a choice that says nothing
 SMALLEST = 1e-10  # floor of a variance
+LEAST_LEFT = 1e-6  # of the variance of a difference, once its choice is known
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class ChoiceRows:
             slope[rows], curvature[rows] = made.slopes(
                 difference[rows], self.outcome[rows], variance[rows]
             )
-        left = 1.0 - variance * curvature  # of the variance
+        left = np.maximum(1.0 - variance * curvature, LEAST_LEFT)  # of the variance
         precision = curvature / left
         # a choice that surprises nobody says next to nothing: the reading stays, but faintly
         return Sites(np.maximum(precision, LEAST_PRECISION), (slope + curvature * mean) / left)

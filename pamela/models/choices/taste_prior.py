@@ -29,6 +29,7 @@ from pamela.models.random_effects import (
 from pamela.models.rating_noise import fit_degrees, noise_ratios
 
 CHOOSING_EVERY = 4  # iterations, after which it is asked anew how people choose
+MOST_TASTE = 8.0  # variance of differences in taste, as a multiple of the noise's
 
 
 @small_matrices
@@ -55,6 +56,8 @@ def fit_prior_with_choices(
     """
     (users, k), rows = statistics.moment.shape, int(statistics.count.sum())
     noise = float(statistics.square.sum()) / rows if rows else _rating_noise(choices)
+    if not rows:  # the start is in points of ratings, whose differences are noisier
+        start = start * _rating_noise(choices)
     first = np.diag(np.maximum(start, SMALLEST))
     prior = Prior(np.zeros((described.shape[1], k)), first, max(noise, SMALLEST), degrees)
     solve, ratio = ridge_of(described), np.ones(users)
@@ -65,10 +68,14 @@ def fit_prior_with_choices(
             choices,
         )  # fmt: skip
         rest = sites.without(mean, variance)
+        grown = 1.0
         if number % CHOOSING_EVERY == CHOOSING_EVERY - 1:
-            choices = _choose(choices, *rest, prior)
-        sites = choices.sites(*rest)
+            before, choices = choices, _choose(choices, *rest, prior)
+            if not rows:  # the unit is that of the noise: taste keeps its size beside it
+                grown = choices.choosing[0].noise / before.choosing[0].noise
+        sites = choices.sites(grown * rest[0], grown**2 * rest[1])
         ratio = noise_ratios(squares, statistics.count, prior.noise, prior.degrees)
+        means, spread = grown * means, grown**2 * spread
         regression = solve @ means
         away = means - described @ regression
         covariance = structured((spread + away.T @ away) / users, rank) + SMALLEST * np.eye(k)
@@ -99,7 +106,7 @@ def _choose(choices: ChoiceRows, mean: Floats, variance: Floats, prior: Prior) -
         if overall is not None:  # scores may grow with the noise: what is fixed is both together
             features = choices.features[rows]
             taste = float(np.mean(np.einsum("ij,ij->i", features @ prior.covariance, features)))
-            noise = overall / float(np.sqrt(1 + taste / start.noise**2))
+            noise = overall / float(np.sqrt(1 + min(taste / start.noise**2, MOST_TASTE)))
         made.append(
             fit_thurstone(
                 difference[rows],
