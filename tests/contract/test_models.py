@@ -343,8 +343,8 @@ class TestChoices:
         chosen.save(tmp_path)
         before = chosen.prefer(CHOSEN.items, CHOSEN.people, asked, None, own)
         after = load_model(tmp_path).prefer(CHOSEN.items, CHOSEN.people, asked, None, own)
-        np.testing.assert_array_equal(before.a, after.a)
-        np.testing.assert_array_equal(before.tie, after.tie)
+        np.testing.assert_allclose(before.a, after.a, rtol=1e-9)
+        np.testing.assert_allclose(before.tie, after.tie, rtol=1e-9)
 
 
 class TestPlantedTaste:

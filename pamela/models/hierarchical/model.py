@@ -196,7 +196,8 @@ class Hierarchical(RewardModel):
         """Learn what others' ratings say of training pictures; None where it is nothing."""
         if not self.inputs.user or not len(data.rating):  # nobody has weights, or rated
             return None
-        factors, prior = fit_factors(data, columns, prior, learners, rank=rank, seed=seed)
+        told = data.settled(prior, columns)  # choices say of weights what they do without factors
+        factors, prior = fit_factors(told, columns, prior, learners, rank=rank, seed=seed)
         if not len(factors):
             return None
         weights = PersonalWeights.fit(data, np.hstack([columns, factors.values]), prior)

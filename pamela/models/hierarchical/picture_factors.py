@@ -226,7 +226,7 @@ def _residuals(data: Fitting, columns: Floats, prior: Prior, users: Ints) -> tup
     """Return what taste leaves of some users' rows (rows,), and their noise ratios (users,)."""
     left, ratios = [], []
     for some in _batches(users):
-        statistics = data.collect(columns, some)
+        statistics = data.collect_all(columns, some)
         ratio = np.ones(len(some))
         for _ in range(2):
             found = posterior_given_noise(prior, data.described[some], statistics, ratio)
@@ -308,7 +308,7 @@ def _condition(
     data: Fitting, both: Floats, state: _State, users: Ints, ratio: Floats
 ) -> tuple[Posterior, SufficientStatistics]:
     """Return some people's weights, and the statistics that count what factors are unsure by."""
-    statistics = data.collect(both, users)
+    statistics = data.collect_all(both, users)
     rows, user = data.rows_of(users)
     pictures, r = state.mean.shape
     rated = sparse.csr_array(
