@@ -119,6 +119,8 @@ def print_table(rows: Sequence[tuple[str, Score]], user: str | None, console: Co
     for image, one in rows:
         table.add_row(image, f"{one.rating:.2f}", f"{one.std:.2f}", f"{one.percentile:.0f}")
     console.print(table)
+    if first.standardised:
+        console.print("standardised scale, as nobody rated: 0 is the average training picture")
 
 
 def main() -> None:

@@ -122,7 +122,7 @@ def test_the_champion_scores(project, first_run):
     out = must(project, "python", "-m", "pamela.cli", "score", "--user", seen, str(picture))
     score = json.loads(out)
     names = {"image", "rating", "std", "percentile", "source", "model_version", "prompt_cut"}
-    assert set(score) == names | {"evaluated_version"}
+    assert set(score) == names | {"standardised", "evaluated_version"}
     assert score["model_version"] != score["evaluated_version"]
     assert score["source"] == "seen"
     assert 1 <= score["rating"] <= 5

@@ -10,11 +10,13 @@ import pytest
 
 import pamela
 from pamela.core.errors import PamelaError
-from pamela.core.files import read_json
+from pamela.core.files import read_json, write_json
+from pamela.core.schema import STANDARD_SCALE
 from pamela.serving.requests.answers import AdaptedPeople, Answers
 from pamela.serving.requests.pictures import PictureDoor
 from pamela.serving.requests.records import DescribedRecord, check
 from pamela.serving.types import CatalogImage
+from pamela.training.bundle_files import write_sums
 from tests.helpers.people_commands import adapt, fault, pamela_command, ratings_of
 from tests.helpers.small_model import NEW
 
@@ -115,6 +117,18 @@ def test_a_saved_person_keeps_choices_and_adds_to_them(small_project):
 def test_faults_name_the_choice(small_project, choices, said):
     with pytest.raises(PamelaError, match=said):
         pamela.load("models/bundle").adapt(choices=choices)
+
+
+def test_a_score_of_a_dataset_that_nobody_rated_says_so(small_project):
+    assert not pamela.load("models/bundle").score(user=None, images=["barn.png"])[0].standardised
+    path = small_project.models / "bundle" / "bundle.json"
+    meta = read_json(path)
+    meta["datasets"]["synthetic"] = {"scale": list(STANDARD_SCALE), "standardised": True}
+    write_json(path, meta)
+    write_sums(path.parent)
+    (score,) = pamela.load("models/bundle").score(user=None, images=["barn.png"])
+    assert score.standardised
+    assert -4 <= score.rating <= 4
 
 
 def test_the_shell_wants_something_to_learn_from(small_project):
