@@ -139,7 +139,7 @@ def find_pictures(
     named = images.with_columns(_wanted=pl.col(s.FILE).str.normalize("NFC"))
     found = _one_each(_match(named, listed, home), folder, root)
     placed = named.join(found, on="_wanted", how="left", maintain_order="left").with_columns(
-        pl.coalesce("_found", pl.lit(_expected(found, home) + "/") + pl.col(s.FILE)).alias(s.FILE)
+        pl.coalesce("_found", pl.lit(_expected(found, home)) + pl.col(s.FILE)).alias(s.FILE)
     )
     image_files.check_paths(placed, folder)
     return placed.drop("_wanted", "_found"), found.height > 0
@@ -217,10 +217,11 @@ def _one_each(found: pl.DataFrame, folder: Path, root: Path) -> pl.DataFrame:
 
 
 def _expected(found: pl.DataFrame, home: str) -> str:
-    """Return the folder where an absent picture would lie: what those found have in common."""
+    """Return the start of an absent picture's path: the folder that those found have in common."""
     start = pl.col("_found").str.head(
         pl.col("_found").str.len_chars() - pl.col("_wanted").str.len_chars()
     )
     ends_so = found.filter(pl.col("_found").str.ends_with(pl.col("_wanted")))
     starts = ends_so.select(start).to_series().unique().to_list()
-    return os.path.commonpath(starts) if starts else home
+    folder = os.path.commonpath(starts) if starts else home
+    return f"{folder}/" if folder else ""

@@ -38,8 +38,9 @@ def validation_sentence(report: dict[str, Any]) -> str:
     worst = [f"{name} {share:.2%}" for name, share in shares.items() if share > bound]
     if worst:
         return (
-            f"Stopped: more than {bound:.2%} of the rows break a rule ({', '.join(worst)}). "
-            "Mend the dataset, or raise validate.max_quarantined_share in params.yaml."
+            f"Stopped: more than {bound:.2%} of the ratings, or choices, break a rule "
+            f"({', '.join(worst)}). Mend the dataset, or raise validate.max_quarantined_share in "
+            "params.yaml."
         )
     if not report["passed"]:
         return "Stopped: see the expectations below."

@@ -385,7 +385,10 @@ def test_a_dataset_of_which_nothing_is_left_still_has_its_page(project: Project)
     with pytest.raises(PamelaError):
         run(project, max_share=0.5)
     page = docs(project)
-    assert "Stopped: more than 50.00% of the ratings break a rule (d 100.00%)" in page.text
+    assert (
+        "Stopped: more than 50.00% of the ratings, or choices, break a rule (d 100.00%)"
+        in page.text
+    )
     assert "No rating is left" in page.text
     assert "6 rows" in page.text
     assert read_json(project.reports / "validation.json")["datasets"]["d"]["agreement"][
