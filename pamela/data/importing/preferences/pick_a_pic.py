@@ -17,6 +17,7 @@ from pamela.core.errors import PamelaError
 from pamela.core.progress import progress
 from pamela.data.formats import base, files
 from pamela.data.formats.files import shown
+from pamela.data.formats.tables_rows import cells
 from pamela.data.importing.preferences.rankings import with_prompt_ids
 from pamela.data.importing.preferences.release import ChoiceRelease, images_of
 
@@ -29,7 +30,10 @@ MODELS: Final = ("model_0", "model_1")
 TIME: Final = "created_at"
 GIVEN: Final = "has_label"
 REQUIRED: Final = (USER, PROMPT, *UIDS, *LABELS, *PICTURES)
-TAKEN: Final = (*REQUIRED, *MODELS, TIME, GIVEN)
+OPTIONAL: Final = pl.Schema(
+    {TIME: pl.Datetime("us"), GIVEN: pl.Boolean(), **dict.fromkeys(MODELS, pl.String())}
+)
+TAKEN: Final = (*REQUIRED, *OPTIONAL)
 REPEATED: Final = "_unique"  # parts whose rows another part has too
 PICTURES_AT_ONCE: Final = 256  # rows whose pictures are held in memory
 COLUMNS: Final = """\
@@ -100,23 +104,21 @@ def _choices(path: Path, root: Path) -> pl.DataFrame:
     frame = files.scan_table(path, root)
     files.require_columns(frame, REQUIRED, path, root)
     there = frame.collect_schema()
+    wanted = [c for c in (*TAKEN, *base.SOURCE) if c in there and c not in PICTURES]
+    missing = [pl.lit(None, dtype).alias(c) for c, dtype in OPTIONAL.items() if c not in there]
     with files.reading(path, root):
-        rows = frame.select(c for c in (*TAKEN, *base.SOURCE) if c in there and c not in PICTURES)
-        rows = base.whole_floats_as_integers(rows.collect(), [USER])
-    missing = {c: t for c, t in ((TIME, pl.Datetime("us")), (GIVEN, pl.Boolean),
-               *((m, pl.String) for m in MODELS)) if c not in there}  # fmt: skip
-    rows = rows.with_columns(pl.lit(None, t).alias(c) for c, t in missing.items())
-    return rows.select(
-        s.identifier(USER).alias(s.USER),
-        *(s.identifier(uid).alias(ours)
-          for uid, ours in zip(UIDS, (s.IMAGE_A, s.IMAGE_B), strict=True)),
-        _choice().alias(s.CHOICE),
-        pl.col(TIME).cast(pl.Datetime("us")).alias(s.CHOSEN_AT),
-        pl.col(GIVEN).cast(pl.Boolean).fill_null(True),
-        base.said(PROMPT).alias(s.PROMPT),
-        *(base.category(model) for model in MODELS),
-        *base.SOURCE,
-    )  # fmt: skip
+        rows = base.whole_floats_as_integers(frame.select(wanted).collect(), [USER])
+        return rows.with_columns(missing).select(
+            s.identifier(USER).alias(s.USER),
+            *(s.identifier(uid).alias(ours)
+              for uid, ours in zip(UIDS, (s.IMAGE_A, s.IMAGE_B), strict=True)),
+            _choice().alias(s.CHOICE),
+            cells.time(TIME, there.get(TIME, OPTIONAL[TIME])).alias(s.CHOSEN_AT),
+            pl.col(GIVEN).cast(pl.Boolean).fill_null(True),
+            base.said(PROMPT).alias(s.PROMPT),
+            *(base.category(model) for model in MODELS),
+            *base.SOURCE,
+        )  # fmt: skip
 
 
 def _choice() -> pl.Expr:

@@ -62,7 +62,7 @@ def draw_choosers(statistics: ChoiceStatistics) -> dict[str, bytes]:
 
 def _win_rates(axis: Axes, images: pl.DataFrame) -> None:
     """Draw how often images win, beside how it would be if people flipped coins."""
-    asked = images.filter(pl.col("n") >= min(ENOUGH, int(images["n"].median() or 1)))
+    asked = images.filter(pl.col("n") >= pl.min_horizontal(ENOUGH, pl.col("n").median()))
     edges = np.linspace(0, 1, BINS + 1)
     axis.hist(win_rates(asked), bins=edges.tolist(), color=PURPLE, rwidth=0.9)
     by_chance = coin_flips(asked["n"], edges)
@@ -92,9 +92,9 @@ def _over_places(axis: Axes, statistics: ChoiceStatistics) -> None:
     )  # fmt: skip
     axis.plot(middles, found["first"].to_numpy(), "o-", color=BLUE)
     axis.set(title="First-named chosen", xlabel="place in the sitting", ylabel="share")
-    low = min(0.4, float(found["first_low"].fill_null(0.4).min() or 0.0))
-    high = max(0.6, float(found["first_high"].fill_null(0.6).max() or 1.0))
-    axis.set_ylim(max(0.0, low - 0.02), min(1.0, high + 0.02))
+    low = np.nanmin([0.4, *found["first_low"].to_numpy()])
+    high = np.nanmax([0.6, *found["first_high"].to_numpy()])
+    axis.set_ylim(max(0.0, float(low) - 0.02), min(1.0, float(high) + 0.02))
     axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 

@@ -107,8 +107,11 @@ def _row(name: str, found: Estimate, source: str, chance: str = "") -> list[Cell
 
 def _consistence(circular: Estimate) -> Estimate:
     """Return `coefficient` of the share and of the ends of its interval, which change places."""
-    ends = (circular.value, circular.ci_high, circular.ci_low)
-    return Estimate(*(None if end is None else coefficient(end) for end in ends), circular.n)
+    value, low, high = (
+        None if end is None else coefficient(end)
+        for end in (circular.value, circular.ci_high, circular.ci_low)
+    )
+    return Estimate(value, low, high, circular.n)
 
 
 def sentences(found: ChoiceStatistics) -> list[str]:
