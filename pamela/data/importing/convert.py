@@ -7,8 +7,7 @@ something is known of the users, ``users.csv``. Pictures are named, not brought.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -18,69 +17,26 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.data.csv_faults import TableFault
-from pamela.data.formats import base, files, published, tables
+from pamela.data.formats import base, published, tables
 from pamela.data.formats.base import Tables
 from pamela.data.formats.files import shown
-from pamela.data.formats.tables_rows import choices, ratings
-from pamela.data.importing import open_tables, reshape
-from pamela.data.importing.open_tables import Opener
-from pamela.data.importing.options import TABLES, TableOptions
+from pamela.data.importing import reshape
+from pamela.data.importing.options import TableOptions
 from pamela.data.importing.placing import locate
 from pamela.data.importing.reshape import ABOUT_IMAGES, Opened
+from pamela.data.importing.sources import (
+    CHOICES,
+    IMAGES,
+    OF_EITHER,
+    OPTIONAL,
+    RATINGS,
+    REQUIRED,
+    USERS,
+    Source,
+)
 
-RATINGS: Final = "ratings"
-CHOICES: Final = "choices"
-REQUIRED: Final = {RATINGS: ratings.REQUIRED, CHOICES: choices.REQUIRED}
-OPTIONAL: Final = {RATINGS: ratings.OPTIONAL, CHOICES: choices.OPTIONAL}
-USERS: Final = "users"
-IMAGES: Final = "images"
-KNOWN: Final = (*ABOUT_IMAGES, *(c for some in (REQUIRED, OPTIONAL) for t in some for c in some[t]))
 NO_PICTURES: Final = "give their folder with --pictures FOLDER"
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is to be converted.
-
-    Attributes
-    ----------
-    tables : ratings or choices and, where given, users and images; with source_file and source_row.
-    names : what each is called in messages.
-    folder : what the pictures' paths are relative to.
-    paths : the files that were read.
-    opener : what opened them, which knows why one cannot be read.
-    """
-
-    tables: Opened
-    names: Mapping[str, str]
-    folder: Path
-    paths: tuple[Path, ...]
-    opener: Opener | None = None
-
-    @contextmanager
-    def explaining(self) -> Iterator[None]:
-        """Turn what Polars raises on a broken file into one line that names it."""
-        try:
-            yield
-        except files.BROKEN as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-            fault = self.opener.find_fault() if self.opener else None
-            names = ", ".join(self.names.values())
-            raise fault or PamelaError(f"{names}: not readable as tables ({reason})") from None
-
-    def require_columns(self, opened: Opened, table: str, columns: Sequence[str]) -> None:
-        """Raise if a table lacks a column."""
-        separator = self.opener.separators.get(self.names[table], ",") if self.opener else ","
-        files.require_columns(
-            opened[table], columns, Path(self.names[table]), Path(), separator=separator
-        )
-
-    def require_cells(self, opened: Opened, demographics: Sequence[str]) -> None:
-        """Raise if a column that is taken over holds other things than text and numbers."""
-        for table, frame in opened.items():
-            wanted = (*KNOWN, *demographics)
-            columns = [c for c in frame.collect_schema() if table == USERS or c in wanted]
-            files.require_cells(frame, columns, Path(self.names[table]), Path())
+FILES_OPTION: Final = "name the columns of their paths: --map file_a=COLUMN,file_b=COLUMN"
 
 
 @dataclass(frozen=True)
@@ -97,44 +53,6 @@ class Converted:
     pictures: dict[str, Path]
 
 
-def open_source(src: Path, options: TableOptions, scratch: Path) -> Source:
-    """Open the tables at `src`: a folder of them, or the file of ratings or of choices alone.
-
-    Raises
-    ------
-    PamelaError
-        If there are neither ratings nor choices, or a table is of no kind that is read.
-    """
-    folder = src if src.is_dir() and open_tables.kind_of(src) is None else src.parent
-    opener = Opener(options, scratch, src.parent)
-    opened: dict[str, pl.LazyFrame] = {}
-    paths: dict[str, Path] = {}
-    wanted: Sequence[str] = TABLES
-    if folder != src:
-        rows = opener.open(src)
-        table = CHOICES if _holds_choices(rows, options) else RATINGS
-        opened[table], paths[table] = rows, src
-        wanted = (USERS, IMAGES) if table == CHOICES else ()  # choices say nothing of pictures
-    for table in wanted:
-        path = open_tables.find(folder, table, src.parent)
-        if path is not None:
-            opened[table], paths[table] = opener.open(path), path
-    if not {RATINGS, CHOICES} & opened.keys():
-        raise PamelaError(
-            f"{src.name}: no ratings table there, nor one of choices; call it ratings.csv (or "
-            f"{', '.join(open_tables.KINDS[1:])}), or choices.csv, or give the file itself"
-        )
-    names = {table: shown(path, src.parent) for table, path in paths.items()}
-    return Source(opened, names, folder, tuple(paths.values()), opener)
-
-
-def _holds_choices(table: pl.LazyFrame, options: TableOptions) -> bool:
-    """Tell whether a file names two images a row."""
-    there = table.collect_schema().names()
-    ours = {entry.ours for entry in options.columns if entry.theirs in there}
-    return {s.IMAGE_A, s.IMAGE_B} <= {*there, *ours}
-
-
 def convert(source: Source, name: str, options: TableOptions, home: Path) -> Converted:
     """Write `source` to the folder `home` in the tables format, and read it from there.
 
@@ -145,19 +63,19 @@ def convert(source: Source, name: str, options: TableOptions, home: Path) -> Con
     """
     opened = dict(reshape.rename(source.tables, options, source.names))
     with source.explaining():
-        if options.wide and RATINGS not in opened:
-            raise PamelaError(f"--wide is for ratings; {', '.join(source.names.values())} has none")
         if options.wide:
+            _require_ratings(source, "--wide")
             opened[RATINGS] = reshape.lengthen(opened[RATINGS], options, source.names[RATINGS])
         if options.decimal_comma:
             opened = {table: reshape.points(frame) for table, frame in opened.items()}
         source.require_cells(opened, options.demographics)
         header = _write_header(source, name, options, home)
-        for table in REQUIRED.keys() & opened.keys():
+        said = [table for table in REQUIRED if table in opened]
+        for table in said:
             source.require_columns(opened, table, REQUIRED[table])
         pictures = _write_images(opened, source, options, home)
         left_out = _write_users(opened, source, options, home)
-        for table in REQUIRED.keys() & opened.keys():
+        for table in said:
             left_out |= _write_rows(opened[table], table, options, home)
     found = _found(pictures)
     if found or not header.features:
@@ -169,6 +87,11 @@ def convert(source: Source, name: str, options: TableOptions, home: Path) -> Con
     return Converted(replace(read, ignored=ignored), found)
 
 
+def _require_ratings(source: Source, option: str) -> None:
+    if source.rows != RATINGS:
+        raise PamelaError(f"{option} is for ratings; {source.names[CHOICES]} has none")
+
+
 # --- dataset.yaml ---------------------------------------------------------------------------------
 def _write_header(
     source: Source, name: str, options: TableOptions, home: Path
@@ -177,6 +100,7 @@ def _write_header(
     own = source.folder / tables.DATASET_FILE
     target = home / tables.DATASET_FILE
     if options.scale is not None:
+        _require_ratings(source, "--scale")
         if own.exists():
             raise PamelaError(
                 f"--scale: {shown(own, source.folder.parent)} declares it; correct it there, or "
@@ -218,13 +142,8 @@ def _write_images(
         source.require_columns(opened, IMAGES, [s.IMAGE])
         images = opened[IMAGES].collect()
         name = source.names[IMAGES]
-    elif RATINGS in opened:
-        images, name = _images_of_ratings(opened[RATINGS]), source.names[RATINGS]
     else:
-        raise TableFault(
-            f"{source.names[CHOICES]}: no images table beside the choices; give images.csv "
-            "(image_id, file, prompt)"
-        )
+        images, name = _images_of_rows(opened, source), source.names[source.rows]
     if s.FILE not in images.columns:
         raise TableFault(
             f"{name}: no column file, the path of a picture; it has {_columns(images)}",
@@ -243,20 +162,38 @@ def _columns(frame: pl.DataFrame) -> str:
     return ", ".join(c for c in frame.columns if c not in base.SOURCE)
 
 
-def _images_of_ratings(ratings: pl.LazyFrame) -> pl.DataFrame:
-    """Return a row per image of a ratings table that says of each rating which picture it is."""
-    there = ratings.collect_schema().names()
+def _images_of_rows(opened: Opened, source: Source) -> pl.DataFrame:
+    """Return a row per image of ratings, or choices, that say of each which picture it is."""
+    named = opened[RATINGS] if source.rows == RATINGS else _either_picture(opened[CHOICES])
+    there = named.collect_schema().names()
     if s.FILE not in there:
-        raise TableFault("no images table, and the ratings name no picture; give images.csv "
-                         "(image_id, file, prompt)", tables.IMAGES_OPTION)  # fmt: skip
+        wanted = tables.IMAGES_OPTION if source.rows == RATINGS else FILES_OPTION
+        raise TableFault(
+            f"{source.names[source.rows]}: no images table, and the {source.rows} name no picture; "
+            "give images.csv (image_id, file, prompt)",
+            wanted,
+        )
     metadata = [c for c in ABOUT_IMAGES if c in there and c != s.FILE]
-    rows = ratings.select(s.IMAGE, s.FILE, *metadata, *base.SOURCE).collect(engine="streaming")
+    rows = named.select(s.IMAGE, s.FILE, *metadata, *base.SOURCE).collect(engine="streaming")
     rows = base.whole_floats_as_integers(rows, rows.columns).with_columns(
         s.identifier(s.IMAGE), base.text(s.FILE), *(base.text(c) for c in metadata)
     )
     images, _ = published.images_of(rows, "", metadata)
     none = [c for c in tables.IMAGES_OPTIONAL if c not in there]
     return images.drop(s.SHA256, *none)
+
+
+def _either_picture(choices: pl.LazyFrame) -> pl.LazyFrame:
+    """Return a row for each of the two pictures of every choice; what is known holds for both."""
+    there = choices.collect_schema().names()
+    if not set(OF_EITHER.values()) <= set(there):
+        return choices
+    known = [c for c in ABOUT_IMAGES if c in there and c != s.FILE]
+    return pl.concat(
+        choices.select(pl.col(image).alias(s.IMAGE), pl.col(file).alias(s.FILE), *known,
+                       *base.SOURCE)
+        for image, file in OF_EITHER.items()
+    )  # fmt: skip
 
 
 def _found(pictures: Mapping[str, Path]) -> dict[str, Path]:
@@ -278,8 +215,8 @@ def _write_users(
     if USERS in opened:
         if options.demographics:
             raise PamelaError(
-                f"--demographics takes columns of the ratings; {source.names[USERS]} is there too: "
-                "keep one of them"
+                f"--demographics takes columns of the {source.rows}; {source.names[USERS]} is "
+                "there too: keep one of them"
             )
         users = opened[USERS].drop(*base.SOURCE).collect()
         source.require_columns(opened, USERS, [s.USER])
@@ -288,9 +225,8 @@ def _write_users(
     if not options.demographics:
         return {}
     asked = list(options.demographics)
-    table = RATINGS if RATINGS in opened else CHOICES
-    source.require_columns(opened, table, asked)
-    rows = opened[table].select(s.USER, *asked, *base.SOURCE).collect(engine="streaming")
+    source.require_columns(opened, source.rows, asked)
+    rows = opened[source.rows].select(s.USER, *asked, *base.SOURCE).collect(engine="streaming")
     rows = base.whole_floats_as_integers(rows, rows.columns).with_columns(
         s.identifier(s.USER), *(base.category(c) for c in asked)
     )
@@ -310,6 +246,6 @@ def _write_rows(
         kept.sink_csv(home / f"{table}.csv", engine="streaming", maintain_order=True)
     else:
         kept.sink_parquet(home / f"{table}.parquet", engine="streaming", maintain_order=True)
-    told = (*known, *options.demographics, *ABOUT_IMAGES, *base.SOURCE)
+    told = (*known, *options.demographics, *ABOUT_IMAGES, *OF_EITHER.values(), *base.SOURCE)
     others = [c for c in schema.names() if c not in told]
     return {table: others}

@@ -29,11 +29,12 @@ from pamela.data.formats import tables as tables_format
 from pamela.data.formats.base import Tables
 from pamela.data.importing import hub, label_studio, open_tables, preferences
 from pamela.data.importing.archive import Archive, is_junk
-from pamela.data.importing.convert import Converted, Source, convert, open_source
+from pamela.data.importing.convert import Converted, convert
 from pamela.data.importing.options import TABLES, TableOptions
 from pamela.data.importing.placing import How, check_name, exists_already, place, remove_originals
 from pamela.data.importing.preferences.release import write_release
 from pamela.data.importing.release import HOME, ZIP, bring_release, open_stores
+from pamela.data.importing.sources import Source, open_source
 from pamela.data.importing.summary import ImportSummary, named_pictures, summarise
 
 RELEASE: Final = "pamela"  # the kind that may come as a zip file or from the hub
@@ -225,6 +226,8 @@ def _needs_conversion(src: Path, options: TableOptions) -> bool:
     """Tell whether `src` is other than a folder in the tables format."""
     if options.given or not src.is_dir() or open_tables.kind_of(src):
         return True
+    if not (src / tables_format.DATASET_FILE).exists() and not any(src.glob("ratings.*")):
+        return any(src.glob("choices.*"))  # which need none
     found = [path for table in TABLES for path in src.glob(f"{table}.*")]
     plain = [p.name.removeprefix(f"{p.stem}.") in ("csv", "parquet") and p.is_file() for p in found]
     return bool(found) and not all(plain)

@@ -18,9 +18,9 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.data.image_files import SUFFIXES
-from pamela.data.importing.convert import RATINGS, Source
 from pamela.data.importing.options import TableOptions
 from pamela.data.importing.reshape import ABOUT_IMAGES
+from pamela.data.importing.sources import RATINGS, Source
 
 CONTROLS: Final = ("rating", "number")  # types of controls whose value is a number
 TASK: Final = "id"

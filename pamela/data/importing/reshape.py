@@ -49,11 +49,12 @@ def rename(opened: Opened, options: TableOptions, names: Mapping[str, str]) -> O
     for entry in options.columns:
         if str(entry) not in used:
             turned = "; is it the other way round, OURS=THEIRS?" if entry.ours in there else ""
-            fault = _no_such_column(f"--map {entry}", entry.table or "ratings", opened, names)
+            table = entry.table or next(iter(opened))
+            fault = _no_such_column(f"--map {entry}", table, opened, names)
             raise PamelaError(f"{fault}{turned}")
     for column in options.drop:
         if column not in there:
-            raise _no_such_column(f"--drop {column}", "ratings", opened, names)
+            raise _no_such_column(f"--drop {column}", next(iter(opened)), opened, names)
     return renamed
 
 

@@ -117,7 +117,7 @@ def test_choices_without_images_say_what_is_missing(project: Project, tmp_path: 
     home = tmp_path / "theirs"
     choices_source(home)
     (home / "images.csv").unlink()
-    with pytest.raises(PamelaError, match=r"no images table beside the choices; give images\.csv"):
+    with pytest.raises(PamelaError, match=r"answers\.tsv: no images table, .* give images\.csv"):
         bring(project, home / "answers.tsv", columns=THEIRS)
     with pytest.raises(PamelaError, match=r"--wide is for ratings; answers\.tsv has none"):
         bring(project, home / "answers.tsv", columns=THEIRS, wide=True)
