@@ -14,6 +14,7 @@ from pamela.cli.app import app
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from tests.conftest import copy_project, override_params, run_in
+from tests.helpers.choice_releases import pick_a_pic
 from tests.helpers.miniatures import MINIATURES, Planted
 from tests.helpers.stages import run_stages
 from tests.helpers.survey_exports import label_studio, long_csv
@@ -95,6 +96,22 @@ def test_an_export_goes_from_import_to_report(
     told = pl.read_parquet(project / "reports/evaluation.parquet").filter(model="population")
     assert told["value"].count() > 0
     assert NAME in (project / "reports/index.html").read_text()
+
+
+def test_a_release_of_choices_goes_from_import_to_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = pick_a_pic(tmp_path / "src", users=12, prompts=12)
+    project = copy_project(tmp_path / "project", SMALL)
+    monkeypatch.chdir(project)
+    done = bring("pick-a-pic", tmp_path / "src")
+    assert done.exit_code == 0, done.output
+    assert f"{len(told)} between two images" in done.output
+    _check_tracked_once(project)
+    run_stages(project, "ingest", "validate", "split", "embed", "train", "evaluate")
+    kept = pl.read_parquet(project / "data/validated/choices.parquet")
+    assert sorted(kept.select(s.USER, s.IMAGE_A, s.IMAGE_B, s.CHOICE).rows()) == sorted(told)
+    assert f"{len(told)} choices between two of" in (project / "reports/data.html").read_text()
 
 
 def _check_tracked_once(project: Path) -> None:
