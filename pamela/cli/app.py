@@ -23,6 +23,7 @@ from pamela.cli.import_dataset import ImportCommand, import_command
 from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
 from pamela.cli.people.adapt import adapt
 from pamela.cli.people.suggest import suggest
+from pamela.cli.recommend import recommend_command
 from pamela.cli.serve import serve_command
 from pamela.cli.tracking import become
 from pamela.core.errors import (
@@ -49,6 +50,7 @@ app.command("import", cls=ImportCommand)(import_command)
 app.command("explain")(explain_command)
 app.command("adapt")(adapt)
 app.command("suggest")(suggest)
+app.command("recommend")(recommend_command)
 app.command("serve")(serve_command)
 app.add_typer(batches_app, name="batches")
 app.command("champion")(champion_command)

@@ -8,6 +8,7 @@
     me = reward.adapt(choices=[("a.png", "b.png", "a"), ("b.png", "c.png", "tie")])
     reward.score(user=me, prompt="a red barn", images=["barn.png"])
     reward.suggest(user=me, n=10)                            # what to rate next
+    reward.rank(user=me, n=10)                               # what they like best
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from pamela.serving.arguments.texts import (
 from pamela.serving.forking import mark_used, refuse_forked
 from pamela.serving.image_lookup import PictureLookup
 from pamela.serving.saved.people import PEOPLE, SavedPeople
-from pamela.serving.types import ImageLike, Score, Source, Suggestion, detail
+from pamela.serving.types import ImageLike, Ranked, Score, Source, Suggestion, detail
 from pamela.serving.user_context import User, UserContext, UserContexts
 from pamela.serving.user_resolver import UserResolver
 from pamela.training.bundle import Bundle, load_bundle
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from pamela.explain.explainer import Explainer
     from pamela.serving.explanation import Explanation
 
-__all__ = ["Reward", "Score", "Source", "Suggestion", "User", "load"]
+__all__ = ["Ranked", "Reward", "Score", "Source", "Suggestion", "User", "load"]
 
 
 def load(uri: str | Path = "models:/pamela@champion") -> Reward:
@@ -269,13 +270,47 @@ class Reward:
             If the model's taste is not linear, so that it cannot tell, or a candidate is given
             twice.
         """
-        from pamela.serving.active_learning import suggest_pictures
+        from pamela.serving.gallery.active_learning import suggest_pictures
 
         count = read_count(n, "n")
         user_context = self.user_context(user, dataset)
         given = None if candidates is None else read_images(candidates, "candidates")
         own = None if given is None else self._candidates(given)
         return suggest_pictures(self.user_contexts, user_context, count, own, given, self._root)
+
+    def rank(
+        self,
+        *,
+        user: str | User | None,
+        images: ImageLike | Iterable[ImageLike] | None = None,
+        prompt: str | Iterable[str | None] | None = None,
+        n: int | None = None,
+        dataset: str | None = None,
+    ) -> list[Ranked]:
+        """Name the pictures that `user` likes best, best first.
+
+        Parameters
+        ----------
+        user, prompt, dataset : as for `score`.
+        images : what to rank. By default every known picture of the user's dataset, those they
+            have not rated first, ties by id.
+        n : how many; all by default.
+        """
+        from pamela.serving.gallery.ranking import rank_catalog, rank_given
+
+        count = None if n is None else read_count(n, "n")
+        user_context = self.user_context(user, dataset)
+        if images is None:
+            if prompt is not None:
+                raise PamelaError(
+                    "prompt: a known picture has its own; leave it out, or give images"
+                )
+            return rank_catalog(self.user_contexts, user_context, count, self.scores, self._root)
+        given = read_images(images)
+        items = self.pictures.items(given, read_prompts(prompt, len(given)))
+        return rank_given(
+            self.user_contexts, user_context, items, given, count, self.scores, self._root
+        )
 
     def _candidates(self, given: Sequence[ImageLike]) -> Items:
         names = [f"candidate {number}{detail(one)}" for number, one in enumerate(given, 1)]

@@ -121,6 +121,25 @@ class Suggestion:
     left: float
 
 
+@dataclass(frozen=True)
+class Ranked:
+    """A picture among those that a person likes, best first.
+
+    Attributes
+    ----------
+    image, image_id, file, prompt : as of a `Suggestion`.
+    rated : whether this person has rated it, as far as the model knows.
+    score : how much they are predicted to like it.
+    """
+
+    image: ImageLike
+    image_id: str | None
+    file: Path | None
+    prompt: str | None
+    rated: bool
+    score: Score
+
+
 def names_of(images: Sequence[ImageLike]) -> list[str]:
     """Return what a message calls each image: its position from 1, and its path or id."""
     return [f"image {i + 1}{detail(image)}" for i, image in enumerate(images)]

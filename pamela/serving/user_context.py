@@ -54,7 +54,7 @@ class User:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The training pictures of one dataset.
+    """Known pictures of one dataset.
 
     Attributes
     ----------
@@ -121,6 +121,7 @@ class UserContexts:
         self._named: OrderedDict[str, UserContext] = OrderedDict()
         self._adapted: WeakKeyDictionary[User, UserContext] = WeakKeyDictionary()
         self._catalogues: dict[str, Catalogue] = {}
+        self._galleries: dict[str, Catalogue] = {}
 
     # --- who --------------------------------------------------------------------------------------
     def seen(self, person: People) -> UserContext:
@@ -232,14 +233,16 @@ class UserContexts:
             for one, (a, b) in asked
         ]
 
+    def opinion(self, user_context: UserContext, catalogue: Catalogue) -> Prediction:
+        """Predict the user's ratings of known pictures: one product where the model is linear."""
+        if self.linear is not None and user_context.taste is not None and catalogue.columns:
+            return self.linear.opinion(catalogue.columns, *user_context.taste)
+        return self.predict(user_context, catalogue.items)
+
     def percentile(self, user_context: UserContext, mean: Floats32) -> Floats:
         """Return how many of the training pictures, 0 to 100, the user likes less (n,)."""
         if user_context.ranks is None:
-            catalogue = self.catalogue(user_context.dataset)
-            if self.linear is not None and user_context.taste is not None and catalogue.columns:
-                liked = self.linear.opinion(catalogue.columns, *user_context.taste)
-            else:
-                liked = self.predict(user_context, catalogue.items)
+            liked = self.opinion(user_context, self.catalogue(user_context.dataset))
             user_context.ranks = np.sort(liked.mean)
         below = np.searchsorted(user_context.ranks, mean, "left")
         not_above = np.searchsorted(user_context.ranks, mean, "right")
@@ -248,12 +251,24 @@ class UserContexts:
     def catalogue(self, dataset: str) -> Catalogue:
         """Return the training pictures of `dataset`."""
         if dataset not in self._catalogues:
-            own = (self.bundle.items.frame[s.DATASET] == dataset).to_numpy()
-            rows = np.flatnonzero(own & self.bundle.in_train_items)
-            items = self.bundle.items.take(rows)
-            columns = self.linear.columns(items) if self.linear is not None else None
-            self._catalogues[dataset] = Catalogue(rows, items, columns)
+            rows = self._rows(dataset)
+            self._catalogues[dataset] = self._known(rows[self.bundle.in_train_items[rows]])
         return self._catalogues[dataset]
+
+    def gallery(self, dataset: str) -> Catalogue:
+        """Return every picture of `dataset` that the bundle has, trained on or not."""
+        if dataset not in self._galleries:
+            rows = self._rows(dataset)
+            whole = self.bundle.in_train_items[rows].all()
+            self._galleries[dataset] = self.catalogue(dataset) if whole else self._known(rows)
+        return self._galleries[dataset]
+
+    def _rows(self, dataset: str) -> Ints:
+        return np.flatnonzero((self.bundle.items.frame[s.DATASET] == dataset).to_numpy())
+
+    def _known(self, rows: Ints) -> Catalogue:
+        items = self.bundle.items.take(rows)
+        return Catalogue(rows, items, self.linear.columns(items) if self.linear else None)
 
 
 def choices_of_one(choices: Sequence[tuple[int, int, float]], first: int = 0) -> Choices:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -18,6 +19,7 @@ from flows.server import free_port
 from pamela.cli import app
 from pamela.cli.people.suggest import print_suggestions
 from pamela.cli.people.summary import AdaptationSummary, print_learned
+from pamela.cli.recommend import print_ranked
 from pamela.params import load_params
 from pamela.serving.types import Score
 from tests.helpers.people_commands import (
@@ -81,6 +83,10 @@ PYTHON = re.compile(r"Reward|None|user=|pamela\.(?!yaml)|`adapt`|Traceback|\(str
         ("suggest", "--user", "nobody"),
         ("suggest", "--dataset", "zzz"),
         ("suggest", "--csv", "gone/sheet.csv"),
+        ("recommend", "--user", "nobody"),
+        ("recommend", "--dataset", "zzz"),
+        ("recommend", "--sheet", "sheet.pdf"),
+        ("recommend", "--sheet", "params.yaml/sheet.png"),
         ("explain", "--user", "nobody"),
         ("explain", "--user", "p001", "--plot", "plot.pdf"),
         ("explain", "--user", "p001", "--plot", "params.yaml/plot.png"),
@@ -140,6 +146,27 @@ def test_suggest_writes_a_sheet_once(small_project):
     assert "unknown user 'nobody'" in fault("suggest", "--user", "nobody")
 
 
+def test_recommend_names_the_best_not_yet_rated_and_draws_them(small_project):
+    adapt()
+    found = pamela_command("recommend", "--user", "anna", "-n", "6", "--sheet", "best.png")
+    assert len(found) == 6
+    assert "i03" not in [one["image_id"] for one in found]  # anna rated it
+    ratings = [one["rating"] for one in found]
+    assert ratings == sorted(ratings, reverse=True)
+    assert found[0]["source"] == "adapted"
+    assert Path(found[0]["file"]).is_file()
+    with Image.open("best.png") as sheet:
+        assert sheet.size == (5 * 208 + 8, 2 * 242 + 8)
+    assert len(pamela_command("recommend", "--user", "p001")) == 20
+    assert Path("reports/recommended/p001.png").is_file()
+    for picture in Path("data/pictures").iterdir():
+        picture.unlink()
+    assert pamela_command("recommend", "-n", "3")[0]["source"] == "population"
+    assert not Path("reports/recommended/population.png").exists()
+    said = fault("recommend", "--sheet", "none.png")
+    assert said == "--sheet none.png: none of these pictures has a file here to draw"
+
+
 def test_tables_fit_narrow_terminals_and_hide_no_path(small_project):
     """60 columns: long paths are folded, never cut."""
     adapt()
@@ -153,6 +180,7 @@ def test_tables_fit_narrow_terminals_and_hide_no_path(small_project):
         lambda c: app.print_table([(path, score)], "anna", c),
         lambda c: print_learned(learned, c),
         lambda c: print_suggestions(reward.suggest(user="anna", n=3), "anna", c),
+        lambda c: print_ranked(reward.rank(user="anna", n=3), "anna", c),
     ):
         written = StringIO()
         show(Console(file=written, width=60, force_terminal=True, color_system=None))

@@ -44,7 +44,7 @@ def run_shell(block: str) -> list[str]:
 
 def test_the_page_has_the_parts_that_are_run_here():
     assert {name: len(blocks(name)) for name, _ in BLOCKS} == {
-        "python": 4, "bash": 2, "csv": 1, "json": 1, "text": 2, "sh": 1,
+        "python": 5, "bash": 3, "csv": 1, "json": 1, "text": 2, "sh": 1,
     }  # fmt: skip
 
 
@@ -55,13 +55,14 @@ def test_the_python_snippets_run_one_after_the_other(small_project, capsys):
     assert all(isinstance(score, Score) for score in names["scores"])
     assert names["reward"].score(user=names["me"], images=["apple.png"])[0].source == "adapted"
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == 6
+    assert len(printed) == 6 + 20
+    assert printed[-1].endswith("False")  # not rated yet
     assert printed[0].endswith("seen")
 
 
 def test_the_shell_snippets_do_what_the_page_says(small_project):
     Path("my.csv").write_text(blocks("csv")[0])
-    first, second = blocks("bash")
+    first, second, third = blocks("bash")
     learned, scored = run_shell(first)
     assert json.loads(learned)["source"] == "adapted"
     rows = [json.loads(line) for line in scored.splitlines()]
@@ -79,6 +80,9 @@ def test_the_shell_snippets_do_what_the_page_says(small_project):
     add = PAGE.partition("Fill in the column `rating`, then `")[2].partition("`")[0]
     (learned,) = run_shell(add)
     assert json.loads(learned)["ratings"] == 8
+    (best,) = run_shell(third)
+    assert len(best.splitlines()) == 20
+    assert Path("reports/recommended/anna.png").is_file()
 
 
 def test_the_request_of_the_page_is_answered(small_project):

@@ -25,7 +25,7 @@ from PIL import Image
 import pamela
 from pamela.core.errors import PamelaError
 from pamela.serving.api import Reward, load_bundle
-from pamela.serving.types import CatalogImage, Recorded, Score, Suggestion
+from pamela.serving.types import CatalogImage, Ranked, Recorded, Score, Suggestion
 from pamela.serving.user_context import User
 
 PIXELS = np.zeros((9, 9, 3), np.uint8)
@@ -155,6 +155,9 @@ def calls(reward: Reward, value: Callable[[], Any]) -> dict[str, Callable[[], An
         "suggest n": lambda: reward.suggest(user=None, n=value()),
         "suggest candidates": lambda: reward.suggest(user=None, n=1, candidates=_bounded(value)),
         "suggest dataset": lambda: reward.suggest(user=None, n=1, dataset=value()),
+        "rank user": lambda: reward.rank(user=value(), n=1),
+        "rank n": lambda: reward.rank(user=None, n=value()),
+        "rank images": lambda: reward.rank(user=None, n=1, images=_bounded(value)),
         "person": lambda: reward.person(value()),
         "load": lambda: pamela.load(value()),
     }
@@ -175,7 +178,7 @@ def test_any_value_in_any_place_is_answered_or_refused_in_one_line(
         kinds = (PamelaError, User, Reward, list)
         assert isinstance(found, kinds), (place, found)
         if isinstance(found, list):
-            assert all(isinstance(x, Score | Suggestion) for x in found), place
+            assert all(isinstance(x, Score | Suggestion | Ranked) for x in found), place
             assert len(found) <= 60, (place, len(found))
         if isinstance(found, list) and found and isinstance(found[0], Score):
             assert all(np.isfinite([x.rating, x.std, x.percentile]).all() for x in found), place

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.arrays import Floats, Ints
 from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
+from pamela.serving.gallery.rated import is_among, rated_by
 from pamela.serving.types import CatalogImage, ImageLike, Suggestion
 from pamela.serving.user_context import UserContext, UserContexts
 
@@ -138,7 +138,7 @@ def suggest_rows(
         )
     if count < 1:
         raise PamelaError(f"n: {count} suggestions; ask for at least 1")
-    learned, others = _rated(user_contexts, user_context)
+    learned, others = rated_by(user_contexts, user_context)
     rows = model.as_of_new(model.columns(learned)[2])
     if user_context.ratings or user_context.choices:
         rows = _told(rows, user_context)
@@ -151,7 +151,7 @@ def suggest_rows(
     catalogue = user_contexts.catalogue(user_context.dataset)
     target = model.as_of_new((catalogue.columns or model.columns(catalogue.items))[2])
     frame = catalogue.items.frame.with_row_index("_row")
-    free = frame.filter(~_is_among(learned.frame, others)).sort(s.IMAGE)["_row"].to_numpy()
+    free = frame.filter(~is_among(learned.frame, others)).sort(s.IMAGE)["_row"].to_numpy()
     free = free.astype(np.int64)
     return catalogue.items.take(free), choose_greedily(
         target[free], target, covariance, model.prior.rating_variance, count
@@ -191,18 +191,6 @@ def suggest_pictures(
     ]
 
 
-def _rated(user_contexts: UserContexts, user_context: UserContext) -> tuple[Items, pl.DataFrame]:
-    """Return the pictures that the user's taste was learned from, and what else they rated."""
-    items = user_contexts.bundle.items
-    none = items.frame.clear()
-    if len(user_context.context) or user_context.key.endswith("/"):
-        return user_context.context, none
-    learned, others = user_contexts.bundle.rated_by(user_context.key)
-    if user_context.source != "seen":  # the model knows them, and has not learned from them
-        return user_context.context, items.frame[np.concatenate([learned, others])]
-    return items.take(learned), items.frame[others]
-
-
 def _told(columns: Floats, user_context: UserContext) -> Floats:
     """Return what a person's ratings and choices say of their weights, as rows that are rated.
 
@@ -213,11 +201,3 @@ def _told(columns: Floats, user_context: UserContext) -> Floats:
     _, choices = user_context.shown()
     away = columns[choices.a] - columns[choices.b]
     return np.concatenate([columns[: len(user_context.ratings)], away * CHOICE_SHARE])
-
-
-def _is_among(*frames: pl.DataFrame) -> pl.Expr:
-    """Return whether a picture is one of those of `frames`, by id or by content."""
-    ids = pl.concat([f.select(s.DATASET, s.IMAGE) for f in frames]).drop_nulls()
-    contents = pl.concat([f[s.SHA256] for f in frames]).drop_nulls()
-    same_id = pl.struct(s.DATASET, s.IMAGE).is_in(ids.to_struct().implode())
-    return same_id | pl.col(s.SHA256).is_in(contents.implode()).fill_null(False)
