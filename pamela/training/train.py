@@ -159,6 +159,8 @@ def _rows(fold: Fold) -> dict[str, int]:
     on their picture (only where there are any).
     """
     rows = {part: len(fold[part]) for part in (s.TRAIN, s.VAL_SEEN, s.VAL_UNSEEN)}
+    chosen = len(fold.choices_of(s.TRAIN))
+    rows |= {"choices": chosen} if chosen else {}
     elsewhere = len(fold[s.HELD_OUT_ELSEWHERE])
     return {**rows, s.HELD_OUT_ELSEWHERE: elsewhere} if elsewhere else rows
 

@@ -57,7 +57,8 @@ def _with_choices(means: PictureMeans | None, chosen: Choices) -> tuple[PictureM
     )
     mean, count, centre = np.zeros(len(items)), np.zeros(len(items)), MIDDLE
     noise = spread = STANDARD_NOISE**2 / 2  # of one picture of the two
-    start, fixed = usual(STANDARD_NOISE), STANDARD_NOISE
+    start = usual(STANDARD_NOISE)
+    fixed: float | None = STANDARD_NOISE
     if means is not None:
         place = np.searchsorted(items, means.items)
         mean[place], count[place] = means.mean, means.count

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from pydantic import ValidationError
 
@@ -165,9 +165,8 @@ class SavedPeople:
             SavedRating(rating=float(rating), **picture(one, row))
             for row, (one, rating) in enumerate(zip(resolved, ratings, strict=True))
         ]
-        sides = zip(
-            user.choices, chosen.choices, chosen.images[::2], chosen.images[1::2], strict=True
-        )
+        looked_up = cast("Sequence[ResolvedImage]", chosen.images)
+        sides = zip(user.choices, chosen.choices, looked_up[::2], looked_up[1::2], strict=True)
         choices = [
             SavedChoice.model_validate(
                 {"choice": choice, "a": picture(one, a), "b": picture(other, b)}
