@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import polars as pl
 import pytest
 
 from pamela.core.paths import Project
@@ -113,3 +114,35 @@ def test_a_rejected_batch_that_somebody_took_away_holds_nothing_up(tmp_path: Pat
     assert triggers.pending(project) == [["d/a"], ["d/b"]]
     write_decision(project, decision(to_try=[["d/gone"]]))
     assert triggers.pending(project) == []
+
+
+def test_ratings_and_choices_and_their_new_people_are_counted(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    for name, table, text in (
+        ("a", "ratings", "user_id,image_id,rating\nold,i0,3\nnew,i0,4\n"),
+        (
+            "b",
+            "choices",
+            "user_id,image_a,image_b,choice\nnew,i0,i1,a\nnewer,i0,i1,tie\n,i0,i1,a\n",
+        ),
+    ):
+        folder = project.batches / "d" / name
+        folder.mkdir(parents=True)
+        (folder / "dataset.yaml").write_text("name: d\nscale: [1, 5]\n")
+        (folder / f"{table}.csv").write_text(text)
+    labels = ["d/a", "d/b"]
+    assert triggers.new_counts(project, labels) == ({"ratings": 2, "choices": 3}, 3)
+    project.validated.mkdir(parents=True)
+    users = pl.DataFrame({"dataset": ["d"], "user_id": ["old"]})
+    users.write_parquet(project.validated / "users.parquet")
+    assert triggers.new_counts(project, labels) == ({"ratings": 2, "choices": 3}, 2)
+
+
+def test_a_reason_says_what_came(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = NewData(Data(), {"added": ["d/a"]}, False)
+    for rows, said in (
+        ({"ratings": 2, "choices": 1000}, "2 new ratings and 1,000 new choices in d/a"),
+        ({"ratings": 0, "choices": 1}, "1 new choices in d/a"),
+    ):
+        monkeypatch.setattr(triggers, "new_counts", lambda *_, rows=rows: (rows, 0))
+        assert fired(project, asked(), found, now=NOW) == [said]
