@@ -6,7 +6,6 @@ scale here; every dataset keeps its own scale in ``data/tables/datasets.json``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from pamela.core.split_rows import (
     read_fold_choices,
     read_fold_rows,
     reduce_repeats,
+    with_indices,
 )
 
 
@@ -248,9 +248,12 @@ def load_fold(project: Project, number: int) -> Fold:
     """
     items, people = load_items(project), load_people(project)
     rows = reduce_repeats(read_fold_rows(project, number), load_repeats(project))
-    ratings = _numbered(rows, RATINGS, [s.IMAGE], items, people)
-    choices = _numbered(
-        read_fold_choices(project, number), CHOICES, [s.IMAGE_A, s.IMAGE_B], items, people
+    ratings, choices = (
+        with_indices(rows, table, columns, items.frame, people.frame)
+        for rows, table, columns in (
+            (rows, RATINGS, [s.IMAGE]),
+            (read_fold_choices(project, number), CHOICES, [s.IMAGE_A, s.IMAGE_B]),
+        )
     )
     hashes = items.frame.select(s.DATASET, s.IMAGE, s.SHA256)
     ratings, choices = hold_out_twins(ratings, choices, hashes)
@@ -261,37 +264,6 @@ def load_fold(project: Project, number: int) -> Fold:
         _pairs_by_part(ratings, load_scales(project)),
         _choices_by_part(choices),
     )
-
-
-def _numbered(
-    rows: pl.DataFrame, table: str, images: Sequence[str], items: Items, people: People
-) -> pl.DataFrame:
-    """Return `rows` with ``_user`` and, for each column of `images`, ``_<column>``: row indices.
-
-    Raises
-    ------
-    PamelaError
-        If a row names a user or a picture that is not there.
-    """
-    users = people.frame.select(*s.USERS_KEYS).with_row_index("_user")
-    rows = rows.join(users, on=list(s.USERS_KEYS), how="left")
-    for column in images:
-        known = items.frame.select(s.DATASET, pl.col(s.IMAGE).alias(column))
-        numbered = known.with_row_index(f"_{column}")
-        rows = rows.join(numbered, on=[s.DATASET, column], how="left")
-    lost = rows.filter(pl.any_horizontal(pl.col("_user", *_indices(images)).is_null()))
-    if lost.height:
-        first = lost.row(0, named=True)
-        pictures = " and ".join(first[column] for column in images)
-        raise PamelaError(
-            f"data/splits/{table}: {lost.height} rows without a user or features, first "
-            f"{first[s.DATASET]}/{first[s.USER]} on {pictures}; run `dvc repro embed`"
-        )
-    return rows
-
-
-def _indices(images: Sequence[str]) -> list[str]:
-    return [f"_{column}" for column in images]
 
 
 def _pairs_by_part(

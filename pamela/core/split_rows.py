@@ -70,6 +70,43 @@ def _of_fold(
     return pl.concat(picked).collect()
 
 
+def with_indices(
+    rows: pl.DataFrame,
+    table: str,
+    images: Sequence[str],
+    pictures: pl.DataFrame,
+    people: pl.DataFrame,
+) -> pl.DataFrame:
+    """Return `rows` with ``_user`` and, for each column of `images`, ``_<column>``: row indices.
+
+    Parameters
+    ----------
+    table : the file that the rows are of.
+    pictures, people : tables of every picture and user.
+
+    Raises
+    ------
+    PamelaError
+        If a row names a user or a picture that is not there.
+    """
+    users = people.select(*s.USERS_KEYS).with_row_index("_user")
+    rows = rows.join(users, on=list(s.USERS_KEYS), how="left")
+    for column in images:
+        known = pictures.select(s.DATASET, pl.col(s.IMAGE).alias(column))
+        numbered = known.with_row_index(f"_{column}")
+        rows = rows.join(numbered, on=[s.DATASET, column], how="left")
+    indices = ["_user", *(f"_{column}" for column in images)]
+    lost = rows.filter(pl.any_horizontal(pl.col(indices).is_null()))
+    if lost.height:
+        first = lost.row(0, named=True)
+        named = " and ".join(first[column] for column in images)
+        raise PamelaError(
+            f"data/splits/{table}: {lost.height} rows without a user or features, first "
+            f"{first[s.DATASET]}/{first[s.USER]} on {named}; run `dvc repro embed`"
+        )
+    return rows
+
+
 # --- what several datasets share ------------------------------------------------------------------
 def hold_out_twins(
     ratings: pl.DataFrame, choices: pl.DataFrame, hashes: pl.DataFrame

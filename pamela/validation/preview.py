@@ -13,6 +13,7 @@ from pamela.data.formats import Tables
 from pamela.params import ValidateParams
 from pamela.validation import checks, validate
 from pamela.validation.division import TableResult, TableResults, check_table
+from pamela.validation.rows import Rows, any_left, too_faulty
 
 
 def check_tables(
@@ -37,7 +38,7 @@ def check_tables(
         decoded = image_files.decode_files(images.select(s.FILE, s.SHA256), root)
     states = checks.image_states(images, decoded, has_images=tables.has_images)
     latest, repeats = params.latest_rated_at, tables.repeats
-    rows = validate.Rows(
+    rows = Rows(
         tables.name, [tables.ratings], [tables.choices], tables.scale, latest, repeats=repeats
     )
     images_checked = check_table(tables.name, "images", states, suites["images"])
@@ -47,9 +48,9 @@ def check_tables(
 def describe(results: TableResults, allowed: float) -> list[str]:
     """Return for people which rules are broken, where first, and whether validate would stop."""
     lines = [_by_rule(table, result) for table, result in results.items() if result.rows_in]
-    for table in validate.too_faulty(results, allowed):
+    for table in too_faulty(results, allowed):
         lines.append(f"validate would stop: {results[table].describe_share(allowed, table)}")
-    if not validate.any_left(results):
+    if not any_left(results):
         lines.append("validate would stop: no rating and no choice is left")
     return lines
 

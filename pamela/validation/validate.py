@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,19 +28,13 @@ from pamela.core.files import (
 from pamela.core.paths import Project
 from pamela.data import image_files
 from pamela.data.partitions import partitions_of
-from pamela.data.repeats import FAULTS, Repeats
-from pamela.validation.checks import REPEATS, RatingRules, check_ratings, image_states
-from pamela.validation.choices import CHOICE_REPEATS, ChoiceRules, check_choices
-from pamela.validation.division import (
-    ORIGIN,
-    TableResult,
-    TableResults,
-    check_table,
-    none_given,
-)
+from pamela.data.repeats import Repeats
+from pamela.validation.checks import REPEATS, image_states
+from pamela.validation.choices import CHOICE_REPEATS
+from pamela.validation.division import ORIGIN, TableResult, TableResults, check_table
 from pamela.validation.expectations import Suite, load_suite
+from pamela.validation.rows import ROWS, Rows, any_left, too_faulty
 
-ROWS: Final = ("ratings", "choices")  # what people say: the tables that may be large
 TABLES: Final = (*ROWS, "users", "images")
 SUITES: Final = (*TABLES, REPEATS, CHOICE_REPEATS)  # of rows held against each other
 KEYS: Final = {"users": s.USER, "images": s.IMAGE}
@@ -110,49 +103,6 @@ def check_dataset(
     )
     rows = Rows(name, ratings, choices, meta["scale"], latest, repeats=Repeats.from_meta(meta))
     return {**rows.check(images, suites), **checked}
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What the people of dataset `name` said, source by source.
-
-    Attributes
-    ----------
-    scale : lowest and highest rating.
-    latest : ``validate.latest_rated_at``.
-    accepted : ratings and choices of sources that were checked before; they precede these.
-    repeats : what several ratings of one image by one user are.
-    """
-
-    name: str
-    ratings: Sequence[pl.LazyFrame]
-    choices: Sequence[pl.LazyFrame]
-    scale: Sequence[float]
-    latest: dt.date | None
-    accepted: tuple[Sequence[pl.LazyFrame], Sequence[pl.LazyFrame]] = ((), ())
-    repeats: Repeats = FAULTS
-
-    def check(self, images: pl.DataFrame, suites: Mapping[str, Suite]) -> TableResults:
-        """Check both tables, given the `image_states`; one of them may have no rows.
-
-        Raises
-        ------
-        PamelaError
-            If a structural expectation fails, such as that of ratings where there are no choices.
-        """
-        ratings, choices = self.accepted
-        found = {"ratings": none_given(self.ratings), "choices": none_given(self.choices)}
-        if _any_row(self.choices):
-            chosen = ChoiceRules.of(images, suites, self.latest)
-            found["choices"] = check_choices(self.name, self.choices, chosen, choices)
-        if _any_row(self.ratings) or not found["choices"].rows_in:
-            rated = RatingRules.of(images, suites, self.scale, self.latest, self.repeats)
-            found["ratings"] = check_ratings(self.name, self.ratings, rated, ratings)
-        return found
-
-
-def _any_row(sources: Sequence[pl.LazyFrame]) -> bool:
-    return pl.concat(sources).head(1).collect(engine="streaming").height > 0
 
 
 def _sources(project: Project, name: str, table: str) -> list[Path]:
@@ -225,16 +175,6 @@ def write_validation_report(
         "datasets": datasets,
     }
     write_json(project.reports / "validation.json", report)
-
-
-def too_faulty(tables: TableResults, max_share: float) -> list[str]:
-    """Return the tables of `ROWS` of which more than `max_share` is faulty."""
-    return [table for table in ROWS if tables[table].share > max_share]
-
-
-def any_left(tables: TableResults) -> bool:
-    """Tell whether a rating or a choice is left."""
-    return any(tables[table].rows_kept for table in ROWS)
 
 
 def write_validated(

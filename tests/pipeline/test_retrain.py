@@ -149,17 +149,20 @@ class TestCycle:
         (project / "reports" / "gate.json").write_text(json.dumps(spoilt))
         users = [f"u{k:02d}" for k in range(TRAINED)] + [f"new{k:02d}" for k in range(60)]
         planted.batch(project / "data/inbox/planted/bad", users, 100, -1)
-        planted.batch(project / "data/inbox/planted/honest", [f"more{k}" for k in range(20)], 60, 1)
+        more = [f"more{k}" for k in range(20)]
+        honest = planted.batch(project / "data/inbox/planted/honest", more, 60, 1)
+        chosen = "user_id,image_a,image_b,choice\nmore0,i000,i001,tie\nmore0,i000,i001,a\n"
+        (honest / "choices.csv").write_text(chosen)
         capsys.readouterr()
         run_cycle(project)
         out = capsys.readouterr().out
-        both, bad, honest = [line for line in out.splitlines() if ": " in line][-3:]
+        both, bad, last = [line for line in out.splitlines() if ": " in line][-3:]
         assert both.startswith("REJECT: version 2 stays against version 3: SROCC")
         assert "; worse: planted: SROCC -" in both
         assert both.endswith("; set aside: planted/bad, planted/honest")
         assert bad.startswith("REJECT: version 2 stays")
         assert bad.endswith("; set aside: planted/bad")
-        assert honest.startswith(("HOLD: version 2 stays", "PROMOTE version 5"))
+        assert last.startswith(("HOLD: version 2 stays", "PROMOTE version 5"))
         found = record(project)
         assert (found["group"], found["to_try"]) == (["planted/honest"], [])
         # the same hold-out, scored again: what the challenger had then, the champion has now
@@ -168,6 +171,8 @@ class TestCycle:
         assert champion_now["model_hash"] == earlier["challenger"]["model_hash"]
         assert gain(found, "frozen hold-out")["rows"] == gain(earlier, "frozen hold-out")["rows"]
         assert set(trained_on(project)) == {"planted", "planted@good", "planted@honest"}
+        choices = pl.read_parquet(project / "data/splits/choices.parquet")
+        assert choices["part_0"].to_list() == ["train", "train"]
         assert (project / "data/set_aside/planted/bad.dvc").is_file()
         aside = json.loads((project / "data/set_aside/planted/bad.json").read_text())
         assert "worse: planted: SROCC -" in aside["why"]

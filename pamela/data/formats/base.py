@@ -12,7 +12,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
-from pamela.data.formats.counts import (
+from pamela.data.counts import (
     N_CHOICES,
     N_RATINGS,
     ORDERED,
@@ -259,54 +259,6 @@ def reject_empty_ids(frame: pl.DataFrame, column: str) -> None:
         )
 
 
-# --- demographics that are numbers ----------------------------------------------------------------
-# THE age bands: what every dataset that gives years becomes. First year of each band.
-AGE_BANDS: Final = {
-    "under 18": 0,
-    "18-24": 18,
-    "25-34": 25,
-    "35-44": 35,
-    "45-54": 45,
-    "55-64": 55,
-    "65 and over": 65,
-}
-MAX_AGE: Final = 120  # years; beyond it, and below 0, an age is unknown
-# How a form that asks for text has ages in years: "28 years", "28 yrs old", "28 jaar".
-YEARS: Final = (
-    r"(?i)^\s*(\d+(?:\.\d+)?)\s*(?:years?|yrs?\.?|y\.?/?o?\.?|jaar|jahre?|ans)(?:\s*old)?\s*$"
-)
-
-
-def age_band(years: pl.Expr) -> pl.Expr:
-    """Return ages in years as the names of `AGE_BANDS`; an impossible age is null."""
-    oldest_first = reversed(AGE_BANDS.items())
-    named = pl.coalesce(pl.when(years >= first).then(pl.lit(band)) for band, first in oldest_first)
-    return pl.when(years <= MAX_AGE).then(named)
-
-
-def years(column: str) -> pl.Expr:
-    """Return a text column of ages as numbers, with or without `YEARS`; other cells are null."""
-    said = pl.col(column).cast(pl.String).str.extract(YEARS, 1)
-    return pl.coalesce(number(column), said.cast(pl.Float64, strict=False))
-
-
-def age_as_band(column: str) -> pl.Expr:
-    """Return a text column of ages as bands; what is no age (a band already) stays as it is."""
-    age = years(column)
-    return pl.when(age.is_null()).then(category(column)).otherwise(age_band(age)).alias(column)
-
-
-def impossible_ages(rows: pl.DataFrame, age: pl.Expr) -> list[str]:
-    """Return a note on the ages that nobody can have, which are taken as unknown, if any."""
-    found = rows.select(_age=age).filter(
-        pl.col("_age").is_not_null() & age_band(pl.col("_age")).is_null()
-    )
-    if not found.height:
-        return []
-    examples = ", ".join(f"{value:g}" for value in found["_age"].unique().sort().head(3))
-    return [f"impossible ages in {found.height:,} rows (such as {examples}; taken as unknown)"]
-
-
 # How tools write an empty cell, in lower case: pandas, R, databases, spreadsheets, Stata, Prolific,
 # JavaScript, people.
 NOTHING: Final = (
@@ -337,14 +289,6 @@ def said(column: str) -> pl.Expr:
 
 def _is_given(value: pl.Expr) -> pl.Expr:
     return ~value.str.to_lowercase().is_in(NOTHING)
-
-
-def unit_band(column: str) -> pl.Expr:
-    """Return a text column of real numbers in steps of one: 2.4 is ``2 to 3``; other cells stay."""
-    value = number(column)
-    low = value.floor().cast(pl.Int64, strict=False)
-    band = pl.concat_str([low.cast(pl.String), (low + 1).cast(pl.String)], separator=" to ")
-    return pl.when(low.is_not_null()).then(band).otherwise(category(column)).alias(column)
 
 
 def most_frequent(column: str) -> pl.Expr:

@@ -17,7 +17,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
-from pamela.data.formats import base, files, layout, published
+from pamela.data.formats import ages, base, files, layout, published
 from pamela.data.formats.base import Tables
 from pamela.data.formats.files import shown
 
@@ -95,7 +95,7 @@ def read(folder: Path, name: str, root: Path) -> Tables:
     placed = layout.place_pictures(images, folder, root, PICTURES)
     columns = {s.USER: s.USER, s.IMAGE: s.IMAGE, s.RATING: SCORE}
     birth = f"{BIRTH_YEAR}, a birth year (taken as bands of the age in {STUDY_YEAR})"
-    impossible = base.impossible_ages(people, _age())
+    impossible = ages.impossible_ages(people, _age())
     ignored = {
         votes_path.name: others,
         users_path.name: [*user_others, birth, *impossible, *notes],
@@ -119,7 +119,7 @@ def _people(rows: pl.DataFrame, regions: Mapping[str, str]) -> pl.DataFrame:
     words = {"region": regions, "photographic_level": LEVELS, "gender": GENDERS, "eyecheck": EYES}
     return rows.select(
         s.identifier(USER).alias(s.USER),
-        base.age_band(_age()).alias("age"),
+        ages.age_band(_age()).alias("age"),
         *(_words(theirs, words[ours]).alias(ours) for ours, theirs in CODED.items()),
         *base.SOURCE,
     ).with_columns(pl.col("eyecheck").fill_null(EYES["0"]))

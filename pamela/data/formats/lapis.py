@@ -16,7 +16,7 @@ from typing import Final
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.data.formats import base, layout, published
+from pamela.data.formats import ages, base, layout, published
 from pamela.data.formats.base import Tables
 
 SCALE: Final = (0.0, 100.0)  # a slider from 0 to 100
@@ -94,7 +94,7 @@ def read(folder: Path, name: str, root: Path) -> Tables:
     placed = layout.place_pictures(images, folder, root, PICTURES)
     columns = {s.USER: USER, s.IMAGE: s.IMAGE, s.RATING: form.rating}
     mapped = [f"{AGE} in years (taken as bands)", *_banded(form)]
-    mapped += base.impossible_ages(rows, base.years(AGE))
+    mapped += ages.impossible_ages(rows, ages.years(AGE))
     mapped += [f"no column {c}: works have no {c}" for c in told if c not in rows.columns]
     return Tables(
         name=name,
@@ -115,10 +115,10 @@ def _banded(form: Layout) -> list[str]:
 
 def _people(rows: pl.DataFrame, form: Layout) -> pl.DataFrame:
     categories = [c for c in (*PEOPLE, *form.interest) if c not in (AGE, INTEREST)]
-    steps = [base.unit_band(INTEREST)] if INTEREST in form.interest else []
+    steps = [ages.unit_band(INTEREST)] if INTEREST in form.interest else []
     return rows.select(
         s.identifier(USER).alias(s.USER),
-        base.age_as_band(AGE),
+        ages.age_as_band(AGE),
         *(base.category(c) for c in categories),
         *steps,
         *base.SOURCE,

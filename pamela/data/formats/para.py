@@ -12,7 +12,7 @@ from typing import Final
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.data.formats import base, layout, published
+from pamela.data.formats import ages, base, layout, published
 from pamela.data.formats.base import Tables
 
 SCALE: Final = (1.0, 5.0)
@@ -73,7 +73,7 @@ def read(folder: Path, name: str, root: Path) -> Tables:
             *user_others,
             traits,
             *user_notes,
-            *base.impossible_ages(people, base.years(AGE)),
+            *ages.impossible_ages(people, ages.years(AGE)),
             *_impossible_traits(people),
         ],
     }
@@ -100,7 +100,7 @@ def _image() -> pl.Expr:
 def _people(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(
         s.identifier(USER).alias(s.USER),
-        base.age_as_band(AGE),
+        ages.age_as_band(AGE),
         *(base.category(c) for c in CATEGORIES),
         *(_trait(c) for c in TRAITS),
         *base.SOURCE,

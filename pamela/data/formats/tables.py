@@ -25,6 +25,7 @@ from pamela.data.formats.base import Tables
 from pamela.data.formats.files import shown
 from pamela.data.formats.tables_rows.choices import Choices, read_choices
 from pamela.data.formats.tables_rows.ratings import Ratings, read_ratings
+from pamela.data.formats.tables_rows.users import read_users
 from pamela.data.repeats import Mode
 from pamela.params import first_fault
 
@@ -33,7 +34,6 @@ PICTURES: Final = "images"
 IMAGES_REQUIRED: Final = (s.IMAGE, s.FILE, s.PROMPT)
 IMAGES_OPTIONAL: Final = (s.TYPE, s.GROUP, s.STYLE, s.GENERATOR, s.PROMPT_ID)
 ROWS: Final = ("ratings", "choices")  # the tables of which at least one is there
-QUARANTINED_AS: Final = ("rule", "rules")  # columns that quarantined rows are given
 CATEGORIES: Final = (*s.METADATA, s.GENERATOR)  # whose spellings differ in case alone
 IMAGES_OPTION: Final = "name the ratings' column of picture paths: --map file=COLUMN"
 # The arrays of a features file, and how one of Python objects becomes one that can be read.
@@ -105,7 +105,7 @@ def read(folder: Path, name: str, root: Path, *, batch: bool = False) -> Tables:
     declared = read_dataset_file(folder, root)
     scale = s.STANDARD_SCALE if declared.scale is None else (declared.scale[0], declared.scale[1])
     ratings, choices = _read_rows(folder, name, root, declared, batch=batch)
-    users = _read_users(folder, name, root)
+    users = read_users(folder, name, root)
     images, ignored = _read_images(folder, name, root, batch=batch)
     features = _find_features(folder, declared.features, root)
     has_images = (folder / PICTURES).is_dir() or _any_file(images, root)
@@ -185,34 +185,6 @@ def read_dataset_file(folder: Path, root: Path) -> DatasetFile:
         return DatasetFile.model_validate(raw)
     except ValidationError as error:
         raise PamelaError(f"{name}: {first_fault(error)}") from None
-
-
-def _read_users(folder: Path, name: str, root: Path) -> pl.DataFrame:
-    path = files.find_table(folder, "users", root)
-    if path is None:
-        return base.empty_table(s.USERS_KEYS)
-    frame = files.read_table(path, root)
-    files.require_columns(frame, [s.USER], path, root)
-    files.require_cells(frame, frame.columns, path, root)
-    demographics = [c for c in frame.columns if c not in (s.USER, *base.SOURCE)]
-    _reject_names(demographics, path, root)
-    frame = base.whole_floats_as_integers(frame, [s.USER, *demographics]).select(
-        pl.lit(name).alias(s.DATASET),
-        s.identifier(s.USER),
-        *(base.category(c) for c in demographics),
-        *base.SOURCE,
-    )
-    base.reject_empty_ids(frame, s.USER)
-    base.reject_repeats(frame, s.USER, advice="one row per user")
-    return base.unify_case(frame, demographics)
-
-
-def _reject_names(demographics: list[str], path: Path, root: Path) -> None:
-    """Raise on a demographic that has no name, or one that the quarantine's columns have."""
-    for column in demographics:
-        if not column or column.startswith("_") or column in QUARANTINED_AS:
-            fault = f"the column name {column!r} is reserved" if column else "a column has no name"
-            raise PamelaError(f"{shown(path, root)}: {fault}; rename the column, or leave it out")
 
 
 def _read_images(

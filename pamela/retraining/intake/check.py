@@ -27,7 +27,7 @@ from pamela.retraining.intake import limits
 from pamela.validation import checks, validate
 from pamela.validation.division import TableResults
 from pamela.validation.expectations import Suite
-from pamela.validation.validate import ROWS, Rows
+from pamela.validation.rows import ROWS, Rows, any_left, too_faulty
 
 
 @dataclass(frozen=True)
@@ -125,13 +125,13 @@ def check(project: Project, params: Params, folder: Path, known: KnownDataset) -
 
 def _require_sound(folder: str, found: TableResults, allowed: float) -> None:
     """Raise if too many rows are faulty, or none is left."""
-    for table in validate.too_faulty(found, allowed):
+    for table in too_faulty(found, allowed):
         first = found[table].first_fault
         raise PamelaError(
             f"{first[s.SOURCE_FILE]}: {found[table].describe_share(allowed, table)}, "
             f"first in row {first[s.SOURCE_ROW]}"
         )
-    if not validate.any_left(found):
+    if not any_left(found):
         there = [table for table in ROWS if found[table].rows_in]
         given = " and ".join(f"{found[table].rows_in:,} {table}" for table in there)
         rules = ", ".join(rule for table in there for rule in found[table].by_rule)

@@ -14,8 +14,8 @@ from typing import Final
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.data.counts import N_CHOICES, N_RATINGS
 from pamela.data.formats.base import Tables
-from pamela.data.formats.counts import N_CHOICES, N_RATINGS
 from pamela.data.image_files import SUFFIXES
 from pamela.params import LimitParams
 from pamela.retraining.intake.faults import UnfitError

@@ -1,1 +1,1 @@
-"""Rows of the tables format: ratings and choices, from a file of any size to canonical rows."""
+"""Rows of the tables format as canonical ones: ratings and choices of any number, and users."""

@@ -10,9 +10,9 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
+from pamela.data.counts import count_by_chooser
 from pamela.data.formats import base, files
 from pamela.data.formats.base import Words
-from pamela.data.formats.counts import count_by_chooser
 from pamela.data.formats.files import shown
 from pamela.data.formats.tables_rows import cells
 
@@ -41,7 +41,7 @@ class Choices:
     rows : LazyFrame with `pamela.core.schema.CHOICES_SCHEMA`; a cell that says none of a, b and
         tie stays as it is.
     dropped : columns that were not taken over.
-    counted : `pamela.data.formats.counts.count_by_chooser` of the rows.
+    counted : `pamela.data.counts.count_by_chooser` of the rows.
     words : such cells: how many, and the first of some people.
     """
 
@@ -98,7 +98,7 @@ def said() -> pl.Expr:
 def _marked(frame: pl.LazyFrame, name: str, path: Path, root: Path) -> pl.LazyFrame:
     """Return canonical rows, and for each optional column a mark at the cells it cannot read."""
     with files.reading(path, root):
-        frame = base.whole_floats_as_integers(frame, IDS)
+        frame = base.whole_floats_as_integers(frame, (*IDS, s.CHOICE))
     schema = frame.collect_schema()
     values = {
         s.POSITION: cells.whole_number(s.POSITION),

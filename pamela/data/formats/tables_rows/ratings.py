@@ -10,9 +10,9 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
+from pamela.data.counts import count_by_rater
 from pamela.data.formats import base, files
 from pamela.data.formats.base import Words
-from pamela.data.formats.counts import count_by_rater
 from pamela.data.formats.files import shown
 from pamela.data.formats.tables_rows import cells
 
@@ -35,7 +35,7 @@ class Ratings:
     ----------
     rows : LazyFrame with `pamela.core.schema.RATINGS_SCHEMA`.
     dropped : columns that were not taken over.
-    counted : `pamela.data.formats.counts.count_by_rater` of the rows.
+    counted : `pamela.data.counts.count_by_rater` of the rows.
     words : cells of the rating that are no numbers: how many, and the first of some raters.
     """
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pamela.data.formats import base, lapis, read_folder
+from pamela.data.formats import ages, lapis, read_folder
 from tests.helpers.folders import reading_fault, write_picture
 from tests.helpers.miniatures import Planted, lapis_new, lapis_old
 
@@ -71,7 +71,7 @@ def test_all_18_published_columns_are_taken_over_or_named(tmp_path: Path) -> Non
     assert tables.images["group"].n_unique() == 7
     assert tables.images["style"].n_unique() == 26
     assert tables.images.select(pl.col("group", "style").null_count()).row(0) == (0, 0)
-    assert set(tables.users["age"].drop_nulls()) <= set(base.AGE_BANDS)
+    assert set(tables.users["age"].drop_nulls()) <= set(ages.AGE_BANDS)
     left = {"response time", "imgs_known", "artist", "title", "4_styles", "2_styles"}
     assert left < set(tables.ignored["LAPIS_PIAA.csv"])
 
