@@ -10,6 +10,8 @@ from pamela.core.files import read_parquet, write_csv, write_metrics, write_parq
 from pamela.core.paths import Project
 from pamela.evaluation import evaluate, predictions, swapped_users
 from pamela.evaluation.ceilings import measured
+from pamela.evaluation.choices import predictions as choice_predictions
+from pamela.evaluation.choices.numbers import evaluate_choices
 from pamela.evaluation.comparisons import BASELINE
 from pamela.evaluation.headline import curve, headline
 from pamela.evaluation.metrics import image_slices, subgroup_gaps
@@ -22,6 +24,7 @@ shuffled_control = step("shuffled control")(predictions.predict_control)
 noise_ceiling = step("noise ceiling")(predictions.with_noise_ceiling)
 measured_ceiling = step("measured ceiling")(measured.with_measured_ceiling)
 swap_users = step("swap users")(swapped_users.predict_variants)
+predict_choices = step("predict choices")(choice_predictions.predict_choices)
 ideal_observers = step("ideal observers")(rows.predict_observers)
 
 
@@ -35,6 +38,14 @@ def compute_metrics(
     return evaluate.evaluate_predictions(
         predicted, images, params.evaluate, variants=others, champion=champion
     )
+
+
+@step("compute metrics of choices")
+def compute_choice_metrics(
+    params: Params, chosen: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Compute every number about choices and every paired difference with its interval."""
+    return evaluate_choices(chosen, params.evaluate, champion=params.train.champion)
 
 
 @step("accuracy by kind of picture and group of people")
@@ -55,11 +66,13 @@ def write_reports(
     project: Project,
     params: Params,
     predicted: pl.DataFrame,
+    chosen: pl.DataFrame,
     numbers: pl.DataFrame,
     differences: pl.DataFrame,
 ) -> None:
-    """Write the three tables, the headline numbers and the curves of ``dvc plots``."""
+    """Write the four tables, the headline numbers and the curves of ``dvc plots``."""
     write_parquet(project.reports / "predictions.parquet", predicted)
+    write_parquet(project.reports / "choice_predictions.parquet", chosen)
     write_parquet(project.reports / "evaluation.parquet", numbers)
     write_parquet(project.reports / "differences.parquet", differences)
     figures = headline(numbers, differences, params)
@@ -78,6 +91,7 @@ def flow() -> None:
     project, params = here()
     folds = range(count_folds(project))
     frames = [predict_fold(project, params, number) for number in folds]
+    chosen = pl.concat([predict_choices(project, params, number) for number in folds])
     others = [swap_users(project, params, number) for number in folds]
     if predictions.wants_control(params):
         frames.append(shuffled_control(project, params))
@@ -88,8 +102,16 @@ def flow() -> None:
     predicted = noise_ceiling(project, pl.concat(frames))
     numbers, differences = compute_metrics(project, params, predicted, pl.concat(others))
     numbers = measured_ceiling(project, predicted, numbers)
+    of_choices, less = compute_choice_metrics(params, chosen)
     compute_slices(project, params, predicted)
-    write_reports(project, params, predicted, numbers, differences)
+    write_reports(
+        project,
+        params,
+        predicted,
+        chosen,
+        pl.concat([numbers, of_choices]),
+        pl.concat([differences, less]),
+    )
 
 
 if __name__ == "__main__":

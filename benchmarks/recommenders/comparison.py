@@ -102,7 +102,7 @@ def compare(rows: pl.DataFrame, params: Params, dataset: str, k: int) -> pl.Data
     contrasts = np.concatenate([itself, itself[:, [champion]] - itself], axis=1)
     grid = params.evaluate.model_copy(update={"margins": params.evaluate.margins[:1]})
     found = contrast_estimates(
-        group_slice(rows, models), grid, contrasts, stream=f"{dataset}/{UNSEEN}"
+        group_slice(rows, models), grid, contrasts, stream=f"{dataset}/{UNSEEN}", prompts=False
     )[SROCC, None]
     head = {s.DATASET: dataset, POPULATION: UNSEEN, SHOTS: k, PICTURES: KNOWN_PICTURES}
     return pl.DataFrame(

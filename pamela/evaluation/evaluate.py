@@ -158,7 +158,11 @@ class _Asked:
         """Return the numbers and differences of one slice."""
         inside = (pl.col(POPULATION) == population) & pl.col(SHOTS).eq_missing(shots)
         rows, variants = self.rows.filter(inside), self.variants.filter(inside)
-        return _slice(rows, variants, self.models, self.compared, params, f"{dataset}/{population}")
+        stream = f"{dataset}/{population}"
+        new = self.pictures == NEW_PICTURES  # known pictures are all there are: no sample of more
+        return _slice(
+            rows, variants, self.models, self.compared, params, stream, resample_prompts=new
+        )
 
 
 def _asked_of(
@@ -199,6 +203,8 @@ def _slice(
     compared: list[tuple[str, str]],
     params: EvaluateParams,
     stream: str,
+    *,
+    resample_prompts: bool,
 ) -> tuple[list[Number], list[Difference]]:
     pairs = [(models.index(a), models.index(b)) for a, b in compared]
     ideal = ideal_of(models)
@@ -206,7 +212,12 @@ def _slice(
         numbers, gaps = _nobody(len(models), pairs, params, ideal)
     else:
         numbers, gaps = estimate_slice(
-            group_slice(rows, models), params, stream=stream, comparisons=pairs, ideal=ideal
+            group_slice(rows, models),
+            params,
+            stream=stream,
+            comparisons=pairs,
+            ideal=ideal,
+            prompts=resample_prompts,
         )
     numbers.sort(key=lambda n: n.model)
     for part in estimate_parts(rows, variants, compared, params, stream=stream):

@@ -78,7 +78,8 @@ def restrict(fold: Fold, folds: dict[str, int]) -> Fold:
     here = [name for name, count in folds.items() if fold.number < count]
     of_item = fold.items.frame[s.DATASET].is_in(here).to_numpy()
     parts = {name: pairs.take(of_item[pairs.item]) for name, pairs in fold.parts.items()}
-    return Fold(fold.number, fold.items, fold.people, parts)
+    choices = {name: one.take(of_item[one.a]) for name, one in fold.choices.items()}
+    return Fold(fold.number, fold.items, fold.people, parts, choices)
 
 
 def predict_fold(project: Project, params: Params, number: int) -> pl.DataFrame:
@@ -100,7 +101,7 @@ def predict_fold(project: Project, params: Params, number: int) -> pl.DataFrame:
             model = load_model(project.models / name / f"fold_{number}")
             frames.append(predict_model(model, name, fold, params.evaluate))
             ask_about_known(model, name)
-            if isinstance(model, Population):
+            if isinstance(model, Population) and len(fold[s.TRAIN]):
                 beside = PopulationUserMean.fit(model, fold)
                 frames.append(predict_model(beside, POPULATION_USER_MEAN, fold, params.evaluate))
                 ask_about_known(beside, POPULATION_USER_MEAN)

@@ -91,6 +91,7 @@ def estimate_slice(
     stream: str,
     comparisons: Sequence[tuple[int, int]] = (),
     ideal: Ideal | None = None,
+    prompts: bool = True,
 ) -> tuple[list[Number], list[Difference]]:
     """Compute every number of a slice.
 
@@ -101,8 +102,9 @@ def estimate_slice(
         resamples, so that a model that repeats its predictions repeats its intervals.
     comparisons : (model, baseline) places to subtract.
     ideal : whose normalised gain to report, where the oracle is known.
+    prompts : whether prompts are resampled as well where they are few.
     """
-    draws = slice_draws(j, params, stream)
+    draws = slice_draws(j, params, stream, prompts=prompts)
     user = _UserLevel(j, params, draws)
     conflicts = find_conflicts(j)
     numbers = [
@@ -122,7 +124,12 @@ def estimate_slice(
 
 
 def contrast_estimates(
-    j: GroupedPredictions, params: EvaluateParams, contrasts: Floats, *, stream: str
+    j: GroupedPredictions,
+    params: EvaluateParams,
+    contrasts: Floats,
+    *,
+    stream: str,
+    prompts: bool = True,
 ) -> dict[Key, list[Estimate]]:
     """Estimate linear combinations of the models' values, e.g. means over seeds, differences.
 
@@ -132,12 +139,13 @@ def contrast_estimates(
     ----------
     contrasts : (M, C), a column of weights on the models per combination wanted; a user whose
         value is undefined for any model is left out of all.
+    prompts : as of `estimate_slice`.
 
     Returns
     -------
     Per metric of aggregation `user` and margin, C estimates.
     """
-    draws = slice_draws(j, params, stream)
+    draws = slice_draws(j, params, stream, prompts=prompts)
     user = _UserLevel(j, params, draws)
     return {
         key: mean_estimates(
@@ -149,13 +157,15 @@ def contrast_estimates(
     }
 
 
-def slice_draws(j: GroupedPredictions, params: EvaluateParams, stream: str) -> Draws:
+def slice_draws(
+    j: GroupedPredictions, params: EvaluateParams, stream: str, *, prompts: bool = True
+) -> Draws:
     """Return the resamples of a slice: the same for the same users, seed and `stream`."""
     return make_draws(
         j.n_users,
         params.bootstrap,
         [params.seed, zlib.crc32(stream.encode())],
-        n_prompts=j.n_clusters,
+        n_prompts=j.n_clusters if prompts else None,
     )
 
 

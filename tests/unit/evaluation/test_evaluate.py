@@ -329,7 +329,8 @@ def write_project(root: Path, params: Params) -> Project:
     fold = make_fold()
     project = Project(root)
     images = fold.items.frame.with_columns(
-        pl.lit(None, pl.String).alias(name) for name in (s.PROMPT, s.TYPE, s.GROUP, s.STYLE)
+        pl.lit(None, pl.String).alias(name)
+        for name in (s.PROMPT, s.TYPE, s.GROUP, s.STYLE, s.SHA256)
     )
     write_parquet(project.validated / "images.parquet", images)
     write_parquet(project.validated / "users.parquet", fold.people.frame)
