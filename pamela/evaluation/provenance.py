@@ -17,6 +17,7 @@ from pamela import __version__
 from pamela.core import schema as s
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
+from pamela.data.partitions import scan_table
 from pamela.models.base import model_hash
 
 STACK = (
@@ -65,16 +66,25 @@ def frame_hash(frame: pl.DataFrame) -> str:
 
 
 def dataset_hashes(project: Project) -> dict[str, str]:
-    """Return ``{dataset: hash}`` over its validated ratings, users and images (with content)."""
+    """Return ``{dataset: hash}`` over what is validated: ratings, users, images, any choices."""
     frames = [
         read_parquet(project.validated / f"{table}.parquet")
         for table in ("ratings", "users", "images")
     ]
-    names = frames[0][s.DATASET].unique().sort().to_list()
-    return {
-        name: stable_hash([frame_hash(f.filter(pl.col(s.DATASET) == name)) for f in frames])
-        for name in names
-    }
+    choices = read_choices(project)
+    names = pl.concat([frames[0][s.DATASET], choices[s.DATASET]]).unique().sort().to_list()
+    of_choices = [choices] if choices.height else []
+
+    def parts(name: str) -> list[str]:
+        own = [f.filter(pl.col(s.DATASET) == name) for f in (*frames, *of_choices)]
+        return [frame_hash(f) for f in own[:3]] + [frame_hash(f) for f in own[3:] if f.height]
+
+    return {name: stable_hash(parts(name)) for name in names}
+
+
+def read_choices(project: Project) -> pl.DataFrame:
+    """Return the validated choices; none where validation was before there were any."""
+    return scan_table(project.validated / "choices.parquet", s.CHOICES_SCHEMA).collect()
 
 
 def model_hashes(project: Project, model: str) -> dict[str, str]:

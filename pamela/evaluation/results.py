@@ -12,6 +12,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
+from pamela.evaluation.comparators.bradley_terry import BRADLEY_TERRY
 from pamela.evaluation.comparators.image_mean import IMAGE_MEAN
 from pamela.evaluation.comparators.population_user_mean import POPULATION_USER_MEAN
 from pamela.evaluation.comparisons import LEVELS
@@ -61,19 +62,19 @@ class Results:
         return of_pictures(self.numbers, KNOWN_PICTURES)
 
     @cached_property
-    def _differences(self) -> pl.DataFrame:
+    def all_differences(self) -> pl.DataFrame:
         """``reports/differences.parquet``, paired differences of two models."""
         return read_parquet(self.project.reports / "differences.parquet")
 
     @cached_property
     def differences(self) -> pl.DataFrame:
         """The differences on pictures that nobody trained on."""
-        return of_pictures(self._differences, NEW_PICTURES)
+        return of_pictures(self.all_differences, NEW_PICTURES)
 
     @cached_property
     def known_differences(self) -> pl.DataFrame:
         """The differences on pictures that others rated."""
-        return of_pictures(self._differences, KNOWN_PICTURES)
+        return of_pictures(self.all_differences, KNOWN_PICTURES)
 
     @cached_property
     def slices(self) -> pl.DataFrame:
@@ -95,6 +96,15 @@ class Results:
         """The rows of ``reports/predictions.parquet`` on pictures that nobody trained on."""
         whole = read_parquet(self.project.reports / "predictions.parquet")
         return of_pictures(whole, NEW_PICTURES)
+
+    @cached_property
+    def choice_predictions(self) -> pl.DataFrame:
+        """``reports/choice_predictions.parquet``, probabilities of test choices."""
+        return read_parquet(self.project.reports / "choice_predictions.parquet")
+
+    def has_ratings(self, dataset: str) -> bool:
+        """Whether anybody was asked about ratings; else the dataset has choices alone."""
+        return bool(self.predictions.filter(dataset=dataset).height)
 
     @cached_property
     def ratings(self) -> pl.DataFrame:
@@ -147,11 +157,18 @@ class Results:
         order += CEILINGS
         return sorted(found, key=lambda m: (order.index(m) if m in order else len(order), m))
 
-    def known_models(self, dataset: str) -> list[str]:
-        """Return the models with a value on known pictures; none where nobody could be asked."""
-        rows = self.known_evaluation.filter(pl.col("n_users") > 0, dataset=dataset)
+    def known_models(self, dataset: str, metric: str | None = SROCC) -> list[str]:
+        """Return the models with a value on known pictures; none where nobody could be asked.
+
+        Parameters
+        ----------
+        metric : a value of which one; None for any, those of choices too.
+        """
+        of_metric = pl.lit(True) if metric is None else pl.col("metric") == metric
+        rows = self.known_evaluation.filter(of_metric, pl.col("n_users") > 0, dataset=dataset)
         found = set(rows[MODEL].unique())
-        return [name for name in (*self.models(dataset), IMAGE_MEAN) if name in found]
+        order = [*self.models(dataset), IMAGE_MEAN, BRADLEY_TERRY]
+        return [name for name in order if name in found]
 
     def margin_groups(self, dataset: str) -> list[list[float]]:
         """Return the margins, grouped where they coincide on this dataset's rating steps."""

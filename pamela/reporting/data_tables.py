@@ -14,7 +14,8 @@ def validation_table(results: Results) -> Table:
     """Return rows in, kept and quarantined per dataset and table, and by which rule."""
     rows = []
     for dataset, found in results.validation["datasets"].items():
-        for name, counts in (("ratings", found), ("users", found.get("users")),
+        for name, counts in (("ratings", found), ("choices", found.get("choices")),
+                             ("users", found.get("users")),
                              ("images", found.get("images"))):  # fmt: skip
             if not counts or "rows_in" not in counts:
                 continue
@@ -44,10 +45,11 @@ def validation_table(results: Results) -> Table:
 def splits_table(results: Results, dataset: str) -> Table:
     """Return rows, users and images of every part (fold 0 of several), with its hash."""
     entry = results.splits[dataset]
-    parts = entry["parts"]["0"]
+    of_choices = entry.get("choices", {}).get("0", {})
     rows = [
-        [Cell(part), *(Cell(f"{counts[k]:,}") for k in ("rows", "users", "images")),
+        [Cell(part + what), *(Cell(f"{counts[k]:,}") for k in ("rows", "users", "images")),
          Cell(counts["sha256"][:12])]
+        for parts, what in ((entry["parts"]["0"], ""), (of_choices, ", choices"))
         for part in s.PARTS
         if (counts := parts.get(part))
     ]  # fmt: skip
@@ -59,7 +61,7 @@ def splits_table(results: Results, dataset: str) -> Table:
     )
     return Table(
         title="Splits",
-        columns=["part", "ratings", "users", "images", "hash"],
+        columns=["part", "rows", "users", "images", "hash"],
         rows=rows,
         caption=f"{how} {_overlap_words(entry)}",
     )

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
+
 from pamela.core import schema as s
 from pamela.core.files import atomic_path
+from pamela.evaluation.choices.metrics import CHOICE_ACCURACY
 from pamela.evaluation.comparators.image_mean import IMAGE_MEAN
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.metrics.schema import SHUFFLED
-from pamela.evaluation.provenance import dataset_hashes, encoder_info
+from pamela.evaluation.provenance import dataset_hashes, encoder_info, read_choices
 from pamela.evaluation.results import POPULATIONS, Results, headline_rows
 from pamela.registry.tracking.run_metrics import elo_sentence, with_interval
+from pamela.reporting.presentation.html import Cell
+from pamela.reporting.sections.choices import choice_table, places
 from pamela.reporting.sections.known_pictures import known_gains, known_values
 from pamela.reporting.text import headline_sentences
 
@@ -100,6 +105,7 @@ def _model(results: Results) -> str:
 def _data_line(results: Results, name: str) -> str:
     meta = results.dataset_meta[name]
     ratings = results.ratings.filter(dataset=name)
+    choices = read_choices(results.project).filter(pl.col(s.DATASET) == name)
     low, high = meta["scale"]
     kind = "simulated raters, rendered pictures" if name == "synthetic" else "ratings as imported"
     splits = (
@@ -107,23 +113,32 @@ def _data_line(results: Results, name: str) -> str:
         if meta["own_splits"]
         else f"{results.splits[name]['folds']} folds over users and prompts"
     )
-    return (
-        f"- **{name}** (`{dataset_hashes(results.project)[name]}`): {ratings.height:,} ratings on "
-        f"{low:g} to {high:g} by {ratings[s.USER].n_unique():,} users of "
-        f"{ratings[s.IMAGE].n_unique():,} images; {kind}; {splits}."
-    )
+    pictures = pl.concat([choices[s.IMAGE_A], choices[s.IMAGE_B]])
+    given = [
+        *([f"{ratings.height:,} ratings on {low:g} to {high:g} by "
+           f"{ratings[s.USER].n_unique():,} users of {ratings[s.IMAGE].n_unique():,} images"]
+          if ratings.height else []),
+        *([f"{choices.height:,} choices by {choices[s.USER].n_unique():,} users between "
+           f"{pictures.n_unique():,} images"] if choices.height else []),
+    ]  # fmt: skip
+    digest = dataset_hashes(results.project)[name]
+    return f"- **{name}** (`{digest}`): {' and '.join(given)}; {kind}; {splits}."
 
 
 def _figures(results: Results) -> list[str]:
     """Return the tables of every dataset."""
     tables = [
-        table(results, name) for name in results.datasets for table in (_results, _known_pictures)
+        table(results, name)
+        for name in results.datasets
+        for table in (_results, _known_pictures, _choices)
     ]
     return [table for table in tables if table]
 
 
 def _results(results: Results, name: str) -> str:
     """Return the table of every model: SROCC and accuracy at margin 0, seen and unseen."""
+    if not results.has_ratings(name):
+        return ""
     rows = results.evaluation.filter(dataset=name)
     columns = [(m, p) for m in (SROCC, PAIRWISE_ACCURACY) for p in POPULATIONS]
     titles = {SROCC: "SROCC", PAIRWISE_ACCURACY: "pairwise accuracy"}
@@ -167,3 +182,24 @@ def _known_pictures(results: Results, name: str) -> str:
         cells = [with_interval(found.get((model, k)), digits) for k in shots]
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _choices(results: Results, name: str) -> str:
+    """Return accuracy of choices by place; empty where nobody chose."""
+    if not places(results, name):
+        return ""
+    table = choice_table(results, name, CHOICE_ACCURACY)
+    lines = [
+        f"On **{name}**, share of choices foreseen, ties left out, all in one pool; new and known "
+        "pictures, shots are own choices.",
+        "",
+        "| " + " | ".join(table.columns) + " |",
+        "|---|" + "---:|" * (len(table.columns) - 1),
+    ]
+    for first, *cells in table.rows:
+        lines.append(f"| `{first.text}` | {' | '.join(map(_with_small, cells))} |")
+    return "\n".join(lines)
+
+
+def _with_small(cell: Cell) -> str:
+    return f"{cell.text} [{cell.small.replace(' to ', ', ')}]" if cell.small else cell.text

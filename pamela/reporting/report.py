@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pamela.evaluation.choices.metrics import CHOICE_ACCURACY, CHOICE_LOG_LOSS
 from pamela.evaluation.provenance import (
     dataset_hashes,
     encoder_info,
@@ -20,7 +21,12 @@ from pamela.evaluation.results import Results
 from pamela.registry.tracking.runs import flat_params
 from pamela.reporting.ablation_page import section as ablation_section
 from pamela.reporting.data_tables import splits_table, validation_table
-from pamela.reporting.presentation.html import Picture, Section, inline, write_page
+from pamela.reporting.presentation.html import Picture, Section, Table, inline, write_page
+from pamela.reporting.sections.choices import (
+    choice_differences,
+    choice_table,
+    choices_sections,
+)
 from pamela.reporting.sections.ideal_share import shares_section
 from pamela.reporting.sections.image_slices import reliability_section, slices_section
 from pamela.reporting.sections.joint_training import held_out_note, joint_table
@@ -129,9 +135,7 @@ def _dataset(results: Results, name: str, plots: Path) -> dict[str, Any]:
     return {
         "name": name,
         "simulated": name == "synthetic",
-        "results": results_table(results, name),
-        "further": further_table(results, name),
-        "differences": differences_table(results, name),
+        **_main_tables(results, name),
         "ideal": ideal_table(results, name),
         "parts": _parts(results, name, figure("reliability")),
         "figures": [found for kind in order if (found := figure(kind))],
@@ -141,12 +145,28 @@ def _dataset(results: Results, name: str, plots: Path) -> dict[str, Any]:
     }
 
 
+def _main_tables(results: Results, name: str) -> dict[str, Table | None]:
+    """Return the tables that every dataset has: of ratings, or of choices where it has none."""
+    if results.has_ratings(name):
+        return {
+            "results": results_table(results, name),
+            "further": further_table(results, name),
+            "differences": differences_table(results, name),
+        }
+    return {
+        "results": choice_table(results, name, CHOICE_ACCURACY),
+        "further": choice_table(results, name, CHOICE_LOG_LOSS),
+        "differences": choice_differences(results, name),
+    }
+
+
 def _parts(results: Results, name: str, reliability: Picture | None) -> list[Section]:
     """Return the sections that there are numbers for, in reading order."""
     found = [
         shares_section(results, name),
         *people_sections(results, name),
         known_pictures_section(results, name),
+        *choices_sections(results, name),
         gaps_section(results, name),
         slices_section(results, name),
         reliability_section(results, name, reliability),

@@ -13,6 +13,7 @@ from pamela.evaluation.metrics.schema import NOISE_CEILING, SEEN, SHUFFLED, UNSE
 from pamela.evaluation.observers import IDEAL_POPULATION
 from pamela.evaluation.results import Results, headline_rows
 from pamela.registry.tracking.run_metrics import gain_rows
+from pamela.reporting.sections.choices import choice_sentences
 from pamela.reporting.tables import flat_row, sign
 
 
@@ -21,9 +22,16 @@ def headline_sentences(results: Results) -> list[str]:
     return [
         sentence
         for dataset in results.datasets
-        for sentence in (_champion_sentence(results, dataset), _gain_sentence(results, dataset))
+        for sentence in _sentences(results, dataset)
         if sentence
     ] + ([_steering_sentence(results)] if results.steered else [])
+
+
+def _sentences(results: Results, dataset: str) -> list[str]:
+    told = choice_sentences(results, dataset)
+    if not results.has_ratings(dataset):
+        return told
+    return [_champion_sentence(results, dataset), _gain_sentence(results, dataset), *told]
 
 
 def _champion_sentence(results: Results, dataset: str) -> str:

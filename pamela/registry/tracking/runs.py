@@ -110,7 +110,7 @@ def run_specs(results: Results) -> list[RunSpec]:
 
 def _asked(results: Results, dataset: str) -> list[str]:
     """Return every model with a number of its own, the best known first."""
-    return list(dict.fromkeys([*results.models(dataset), *results.known_models(dataset)]))
+    return list(dict.fromkeys([*results.models(dataset), *results.known_models(dataset, None)]))
 
 
 def common_tags(results: Results) -> dict[str, str]:

@@ -70,7 +70,7 @@ def write_plots(results: Results, folder: Path) -> list[Path]:
 
 
 def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
-    for dataset in results.datasets:
+    for dataset in filter(results.has_ratings, results.datasets):
         # with user means, `population` orders every user's pictures as without
         models = [m for m in results.models(dataset) if m != POPULATION_USER_MEAN]
         rows = results.evaluation.filter(dataset=dataset)

@@ -86,7 +86,7 @@ def known_gains(results: Results, dataset: str) -> Found:
 
 def known_pictures_note(results: Results, dataset: str) -> str | None:
     """Say why a dataset has no figures on known pictures; None where it has."""
-    if results.known_models(dataset):
+    if results.known_models(dataset) or not results.has_ratings(dataset):
         return None
     return (
         f"{dataset}: no value on pictures that others rated: no unseen user rated "
