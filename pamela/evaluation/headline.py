@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.evaluation.choices.metrics import CHOICE_METRICS
 from pamela.evaluation.metrics.definitions import COVERAGE_90, PAIRWISE_ACCURACY, PLCC, RMSE, SROCC
 from pamela.evaluation.metrics.intervals import USER
 from pamela.evaluation.metrics.normalised_gain import (
@@ -59,6 +60,9 @@ def headline(
             names += [("group_mean", SEEN, metric, None), (IDEAL_OBSERVER, SEEN, metric, None)]
             wanted = (*SHARES, SWAP_LOSS + SROCC, COVERAGE_90)
             names += [(CHAMPION, SEEN, name, None) for name in wanted]
+    for metric in CHOICE_METRICS:  # last: there are fewer keys than a dataset of both could fill
+        for model in (CHAMPION, "population"):
+            names += [(model, population, metric, None) for population in (SEEN, UNSEEN)]
     lookup = _headline_values(evaluation, differences, champion, gain)
     share = MAX_HEADLINE // max(len(datasets), 1)
     found: dict[str, float] = {}

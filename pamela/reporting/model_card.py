@@ -107,7 +107,8 @@ def _data_line(results: Results, name: str) -> str:
     ratings = results.ratings.filter(dataset=name)
     choices = read_choices(results.project).filter(pl.col(s.DATASET) == name)
     low, high = meta["scale"]
-    kind = "simulated raters, rendered pictures" if name == "synthetic" else "ratings as imported"
+    imported = "ratings as imported" if ratings.height else "as imported"
+    kind = "simulated raters, rendered pictures" if name == "synthetic" else imported
     splits = (
         "the release's own splits"
         if meta["own_splits"]

@@ -13,10 +13,12 @@ from rich.table import Table
 from pamela.core import schema as s
 from pamela.core.files import read_json, read_parquet
 from pamela.core.paths import Project
+from pamela.evaluation.choices.metrics import CHOICE_ACCURACY
 from pamela.evaluation.comparators.population_user_mean import POPULATION_USER_MEAN
 from pamela.evaluation.metrics import definitions as m
-from pamela.evaluation.metrics.intervals import USER
+from pamela.evaluation.metrics.intervals import POOLED, USER
 from pamela.evaluation.metrics.schema import (
+    KNOWN_PICTURES,
     MODEL,
     NEW_PICTURES,
     PICTURES,
@@ -96,6 +98,39 @@ def summary_table(
     return table
 
 
+def choice_summary_table(evaluation: pl.DataFrame, *, dataset: str) -> Table | None:
+    """Return model x place of the accuracy of choices; None where nobody chose.
+
+    Parameters
+    ----------
+    evaluation : ``reports/evaluation.parquet``.
+    """
+    rows = evaluation.filter(
+        pl.col(SHOTS).is_null() | (pl.col(SHOTS) == 0),
+        pl.col("n_users") > 0,
+        dataset=dataset,
+        aggregation=POOLED,
+        metric=CHOICE_ACCURACY,
+    )
+    if rows.is_empty():
+        return None
+    value = {row[:3]: row[3] for row in rows.select(MODEL, PICTURES, POPULATION, "value").rows()}
+    table = PlainTable(
+        title=f"{dataset}: choices foreseen, all in one pool (unseen at 0 shots)",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title_justify="left",
+    )
+    table.add_column("model", max_width=MODEL_WIDTH, overflow="ellipsis", no_wrap=True)
+    places = [(NEW_PICTURES, SEEN), (NEW_PICTURES, UNSEEN), (KNOWN_PICTURES, UNSEEN)]
+    for pictures, population in places:
+        table.add_column(f"{population}, {pictures}", justify="right", no_wrap=True)
+    for model in rows[MODEL].unique(maintain_order=True):
+        cells = [value.get((model, *place)) for place in places]
+        table.add_row(model, *(MISSING if x is None else f"{x:.3f}" for x in cells))
+    return table
+
+
 def _margin_header(group: Sequence[float]) -> str:
     low, high = f"{group[0]:g}", f"{group[-1]:g}"
     return f"@{low}" if low == high else f"@{low}-{high}"
@@ -153,8 +188,14 @@ def print_summary(project: Project, console: Console | None = None) -> None:
     for dataset in params.ingest.datasets:
         seen = ratings.filter(pl.col(s.DATASET) == dataset)[s.RATING].to_numpy()
         groups = m.coinciding_margins(seen, params.evaluate.margins)
-        console.print(
-            summary_table(evaluation, dataset=dataset, margin_groups=groups, width=console.width)
-        )
+        if len(seen):
+            console.print(
+                summary_table(
+                    evaluation, dataset=dataset, margin_groups=groups, width=console.width
+                )
+            )
+        of_choices = choice_summary_table(evaluation, dataset=dataset)
+        if of_choices is not None:
+            console.print(of_choices)
     elo = elo_table(read_json(project.metrics / "steering.json"))
     console.print(elo if elo is not None else "Steering: skipped; the report says why.")

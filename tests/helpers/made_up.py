@@ -13,6 +13,7 @@ from pamela.core import schema as s
 from pamela.core.files import write_json, write_parquet
 from pamela.core.paths import Project
 from pamela.data.leakage import MEANING
+from pamela.evaluation.choices.predictions import CHOICE_PREDICTIONS
 from pamela.evaluation.evaluate import DIFFERENCES, EVALUATION
 from pamela.evaluation.metrics.image_slices import SLICES
 from pamela.evaluation.metrics.subgroup_gaps import GAPS, GROUPS
@@ -158,6 +159,64 @@ def add_known_pictures(project: Project, dataset: str, people: int = 30) -> None
         path = project.reports / f"{name}.parquet"
         added = pl.DataFrame(more, schema=schema, orient="row")
         write_parquet(path, pl.concat([pl.read_parquet(path), added]))
+
+
+def add_choices(project: Project, dataset: str, *, alone: bool = False, people: int = 30) -> None:
+    """Add numbers and predictions of choices; with `alone`, in place of those of ratings."""
+    places = [("seen", None, "new"), ("unseen", 0, "new"), ("unseen", 5, "new"),
+              ("unseen", 0, "known"), ("unseen", 5, "known"), ("unseen", 50, "known")]  # fmt: skip
+    level = {"population": 0.6, "paper": 0.64, "bradley_terry": 0.62}
+    rows, gaps = [], []
+    for population, shots, pictures in places:
+        for model, value in level.items():
+            if model == "bradley_terry" and pictures == "new":
+                continue
+            nobody = shots == 50
+            for metric, own in (("choice_accuracy", value), ("choice_log_loss", 1.3 - value)):
+                for aggregation in ("user", "pooled"):
+                    row = _row(dataset, model, population, shots, metric, None if nobody else own,
+                               aggregation=aggregation, n=0 if nobody else people)  # fmt: skip
+                    rows.append((*row[:-1], pictures))
+            if model == "paper" and not nobody:
+                gaps.append((dataset, population, shots, "choice_accuracy_pooled", model,
+                             "population", 0.04, 0.01, 0.07, people, pictures))  # fmt: skip
+    gaps.append((dataset, "unseen", 0, "choice_accuracy_pooled", "paper", "bradley_terry", 0.02,
+                 -0.01, 0.05, people, "known"))  # fmt: skip
+    for name, schema, more in (
+        ("evaluation", EVALUATION, rows),
+        ("differences", DIFFERENCES, gaps),
+    ):
+        path = project.reports / f"{name}.parquet"
+        before = pl.read_parquet(path)
+        added = pl.DataFrame(more, schema=schema, orient="row")
+        write_parquet(path, pl.concat([before.clear() if alone else before, added]))
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.1, 0.9, 200)
+    chosen = pl.DataFrame(
+        {
+            "dataset": dataset, "fold": 0, "population": "unseen", "shots": 0,
+            "user_id": [f"p{i % 20}" for i in range(200)], "image_a": "1", "image_b": "2",
+            "outcome": (rng.random(200) < p).astype(float), "p_a": 0.9 * p, "p_b": 0.9 * (1 - p),
+            "p_tie": 0.1, "pictures": "known",
+        }
+    )  # fmt: skip
+    both = [chosen.with_columns(model=pl.lit(m)) for m in ("paper", "bradley_terry")]
+    frame = pl.concat(both).select(
+        pl.col(name).cast(kind) for name, kind in CHOICE_PREDICTIONS.items()
+    )
+    write_parquet(project.reports / "choice_predictions.parquet", frame)
+    if alone:
+        path = project.reports / "predictions.parquet"
+        write_parquet(path, pl.read_parquet(path).clear())
+        path = project.validated / "ratings.parquet"
+        write_parquet(path, pl.read_parquet(path).clear())
+    table = project.validated / "choices.parquet"
+    given = {s.DATASET: dataset, s.USER: [f"p{i % 20}" for i in range(60)], s.CHOICE: "a"}
+    given |= {s.IMAGE_A: [str(i) for i in range(60)], s.IMAGE_B: [str(i - 1) for i in range(60)]}
+    rows_of = pl.concat(
+        [pl.DataFrame(schema=s.CHOICES_SCHEMA), pl.DataFrame(given)], how="diagonal"
+    )
+    write_parquet(table / f"{dataset}.parquet", rows_of.select(s.CHOICES_SCHEMA.names()))
 
 
 def _people_rows(dataset: str) -> list[tuple[object, ...]]:

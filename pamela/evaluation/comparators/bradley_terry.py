@@ -10,7 +10,7 @@ from scipy import sparse
 
 from pamela.core import schema as s
 from pamela.core.arrays import Floats
-from pamela.core.dataset import Choices, Fold, Items, People
+from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.models.choices.preference import Preference
 
 BRADLEY_TERRY: Final = "bradley_terry"
@@ -66,7 +66,7 @@ class BradleyTerry:
         items: Items,
         people: People,
         asked: Choices,
-        context: None = None,
+        context: Pairs | None = None,
         choices: Choices | None = None,
     ) -> Preference:
         """Predict what people choose; see `pamela.models.base.RewardModel.prefer`."""

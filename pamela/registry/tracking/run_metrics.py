@@ -11,6 +11,7 @@ import polars as pl
 
 from pamela.core.paths import Project
 from pamela.core.timeline import FIT, Span, Timeline, unbroken
+from pamela.evaluation.choices.metrics import CHOICE_METRICS
 from pamela.evaluation.comparators.image_mean import IMAGE_MEAN
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.metrics.schema import (
@@ -209,6 +210,11 @@ def evaluation_note(results: Results, dataset: str, model: str, rows: pl.DataFra
         margin = 0.0 if metric == PAIRWISE_ACCURACY else None
         found = {r["population"]: r for r in headline_rows(rows, metric, margin=margin).to_dicts()}
         lines.append(note_line(title, {p: with_interval(found.get(p)) for p in POPULATIONS}))
+    for metric in CHOICE_METRICS:
+        found = {r["population"]: r for r in headline_rows(rows, metric).to_dicts()}
+        if found:
+            title = metric.replace("_", " ")
+            lines.append(note_line(title, {p: with_interval(found.get(p)) for p in POPULATIONS}))
     known = shot_rows(results.known_evaluation.filter(dataset=dataset, model=model), SROCC)
     if known["value"].count():
         told = ", ".join(f"{r['shots']}: {with_interval(r)}" for r in known.to_dicts())
