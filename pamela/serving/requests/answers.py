@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from threading import Lock
-from typing import Final
+from typing import Any, Final, cast
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
@@ -287,8 +287,9 @@ def _digest(
         (_key(image), one.prompt, float(one.rating))
         for image, one in zip(images, person.ratings or [], strict=True)
     ]
-    told = [encoder, dataset, ratings, person.demographics]
+    told: list[Any] = [encoder, dataset, ratings, person.demographics]
     if len(chosen):
-        told.append([[_key(one) for one in chosen.images], [*chosen.prompts], [*chosen.choices]])
+        sides = [_key(one) for one in cast("Sequence[ResolvedImage]", chosen.images)]
+        told.append([sides, [*chosen.prompts], [*chosen.choices]])
     said = json.dumps(told, sort_keys=True)
     return f"{ADAPTED}/{hashlib.sha256(said.encode(errors='surrogatepass')).hexdigest()[:16]}"
