@@ -29,7 +29,7 @@ from pamela.evaluation.metrics.definitions import mean_srocc
 from pamela.models.base import RewardModel
 from pamela.models.gaussian_process.model import Population, forget_fits
 from pamela.models.gaussian_process.selection import COMPONENT_CHOICES
-from pamela.models.hierarchical.item_features import Sizes
+from pamela.models.hierarchical.features.item_features import Sizes
 from pamela.models.hierarchical.model import Hierarchical
 from pamela.models.hierarchical.selection import TasteSearch
 from pamela.models.transformer.model import Paper

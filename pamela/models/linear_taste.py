@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from pamela.core.arrays import Floats
 from pamela.core.dataset import Choices, Items, Pairs, People
 from pamela.models.base import Prediction
-from pamela.models.random_effects import Prior
+from pamela.models.random_effects.posterior import Prior
 
 
 class LinearPart(Protocol):

@@ -20,7 +20,7 @@ import numpy as np
 from pamela.core.arrays import Bools, Floats, Floats32, Ints
 from pamela.core.dataset import Choices
 from pamela.models.choices.thurstone import Thurstone
-from pamela.models.random_effects import (
+from pamela.models.random_effects.posterior import (
     Posterior,
     Prior,
     SufficientStatistics,

@@ -16,8 +16,8 @@ from pamela.core.arrays import Floats
 from pamela.models.blas_threads import small_matrices
 from pamela.models.choices.taste_posterior import ChoiceRows, Sites
 from pamela.models.choices.thurstone import Thurstone, fit_thurstone
-from pamela.models.prior_fitting import ridge_of, structured
-from pamela.models.random_effects import (
+from pamela.models.random_effects.noise import fit_degrees, noise_ratios
+from pamela.models.random_effects.posterior import (
     SMALLEST,
     USERS_AT_ONCE,
     Prior,
@@ -26,7 +26,7 @@ from pamela.models.random_effects import (
     predict_rows,
     squared_errors,
 )
-from pamela.models.rating_noise import fit_degrees, noise_ratios
+from pamela.models.random_effects.prior_fitting import ridge_of, structured
 
 CHOOSING_EVERY = 4  # iterations, after which it is asked anew how people choose
 MOST_TASTE = 8.0  # variance of differences in taste, as a multiple of the noise's
@@ -48,7 +48,7 @@ def fit_prior_with_choices(
     Parameters
     ----------
     statistics, choices : of the same n users.
-    described, start, rank, iterations, degrees : as of `pamela.models.prior_fitting.fit_prior`.
+    described, start, rank, iterations, degrees : as of `fit_prior`.
 
     Returns
     -------

@@ -18,10 +18,10 @@ from pamela.core.hashing import places_within
 from pamela.models.base import on_scale
 from pamela.models.biases import within_user_correlation
 from pamela.models.blas_threads import small_matrices
-from pamela.models.hierarchical.item_features import Sizes
+from pamela.models.hierarchical.features.item_features import Sizes
 from pamela.models.hierarchical.training_rows import Fitting, Kept, TrainingConfig
 from pamela.models.preprocessing import prompt_groups
-from pamela.models.random_effects import Posterior, Prior, predict_rows
+from pamela.models.random_effects.posterior import Posterior, Prior, predict_rows
 from pamela.params import InputParams
 
 CV_ITERATIONS = 12

@@ -19,13 +19,13 @@ from pamela.models.choices.taste_posterior import ChoiceRows
 from pamela.models.choices.thurstone import Thurstone, usual
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
+from pamela.models.hierarchical.features.item_features import TasteFeatures
+from pamela.models.hierarchical.features.user_covariates import PeopleColumns
 from pamela.models.hierarchical.interval_calibration import Widening
-from pamela.models.hierarchical.item_features import TasteFeatures
 from pamela.models.hierarchical.picture_factors import PictureFactors
-from pamela.models.hierarchical.user_covariates import PeopleColumns
 from pamela.models.hierarchical.weights import PersonalWeights
 from pamela.models.preprocessing import UserIndex, canonical, canonical_choices
-from pamela.models.random_effects import Prior
+from pamela.models.random_effects.posterior import Prior
 from pamela.models.repeats import NO_REPEATS, averaged, weighted, weights_of
 
 POPULATION = "population."  # before the names of its arrays

@@ -2,8 +2,8 @@
 
 score(u, x) = population(x) + taste(x) @ w_u, with w_u ~ N(M' d_u, S):
 `pamela.models.gaussian_process.model` for the first part,
-`pamela.models.hierarchical.item_features` for the columns of taste, `pamela.models.random_effects`
-for the prior and the posterior. A training picture has factors of its own beside its columns of
+`pamela.models.hierarchical.features` for the columns of taste, `pamela.models.random_effects` for
+the prior and the posterior. A training picture has factors of its own beside its columns of
 taste, and people other weights for both (`pamela.models.hierarchical.picture_factors`). A person
 never trained on is the same formula with fewer rows: k ratings give a posterior in closed form,
 none the prior mean given demographics.
@@ -34,16 +34,16 @@ from pamela.models.choices.thurstone import Thurstone
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.cross_validation import errors_of_seen
+from pamela.models.hierarchical.features.user_covariates import PeopleColumns
 from pamela.models.hierarchical.fitted import FittedHierarchical, KnownPictures
 from pamela.models.hierarchical.interval_calibration import Widening
 from pamela.models.hierarchical.picture_columns import PictureColumns
 from pamela.models.hierarchical.picture_factors import fit_factors
 from pamela.models.hierarchical.selection import Choice, TasteSearch, choose_sizes
 from pamela.models.hierarchical.training_rows import Fitting, TrainingConfig
-from pamela.models.hierarchical.user_covariates import PeopleColumns
 from pamela.models.hierarchical.weights import PersonalWeights
 from pamela.models.preprocessing import UserIndex, canonical
-from pamela.models.random_effects import Prior
+from pamela.models.random_effects.posterior import Prior
 from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
 ITERATIONS = 40

@@ -1,6 +1,6 @@
 """What others' ratings say of a picture beyond its features: factors of its own, learned jointly.
 
-Taste depends on columns that features give (`pamela.models.hierarchical.item_features`). A training
+Taste depends on columns that features give (`pamela.models.hierarchical.features`). A training
 picture has a few columns more, ``F_i ~ N(0, diag(t))``, and each person weights for them: matrix
 factorisation of what the features leave (Salakhutdinov & Mnih 2008), learned together with the
 prior of taste by variational expectation maximisation. The variances t are learned too, so that a
@@ -24,8 +24,8 @@ from scipy import sparse
 from pamela.core.arrays import Floats, Floats32, Ints
 from pamela.models.blas_threads import small_matrices
 from pamela.models.hierarchical.training_rows import Fitting
-from pamela.models.prior_fitting import ridge_of, structured
-from pamela.models.random_effects import (
+from pamela.models.random_effects.noise import fit_degrees, noise_ratios
+from pamela.models.random_effects.posterior import (
     SMALLEST,
     USERS_AT_ONCE,
     Posterior,
@@ -34,7 +34,7 @@ from pamela.models.random_effects import (
     posterior_given_noise,
     squared_errors,
 )
-from pamela.models.rating_noise import fit_degrees, noise_ratios
+from pamela.models.random_effects.prior_fitting import ridge_of, structured
 
 OFFERED = 8  # factors; what nothing speaks for vanishes
 WARM_UP = 15  # sweeps over what taste leaves, from where the joint ones begin

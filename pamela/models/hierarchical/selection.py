@@ -4,8 +4,8 @@ Every configuration is cross-validated (`pamela.models.hierarchical.cross_valida
 its within-user correlations for seen and for adapted users counts; the first configuration that is
 as good as the best within half a standard error over folds is taken, smaller ones first. Where many
 people rated many pictures, columns that a network learns
-(`pamela.models.hierarchical.meta_learning`, trained anew in every fold) stand against the best of
-those that need no learning, in the same way.
+(`pamela.models.hierarchical.features.meta_learning`, trained anew in every fold) stand against the
+best of those that need no learning, in the same way.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pamela.models.hierarchical.cross_validation import (
     divide,
     validate,
 )
-from pamela.models.hierarchical.item_features import Sizes
+from pamela.models.hierarchical.features.item_features import Sizes
 from pamela.models.hierarchical.training_rows import Fitting, TrainingConfig
 from pamela.params import InputParams
 

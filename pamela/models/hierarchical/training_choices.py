@@ -13,7 +13,7 @@ from pamela.core.arrays import Bools, Floats, Floats32, Ints
 from pamela.core.dataset import Choices, Items
 from pamela.models.choices.taste_posterior import ChoiceRows, Sites
 from pamela.models.choices.thurstone import Thurstone
-from pamela.models.random_effects import Posterior, SufficientStatistics, predict_rows
+from pamela.models.random_effects.posterior import Posterior, SufficientStatistics, predict_rows
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,18 @@ from pamela.models.choices.taste_posterior import Sites, posterior_with_choices,
 from pamela.models.choices.taste_prior import fit_prior_with_choices
 from pamela.models.choices.thurstone import Thurstone
 from pamela.models.gaussian_process.item_consensus import Consensus
-from pamela.models.hierarchical.item_features import FIXED, Sizes, TasteFeatures
+from pamela.models.hierarchical.features.item_features import FIXED, Sizes, TasteFeatures
+from pamela.models.hierarchical.features.user_covariates import PeopleColumns
 from pamela.models.hierarchical.training_choices import TrainingChoices
-from pamela.models.hierarchical.user_covariates import PeopleColumns
 from pamela.models.preprocessing import canonical_choices
-from pamela.models.prior_fitting import fit_prior
-from pamela.models.random_effects import (
+from pamela.models.random_effects.noise import START
+from pamela.models.random_effects.posterior import (
     USERS_AT_ONCE,
     Posterior,
     Prior,
     SufficientStatistics,
 )
-from pamela.models.rating_noise import START
+from pamela.models.random_effects.prior_fitting import fit_prior
 from pamela.models.repeats import NO_REPEATS, averaged, stable_share, weighted, weights_of
 
 
@@ -131,10 +131,8 @@ class Fitting:
         users : int64 array (a,), from whose rows it learns; places in `users`, sorted.
         keep : bool array (rows,), which rows count; all where not given.
         """
-        from pamela.models.hierarchical.meta_learning import (  # Lightning: only where it is used
-            REGIMES,
-            learn_taste,
-        )
+        # Lightning: only where it is used
+        from pamela.models.hierarchical.features.meta_learning import REGIMES, learn_taste
 
         rows, place = self.rows_of(users)
         if keep is not None:
@@ -202,7 +200,7 @@ class Fitting:
         Parameters
         ----------
         statistics : of the ratings of `users` that count.
-        start, rank, iterations : as of `pamela.models.prior_fitting.fit_prior`.
+        start, rank, iterations : as of `pamela.models.random_effects.prior_fitting.fit_prior`.
         keep : which choices count; all where not given.
 
         Returns

@@ -23,14 +23,14 @@ from pamela.models.choices.taste_posterior import (
     posterior_with_choices,
 )
 from pamela.models.hierarchical.training_rows import Fitting
-from pamela.models.random_effects import (
+from pamela.models.random_effects.noise import SAME_FOR_ALL
+from pamela.models.random_effects.posterior import (
     USERS_AT_ONCE,
     Posterior,
     Prior,
     SufficientStatistics,
     posterior_of_one,
 )
-from pamela.models.rating_noise import SAME_FOR_ALL
 
 
 @dataclass(frozen=True)

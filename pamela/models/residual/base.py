@@ -41,7 +41,7 @@ from pamela.models.choices.as_ratings import as_ratings
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.preprocessing import UserIndex, canonical
-from pamela.models.random_effects import SufficientStatistics
+from pamela.models.random_effects.posterior import SufficientStatistics
 from pamela.models.repeats import averaged
 from pamela.models.residual.tuning import ResidualRows, Tuned, tune
 from pamela.models.residual.user_weights import RidgePeople

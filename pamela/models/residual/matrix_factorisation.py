@@ -21,7 +21,7 @@ from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
 from pamela.models.base import Progress
 from pamela.models.gaussian_process.item_consensus import Consensus
-from pamela.models.random_effects import SufficientStatistics, posterior
+from pamela.models.random_effects.posterior import SufficientStatistics, posterior
 from pamela.models.residual.als import Cells, factorise, leading_directions
 from pamela.models.residual.base import LearnedResiduals, ResidualModel
 from pamela.models.residual.item_features import ItemDesign

@@ -22,7 +22,7 @@ from pamela.models.blas_threads import small_matrices
 from pamela.models.dataset_weights import mean_correlation
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.preprocessing import Datasets, prompt_groups
-from pamela.models.random_effects import Prior, SufficientStatistics, posterior
+from pamela.models.random_effects.posterior import Prior, SufficientStatistics, posterior
 
 CV_USERS = 400  # people of the cross-validation at most
 COUNTS: tuple[int, ...] = (5, 20, 80)  # ratings for which the strength is tuned, beside all

@@ -10,7 +10,12 @@ import numpy.typing as npt
 
 from pamela.core.arrays import Floats, Floats32, Ints
 from pamela.models.preprocessing import UserIndex
-from pamela.models.random_effects import USERS_AT_ONCE, Prior, SufficientStatistics, posterior
+from pamela.models.random_effects.posterior import (
+    USERS_AT_ONCE,
+    Prior,
+    SufficientStatistics,
+    posterior,
+)
 from pamela.models.residual.tuning import ResidualRows, Tuned, diagonals, nearest, ridge_prior
 
 

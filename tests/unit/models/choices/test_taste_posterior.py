@@ -15,8 +15,8 @@ from pamela.models.choices.taste_posterior import (
     posterior_with_choices,
 )
 from pamela.models.choices.thurstone import Thurstone
-from pamela.models.random_effects import Posterior, Prior, SufficientStatistics, posterior
-from pamela.models.rating_noise import SAME_FOR_ALL
+from pamela.models.random_effects.noise import SAME_FOR_ALL
+from pamela.models.random_effects.posterior import Posterior, Prior, SufficientStatistics, posterior
 from tests.helpers.planted_choices import choose
 
 

@@ -12,11 +12,11 @@ from pamela.models.choices.taste_posterior import ChoiceRows
 from pamela.models.choices.taste_prior import fit_prior_with_choices
 from pamela.models.choices.thurstone import Thurstone
 from pamela.models.gaussian_process.model import Population
-from pamela.models.hierarchical.item_features import Sizes
+from pamela.models.hierarchical.features.item_features import Sizes
 from pamela.models.hierarchical.model import Hierarchical
 from pamela.models.hierarchical.selection import TasteSearch
-from pamela.models.random_effects import Prior, SufficientStatistics
-from pamela.models.rating_noise import SAME_FOR_ALL
+from pamela.models.random_effects.noise import SAME_FOR_ALL
+from pamela.models.random_effects.posterior import Prior, SufficientStatistics
 from tests.helpers.planted import make_world
 from tests.helpers.planted_choices import accuracy, choose, with_choices
 

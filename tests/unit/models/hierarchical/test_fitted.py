@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pamela.core.dataset import Items
 from pamela.models.hierarchical.picture_columns import PictureColumns
 from pamela.models.hierarchical.training_rows import Fitting
-from pamela.models.random_effects import (
+from pamela.models.random_effects.posterior import (
     Posterior,
     Prior,
     SufficientStatistics,

@@ -15,15 +15,15 @@ from pamela.core.dataset import Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import EDGE, on_scale
 from pamela.models.gaussian_process.model import Population
-from pamela.models.hierarchical.interval_calibration import Widening
-from pamela.models.hierarchical.item_features import (
+from pamela.models.hierarchical.features.item_features import (
     LARGEST_COLUMN,
     KernelComponents,
     Sizes,
     TasteFeatures,
 )
+from pamela.models.hierarchical.features.user_covariates import RAREST, PeopleColumns
+from pamela.models.hierarchical.interval_calibration import Widening
 from pamela.models.hierarchical.model import Hierarchical
-from pamela.models.hierarchical.user_covariates import RAREST, PeopleColumns
 from pamela.params import InputParams
 from tests.helpers.planted import make_world
 

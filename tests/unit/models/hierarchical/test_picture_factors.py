@@ -13,7 +13,7 @@ from pamela.core import schema as s
 from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.models.base import load_model
 from pamela.models.gaussian_process.model import Population
-from pamela.models.hierarchical.item_features import Sizes
+from pamela.models.hierarchical.features.item_features import Sizes
 from pamela.models.hierarchical.model import Hierarchical
 from pamela.models.hierarchical.selection import TasteSearch
 

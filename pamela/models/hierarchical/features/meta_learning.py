@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pamela.core.arrays import Floats, Ints
-from pamela.models.hierarchical.learned_features import INPUT_SCALE, LearnedTaste
+from pamela.models.hierarchical.features.learned_features import INPUT_SCALE, LearnedTaste
 from pamela.models.lightning_callbacks import QUIET, quiet_lightning
 
 HIDDEN = 256

@@ -1,6 +1,6 @@
 """The prior of personal weights, by expectation maximisation over all users (Laird & Ware 1982).
 
-What the prior is: `pamela.models.random_effects`.
+What the prior is: `pamela.models.random_effects.posterior`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import scipy
 
 from pamela.core.arrays import Floats
 from pamela.models.blas_threads import small_matrices
-from pamela.models.random_effects import SMALLEST, Prior, SufficientStatistics
-from pamela.models.rating_noise import SAME_FOR_ALL, fit_degrees, noise_ratios
+from pamela.models.random_effects.noise import SAME_FOR_ALL, fit_degrees, noise_ratios
+from pamela.models.random_effects.posterior import SMALLEST, Prior, SufficientStatistics
 
 OWN_SHARE = 1e-3  # of a column's variance that no common factor explains, at least
 REGRESSION_PRIOR = 50.0  # users' worth of evidence that a description changes nothing

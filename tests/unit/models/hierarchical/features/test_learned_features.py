@@ -13,9 +13,9 @@ from pamela.core.dataset import Fold, Items, Pairs
 from pamela.models.biases import within_user_correlation
 from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical import meta_learning, selection
-from pamela.models.hierarchical.item_features import LARGEST_COLUMN, Sizes, TasteFeatures
-from pamela.models.hierarchical.learned_features import INPUT_SCALE, LearnedTaste
-from pamela.models.hierarchical.meta_learning import (
+from pamela.models.hierarchical.features.item_features import LARGEST_COLUMN, Sizes, TasteFeatures
+from pamela.models.hierarchical.features.learned_features import INPUT_SCALE, LearnedTaste
+from pamela.models.hierarchical.features.meta_learning import (
     EpisodeModule,
     Episodes,
     TasteNetwork,
@@ -23,7 +23,7 @@ from pamela.models.hierarchical.meta_learning import (
     learn_taste,
 )
 from pamela.models.hierarchical.model import Hierarchical
-from pamela.models.random_effects import Prior, SufficientStatistics, posterior
+from pamela.models.random_effects.posterior import Prior, SufficientStatistics, posterior
 from tests.helpers.planted import make_world
 
 FIRM = meta_learning.REGIMES["firm"]

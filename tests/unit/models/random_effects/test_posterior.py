@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-from pamela.models.prior_fitting import fit_prior, structured
-from pamela.models.random_effects import (
+from pamela.models.random_effects.posterior import (
     Prior,
     SufficientStatistics,
     posterior,
     posterior_of_one,
     predict_rows,
 )
+from pamela.models.random_effects.prior_fitting import fit_prior, structured
 
 NORMAL_90 = 1.6449
 

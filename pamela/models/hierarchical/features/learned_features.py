@@ -2,7 +2,7 @@
 
 ``columns @ linear + gelu(columns @ first) @ second`` of the columns that need no learning: what
 most tells people's tastes apart, rather than what most tells pictures apart. Here is what a trained
-network says of pictures; `pamela.models.hierarchical.meta_learning` trains it.
+network says of pictures; `pamela.models.hierarchical.features.meta_learning` trains it.
 """
 
 from __future__ import annotations

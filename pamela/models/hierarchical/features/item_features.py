@@ -2,9 +2,9 @@
 
 Features are leading components of image and prompt features (linear), kernel components of the
 image features (what is not linear; Nystroem on training pictures), and one column per type and
-group and per style; or, in place of these, what a network learned of them
-(`pamela.models.hierarchical.learned_features`). Every block is scaled to mean squared length one
-over training pictures, so that one prior variance fits all at the start.
+group and per style; or, in place of these, what a network learned of them (`learned_features`,
+beside this module). Every block is scaled to mean squared length one over training pictures, so
+that one prior variance fits all at the start.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from pamela.core import schema as s
 from pamela.core.arrays import Floats, Floats32
 from pamela.core.dataset import Items
-from pamela.models.hierarchical.learned_features import LearnedTaste
+from pamela.models.hierarchical.features.learned_features import LearnedTaste
 from pamela.models.preprocessing import (
     Codes,
     Components,
@@ -47,7 +47,7 @@ class Sizes:
     kernel: int
     metadata: bool
     learned: int = 0  # columns that a network learns of all others, which they replace
-    regime: str = ""  # how (`pamela.models.hierarchical.meta_learning.REGIMES`)
+    regime: str = ""  # how (`pamela.models.hierarchical.features.meta_learning.REGIMES`)
 
     @property
     def name(self) -> str:

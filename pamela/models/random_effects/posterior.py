@@ -2,10 +2,10 @@
 
 What a person adds to the population's score of a picture is ``features @ w``, the person's weights
 ``w ~ N(M' d, S)`` given what is known of them, ``d`` (an intercept, their dataset, demographics).
-M, S and the noise are fitted over all users (`pamela.models.prior_fitting`); a person's weights
-given any number of ratings are a Gaussian posterior: milliseconds, no retraining. How much a
-person's ratings stray is their own (`pamela.models.rating_noise`); weights and noise are found in
-turn. Users enter through sufficient statistics, so that rows are read once.
+M, S and the noise are fitted over all users (`prior_fitting`, beside this module); a person's
+weights given any number of ratings are a Gaussian posterior: milliseconds, no retraining. How much
+a person's ratings stray is their own (`noise`); weights and noise are found in turn. Users enter
+through sufficient statistics, so that rows are read once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import scipy
 
 from pamela.core.arrays import Floats, Ints
-from pamela.models.rating_noise import SAME_FOR_ALL, noise_ratios
+from pamela.models.random_effects.noise import SAME_FOR_ALL, noise_ratios
 
 SMALLEST = 1e-6  # floor of a variance
 USERS_AT_ONCE = 256

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pamela.models.prior_fitting import fit_prior
-from pamela.models.random_effects import (
+from pamela.models.random_effects.noise import SAME_FOR_ALL, fit_degrees, noise_ratios
+from pamela.models.random_effects.posterior import (
     Prior,
     SufficientStatistics,
     noise_of_one,
@@ -18,7 +18,7 @@ from pamela.models.random_effects import (
     posterior,
     posterior_of_one,
 )
-from pamela.models.rating_noise import SAME_FOR_ALL, fit_degrees, noise_ratios
+from pamela.models.random_effects.prior_fitting import fit_prior
 
 K = 3
 

@@ -1,0 +1,1 @@
+"""What taste may depend on: columns of pictures and of people."""

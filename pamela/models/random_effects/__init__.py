@@ -1,0 +1,1 @@
+"""Random effects over users: personal weights with a learned prior."""
