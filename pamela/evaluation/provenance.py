@@ -15,9 +15,8 @@ import polars as pl
 
 from pamela import __version__
 from pamela.core import schema as s
-from pamela.core.files import read_json, read_parquet
+from pamela.core.files import read_json, read_parquet, scan_table
 from pamela.core.paths import Project
-from pamela.data.partitions import scan_table
 from pamela.models.base import model_hash
 
 STACK = (

@@ -131,6 +131,11 @@ def skipped(results: Results) -> list[str]:
             )
         if not results.dataset_meta[dataset]["has_images"]:
             notes.append(f"{dataset}: ships no pictures; its precomputed features are used")
+        if not results.has_ratings(dataset):
+            notes.append(
+                f"{dataset}: has choices and no ratings; all that is about ratings is absent"
+            )
+            continue
         if NOISE_CEILING not in rows["model"].unique():
             notes.append(
                 f"{dataset}: no noise ceiling, because people's true opinion is unknown and nobody "

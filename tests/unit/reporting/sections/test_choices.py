@@ -68,6 +68,7 @@ def test_a_dataset_of_choices_alone_shows_them_in_place_of_srocc(alone):
     assert shown["further"].title == "Log loss of choices"
     assert shown["differences"].title == "Differences of accuracy"
     assert not any("rated" in note for note in page["skipped"])
+    assert any("has choices and no ratings" in note for note in page["skipped"])
     card = model_card(alone)
     assert "60 choices by 20 users between 61 images; as imported" in card
     assert "| `paper` | 0.640 [0.620, 0.660] |" in card
