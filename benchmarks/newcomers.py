@@ -20,7 +20,7 @@ import polars as pl
 from benchmarks.entries import Entry, entry
 from benchmarks.timing import fitted, fold_of, run_alone
 from pamela.core import schema as s
-from pamela.core.arrays import Floats, Floats32
+from pamela.core.arrays import Floats, Floats32, Ints
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_parquet
@@ -69,12 +69,14 @@ class ColdStartUsers:
     ----------
     query, context : pairs of rows of `people` and of the fold's pictures.
     place : int64 array (len(context),), each one's place in its person's order.
+    again : array (len(context),), the impression of each picture another time, not rounded.
     """
 
     people: People
     query: Pairs
     context: Pairs
-    place: np.ndarray[tuple[int], np.dtype[np.int64]]
+    place: Ints
+    again: Floats
 
     def shown(self, k: int) -> Pairs | None:
         """Return everybody's first `k` ratings."""
@@ -124,8 +126,10 @@ def _laid_out(drawn: Newcomers, items: pl.DataFrame, known: People) -> ColdStart
             mine[s.RATING].to_numpy().astype(np.float32),
         )
 
-    place = rows.filter(pl.col(s.PART) == CONTEXT)["place"].to_numpy().astype(np.int64)
-    return ColdStartUsers(People(people), pairs(QUERY), pairs(CONTEXT), place)
+    context = rows.filter(pl.col(s.PART) == CONTEXT)
+    place = context["place"].to_numpy().astype(np.int64)
+    again = context["again"].to_numpy()
+    return ColdStartUsers(People(people), pairs(QUERY), pairs(CONTEXT), place, again)
 
 
 def accuracies(

@@ -18,7 +18,7 @@ from pamela.core.errors import PamelaError
 from pamela.synthetic import vocabulary as v
 from pamela.synthetic.raters import people as p
 from pamela.synthetic.raters import utility as taste
-from pamela.synthetic.raters.world import World, rate, scenes_of
+from pamela.synthetic.raters.world import World, impression, rate, scenes_of
 
 CONTEXT: Final = "context"
 QUERY: Final = "query"
@@ -33,7 +33,8 @@ class Newcomers:
     ----------
     people : user_id and demographics.
     ratings : user_id, image_id, part (`CONTEXT` or `QUERY`), place (0.. in the person's order, so
-        that the first k are k shots), rating 1..5, utility (the noise-free opinion).
+        that the first k are k shots), rating 1..5, utility (the noise-free opinion), again (the
+        impression another time: fresh noise, not rounded).
     """
 
     people: pl.DataFrame
@@ -66,8 +67,9 @@ def draw_newcomers(
     people = p.create_people(count, world.prior, world.nations, rng, all_busy=True).select(
         pl.Series(s.USER, [f"n{number + 1:05d}" for number in range(count)]), pl.all()
     )
+    fresh = np.random.Generator(np.random.PCG64([seed, 12]))
     parts = [
-        _part(world, people, images, size, name, rng)
+        _part(world, people, images, size, name, rng, fresh)
         for name, images, size in (
             (CONTEXT, context_images, context_size),
             (QUERY, query_images, query_size),
@@ -83,6 +85,7 @@ def _part(
     size: int,
     name: str,
     rng: np.random.Generator,
+    fresh: np.random.Generator,
 ) -> pl.DataFrame:
     scenes = scenes_of(images)
     design, shared = taste.design(scenes), world.shared_utility(scenes)
@@ -103,6 +106,7 @@ def _part(
                     "place": np.tile(np.arange(size), some.height),
                     s.RATING: rate(some, utility, rng.normal(size=utility.shape)).ravel(),
                     "utility": utility.ravel(),
+                    "again": impression(some, utility, fresh.normal(size=utility.shape)).ravel(),
                 }
             )
         )

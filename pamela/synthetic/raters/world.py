@@ -62,7 +62,13 @@ def shared_opinion(specs: Sequence[Spec], weights: Floats, spread: float) -> Flo
 
 
 def rate(people: pl.DataFrame, utility: Floats, noise: Floats) -> Ints:
-    """Return ratings 1..5 of `utility` (people, ...): own use of the scale, noise, rounding.
+    """Return ratings 1..5 of `utility` (people, ...): `impression`, rounded."""
+    said = impression(people, utility, noise)
+    return np.clip(np.rint(said), SCALE_LOW, SCALE_HIGH).astype(np.int64)
+
+
+def impression(people: pl.DataFrame, utility: Floats, noise: Floats) -> Floats:
+    """Return how much people like what has `utility` (people, ...): own use of the scale, noise.
 
     Parameters
     ----------
@@ -73,8 +79,8 @@ def rate(people: pl.DataFrame, utility: Floats, noise: Floats) -> Ints:
         people.get_column(name).to_numpy().reshape(shape)
         for name in ("bias", "stretch", "noise_std")
     )
-    said = MIDDLE + stretch * (np.asarray(utility) - MIDDLE) + bias + spread * noise
-    return np.clip(np.rint(said), SCALE_LOW, SCALE_HIGH).astype(np.int64)
+    found: Floats = MIDDLE + stretch * (np.asarray(utility) - MIDDLE) + bias + spread * noise
+    return found
 
 
 def scenes_of(images: pl.DataFrame) -> list[Spec]:
