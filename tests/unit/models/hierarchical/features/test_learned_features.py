@@ -12,7 +12,8 @@ from pamela.core import schema as s
 from pamela.core.dataset import Fold, Items, Pairs
 from pamela.models.biases import within_user_correlation
 from pamela.models.gaussian_process.model import Population
-from pamela.models.hierarchical import meta_learning, selection
+from pamela.models.hierarchical import selection
+from pamela.models.hierarchical.features import meta_learning
 from pamela.models.hierarchical.features.item_features import LARGEST_COLUMN, Sizes, TasteFeatures
 from pamela.models.hierarchical.features.learned_features import INPUT_SCALE, LearnedTaste
 from pamela.models.hierarchical.features.meta_learning import (
