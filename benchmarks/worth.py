@@ -28,8 +28,7 @@ from pamela.evaluation.metrics.definitions import srocc
 from pamela.evaluation.metrics.grouping import group_predictions
 from pamela.models.base import RewardModel
 from pamela.params import load_params
-from pamela.reporting.plots.worth import worth_curves
-from pamela.reporting.presentation.plot_style import save
+from pamela.reporting.plots.worth import write_worth
 
 PEOPLE: Final = 1000
 SHOTS: Final = (0, 5, 10, 20, 50)
@@ -97,7 +96,7 @@ def bench_worth(project: Project) -> list[Entry]:
         found = ratio_estimates(gain, gained[:, None], draws)[0]
         name = f"{JUDGED} {kind}, share of the gain of {JUDGED} ratings"
         rows.append(entry(name, found.value or 0.0, "share", goal))
-    save(worth_curves(pl.DataFrame(curve)), project.reports / "worth.png")
+    write_worth(pl.DataFrame(curve), project.reports / "worth.png")
     return rows
 
 
