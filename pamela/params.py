@@ -205,6 +205,9 @@ class AblationParams(_Strict):
 class SteerParams(_Strict):
     """The steering benchmark."""
 
+    generator: Annotated[str, Field(min_length=1)]  # `pamela.steer.generators.factory`
+    rewriter: Annotated[str, Field(min_length=1)]  # `pamela.steer.rewriters.factory`
+    rewards: list[str]  # generic ones beside ours: `pamela.steer.rewards.factory`
     users: Annotated[int, Field(ge=2)]
     prompts: Count
     variants: Annotated[int, Field(ge=2)]

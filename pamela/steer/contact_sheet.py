@@ -15,8 +15,8 @@ from PIL import ImageDraw, ImageFont
 
 from pamela.core import schema as s
 from pamela.core.files import atomic_path
-from pamela.steer.generators import Generator
-from pamela.steer.judges import SimulatedJudge
+from pamela.steer.generators.base import Generator
+from pamela.steer.judging.judges import SimulatedJudge
 from pamela.steer.results import ARMS, candidates_of
 
 ROWS = 8

@@ -11,11 +11,11 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.arrays import Floats, Ints
-from pamela.steer.bradley_terry import cell_wins, rank
-from pamela.steer.generators import Candidate
-from pamela.steer.judges import FIRST, SECOND, Judge, SimulatedJudge
+from pamela.steer.generators.base import Candidate
+from pamela.steer.judging.bradley_terry import cell_wins, rank
+from pamela.steer.judging.judges import FIRST, SECOND, Judge, SimulatedJudge
 from pamela.steer.sampling import EvaluationCase
-from pamela.steer.search import REWARD, ROUND, SEARCH, SEED, VARIANT, Search, best_trials
+from pamela.steer.search.loop import REWARD, ROUND, SEARCH, SEED, VARIANT, Search, best_trials
 
 NONE: Final = "none"
 POPULATION: Final = "population"

@@ -10,7 +10,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
-from pamela.steer.generators import Candidate
+from pamela.steer.generators.base import Candidate
 
 
 @dataclass(frozen=True)

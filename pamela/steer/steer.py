@@ -22,11 +22,11 @@ from pamela.core.progress import progress
 from pamela.core.split_rows import read_fold_rows
 from pamela.features.factory import get_encoder
 from pamela.models import model_class
-from pamela.models.base import RewardModel, load_model
+from pamela.models.base import RewardModel, load_model, model_hash
 from pamela.params import PRECOMPUTED, Params
 from pamela.steer.contact_sheet import write_steering_sheet
-from pamela.steer.generators import EmbeddedGenerator
-from pamela.steer.judges import SimulatedJudge
+from pamela.steer.generators.factory import get_generator
+from pamela.steer.judging.judges import SimulatedJudge
 from pamela.steer.results import (
     ARMS,
     CHAMPION,
@@ -39,10 +39,11 @@ from pamela.steer.results import (
     render_rows,
     steering_metrics,
 )
-from pamela.steer.rewards import ModelReward, RenderFeatures, RewardFunction
-from pamela.steer.rewriters import VocabularyRewriter
+from pamela.steer.rewards.base import RewardFunction
+from pamela.steer.rewards.models import ModelReward, RenderFeatures
+from pamela.steer.rewriters.factory import get_rewriter
 from pamela.steer.sampling import EvaluationCase, sample_cases
-from pamela.steer.search import Search, run_searches
+from pamela.steer.search.loop import Search, run_searches
 
 WORLD_DATASET: Final = "synthetic"  # the one dataset with a generator's world
 
@@ -102,8 +103,8 @@ def load_rewards(project: Project, params: Params) -> tuple[dict[str, RewardFunc
     prompts = _world_images(project).unique(s.PROMPT_ID, keep="first", maintain_order=True)
     shared = (people, prompts, RenderFeatures(encoder), WORLD_DATASET)
     rewards: dict[str, RewardFunction] = {
-        CHAMPION: ModelReward(champion, *shared),
-        POPULATION: ModelReward(population, *shared),
+        CHAMPION: ModelReward(champion, *shared, _digest(project, params.train.champion)),
+        POPULATION: ModelReward(population, *shared, _digest(project, POPULATION)),
     }
     return rewards, known.filter(pl.col(s.DATASET) == WORLD_DATASET)[s.USER].to_list()
 
@@ -114,6 +115,10 @@ def _model(project: Project, params: Params, name: str) -> RewardModel:
             f"params.yaml: steer compares with the model {name!r}: add it to train.models"
         )
     return load_model(project.models / name / "fold_0")
+
+
+def _digest(project: Project, name: str) -> str:
+    return model_hash(project.models / name / "fold_0")
 
 
 def _world_images(project: Project) -> pl.DataFrame:
@@ -148,21 +153,20 @@ def search(
     searches: list[Search] = plan_searches(cases)
     settings = params.steer
     total = len(searches) * (1 + settings.rounds * settings.variants)
-    with progress("steer", total=total) as advance, load_generator(params) as generator:
+    with (
+        progress("steer", total=total) as advance,
+        get_generator(params) as generator,
+        get_rewriter(params) as rewriter,
+    ):
         trials = run_searches(
             searches,
             generator=generator,
-            rewriter=VocabularyRewriter(),
+            rewriter=rewriter,
             rewards=rewards,
             settings=settings,
             advance=advance,
         )
     return SteeringResult(assign(cases, searches), trials)
-
-
-def load_generator(params: Params) -> EmbeddedGenerator:
-    """Return the world's renderer, at the size of the dataset's pictures."""
-    return EmbeddedGenerator(params.synthetic.image_size, max(1, params.embed.workers))
 
 
 def load_judge(project: Project) -> SimulatedJudge:
@@ -202,7 +206,7 @@ def write_contact_sheet(
     """Draw originals beside what the arms chose: ``reports/steering/sheet.png``."""
     chosen = chosen_rows(found.assignment, found.trials)
     path = project.reports / "steering" / "sheet.png"
-    with load_generator(params) as generator:
+    with get_generator(params) as generator:
         write_steering_sheet(chosen, generator, judge, path)
 
 

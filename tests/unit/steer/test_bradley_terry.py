@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pamela.steer.bradley_terry import (
+from pamela.steer.judging.bradley_terry import (
     ELO_CENTRE,
     bootstrap_wins,
     cell_wins,

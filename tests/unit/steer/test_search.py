@@ -11,15 +11,17 @@ from pamela.core.dataset import Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.models.base import Prediction, RewardModel
-from pamela.params import SteerParams, load_params
-from pamela.steer import results, search
+from pamela.params import load_params
+from pamela.steer import results
 from pamela.steer.contact_sheet import write_steering_sheet
-from pamela.steer.generators import Candidate, EmbeddedGenerator
-from pamela.steer.judges import FIRST, SECOND, TIE, SimulatedJudge
+from pamela.steer.generators.base import Candidate
+from pamela.steer.generators.embedded import EmbeddedGenerator
+from pamela.steer.judging.judges import FIRST, SECOND, TIE, SimulatedJudge
 from pamela.steer.results import ARMS, CHAMPION, NONE, OTHER, POPULATION, SELF
-from pamela.steer.rewards import ModelReward, RenderFeatures
-from pamela.steer.rewriters import VocabularyRewriter
+from pamela.steer.rewards.models import ModelReward, RenderFeatures
+from pamela.steer.rewriters.vocabulary import VocabularyRewriter
 from pamela.steer.sampling import EvaluationCase
+from pamela.steer.search import loop as search
 from pamela.steer.steer import (
     SteeringResult,
     judge_arms,
@@ -86,8 +88,8 @@ def _search(cases, champion, population, *, rounds=3, variants=10, generator=Non
         generator=generator or Blank(),
         rewriter=VocabularyRewriter(),
         rewards={CHAMPION: champion, POPULATION: population},
-        settings=SteerParams(
-            users=2, prompts=1, variants=variants, rounds=rounds, seed=0, bootstrap=100
+        settings=load_params(ROOT / "params.yaml").steer.model_copy(
+            update={"variants": variants, "rounds": rounds}
         ),
         advance=lambda n: None,
     )
@@ -328,7 +330,7 @@ def test_a_model_scores_drawn_pictures_for_the_right_user_each_encoded_once(case
         {s.PROMPT_ID: [c.prompt_id for c in starts], s.TYPE: "Art", s.GROUP: "g", s.STYLE: None}
     )
     encoder = MeanColour()
-    reward = ModelReward(Brightness(), people, prompts, RenderFeatures(encoder), "synthetic")
+    reward = ModelReward(Brightness(), people, prompts, RenderFeatures(encoder), "synthetic", "")
     n = len(starts)
     scores = reward.score(["a"] * n + ["b"] * n, starts * 2, images * 2)
     assert scores[:n] == pytest.approx([image.mean() for image in images], rel=1e-5)

@@ -1,10 +1,10 @@
-"""What scores pictures while steering: a protocol, and the fitted reward models behind it."""
+"""Fitted reward models as rewards."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -14,27 +14,11 @@ from pamela.core.arrays import Floats, Floats32
 from pamela.core.dataset import Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.features.prompts import warn_of_cut
-from pamela.steer.generators import Candidate, Image
+from pamela.steer.generators.base import Candidate, Image
 
 if TYPE_CHECKING:
     from pamela.features.encoders.base import Encoder
     from pamela.models.base import RewardModel
-
-
-class RewardFunction(Protocol):
-    """How much each user is believed to like each picture."""
-
-    def score(
-        self,
-        users: Sequence[str | None],
-        candidates: Sequence[Candidate],
-        images: Sequence[Image],
-    ) -> Floats:
-        """Score picture i for user i (None: for people in general); array (n,), higher is better.
-
-        The score of a picture does not depend on the others in the batch.
-        """
-        ...
 
 
 @dataclass
@@ -70,6 +54,7 @@ class ModelReward:
     prompts : DataFrame with ``prompt_id, type, group, style``, one row per base prompt: a rewrite
         keeps its prompt's metadata.
     dataset : the users' and prompts' dataset.
+    digest : hash of the model's files (`pamela.models.base.model_hash`).
     """
 
     def __init__(
@@ -79,13 +64,25 @@ class ModelReward:
         prompts: pl.DataFrame,
         encoding: RenderFeatures,
         dataset: str,
+        digest: str,
     ) -> None:
         self._model = model
         self._people = people
         self._prompts = prompts.select(s.PROMPT_ID, *s.METADATA)
         self._encoding = encoding
         self._dataset = dataset
+        self._digest = digest
         self._row = {key: i for i, key in enumerate(people.keys)}
+
+    @property
+    def fingerprint(self) -> str:
+        """The model's name and the hash of its weights."""
+        return f"model:{self._model.name}:{self._digest}"
+
+    @property
+    def personal(self) -> bool:
+        """Whether a score depends on the user."""
+        return self._model.personal
 
     def score(
         self,

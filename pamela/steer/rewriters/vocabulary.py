@@ -1,41 +1,17 @@
-"""What proposes new versions of a prompt: a protocol, and the search over words behind it.
-
-A language model fits behind the same protocol: `history` is what goes into its context.
-"""
+"""Search over the words of the embedded world: the rewriter `vocabulary`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from pamela.steer.rewriters.base import RewriteRequest, Trial
+
 if TYPE_CHECKING:
     from pamela.synthetic.prompts import Spec
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """A version of the prompt that was drawn, and the reward of its picture."""
-
-    prompt: str
-    reward: float
-
-
-class Rewriter(Protocol):
-    """Writes variants of a prompt that say what it says about the subject."""
-
-    def rewrite(
-        self, prompt: str, history: Sequence[Trial], n: int, rng: np.random.Generator
-    ) -> list[str]:
-        """Return n variants of `prompt`.
-
-        Parameters
-        ----------
-        history : what was tried for this prompt so far, best first.
-        """
-        ...
 
 
 Look = dict[str, float | str]  # what is said of each aspect: an attribute's level, or a lighting
@@ -61,13 +37,30 @@ class VocabularyRewriter:
     fresh_aspects: int = 4
     drop: float = 0.1
 
-    def rewrite(
-        self, prompt: str, history: Sequence[Trial], n: int, rng: np.random.Generator
-    ) -> list[str]:
-        """Return n variants that say other things than each other and all of `history`.
+    @property
+    def fingerprint(self) -> str:
+        """The kind and its settings."""
+        return f"vocabulary:{self.explore}:{self.max_moves}:{self.fresh_aspects}:{self.drop}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def rewrite(self, requests: Sequence[RewriteRequest]) -> list[list[str]]:
+        """Return variants that say other things than each other and all of the history.
 
         Where the vocabulary has no more to say, variants repeat themselves.
         """
+        return [
+            self._variants(r.prompt, r.history, r.n, np.random.default_rng(r.seed))
+            for r in requests
+        ]
+
+    def _variants(
+        self, prompt: str, history: Sequence[Trial], n: int, rng: np.random.Generator
+    ) -> list[str]:
         from pamela.synthetic.prompts import parse_prompt, write_prompt
 
         base = parse_prompt(prompt)

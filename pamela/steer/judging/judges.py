@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from pamela.core.arrays import Floats, Ints
-from pamela.steer.generators import Candidate
+from pamela.steer.generators.base import Candidate
 
 if TYPE_CHECKING:
     from pamela.synthetic.raters.world import World

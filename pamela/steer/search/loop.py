@@ -20,9 +20,9 @@ from pamela.core.errors import PamelaError
 from pamela.core.hashing import hash_ids
 from pamela.evaluation.metrics.grouping import DECIMALS
 from pamela.params import SteerParams
-from pamela.steer.generators import Candidate, Generator
-from pamela.steer.rewards import RewardFunction
-from pamela.steer.rewriters import Rewriter, Trial
+from pamela.steer.generators.base import Candidate, Generator
+from pamela.steer.rewards.base import RewardFunction
+from pamela.steer.rewriters.base import Rewriter, RewriteRequest, Trial
 
 SEARCH = "search"
 ROUND = "round"
@@ -74,17 +74,21 @@ def run_searches(
     history: list[list[Trial]] = [[] for _ in searches]
     tables: list[pl.DataFrame] = []
     for number in range(settings.rounds + 1):
-        proposals = [
-            [search.start.prompt]
+        proposals = (
+            [[search.start.prompt] for search in searches]
             if number == 0
             else rewriter.rewrite(
-                search.start.prompt,
-                past,
-                settings.variants,
-                _search_rng(search, number, settings.seed),
+                [
+                    RewriteRequest(
+                        search.start.prompt,
+                        tuple(past),
+                        settings.variants,
+                        _search_seed(search, number, settings.seed),
+                    )
+                    for search, past in zip(searches, history, strict=True)
+                ]
             )
-            for search, past in zip(searches, history, strict=True)
-        ]
+        )
         scores = _score(searches, proposals, generator, rewards, advance)
         tables.append(_table(searches, number, proposals, scores))
         history = [
@@ -107,9 +111,9 @@ def _best_first(trials: list[Trial]) -> list[Trial]:
     return sorted(trials, key=lambda trial: -trial.reward)  # stable: the earliest of equals first
 
 
-def _search_rng(search: Search, number: int, seed: int) -> np.random.Generator:
-    """Return the random numbers of a prompt's round: the same for every reward and user."""
-    return np.random.default_rng([number, *hash_ids([search.start.prompt_id], seed).tolist()])
+def _search_seed(search: Search, number: int, seed: int) -> tuple[int, ...]:
+    """Return the seed of a prompt's round: the same for every reward and user."""
+    return (number, *map(int, hash_ids([search.start.prompt_id], seed)))
 
 
 def _score(

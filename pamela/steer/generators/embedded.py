@@ -1,35 +1,15 @@
-"""What draws pictures from prompts: a protocol and the embedded world's renderer behind it."""
+"""The embedded world's renderer as a generator."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
-import numpy as np
-import numpy.typing as npt
-
-Image = npt.NDArray[np.uint8]  # (height, width, 3), RGB
+from pamela import __version__
+from pamela.steer.generators.base import Image
 
 _CHUNK = 16  # pictures handed to a process at once
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A picture to draw: a version of the prompt `prompt_id`, and the seed of its chance parts."""
-
-    prompt_id: str
-    prompt: str
-    seed: int
-
-
-class Generator(Protocol):
-    """A text-to-image model."""
-
-    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image]:
-        """Draw one picture per prompt and seed; the same two always give the same picture."""
-        ...
 
 
 class EmbeddedGenerator:
@@ -47,6 +27,11 @@ class EmbeddedGenerator:
         self.size = size
         self.workers = workers
         self._pool: ProcessPoolExecutor | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """What identifies its pictures: their size and the renderer's version."""
+        return f"embedded:{self.size}:{__version__}"
 
     def __enter__(self) -> Self:
         return self

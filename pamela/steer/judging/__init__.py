@@ -1,0 +1,1 @@
+"""Who compares pictures, and what follows from their comparisons."""

@@ -1,0 +1,1 @@
+"""What scores pictures while steering: our reward models and generic rewards."""
