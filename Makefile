@@ -2,18 +2,22 @@
 # make test     lint, types, import contracts and fast tests (about 10 minutes on 2 cores)
 # make audit    known vulnerabilities of the pinned packages; a part of make test
 # make test-slow  what is long: real ratings, the README's commands, a full run
+# make extras   install what optional parts need, so that their tests run, too
 # make ui       MLflow and Prefect in the browser
 # make serve    the champion over HTTP, on loopback
 # make retrain  retrain by schedule and on new ratings, until stopped (docs/retraining.md)
 # make bench    reports/bench.json
 # make ablation train again without user, demographics, metadata (15 minutes; docs/ablation.md)
 # make encoder  train the embedded encoder again (an hour at most on 2 cores)
-.PHONY: setup repro test test-fast lint audit test-slow ui serve retrain bench ablation encoder clean
+.PHONY: setup extras repro test test-fast lint audit test-slow ui serve retrain bench ablation encoder clean
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 WORKERS ?= 2
 STAMP := $(VENV)/.installed
+# of pyproject.toml; what their tests need beside `dev`
+EXTRAS := recommenders,steer
+EXTRAS_STAMP := $(VENV)/.extras
 # tests side by side, each module on one worker (tests/conftest.py says which come first)
 SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -23,17 +27,31 @@ repro: $(STAMP)
 
 setup: $(STAMP)
 
+extras: $(EXTRAS_STAMP)
+
+# $(call install,EXTRAS): this project with these extras, at the versions of constraints.txt
+define install
+	@if command -v uv >/dev/null 2>&1; then \
+	   uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[$(1)]'; \
+	 else \
+	   $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(1)]'; \
+	 fi
+endef
+
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is %d.%d: set PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@if command -v uv >/dev/null 2>&1; then \
 	   test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
-	   uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
 	 else \
 	   test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV); \
 	   echo "Installing into $(VENV): about 6 GB, some minutes"; \
-	   $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
 	 fi
+	$(call install,dev)
 	@touch $(STAMP)
+
+$(EXTRAS_STAMP): $(STAMP)
+	$(call install,dev,$(EXTRAS))
+	@touch $(EXTRAS_STAMP)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -31,7 +31,7 @@ os.environ.update(ONE_THREAD)  # before anything imports numpy or torch
 from flows.environment import QUIET  # noqa: E402
 from flows.server import server  # noqa: E402
 from pamela.core.paths import Project  # noqa: E402
-from tests.helpers import yaml  # noqa: E402
+from tests.helpers import extras, yaml  # noqa: E402
 from tests.helpers.disks import Mount, small_disks  # noqa: E402
 from tests.paths import ROOT  # noqa: E402
 
@@ -62,6 +62,13 @@ RANK = {name: rank for rank, name in enumerate(LONGEST)}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest modules first."""
     items.sort(key=lambda item: RANK.get(item.path.name, len(RANK)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which tests did not run for want of an extra."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for line in extras.summary(str(report.longrepr) for report in skipped):
+        terminalreporter.write_line(line)
 
 
 def merge(base: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

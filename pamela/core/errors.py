@@ -128,6 +128,9 @@ EXTRAS: Final = {
     "fastapi_offline": "serve",
     "python_multipart": "serve",
     "uvicorn": "serve",
+    "accelerate": "steer",
+    "diffusers": "steer",
+    "openai": "steer",
     "transformers": "transformers",
 }
 

@@ -17,6 +17,7 @@ from pamela.evaluation.few_shot import known_pictures_task
 from pamela.evaluation.metrics.schema import KNOWN_PICTURES
 from pamela.evaluation.predictions import predict_unseen
 from pamela.params import load_params
+from tests.helpers.extras import needs
 from tests.paths import ROOT
 from tests.unit.evaluation.test_known_pictures import make_fold
 
@@ -99,8 +100,8 @@ def test_without_the_package_or_anybody_to_ask_there_is_one_line(tmp_path, monke
         command.main()
 
 
+@needs("recommenders")
 def test_the_real_ones_learn_from_others_and_from_the_person():
-    pytest.importorskip("surprise", reason="needs the extra `recommenders`")
     fold = make_fold()
     task = known_pictures_task(fold, seed=0)
     for kind in KINDS.values():

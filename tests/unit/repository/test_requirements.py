@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from pamela.core.errors import EXTRAS, PamelaError, missing_package, require
+from tests.helpers.extras import PACKAGES
 from tests.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -22,6 +23,7 @@ PINNED = dict(
     if not line.startswith("#")
 )
 OURS = {"pamela", "flows"}
+EVERY = ("pipeline", "serve", "steer", "transformers")
 
 
 def canonical(name: str) -> str:
@@ -51,10 +53,11 @@ def imported() -> set[str]:
 
 
 def test_every_imported_package_is_asked_for():
-    given = declared("pipeline", "serve", "transformers")
-    owners = packages_distributions()
+    given = declared(*EVERY)
+    owners = packages_distributions()  # of an extra that is not installed, the name is as good
     names = {
-        package: {canonical(name) for name in owners.get(package, ())} for package in imported()
+        package: {canonical(name) for name in owners.get(package, [package])}
+        for package in imported()
     }
     assert {package for package, own in names.items() if not own & set(given)} == set()
 
@@ -69,14 +72,23 @@ def test_a_missing_package_is_told_with_its_extra(package, monkeypatch):
     assert "constraints.txt" in str(missing_package(package, "it"))
 
 
+def test_make_extras_installs_the_extras_that_tests_ask_for():
+    (line,) = re.findall(r"^EXTRAS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    installed = set(line.split(","))
+    brought = {name for extra in installed for name in declared(extra)}
+    asked = {name for extra in PACKAGES for name in declared(extra)}
+    assert installed <= set(PROJECT["optional-dependencies"])
+    assert asked <= brought
+
+
 def test_dev_brings_what_the_code_imports():
     (own,) = [one for one in PROJECT["optional-dependencies"]["dev"] if one.startswith("pamela")]
     assert Requirement(own).extras == {"pipeline", "serve"}
 
 
-@pytest.mark.parametrize("name", sorted(declared("pipeline", "serve", "transformers")))
+@pytest.mark.parametrize("name", sorted(declared(*EVERY)))
 def test_the_tested_set_is_within_the_bounds(name):
-    one = declared("pipeline", "serve", "transformers")[name]
+    one = declared(*EVERY)[name]
     pinned = {canonical(key): value for key, value in PINNED.items()}[name]
     assert one.specifier.contains(Version(pinned), prereleases=True)
 

@@ -303,7 +303,7 @@ SENTENCE = "a red barn at dusk"
 @pytest.fixture
 def siglip(tmp_path: Path) -> str:
     """A SigLIP-like model, random but real: its own tokenizer, pictures squashed, mean .5."""
-    transformers = pytest.importorskip("transformers", reason="the extra transformers")
+    transformers = pytest.importorskip("transformers", reason="needs the extra `transformers`")
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     words = ["<pad>", "</s>", "<unk>", *SENTENCE.split(), "snow"]
