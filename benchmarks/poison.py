@@ -31,6 +31,7 @@ from benchmarks.poison_world import Attacked, Kind, Source, draw_batch, make_att
 from pamela.core.dataset import Pairs
 from pamela.core.files import write_json
 from pamela.core.paths import Project
+from pamela.evaluation.metrics.definitions import SROCC
 from pamela.params import Params, load_params
 from pamela.retraining.gate.judgement import Judgement
 
@@ -113,7 +114,7 @@ def _names(judged: Sequence[Judgement]) -> list[str]:
 
 
 def _offered(judged: Sequence[Judgement]) -> float:
-    return max(-(one.srocc().difference or 0.0) for one in judged)
+    return max(-(one.overall[SROCC].difference or 0.0) for one in judged)
 
 
 # --- slow -------------------------------------------------------------------------------------

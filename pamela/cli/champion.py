@@ -27,6 +27,7 @@ TITLES: Final = {
     "replaced": "in place of version",
     "datasets": "trained on",
     "ratings": "ratings",
+    "choices": "choices",
     "batches": "batches",
     "commit": "commit",
     "encoder": "encoder",

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pamela.core.paths import Project
 from pamela.core.strict_yaml import read_yaml
+from pamela.evaluation.choices.metrics import CHOICE_ACCURACY
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.provenance import dataset_hashes, git_state, model_hashes
 from pamela.evaluation.results import POPULATIONS, Results, headline_rows
@@ -13,6 +14,11 @@ from pamela.params import Params
 from pamela.registry.tracking.run_metrics import note_line, with_interval
 
 MOST_BATCHES: Final = 2000  # that a tag names
+FIGURES: Final = {
+    SROCC: "SROCC",
+    PAIRWISE_ACCURACY: "pairwise accuracy",
+    CHOICE_ACCURACY: "choice accuracy",
+}
 
 
 def is_measured(project: Project, meta: dict[str, Any]) -> bool:
@@ -64,6 +70,7 @@ def twin_tags(meta: dict[str, Any]) -> dict[str, str]:
         return {}
     return {
         "fitted_on": f"{meta['fitted_on']} ({meta['ratings']})",
+        **({"choices": str(meta["choices"])} if "choices" in meta else {}),
         "evaluated_model_hash": evaluated["model_hash"],
         "evaluated_model_fitted_on": f"{evaluated['fitted_on']} ({evaluated['ratings']})",
         "figures_of": "the fits of the folds, on held-out ratings; not of the served model",
@@ -76,7 +83,7 @@ def headline(project: Project, params: Params, meta: dict[str, Any]) -> dict[str
     first = next((d for d in results.datasets if d in meta["datasets"]), None)
     rows = results.evaluation.filter(dataset=first, model=meta["model"])
     numbers = {}
-    for metric in (SROCC, PAIRWISE_ACCURACY):
+    for metric in FIGURES:
         for row in headline_rows(rows, metric, margin=0.0).drop_nulls("value").to_dicts():
             key = f"{row['population']}_{metric}"
             numbers[key] = (f"{row['value']:.3f}", with_interval(row))
@@ -90,10 +97,11 @@ def describe(meta: dict[str, Any], numbers: dict[str, tuple[str, str]]) -> str:
         return f"{title}; what the gate found stands in its tags."
     lines = [
         f"{title}; means over users with 95 % bootstrap intervals. The figures are of the fits of "
-        "the folds, on ratings they did not see; what serves is one more fit, on all ratings.",
+        "the folds, on rows they did not see; what serves is one more fit, on all rows.",
         "",
     ]
-    for metric, name in ((SROCC, "SROCC"), (PAIRWISE_ACCURACY, "pairwise accuracy")):
+    for metric, name in FIGURES.items():
         figures = {p: numbers.get(f"{p}_{metric}", ("", "–"))[1] for p in POPULATIONS}
-        lines.append(note_line(name, figures))
+        if any(f"{p}_{metric}" in numbers for p in POPULATIONS):
+            lines.append(note_line(name, figures))
     return "\n".join(lines)

@@ -25,8 +25,11 @@ ROLLBACK, MANUAL, FIRST = "rollback", "manual", "first"
 FROM_TAGS: Final = (ROLLBACK, MANUAL, FIRST, versions.HEAL)
 DATASET: Final = re.compile(r"(?P<name>[^ ,]+) \((?P<hash>[0-9a-f]+)\)")
 ROWS: Final = re.compile(r"(?P<what>.+) \((?P<rows>\d+)\)")
-FIGURE: Final = re.compile(r"(?:seen|unseen|gate)_\w*(?:srocc|pairwise_accuracy)\w*")
+FIGURE: Final = re.compile(
+    r"(?:seen|unseen|gate)_\w*(?:srocc|pairwise_accuracy|choice_accuracy)\w*"
+)
 DATASETS_TAG, BATCHES_TAG, COMMIT_TAG = "datasets", "batches", "git_commit"
+CHOICES_TAG: Final = "choices"  # that it was fitted on; versions on ratings alone have none
 
 
 def describe_champion(project: Project, params: Params) -> dict[str, Any]:
@@ -52,6 +55,7 @@ def describe_champion(project: Project, params: Params) -> dict[str, Any]:
         "replaced": tags.get(versions.PROMOTED_OVER) or None,
         "datasets": {m["name"]: m["hash"] for m in DATASET.finditer(tags.get(DATASETS_TAG, ""))},
         "ratings": int(fitted["rows"]) if fitted else None,
+        "choices": int(tags.get(CHOICES_TAG, 0)) if fitted else None,
         "batches": [one for one in tags.get(BATCHES_TAG, "").split(", ") if one],
         "commit": tags.get(COMMIT_TAG),
         "encoder": tags.get("encoder"),

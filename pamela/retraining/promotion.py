@@ -11,6 +11,7 @@ import json
 import polars as pl
 
 from pamela.core.paths import Project
+from pamela.evaluation.metrics.definitions import SROCC
 from pamela.evaluation.provenance import dataset_hashes, stable_hash
 from pamela.evaluation.results import Results
 from pamela.params import Params
@@ -21,6 +22,8 @@ from pamela.retraining import batches, records
 from pamela.retraining.drift.measure import metrics
 from pamela.retraining.drift.record import last_drift
 from pamela.retraining.gate.decision import DONE, Decision, last_decision, write_decision
+from pamela.retraining.gate.holdout import NEWEST
+from pamela.retraining.gate.judgement import FIGURES
 from pamela.retraining.gate.reference import BELOW
 
 RUN_NAME = "gate"
@@ -74,12 +77,10 @@ def tag_version(project: Project, params: Params, decision: Decision) -> None:
     if decision.champion and decision.champion.version == decision.challenger.version:
         return
     tags = {"outcome": decision.outcome, "why": decision.why, "reason": decision.reason}
-    if decision.champion is not None and decision.challenger.srocc is not None:
-        tags |= {
-            "srocc": f"{decision.challenger.srocc:.4f}",
-            "champion_srocc": f"{decision.champion.srocc:.4f}",
-            "against": decision.champion.version,
-        }
+    figures = _figures(decision)
+    if decision.champion is not None and figures:
+        tags |= {key: f"{value:.4f}" for key, value in figures.items()}
+        tags["against"] = decision.champion.version
     client = publish.client_of(project, params)
     for key, value in tags.items():
         client.set_model_version_tag(
@@ -107,13 +108,29 @@ def log_run(project: Project, params: Params, decision: Decision) -> None:
         publish.create_run(client, experiment, spec)
 
 
+def _figures(decision: Decision) -> dict[str, float]:
+    """Return ``<figure>`` of the challenger and ``champion_<figure>``, where they were compared."""
+    sides = {"": decision.challenger, "champion_": decision.champion}
+    found = {
+        prefix + figure: getattr(side, figure)
+        for prefix, side in sides.items()
+        for figure in FIGURES
+        if side is not None
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
 def _metrics(decision: Decision) -> list[tuple[str, float, int]]:
-    values: dict[str, float | None] = {"srocc_challenger": decision.challenger.srocc}
-    if decision.champion:
-        values["srocc_champion"] = decision.champion.srocc
+    values: dict[str, float | None] = {}
+    for figure in FIGURES:
+        values[f"{figure}_challenger"] = getattr(decision.challenger, figure)
+        if decision.champion:
+            values[f"{figure}_champion"] = getattr(decision.champion, figure)
     for check in decision.checks:
         if check["kind"] == "gain":
-            name = "srocc_difference" if check["rows_of"] != "newest" else "newest_difference"
+            name = f"{check['metric']}_difference"
+            if check["rows_of"] == NEWEST:
+                name = "newest_difference" if check["metric"] == SROCC else f"newest_{name}"
             values |= {name: check["difference"], f"{name}_ci_low": check["ci_low"],
                        f"{name}_ci_high": check["ci_high"]}  # fmt: skip
     return [(key, value, 0) for key, value in values.items() if value is not None]
@@ -151,8 +168,7 @@ def append_record(project: Project, params: Params, decision: Decision) -> None:
             "why": decision.why,
             "reason": decision.reason,
             "batches": decision.group,
-            "srocc": decision.challenger.srocc,
-            "champion_srocc": decision.champion.srocc if decision.champion else None,
+            **_figures(decision),
         },
     )
 

@@ -104,10 +104,33 @@ def make_fold() -> Fold:
     )
 
 
-def make_holdout(fold: Fold, newest: Pairs | None = None) -> Holdout:
-    """Return all test rows of `fold` as the frozen hold-out, and `newest`."""
+def with_choices(fold: Fold, *, noise: float = 0.3) -> Fold:
+    """Return the same people and pictures with choices in place of the ratings."""
+    rng = np.random.default_rng(1)
+
+    def choose(pairs: Pairs) -> Choices:
+        b = rng.permutation(pairs.item)
+        apart = pairs.item != b
+        user, a, b = pairs.user[apart], pairs.item[apart], b[apart]
+        gap = (fold.items.image[a] - fold.items.image[b]) @ TASTE + noise * rng.normal(size=len(a))
+        outcome = np.where(gap > 0.2, 1, np.where(gap < -0.2, 0, 0.5)).astype(np.float32)
+        return Choices(user, a, b, outcome)
+
+    choices = {part: choose(pairs) for part, pairs in fold.parts.items()}
+    return replace(fold, parts={}, choices=choices)
+
+
+def make_holdout(
+    fold: Fold, newest: Pairs | None = None, newest_choices: Choices | None = None
+) -> Holdout:
+    """Return all test rows of `fold` as the frozen hold-out, and the newest ones."""
     parts = {**fold.parts, NEWEST: newest or Pairs.empty()}
-    return Holdout(replace(fold, parts=parts), {part: fold[part] for part in PARTS})
+    choices = {**fold.choices, NEWEST: newest_choices or Choices.empty()}
+    return Holdout(
+        replace(fold, parts=parts, choices=choices),
+        {part: fold[part] for part in PARTS},
+        {part: fold.choices_of(part) for part in PARTS},
+    )
 
 
 def bundle(fold: Fold, model: RewardModel, version: str = "linear-0") -> Bundle:

@@ -37,7 +37,8 @@ class Side(_Record):
     version : its number in the registry.
     model : its name.
     model_hash, evaluated_hash : of the model that serves, and of the one that the gate compares.
-    srocc : on the frozen hold-out; None where nothing was compared.
+    srocc, choice_accuracy : on the frozen ratings, and the frozen choices of datasets of choices
+        alone; None where nothing was compared.
     """
 
     version: str
@@ -45,6 +46,7 @@ class Side(_Record):
     model_hash: str
     evaluated_hash: str
     srocc: float | None = None
+    choice_accuracy: float | None = None
 
 
 class Data(_Record):
@@ -72,12 +74,13 @@ class Decision(_Record):
     reason : why the challenger was trained.
     champion : who held the alias before; None where nobody did.
     best : version of the best champion so far, after this decision; empty where it stays.
-    below_best : SROCC by which that one is below one that was best before, of each dataset.
+    below_best : SROCC (accuracy of choices) by which that one is below one that was best before,
+        of each dataset.
     group : the batches on trial.
     to_try : groups of rejected batches that are still to be tried apart.
     data : what has been judged with this decision.
     checks : the gate's table, a row per check.
-    newest : how many ratings were held out as the newest.
+    newest : how many ratings and choices were held out as the newest.
     """
 
     id: str

@@ -8,10 +8,13 @@ Champion and challenger each hold a fit of fold 0 that never saw the hold-out. B
   more than ``retrain.tolerance``, or more than ``retrain.max_total_loss`` below the best champion
   so far, so that many small losses do not add up; one kind of people or pictures; calibration.
 - **PROMOTE** if nothing is worse and there is a gain beyond chance, on the frozen hold-out or on
-  the newest ratings. The two chances are halved, so that an equal challenger is promoted in at
-  most ``retrain.level`` of cases (Bonferroni). Where people have withdrawn, no gain is asked for.
+  the newest ratings. All tests of a gain share ``retrain.level``, so that an equal challenger is
+  promoted in at most so many cases (Bonferroni). Where people have withdrawn, no gain is asked for.
 - **HOLD** otherwise: the champion stays, and so do the new ratings. A loss on the hold-out that may
   be chance is held, never promoted, and its batches stay on trial with the next ones.
+
+Of datasets of choices alone the accuracy of choices stands in place of SROCC, and their log loss in
+place of the calibration.
 """
 
 from __future__ import annotations
@@ -21,15 +24,27 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from pamela.core.errors import PamelaError, one_line
+from pamela.evaluation.choices.metrics import CHOICE_ACCURACY, CHOICE_LOG_LOSS
 from pamela.evaluation.metrics.definitions import COVERAGE_90, RMSE, SROCC
 from pamela.params import Params, RetrainParams
 from pamela.retraining.gate import comparison
-from pamela.retraining.gate.comparison import FROZEN, NOMINAL, Row, Setting
+from pamela.retraining.gate.fairness import check_comparable
 from pamela.retraining.gate.holdout import NEWEST, Holdout
+from pamela.retraining.gate.table_rows import FROZEN, Row, Setting
 from pamela.training.bundle import Bundle
 
 Outcome = Literal["PROMOTE", "HOLD", "REJECT"]
-TESTS: Final = 2  # of a gain: the frozen hold-out, the newest ratings
+TESTS: Final = 2  # of a gain, on ratings or on choices: the frozen hold-out, the newest
+NOMINAL: Final = 0.9
+# What is held to the tolerances and must gain, by what it is of; the other metrics are calibration.
+FIGURES: Final = {SROCC: "ratings", CHOICE_ACCURACY: "choices"}
+TITLES: Final = {
+    SROCC: "SROCC",
+    RMSE: "RMSE",
+    COVERAGE_90: "90 % coverage",
+    CHOICE_ACCURACY: "choice accuracy",
+    CHOICE_LOG_LOSS: "log loss of choices",
+}
 MET, FAILED, UNSURE, SHOWN = "met", "failed", "within chance", "shown"
 GAIN, NO_GAIN = "gain", "no gain"
 STILL: Final = "the champion was trained on people who have withdrawn (`pamela promote`)"
@@ -67,14 +82,21 @@ class Judgement:
         """Whether the challenger lost more than is allowed, perhaps by chance."""
         return self.outcome == "HOLD" and any(check.result == UNSURE for check in self.checks)
 
-    def srocc(self) -> Row:
-        """Return the row of the whole frozen hold-out."""
-        return next(c.row for c in self.checks if _is_overall(c.row))
+    @property
+    def overall(self) -> dict[str, Row]:
+        """The rows of the whole frozen hold-out by metric: of its ratings, of its choices."""
+        return {c.row.metric: c.row for c in self.checks if _is_overall(c.row)}
 
 
-def setting_of(params: Params) -> Setting:
-    """Return how the rows are estimated: draws and seed of ``evaluate``, half of the level."""
-    return Setting(params.evaluate.bootstrap, params.evaluate.seed, params.retrain.level / TESTS)
+def setting_of(params: Params, kinds: int = 1) -> Setting:
+    """Return how the rows are estimated: draws and seed of ``evaluate``, a share of the level.
+
+    Parameters
+    ----------
+    kinds : how many kinds of rows may gain: ratings or choices, or both.
+    """
+    level = params.retrain.level / (TESTS * kinds)
+    return Setting(params.evaluate.bootstrap, params.evaluate.seed, level)
 
 
 def judge(
@@ -93,23 +115,28 @@ def judge(
     ----------
     champion, challenger : bundles with the fit of fold 0 (`load_evaluated`).
     best : the best champion so far; None where it is the champion.
-    below : SROCC by which it is itself below one that was best before, of each dataset.
+    below : SROCC (accuracy of choices) by which it is itself below one that was best before, of
+        each dataset.
     gain_wanted : whether a promotion needs a gain.
 
     Raises
     ------
     PamelaError
         If the two were not trained on the same features, if the champion was trained on what is
-        held out now, or if nobody in the frozen hold-out has ratings that differ.
+        held out now, or if nobody in the frozen hold-out has ratings that differ, or a choice that
+        is no tie.
     """
-    comparison.check_comparable(champion, challenger, holdout)
-    setting = setting_of(params)
+    check_comparable(champion, challenger, holdout)
+    setting = setting_of(params, holdout.kinds)
     rows = comparison.compare(champion, challenger, holdout, setting)
-    if not rows[0].users:
-        raise PamelaError(
-            "no user of the hold-out (test_seen, test_unseen of fold 0, as imported) has two "
-            "different ratings: nothing to compare on; import the dataset with more test ratings"
-        )
+    for row in filter(_is_overall, rows):
+        if not row.users:
+            of = FIGURES[row.metric]
+            wanted = "two different ratings" if row.metric == SROCC else "a choice that is no tie"
+            raise PamelaError(
+                f"no user of the hold-out (test_seen, test_unseen of fold 0, as imported) has "
+                f"{wanted}: nothing to compare on; import the dataset with more test {of}"
+            )
     against = comparison.compare_with_best(best, challenger, holdout, setting) if best else []
     checks = tuple(table(rows, against, params.retrain, below))
     outcome = decide(checks, gain_wanted=gain_wanted)
@@ -129,7 +156,7 @@ def table(
     for row in rows:
         if row.rows_of == NEWEST or _is_overall(row):
             yield _gain(row, params)
-        elif row.metric != SROCC:
+        elif row.metric not in FIGURES:
             yield _calibration(row, params)
         elif row.slice:
             yield _slice(row, params)
@@ -164,12 +191,12 @@ def _slice(row: Row, params: RetrainParams) -> Check:
 
 
 def _calibration(row: Row, params: RetrainParams) -> Check:
-    """Hold coverage to the nominal 90 %, and the error to that of the champion."""
+    """Hold coverage to the nominal 90 %, and error and log loss to those of the champion."""
     allowed = params.calibration_tolerance
     if row.champion is None or row.challenger is None or row.users < params.min_slice_users:
         return Check("calibration", row, f"{params.min_slice_users} people", SHOWN)
     sure = True
-    if row.metric == RMSE:
+    if row.metric != COVERAGE_90:
         wanted, worse = f"at most +{allowed:g} or within chance", row.challenger - row.champion
         sure = row.ci_low is not None and row.ci_low > 0
     else:
@@ -199,12 +226,8 @@ def decide(checks: Sequence[Check], *, gain_wanted: bool = True) -> Outcome:
 
 
 def explain(outcome: Outcome, checks: Sequence[Check], *, gain_wanted: bool = True) -> str:
-    """Return why, in one line: the overall score, then what decided."""
-    overall = next(check.row for check in checks if _is_overall(check.row))
-    line = (
-        f"SROCC {_number(overall.challenger)} against {_number(overall.champion)} on "
-        f"{overall.rows:,} frozen hold-out ratings of {overall.users:,} people"
-    )
+    """Return why, in one line: the overall scores, then what decided."""
+    line = ", ".join(_score(check.row) for check in checks if _is_overall(check.row))
     still = "" if gain_wanted else f"; {STILL}"
     if outcome == "REJECT":
         failed = [_sentence(check) for check in checks if check.result == FAILED]
@@ -221,12 +244,19 @@ def explain(outcome: Outcome, checks: Sequence[Check], *, gain_wanted: bool = Tr
     return f"{line}; {asked}: {'; '.join(tried)}"
 
 
+def _score(row: Row) -> str:
+    return (
+        f"{TITLES[row.metric]} {_number(row.challenger)} against {_number(row.champion)} on "
+        f"{row.rows:,} frozen hold-out {FIGURES[row.metric]} of {row.users:,} people"
+    )
+
+
 def _sentence(check: Check) -> str:
     """Return one check in words: ``unseen people of faces: SROCC -.031 [-.05, -.01]``."""
     row = check.row
     where = one_line(" of ".join(part for part in (row.slice, row.dataset) if part) or row.rows_of)
     against = " against the best so far" if check.kind == "best so far" else ""
-    name = {SROCC: "SROCC", RMSE: "RMSE", COVERAGE_90: "90 % coverage"}[row.metric]
+    name = TITLES[row.metric]
     if row.difference is None:
         return f"{where}: {name}{against} cannot be compared ({row.users} people)"
     span = "" if row.ci_low is None else f" [{row.ci_low:+.3f}, {row.ci_high:+.3f}]"

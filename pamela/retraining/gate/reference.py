@@ -19,7 +19,8 @@ from pamela.params import Params
 from pamela.registry import versions
 from pamela.registry.sqlite_reader import Version
 from pamela.registry.versions import BEST
-from pamela.retraining.gate.comparison import compare_with_best, same_features
+from pamela.retraining.gate.comparison import compare_with_best
+from pamela.retraining.gate.fairness import same_features
 from pamela.retraining.gate.holdout import Holdout
 from pamela.retraining.gate.judgement import Judgement, setting_of
 from pamela.retraining.withdrawal import withdrawn_in
@@ -35,7 +36,8 @@ class Reference:
 
     Attributes
     ----------
-    below : SROCC by which it is itself below one that was best before, of each dataset.
+    below : SROCC (accuracy of choices) by which it is itself below one that was best before, of
+        each dataset.
     leaves : whether it learned from people who have withdrawn since.
     takes_over : whether it is the champion, in place of one that leaves.
     """
@@ -62,7 +64,9 @@ def best_so_far(
         return champion
     if not found.leaves or champion.leaves:
         return found
-    rows = compare_with_best(found.bundle, champion.bundle, holdout, setting_of(params))
+    rows = compare_with_best(
+        found.bundle, champion.bundle, holdout, setting_of(params, holdout.kinds)
+    )
     lost = {row.dataset: -row.difference for row in rows if row.difference is not None}
     below = _added(found.below, lost)
     return Reference(champion.version, champion.bundle, below, takes_over=True)

@@ -112,9 +112,9 @@ def _write(
     more = to_be_tried_apart(group, data.on_trial) if rejected else []
     kept = {k: v for k, v in data.batches.items() if not (rejected and k in group)}
     if judgement.checks and old:
-        row = judgement.srocc()
-        old = old.model_copy(update={"srocc": row.champion})
-        new = new.model_copy(update={"srocc": row.challenger})
+        rows = judgement.overall
+        old = old.model_copy(update={metric: row.champion for metric, row in rows.items()})
+        new = new.model_copy(update={metric: row.challenger for metric, row in rows.items()})
     last = last_decision(project)
     decision = Decision(
         id=decision_id(new, old, data, last.id if last else ""),
@@ -134,7 +134,7 @@ def _write(
             on_trial=still_on_trial(judgement, data.on_trial, group),
         ),
         checks=[_flat(check) for check in judgement.checks],
-        newest=len(holdout.newest),
+        newest=len(holdout.newest) + len(holdout.newest_choices),
     )
     write_decision(project, decision)
     return decision
@@ -197,14 +197,14 @@ def _side(version: str, folder: Path) -> tuple[Side, Bundle]:
 
 
 def _figures(judgement: Judgement) -> dict[str, str]:
-    """Return the challenger's figures for its version's tags: SROCC of seen and unseen people."""
+    """Return the challenger's figures, of seen and unseen people, for its version's tags."""
     found: dict[str, str] = {}
     for check in judgement.checks:
         row = check.row
-        if row.metric == "srocc" and check.kind == "slice" and row.challenger is not None:
+        if check.kind == "slice" and row.challenger is not None:
             for part, name in NAMES.items():
                 if row.slice == name:
-                    key = f"{part.removeprefix('test_')}_srocc"
+                    key = f"{part.removeprefix('test_')}_{row.metric}"
                     found.setdefault(key, f"{row.challenger:.3f}")
     return found
 

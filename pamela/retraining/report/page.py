@@ -7,6 +7,7 @@ from typing import Any
 
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
+from pamela.evaluation.choices.metrics import CHOICE_METRICS
 from pamela.params import Params
 from pamela.reporting.presentation.html import DASH, Cell, Picture, Table, inline, write_page
 from pamela.reporting.retraining_page import NOTHING, PAGE, TEMPLATE
@@ -115,7 +116,7 @@ def _gate_table(title: str, checks: Sequence[dict[str, Any]], caption: str) -> T
         [
             Cell(check["kind"], check["metric"]),
             Cell(" · ".join(x for x in (check["rows_of"], check["dataset"], check["slice"]) if x),
-                 f"{check['rows']:,} ratings, {check['users']:,} people"),
+                 f"{check['rows']:,} {_unit(check)}, {check['users']:,} people"),
             _number(check["champion"]),
             _number(check["challenger"]),
             _difference(check),
@@ -131,6 +132,10 @@ def _gate_table(title: str, checks: Sequence[dict[str, Any]], caption: str) -> T
         caption=caption,
         strong={k for k, c in enumerate(checks) if c["result"] in (FAILED, UNSURE)},
     )
+
+
+def _unit(check: dict[str, Any]) -> str:
+    return "choices" if check["metric"] in CHOICE_METRICS else "ratings"
 
 
 def _number(value: float | None, form: str = ".3f") -> Cell:

@@ -175,7 +175,7 @@ def test_a_gain_for_many_pays_for_no_loss_of_few() -> None:
     found = judge(fair, better_on_many, PAIR)
     by = by_dataset(found)
     assert by[MANY].row.difference > 0 > by[FEW].row.difference
-    assert by[FEW].row.users + by[MANY].row.users == found.srocc().users
+    assert by[FEW].row.users + by[MANY].row.users == found.overall["srocc"].users
     assert (by[FEW].result, by[MANY].result, found.outcome) == (gate.FAILED, gate.MET, "REJECT")
     assert f"worse: {FEW}: SROCC -" in found.why
     assert judge(better_on_many, bundle(truth), PAIR).outcome == "PROMOTE"

@@ -16,10 +16,10 @@ from pamela.core.dataset import Fold, Pairs
 from pamela.core.errors import PamelaError
 from pamela.params import Params, load_params
 from pamela.retraining.gate import judgement as gate
-from pamela.retraining.gate.comparison import FROZEN, Row
 from pamela.retraining.gate.decision import Data
 from pamela.retraining.gate.holdout import NEWEST, PARTS
 from pamela.retraining.gate.judgement import Check, Judgement
+from pamela.retraining.gate.table_rows import FROZEN, Row
 from pamela.retraining.gate.trial import still_on_trial
 from pamela.training.bundle import Bundle
 from tests.helpers.gate_kit import (
@@ -74,7 +74,7 @@ def test_scores_are_the_user_means_of_spearman_on_the_hold_out(fold: Fold) -> No
             for side, b in (("champion", bad), ("challenger", good)):
                 mean = b.model.predict(fold.items, fold.people, mine).mean
                 expected[side].append(spearmanr(mean, mine.rating).statistic)
-    row = found.srocc()
+    row = found.overall["srocc"]
     assert row.champion == pytest.approx(np.mean(expected["champion"]), abs=1e-6)
     assert row.challenger == pytest.approx(np.mean(expected["challenger"]), abs=1e-6)
     assert row.difference == pytest.approx(row.challenger - row.champion)
@@ -231,7 +231,7 @@ def test_calibration_that_is_worse_is_a_reason_to_reject(
     found = judge(champion, bundle(fold, Shifted(TASTE, std=std)), fold)
     failed = {c.row.metric for c in found.checks if c.result == gate.FAILED}
     assert metric in failed
-    assert found.srocc().difference == pytest.approx(0, abs=1e-6)
+    assert found.overall["srocc"].difference == pytest.approx(0, abs=1e-6)
     assert found.outcome == "REJECT"
 
 
@@ -291,7 +291,7 @@ def test_pictures_added_to_precomputed_features_are_no_other_features(fold: Fold
         in_train_items=new.in_train_items[fewer],
         encoder={**new.encoder, "fingerprint": "before"},
     )
-    assert judge(old, new, fold).srocc().difference == 0
+    assert judge(old, new, fold).overall["srocc"].difference == 0
     none = replace(old, items=new.items.take(fewer[:0]), in_train_items=np.zeros(0, bool))
     with pytest.raises(PamelaError, match=r"embed\.encoder"):
         judge(none, new, fold)
@@ -313,7 +313,7 @@ def test_challenger_with_more_training_users_is_fair(fold: Fold) -> None:
     new = bundle(fold, Linear(TASTE))
     fewer = new.in_train_people & (np.arange(USERS) > 2)
     old = replace(new, in_train_people=fewer)
-    assert judge(old, new, fold).srocc().difference == 0
+    assert judge(old, new, fold).overall["srocc"].difference == 0
 
 
 def test_no_ratings_that_differ_is_an_error(fold: Fold) -> None:

@@ -19,9 +19,9 @@ from pamela.retraining import promotion, records
 from pamela.retraining.gate import judgement as gate
 from pamela.retraining.gate import reference, trial
 from pamela.retraining.gate.challenger import challenger_bundle
-from pamela.retraining.gate.comparison import FROZEN, Row
 from pamela.retraining.gate.decision import Data, Decision, Side, last_decision
 from pamela.retraining.gate.judgement import Check, Judgement
+from pamela.retraining.gate.table_rows import FROZEN, Row
 from tests.helpers.gate_kit import TASTE, Linear, bundle, make_fold, make_holdout
 from tests.helpers.kill_points import Killed
 from tests.helpers.made_up import params_of, write_bundle
