@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.arrays import Floats, Floats32
-from pamela.core.dataset import Items, Pairs, People
+from pamela.core.dataset import Choices, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.features.prompts import warn_of_cut
 from pamela.steer.generators.base import Candidate, Image
@@ -44,6 +45,45 @@ class RenderFeatures:
         return np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What people absent from training told the model.
+
+    Attributes
+    ----------
+    items : the pictures they rated or chose between.
+    ratings, choices : theirs, as rows of the reward's people and of `items`.
+    """
+
+    items: Items
+    ratings: Pairs
+    choices: Choices = field(default_factory=Choices.empty)
+
+    @property
+    def digest(self) -> str:
+        """Hash of what was told."""
+        r, c = self.ratings, self.choices
+        arrays = (self.items.image, r.user, r.item, r.rating, c.user, c.a, c.b, c.outcome)
+        digest = hashlib.sha256()
+        for array in arrays:
+            digest.update(f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
+
+    def after(self, items: Items) -> tuple[Items, Pairs, Choices]:
+        """Return `items` with these pictures behind them, and the rows as they are then."""
+        n, r, c = len(items), self.ratings, self.choices
+        both = Items(
+            pl.concat([items.frame, self.items.frame], how="diagonal"),
+            np.concatenate([items.image, self.items.image]),
+            np.concatenate([items.prompt, self.items.prompt]),
+        )
+        return (
+            both,
+            Pairs(r.user, r.item + n, r.rating),
+            Choices(c.user, c.a + n, c.b + n, c.outcome),
+        )
+
+
 class ModelReward:
     """A fitted reward model as a reward: its predicted rating, on the internal 1..5 scale.
 
@@ -55,6 +95,9 @@ class ModelReward:
         keeps its prompt's metadata.
     dataset : the users' and prompts' dataset.
     digest : hash of the model's files (`pamela.models.base.model_hash`).
+    penalty : standard deviations of one rating that are taken off the mean: steering is then not
+        drawn to where the model knows little.
+    shown : the ratings and choices of people who were not in training (`adapt`).
     """
 
     def __init__(
@@ -65,19 +108,26 @@ class ModelReward:
         encoding: RenderFeatures,
         dataset: str,
         digest: str,
+        *,
+        penalty: float = 0.0,
+        shown: Shown | None = None,
     ) -> None:
         self._model = model
         self._people = people
         self._prompts = prompts.select(s.PROMPT_ID, *s.METADATA)
         self._encoding = encoding
         self._dataset = dataset
-        self._digest = digest
+        self._penalty = penalty
+        self._shown = shown
+        self._digest = f"{digest}:{_hash(people.frame)}:{_hash(self._prompts)}"
+        self._digest += f":{penalty:g}" if penalty else ""
+        self._digest += f":{shown.digest}" if shown else ""
         self._row = {key: i for i, key in enumerate(people.keys)}
 
     @property
     def fingerprint(self) -> str:
-        """The model's name and the hash of its weights."""
-        return f"model:{self._model.name}:{self._digest}"
+        """The model's name, and hashes of its weights and of all else that a score depends on."""
+        return f"model:{self._model.name}:{self._digest}:{self._encoding.encoder.fingerprint}"
 
     @property
     def personal(self) -> bool:
@@ -101,7 +151,11 @@ class ModelReward:
             np.full(len(candidates), np.nan, np.float32),
         )
         items = Items(self._frame(unique), image, prompt)
-        return self._model.predict(items, self._people, pairs).mean.astype(np.float64)
+        context, choices = None, None
+        if self._shown:
+            items, context, choices = self._shown.after(items)
+        found = self._model.predict(items, self._people, pairs, context, choices)
+        return found.mean.astype(np.float64) - self._penalty * found.std.astype(np.float64)
 
     def _user(self, user: str | None) -> int:
         if user is None:
@@ -123,3 +177,7 @@ class ModelReward:
             }
         )
         return frame.join(self._prompts, on=s.PROMPT_ID, how="left", maintain_order="left")
+
+
+def _hash(frame: pl.DataFrame) -> str:
+    return hashlib.sha256(frame.write_csv().encode()).hexdigest()[:16]
