@@ -38,7 +38,11 @@ def here() -> tuple[Project, Params]:
 
 
 def main(
-    flow: Callable[[], Any], *, leads: bool = True, words: Sequence[str] | None = None
+    flow: Callable[..., Any],
+    *,
+    leads: bool = True,
+    words: Sequence[str] | None = None,
+    arguments: Sequence[Any] = (),
 ) -> None:
     """Run `flow`; a `PamelaError` becomes one line on stderr and exit status 1.
 
@@ -47,6 +51,7 @@ def main(
     words : what of the command line nobody has read yet; None: all of it.
     leads : whether what this process starts is to end with it from the beginning; else it is from
         the first server or lock on.
+    arguments : of `flow`.
     """
     import psutil
 
@@ -60,7 +65,7 @@ def main(
         if leads and not os.environ.get(family.MARK):  # else the command that started it leads
             family.lead(project)
         timeline.begin(project, name, started)
-        flow()
+        flow(*arguments)
         timeline.record(timeline.END)
         _record_timing(name, imports_s)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from flows.runtime import here, main, stage, step
 from pamela.core.dataset import count_folds
 from pamela.core.files import read_parquet, write_csv, write_metrics, write_parquet
 from pamela.core.paths import Project
+from pamela.core.strict_yaml import read_yaml
 from pamela.evaluation import evaluate, predictions, swapped_users
 from pamela.evaluation.ceilings import measured
 from pamela.evaluation.choices import predictions as choice_predictions
 from pamela.evaluation.choices.numbers import evaluate_choices
 from pamela.evaluation.comparisons import BASELINE
+from pamela.evaluation.external.tables import external_tables
 from pamela.evaluation.headline import curve, headline
 from pamela.evaluation.metrics import image_slices, subgroup_gaps
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
@@ -26,6 +30,9 @@ measured_ceiling = step("measured ceiling")(measured.with_measured_ceiling)
 swap_users = step("swap users")(swapped_users.predict_variants)
 predict_choices = step("predict choices")(choice_predictions.predict_choices)
 ideal_observers = step("ideal observers")(rows.predict_observers)
+scores_from_elsewhere = step("scores from elsewhere")(external_tables)
+
+MADE_BY = "external@"  # names of the stages that check scores, in dvc.lock
 
 
 @step("compute metrics")
@@ -49,33 +56,25 @@ def compute_choice_metrics(
 
 
 @step("accuracy by kind of picture and group of people")
-def compute_slices(project: Project, params: Params, predicted: pl.DataFrame) -> None:
-    """Write the tables of slices, of groups and of the gaps between groups."""
+def compute_slices(
+    project: Project, params: Params, predicted: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """Return the tables of slices, of groups and of the gaps between groups."""
     images = read_parquet(project.validated / "images.parquet")
     users = read_parquet(project.validated / "users.parquet")
     of_pictures = image_slices.picture_slices(predicted, images, params.evaluate)
     models = (params.train.champion, BASELINE)
     groups, between = subgroup_gaps.demographic_gaps(predicted, users, models, params.evaluate)
-    write_parquet(project.reports / "slices.parquet", of_pictures)
-    write_parquet(project.reports / "groups.parquet", groups)
-    write_parquet(project.reports / "gaps.parquet", between)
+    return {"slices": of_pictures, "groups": groups, "gaps": between}
 
 
 @step("write reports")
-def write_reports(
-    project: Project,
-    params: Params,
-    predicted: pl.DataFrame,
-    chosen: pl.DataFrame,
-    numbers: pl.DataFrame,
-    differences: pl.DataFrame,
-) -> None:
-    """Write the four tables, the headline numbers and the curves of ``dvc plots``."""
-    write_parquet(project.reports / "predictions.parquet", predicted)
-    write_parquet(project.reports / "choice_predictions.parquet", chosen)
-    write_parquet(project.reports / "evaluation.parquet", numbers)
-    write_parquet(project.reports / "differences.parquet", differences)
-    figures = headline(numbers, differences, params)
+def write_reports(project: Project, params: Params, tables: Mapping[str, pl.DataFrame]) -> None:
+    """Write every table, the headline numbers and the curves of ``dvc plots``."""
+    for name, table in tables.items():
+        write_parquet(project.reports / f"{name}.parquet", table)
+    numbers = tables["evaluation"]
+    figures = headline(numbers, tables["differences"], params)
     write_metrics(project.metrics / "evaluation.json", figures)
     accuracy = curve(
         numbers, params, metric=PAIRWISE_ACCURACY, population=predictions.SEEN, by="margin"
@@ -85,10 +84,24 @@ def write_reports(
     write_csv(project.reports / "srocc_by_shots.csv", srocc)
 
 
+@step("remove old scores")
+def remove_old_scores(project: Project, params: Params) -> None:
+    """Remove what stage external made of names that params no longer hold.
+
+    DVC keeps the output of a stage that is gone, and would take it for a part of this one's deps.
+    """
+    lock = project.root / "dvc.lock"
+    stages = (read_yaml(lock) or {}).get("stages", {}) if lock.is_file() else {}
+    made = {name.removeprefix(MADE_BY) for name in stages if name.startswith(MADE_BY)}
+    for name in made - set(params.evaluate.external):
+        (project.external / f"{name}.parquet").unlink(missing_ok=True)
+
+
 @stage("evaluate")
 def flow() -> None:
-    """Predict with every model, add the controls, and measure."""
+    """Predict with every model, add the controls and scores from elsewhere, and measure."""
     project, params = here()
+    remove_old_scores(project, params)
     folds = range(count_folds(project))
     frames = [predict_fold(project, params, number) for number in folds]
     chosen = pl.concat([predict_choices(project, params, number) for number in folds])
@@ -100,18 +113,19 @@ def flow() -> None:
         frames.append(asked)
         others.append(as_others)
     predicted = noise_ceiling(project, pl.concat(frames))
-    numbers, differences = compute_metrics(project, params, predicted, pl.concat(others))
+    variants = pl.concat(others)
+    numbers, differences = compute_metrics(project, params, predicted, variants)
     numbers = measured_ceiling(project, predicted, numbers)
     of_choices, less = compute_choice_metrics(params, chosen)
-    compute_slices(project, params, predicted)
-    write_reports(
-        project,
-        params,
-        predicted,
-        chosen,
-        pl.concat([numbers, of_choices]),
-        pl.concat([differences, less]),
-    )
+    tables = {
+        "predictions": predicted,
+        "choice_predictions": chosen,
+        "evaluation": pl.concat([numbers, of_choices]),
+        "differences": pl.concat([differences, less]),
+        **compute_slices(project, params, predicted),
+    }
+    beside = scores_from_elsewhere(project, params, predicted, chosen, variants)
+    write_reports(project, params, {n: pl.concat([t, beside[n]]) for n, t in tables.items()})
 
 
 if __name__ == "__main__":

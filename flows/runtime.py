@@ -182,6 +182,7 @@ def _work_of(stage: str, params: Params) -> str:
         "split": f"split {names}",
         "embed": f"encode {names} with {params.embed.encoder}",
         "train": f"fit {len(train.models)} models on {names}, champion {train.champion}",
+        "external": f"check {len(params.evaluate.external)} files of scores from elsewhere",
         "evaluate": f"measure {len(train.models)} models on {names}",
         "steer": f"steer {params.steer.users} users, {params.steer.prompts} prompts",
         "report": f"report on {names}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -49,6 +49,14 @@ NO_OTHER_SECRETS = (
 )
 UNION_PARTS = ("int", "str", "cv", "mapping")  # which of several types a fault is of: no key
 WIDEST_MARGIN = 4.0  # the difference of the ends of the internal scale, 1..5
+EXTERNAL = "data/external"  # where stage external keeps the scores that it has checked
+SCORE_SUFFIXES = (".csv", ".parquet")
+# What rows of the evaluation's tables are called already: no scores from outside may be
+OUR_ROWS = (
+    "global_mean", "user_mean", "group_mean", "population", "residual_ridge", "mf", "paper",
+    "hierarchical", "champion", "population_user_mean", "population_shuffled", "image_mean",
+    "bradley_terry", "noise_ceiling", "ideal_observer", "ideal_population", "feature_observer",
+)  # fmt: skip
 
 
 def _day(text: str) -> dt.date:
@@ -77,6 +85,24 @@ def _unique(values: list[Any]) -> list[Any]:
     return values
 
 
+def _score_file(path: str) -> str:
+    place = PurePosixPath(path)
+    if place.is_absolute() or ".." in place.parts or "\\" in path or "://" in path:
+        raise ValueError("must be a path from the project root that stays below it")
+    if place.suffix not in SCORE_SUFFIXES:
+        raise ValueError(f"must end in {' or '.join(SCORE_SUFFIXES)}")
+    if place.is_relative_to(EXTERNAL):
+        raise ValueError(f"must lie outside {EXTERNAL}, which the pipeline fills")
+    return path
+
+
+def _scores(named: dict[str, str]) -> dict[str, str]:
+    taken = [name for name in named if name in OUR_ROWS]
+    if taken:
+        raise ValueError(f"{taken[0]} is a row of our own; give these scores another name")
+    return named
+
+
 Rising = AfterValidator(_rising)
 FromZero = AfterValidator(_from_zero)
 Unique = AfterValidator(_unique)
@@ -85,6 +111,9 @@ Margins = Annotated[
     list[Annotated[float, Field(ge=0.0, le=WIDEST_MARGIN)]], Field(min_length=1), Rising, FromZero
 ]
 
+ScoreFiles = Annotated[
+    dict[Name, Annotated[str, AfterValidator(_score_file)]], AfterValidator(_scores)
+]
 DatasetWeights = Annotated[
     Annotated[Literal["cv"], Tag("cv")]
     | Annotated[dict[Name, Annotated[float, Field(gt=0.0, le=1e6)]], Tag("mapping")],
@@ -193,6 +222,7 @@ class EvaluateParams(_Strict):
     query_size: Count
     bootstrap: Annotated[int, Field(ge=100, le=1_000_000)]
     seed: Seed
+    external: ScoreFiles  # {name: file of scores from elsewhere}; each is a row of every table
 
 
 class AblationParams(_Strict):

@@ -128,7 +128,7 @@ def copy_project(folder: Path, overrides: Mapping[str, Any] | None = None) -> Pa
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
-    for name in ("raw", "batches", "inbox"):
+    for name in ("raw", "batches", "inbox", "external"):
         (folder / "data" / name).mkdir(parents=True, exist_ok=True)
         (folder / "data" / name / ".gitkeep").touch()
     override_params(folder, overrides or {})

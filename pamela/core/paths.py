@@ -72,6 +72,7 @@ class Project:
     quarantine = Below("data/quarantine")  # faulty rows with rule and source row (validate)
     splits = Below("data/splits")  # who and what is held out, per fold (split)
     features = Below("data/features")  # image and prompt features (embed)
+    external = Below("data/external")  # scores from elsewhere, checked: `<name>.parquet` (external)
     models = Below("models")  # fitted models: `<model>/fold_<k>/` (train)
     reports = Below("reports")  # tables, plots and the report
     metrics = Below("metrics")  # flat JSON for `dvc metrics`

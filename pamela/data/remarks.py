@@ -83,7 +83,7 @@ def _unmatched(
     spellings : whether one that would match in another spelling is enough.
     """
     missing = named.filter(~named.is_in(listed.implode()))
-    alike = missing.filter(_loose(missing).is_in(_loose(listed).implode())).len()
+    alike = missing.filter(loose(missing).is_in(loose(listed).implode())).len()
     if not listed.len() or (missing.len() <= above * named.len() and not (spellings and alike)):
         return None
     hint = f"; {alike:,} would match {ALIKE}: write an id the same everywhere" if alike else ""
@@ -138,7 +138,7 @@ SUFFIX: Final = rf"({'|'.join(suffix.replace('.', '[.]') for suffix in SUFFIXES)
 def _look_alikes(raters: pl.Series, listed: pl.Series) -> str | None:
     """Return a remark on users whose ids are likely to mean one person."""
     ids = pl.concat([listed, raters]).drop_nulls().unique(maintain_order=True)
-    frame = pl.DataFrame({"id": ids, "loose": _loose(ids)})
+    frame = pl.DataFrame({"id": ids, "loose": loose(ids)})
     groups = (
         frame.group_by("loose", maintain_order=True).agg("id").filter(pl.col("id").list.len() > 1)
     )
@@ -151,7 +151,7 @@ def _look_alikes(raters: pl.Series, listed: pl.Series) -> str | None:
     )
 
 
-def _loose(ids: pl.Series) -> pl.Series:
+def loose(ids: pl.Series) -> pl.Series:
     """Return ids without what programs change on the way: case, leading zeros, what follows."""
     return (
         ids.str.to_lowercase()

@@ -92,10 +92,14 @@ class Results:
         return read_parquet(self.project.reports / "gaps.parquet")
 
     @cached_property
+    def all_predictions(self) -> pl.DataFrame:
+        """``reports/predictions.parquet``, a row per model and rating asked about."""
+        return read_parquet(self.project.reports / "predictions.parquet")
+
+    @cached_property
     def predictions(self) -> pl.DataFrame:
-        """The rows of ``reports/predictions.parquet`` on pictures that nobody trained on."""
-        whole = read_parquet(self.project.reports / "predictions.parquet")
-        return of_pictures(whole, NEW_PICTURES)
+        """The predictions on pictures that nobody trained on."""
+        return of_pictures(self.all_predictions, NEW_PICTURES)
 
     @cached_property
     def choice_predictions(self) -> pl.DataFrame:
@@ -149,11 +153,18 @@ class Results:
         named = [d for d in self.params.ingest.datasets if d in found]
         return named + sorted(found - set(named))
 
+    @property
+    def external(self) -> list[str]:
+        """The names of the scores from elsewhere."""
+        return list(self.params.evaluate.external)
+
     def models(self, dataset: str) -> list[str]:
-        """Return evaluated models: the champion, the others, the control, then the ceilings."""
+        """Return evaluated models: the champion, the others, scores from elsewhere, the control,
+        then the ceilings.
+        """
         found = self.evaluation.filter(dataset=dataset)["model"].unique().to_list()
         order = [self.params.train.champion, *reversed(self.params.train.models)]
-        order += [POPULATION_USER_MEAN, SHUFFLED]
+        order += [*self.external, POPULATION_USER_MEAN, SHUFFLED]
         order += CEILINGS
         return sorted(found, key=lambda m: (order.index(m) if m in order else len(order), m))
 

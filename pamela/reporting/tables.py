@@ -71,6 +71,7 @@ def results_table(results: Results, dataset: str) -> Table:
         "a column." if merged else ""
     )  # fmt: skip
     note += _likes_note(results, dataset) + _ceiling_note(results, dataset)
+    note += _external_note(results, dataset)
     return Table(
         title="Every model, seen and unseen users",
         columns=[
@@ -98,6 +99,17 @@ def _likes_note(results: Results, dataset: str) -> str:
         " There are two ratings alone: accuracy is the share of pairs of a liked and a disliked "
         "picture that are ordered rightly (the area under the ROC curve); as liked pictures tie "
         "among themselves, the SROCC of a score without ties is at most .87."
+    )
+
+
+def _external_note(results: Results, dataset: str) -> str:
+    """Return what the rows of scores from elsewhere are."""
+    names = [name for name in results.models(dataset) if name in results.external]
+    if not names:
+        return ""
+    return (
+        f" {', '.join(names)}: scores from elsewhere, of which the order alone counts; no value "
+        "where pictures have no score."
     )
 
 

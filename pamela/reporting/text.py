@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from pamela.evaluation.ceilings.measured import SINGLE
+from pamela.evaluation.external.answers import missing_lines
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, RMSE, SROCC
 from pamela.evaluation.metrics.intervals import USER
 from pamela.evaluation.metrics.schema import NOISE_CEILING, SEEN, SHUFFLED, UNSEEN
@@ -31,7 +32,12 @@ def _sentences(results: Results, dataset: str) -> list[str]:
     told = choice_sentences(results, dataset)
     if not results.has_ratings(dataset):
         return told
-    return [_champion_sentence(results, dataset), _gain_sentence(results, dataset), *told]
+    return [
+        _champion_sentence(results, dataset),
+        _gain_sentence(results, dataset),
+        _external_sentence(results, dataset),
+        *told,
+    ]
 
 
 def _champion_sentence(results: Results, dataset: str) -> str:
@@ -76,18 +82,33 @@ def _ceiling_sentence(results: Results, dataset: str) -> str:
 
 def _gain_sentence(results: Results, dataset: str) -> str:
     champion = results.params.train.champion
-    rows = gain_rows(results, dataset, champion).drop_nulls(["value", "ci_low", "ci_high"])
-    lines = [
-        f"{r['value']:+.3f} SROCC for {r['population']} users "
-        f"({r['ci_low']:+.3f} to {r['ci_high']:+.3f}: {_in_words(r)})"
-        for r in rows.to_dicts()
-    ]
+    lines = _gains(gain_rows(results, dataset, champion))
     if not lines:
         return ""
     return (
         "The best model without the user, on the same features and ratings, is "
         f"population. Beside it {champion} has {' and '.join(lines)}."
     )
+
+
+def _external_sentence(results: Results, dataset: str) -> str:
+    """Return what the champion gains over each of the scores from elsewhere."""
+    champion = results.params.train.champion
+    found = {
+        name: _gains(gain_rows(results, dataset, champion, baseline=name))
+        for name in results.external
+    }
+    told = [f"{' and '.join(lines)} over {name}" for name, lines in found.items() if lines]
+    against = f"Against scores from elsewhere, on the same people and pictures, {champion} has"
+    return f"{against} {'; '.join(told)}." if told else ""
+
+
+def _gains(rows: pl.DataFrame) -> list[str]:
+    return [
+        f"{r['value']:+.3f} SROCC for {r['population']} users "
+        f"({r['ci_low']:+.3f} to {r['ci_high']:+.3f}: {_in_words(r)})"
+        for r in rows.drop_nulls(["value", "ci_low", "ci_high"]).to_dicts()
+    ]
 
 
 def _in_words(row: dict[str, Any]) -> str:
@@ -114,8 +135,9 @@ def skipped(results: Results) -> list[str]:
         from pamela.steer.steer import skip_reason
 
         notes.append(skip_reason(results.params) or "steer: skipped")
+    notes += missing_lines(results.external, results.all_predictions, results.choice_predictions)
     for dataset in results.datasets:
-        rows = results.evaluation.filter(dataset=dataset)
+        rows = results.evaluation.filter(~pl.col("model").is_in(results.external), dataset=dataset)
         empty = rows.filter((pl.col("n_users") == 0) & pl.col("shots").is_not_null())
         shots = empty.filter(metric=SROCC)["shots"].unique().sort().to_list()
         if shots:

@@ -15,7 +15,9 @@ from pamela.core.paths import Project
 from pamela.params import Params, load_params
 from tests.conftest import OURS, must
 
-STAGES = ("ingest", "validate", "split", "embed", "train", "evaluate", "steer", "report")
+STAGES = (
+    "ingest", "validate", "split", "embed", "train", "external", "evaluate", "steer", "report",
+)  # fmt: skip
 
 
 def run_stage(name: str, project: Project, params: Params, **env: str) -> None:

@@ -125,7 +125,12 @@ def reading(
 
 
 def scan_table(
-    path: Path, root: Path, *, separator: str = ",", latin1: bool = False
+    path: Path,
+    root: Path,
+    *,
+    separator: str = ",",
+    latin1: bool = False,
+    reserved: frozenset[str] = RESERVED,
 ) -> pl.LazyFrame:
     """Open a CSV (every cell as text) or Parquet file without loading its rows.
 
@@ -135,6 +140,7 @@ def scan_table(
     root : project root, which source_file is relative to.
     separator : what stands between the cells of a CSV file.
     latin1 : whether bytes that are not UTF-8 count as Latin-1; such a file is loaded at once.
+    reserved : names that no column may have.
 
     Header names lose their outer blanks and a byte-order mark. Rows without any cell at the end of
     a CSV file are no rows. The columns source_file and source_row (1-based data row) are added.
@@ -151,20 +157,25 @@ def scan_table(
             raise PamelaError(f"{name}: the file is empty (0 bytes); copy it again")
         _reject_other_content(path, name, is_csv=path.suffix != ".parquet")
         if path.suffix == ".parquet":
-            _reject_reserved(pl.read_parquet_schema(path), name)
+            _reject_reserved(pl.read_parquet_schema(path), name, reserved)
             frame = pl.scan_parquet(
                 path, glob=False, row_index_name=s.SOURCE_ROW, row_index_offset=1
             )
         else:
             source = _with_latin1(path.read_bytes()) if latin1 else path
-            frame = _scan_csv(source, name, separator, _may_end_blank(path, separator))
+            frame = _scan_csv(source, name, separator, _may_end_blank(path, separator), reserved)
     return frame.with_columns(
         pl.lit(name).alias(s.SOURCE_FILE), pl.col(s.SOURCE_ROW).cast(pl.Int64)
     )
 
 
 def read_table(
-    path: Path, root: Path, *, separator: str = ",", latin1: bool = False
+    path: Path,
+    root: Path,
+    *,
+    separator: str = ",",
+    latin1: bool = False,
+    reserved: frozenset[str] = RESERVED,
 ) -> pl.DataFrame:
     """Read a file as `scan_table` opens it, all rows at once.
 
@@ -173,7 +184,7 @@ def read_table(
     PamelaError
         If the file is empty, truncated, not UTF-8, or otherwise not what its suffix says.
     """
-    frame = scan_table(path, root, separator=separator, latin1=latin1)
+    frame = scan_table(path, root, separator=separator, latin1=latin1, reserved=reserved)
     with reading(path, root, separator=separator, kind="CSV" if latin1 else None):
         return frame.collect()
 
@@ -196,7 +207,13 @@ def _reject_other_content(path: Path, name: str, *, is_csv: bool) -> None:
         )
 
 
-def _scan_csv(source: Path | bytes, name: str, separator: str, may_end_blank: bool) -> pl.LazyFrame:
+def _scan_csv(
+    source: Path | bytes,
+    name: str,
+    separator: str,
+    may_end_blank: bool,
+    reserved: frozenset[str],
+) -> pl.LazyFrame:
     head = pl.read_csv(source, infer_schema=False, glob=False, separator=separator, n_rows=0)
     columns = [c.strip() for c in head.columns]
     repeated = [c for c in head.columns if c.endswith("_duplicated_0")]
@@ -207,7 +224,7 @@ def _scan_csv(source: Path | bytes, name: str, separator: str, may_end_blank: bo
             if twice
             else "several columns have no name; the first line must be the header"
         )
-    _reject_reserved(columns, name)
+    _reject_reserved(columns, name, reserved)
     frame = pl.scan_csv(
         source,
         infer_schema=False,
@@ -240,10 +257,10 @@ def _latin1_letters(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(LATIN1, _latin1_letters)
 
 
-def _reject_reserved(columns: Iterable[str], name: str) -> None:
-    reserved = sorted(RESERVED & set(columns))
-    if reserved:
-        raise PamelaError(f"{name}: the column name {reserved[0]} is reserved; rename the column")
+def _reject_reserved(columns: Iterable[str], name: str, reserved: frozenset[str]) -> None:
+    found = sorted(reserved & set(columns))
+    if found:
+        raise PamelaError(f"{name}: the column name {found[0]} is reserved; rename the column")
 
 
 def _may_end_blank(path: Path, separator: str) -> bool:

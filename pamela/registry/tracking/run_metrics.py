@@ -80,11 +80,13 @@ def asked(row: Mapping[str, Any]) -> str:
     return f"{KNOWN_PICTURES}_{PICTURES}" if known else str(row[POPULATION])
 
 
-def gain_rows(results: Results, dataset: str, model: str) -> pl.DataFrame:
-    """Return the paired SROCC differences to `population`: seen users, unseen ones at 0 shots."""
+def gain_rows(
+    results: Results, dataset: str, model: str, *, baseline: str = "population"
+) -> pl.DataFrame:
+    """Return the paired SROCC differences to `baseline`: seen users, unseen ones at 0 shots."""
     return results.differences.filter(
         pl.col("shots").is_null() | (pl.col("shots") == 0),
-        dataset=dataset, model=model, baseline="population", metric=SROCC,
+        dataset=dataset, model=model, baseline=baseline, metric=SROCC,
     )  # fmt: skip
 
 
@@ -165,13 +167,19 @@ def training_times(project: Project, model: str) -> dict[tuple[str, int], float]
     }
 
 
-def model_span(project: Project, model: str) -> Span | None:
-    """Return from when to when a model was fitted, or came about in the evaluation."""
+def model_span(project: Project, model: str, *, external: bool = False) -> Span | None:
+    """Return from when to when a model was fitted, or came about in the evaluation.
+
+    Parameters
+    ----------
+    external : whether it is no model but scores from elsewhere.
+    """
     fitted = Timeline.of(project, "train").step(FIT, model)
     if fitted is not None:
         return fitted
     evaluated = Timeline.of(project, "evaluate")
-    return evaluated.step(MADE_IN_EVALUATE.get(model, "predict fold"))
+    made = "scores from elsewhere" if external else "predict fold"
+    return evaluated.step(MADE_IN_EVALUATE.get(model, made))
 
 
 def pipeline_span(project: Project) -> Span | None:

@@ -48,8 +48,10 @@ from pamela.registry.tracking.run_metrics import (
 REASON_ENV = "PAMELA_REASON"
 SESSION_ENV = "PAMELA_SESSION"  # names the run of `make repro` that is going on
 DEFAULT_REASON = "dvc repro"
-# What trains other models, or draws other pictures, does not make this result another one.
+# What trains other models, or draws other pictures, does not make this result another one; nor do
+# the files of scores from elsewhere, whose own results have their numbers hashed.
 NOT_HASHED = ("train.models", "train.champion", "ingest.datasets")
+EXTERNAL = "evaluate.external."
 PIPELINE = "pipeline"
 SCORES = ("cv", "cv_correlation")  # keys of what was chosen that hold scores of what was tried
 UNFIT = re.compile(r"[^\w\-. :/]", re.ASCII)  # what MLflow takes in no name
@@ -140,7 +142,11 @@ def evaluation_hash(results: Results, dataset: str, model: str, data_hash: str) 
             "dataset": [dataset, data_hash],
             "model": [model, model_hashes(results.project, model)],
             "encoder": encoder_info(results.project)["fingerprint"],
-            "params": {k: v for k, v in params.items() if k not in NOT_HASHED},
+            "params": {
+                k: v
+                for k, v in params.items()
+                if k not in NOT_HASHED and not k.startswith(EXTERNAL)
+            },
             "numbers": frame_hash(rows),
         }
     )
@@ -175,7 +181,7 @@ def _evaluation_spec(
         | gain_tags(results, dataset, model),
         datasets={dataset: hashes[dataset]},
         artifacts=[(path, "plots") for path in plots if path.is_file()],
-        span=model_span(results.project, model),
+        span=model_span(results.project, model, external=model in results.external),
         times=training_times(results.project, model),
         tables={"evaluation.json": number_table(pl.concat([rows, known]))}
         | search_table(chosen.get("cv") or chosen.get("cv_correlation")),

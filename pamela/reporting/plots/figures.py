@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from pamela.evaluation.comparators.population_user_mean import POPULATION_USER_MEAN
 from pamela.evaluation.comparisons import BASELINE
 from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
-from pamela.evaluation.metrics.schema import SEEN, UNSEEN
+from pamela.evaluation.metrics.schema import MODEL, SEEN, UNSEEN
 from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER
 from pamela.evaluation.results import (
     CEILINGS,
@@ -46,6 +46,7 @@ from pamela.reporting.presentation.plot_style import (
     panels,
     save,
     series_style,
+    tell_apart,
 )
 
 REFERENCES = (BASELINE, FEATURE_OBSERVER, IDEAL_OBSERVER)  # beside the curves over shots
@@ -62,6 +63,7 @@ def write_plots(results: Results, folder: Path) -> list[Path]:
     """
     shutil.rmtree(folder, ignore_errors=True)
     files = []
+    tell_apart(results.external)
     with mpl.rc_context(STYLE):
         for name, figure in _figures(results):
             save(figure, folder / f"{name}.png")
@@ -74,6 +76,9 @@ def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
         # with user means, `population` orders every user's pictures as without
         models = [m for m in results.models(dataset) if m != POPULATION_USER_MEAN]
         rows = results.evaluation.filter(dataset=dataset)
+        # scores from elsewhere that miss pictures have no value, and nothing to draw
+        valued = set(rows.drop_nulls("value")[MODEL].unique())
+        models = [m for m in models if m in valued or m not in results.external]
         yield f"{dataset}_srocc", rank_correlation(rows, models)
         yield f"{dataset}_margins", margin_curves(rows, models)
         yield f"{dataset}_gap", seen_unseen_gap(rows, models)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterable
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,7 +53,11 @@ _SPARE = (
     SeriesStyle("#8c510a", "-", "h"),
     SeriesStyle("#01665e", "-", "p"),
     SeriesStyle("#762a83", "-", "*"),
+    SeriesStyle("#a6761d", (0, (4, 1)), "<"),
+    SeriesStyle("#40b0a6", (0, (4, 1)), ">"),
+    SeriesStyle("#9970ab", (0, (4, 1)), "d"),
 )
+_assigned: dict[str, SeriesStyle] = {}  # by `tell_apart`
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same pixels everywhere
@@ -90,9 +96,16 @@ STYLE: Any = {
 }
 
 
+def tell_apart(names: Iterable[str]) -> None:
+    """Give each of `names` a spare look of its own, as many as there are."""
+    _assigned.clear()
+    _assigned.update(zip(names, cycle(_SPARE), strict=False))
+
+
 def series_style(name: str) -> SeriesStyle:
     """Return how series `name` is drawn; an unknown name always gets the same spare look."""
-    return LOOKS.get(name) or _SPARE[sum(name.encode()) % len(_SPARE)]
+    known = LOOKS.get(name) or _assigned.get(name)
+    return known or _SPARE[sum(name.encode()) % len(_SPARE)]
 
 
 def drawable(text: str) -> str:
