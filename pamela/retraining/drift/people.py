@@ -1,4 +1,4 @@
-"""What the tables alone tell: how people rate, and who they are.
+"""What the tables alone tell: how people rate, and who they are. Choices tell the latter alone.
 
 The ratings' shift is the Wasserstein distance, in points of 1..5; the raters' is the Jensen-Shannon
 distance of each demographic column, 0..1. Chance is what a batch of as many people, with as many
@@ -41,12 +41,17 @@ class Ratings:
 
     Attributes
     ----------
-    rows : (user_id, image_id, rating on 1..5).
+    rows : (user_id, image_id, rating on 1..5); of choices without a rating, a row per picture.
     users : a row per rater: user_id and demographics.
     """
 
     rows: pl.DataFrame
     users: pl.DataFrame
+
+    @property
+    def rated(self) -> bool:
+        """Whether these are ratings."""
+        return s.RATING in self.rows.columns
 
     @property
     def demographics(self) -> list[str]:
@@ -58,7 +63,8 @@ def measure_people(
     dataset: str, old: Ratings, new: Ratings, params: DriftParams
 ) -> Iterator[Measure]:
     """Yield the measures of how people rate and who they are."""
-    yield _ratings(dataset, old, new, params)
+    if new.rated:
+        yield _ratings(dataset, old, new, params)
     columns = [c for c in new.demographics if c in old.demographics]
     for column in columns:
         yield _raters(dataset, column, old, new, params, params.level / len(columns))

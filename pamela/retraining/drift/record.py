@@ -101,11 +101,10 @@ def _of_dataset(
     frozen = Pairs.concat(*holdout.frozen.values())
     fresh, _ = averaged(new)
     mine = fold.people.frame[s.DATASET].to_numpy()[frozen.user] == one.dataset
-    measures = [
-        *people.measure_people(one.dataset, one.old, one.new, asked),
-        domain.measure,
-        *measure_calibration(one.dataset, model, fold, frozen.take(mine), fresh, asked),
-    ]
+    measures = [*people.measure_people(one.dataset, one.old, one.new, asked), domain.measure]
+    if one.new.rated:
+        held_out = frozen.take(mine)
+        measures += measure_calibration(one.dataset, model, fold, held_out, fresh, asked)
     return measures, _shown(one, domain.old, domain.new)
 
 
@@ -118,6 +117,8 @@ def _pairs(fold: Fold, dataset: str, rows: pl.DataFrame) -> Pairs:
             (fold.items.frame, "_item", s.IMAGE),
         )
     )
+    rated = pl.col(s.RATING) if s.RATING in rows.columns else pl.lit(float("nan"))
+    rows = rows.with_columns(rated.alias(s.RATING))
     found = rows.join(person, on=s.USER).join(picture, on=s.IMAGE).sort("_user", "_item", s.RATING)
     return Pairs(
         found["_user"].to_numpy().astype(np.int64),
@@ -135,16 +136,18 @@ def _groups(fold: Fold) -> Any:
 
 
 def _shown(one: tables.Compared, old_scores: Floats, new_scores: Floats) -> dict[str, Any]:
-    values = people.levels(one.old.rows, one.new.rows)
+    ratings = (one.old.rows, one.new.rows) if one.new.rated else ()
+    values = people.levels(*ratings) if ratings else np.zeros(0)
+    old, new = [people.histogram(rows, values)[1].tolist() for rows in ratings] or ([], [])
     each = one.new.rows.group_by(s.USER).len()["len"]
     edges = np.histogram_bin_edges(np.concatenate([old_scores, new_scores]), BARS)
     return {
         "people": one.new.users.height,
-        "ratings": one.new.rows.height,
+        "ratings": one.new.rows.height if ratings else None,
         "ratings_per_person": {"median": each.median(), "most": each.max()},
         "values": values.tolist(),
-        "old_ratings": people.histogram(one.old.rows, values)[1].tolist(),
-        "new_ratings": people.histogram(one.new.rows, values)[1].tolist(),
+        "old_ratings": old,
+        "new_ratings": new,
         "raters": {
             column: people.mix(one.old.users, one.new.users, column).to_dicts()
             for column in one.new.demographics

@@ -197,19 +197,21 @@ def _cells(one: Measure) -> Iterator[Cell]:
 
 def _drawn(name: str, drift: Drift) -> dict[str, Any]:
     found = drift.datasets[name]
-    each = found["ratings_per_person"]
-    text = (
-        f"{found['ratings']:,} new ratings of {found['people']:,} people; "
-        f"a person gave {each['median']:g} (median), the most {each['most']:,}."
-    )
+    each, text = found["ratings_per_person"], f"{found['people']:,} people chose between pictures."
+    if found["ratings"] is not None:
+        text = (
+            f"{found['ratings']:,} new ratings of {found['people']:,} people; "
+            f"a person gave {each['median']:g} (median), the most {each['most']:,}."
+        )
     return {"name": name, "text": text, "pictures": list(_pictures(found))}
 
 
 def _pictures(found: dict[str, Any]) -> Iterator[Picture]:
     from pamela.reporting.plots import drift as plots  # matplotlib: for the page alone
 
-    ratings = plots.draw_ratings(found["values"], found["old_ratings"], found["new_ratings"])
-    yield inline(ratings, "How people rate.")
+    if found["ratings"] is not None:
+        ratings = plots.draw_ratings(found["values"], found["old_ratings"], found["new_ratings"])
+        yield inline(ratings, "How people rate.")
     raters = {column: rows for column, rows in found["raters"].items() if rows}
     for columns in _threes(raters):
         yield inline(plots.draw_raters(columns), "Who they are, as they say themselves.")

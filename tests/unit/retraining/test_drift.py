@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -158,3 +159,12 @@ def test_a_small_batch_that_has_drifted_starts_a_cycle(
     never = few.model_copy(update={"drift": False})
     quiet = params.model_copy(update={"retrain": retrain.model_copy(update={"triggers": never})})
     assert fired(project, quiet, found, now=dt.datetime(2026, 11, 29, tzinfo=dt.UTC)) == []
+
+
+def test_choices_tell_who_chose_and_between_what() -> None:
+    rng = np.random.default_rng(6)
+    old, new = ratings(rng, 0, 100, 30), ratings(rng, 500, 25, 10, old=10)
+    chosen = (replace(one, rows=one.rows.drop("rating")) for one in (old, new))
+    measures = list(measure_people("d", *chosen, ASKED))
+    assert {one.kind for one in measures} == {"raters", "new_people"}
+    assert found(measures) == {"raters"}
