@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from pamela.core import schema as s
-from pamela.core.arrays import Bools, Floats32
+from pamela.core.arrays import Bools, Floats, Floats32
 from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import atomic_path, read_json, write_json
@@ -66,6 +66,16 @@ def on_scale(mean: npt.NDArray[Any]) -> Floats32:
     inside = np.clip(mean, low, high)
     bent = inside + EDGE * (np.expm1(below / EDGE) - np.expm1(-above / EDGE))
     return np.clip(bent, s.SCALE_LOW, s.SCALE_HIGH).astype(np.float32)
+
+
+def std_on_scale(mean: npt.NDArray[Any], std: npt.NDArray[Any]) -> Floats:
+    """Return standard deviations (n,) of ratings that lie on the scale and have these means.
+
+    None is above sqrt((mean - low) (high - mean)), which is reached where only the two ends are
+    given: of likes that one in two gives, half of the scale (Bhatia & Davis 2000).
+    """
+    room = (mean.astype(np.float64) - s.SCALE_LOW) * (s.SCALE_HIGH - mean.astype(np.float64))
+    return np.minimum(std, np.sqrt(np.clip(room, 0.0, None)))
 
 
 @dataclass(frozen=True)

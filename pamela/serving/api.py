@@ -24,7 +24,7 @@ from pamela.core import schema as s
 from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
-from pamela.models.base import Prediction
+from pamela.models.base import Prediction, std_on_scale
 from pamela.serving.adaptation import Adapter, reject_repeats
 from pamela.serving.arguments.choices import read_choices
 from pamela.serving.arguments.pictures import read_images, read_prompts
@@ -189,6 +189,7 @@ class Reward:
         cut = self.pictures.cut(prompts)
         scale = self.bundle.scales[user_context.dataset]
         percentile = self.user_contexts.percentile(user_context, prediction.mean)
+        spread = std_on_scale(prediction.mean, prediction.std)
         return [
             Score(
                 rating=s.from_internal(float(mean), *scale),
@@ -199,9 +200,7 @@ class Reward:
                 prompt_cut=short,
                 standardised=user_context.dataset in self.bundle.standardised,
             )
-            for mean, std, rank, short in zip(
-                prediction.mean, prediction.std, percentile, cut, strict=True
-            )
+            for mean, std, rank, short in zip(prediction.mean, spread, percentile, cut, strict=True)
         ]
 
     def adapt(

@@ -64,7 +64,8 @@ class Score:
     Attributes
     ----------
     rating : predicted rating on the dataset's own scale.
-    std : standard deviation of one rating about it, in the same units.
+    std : standard deviation of one rating about it, in the same units; of ratings on the scale,
+        so that for likes of 0 and 1 it is .5 at most.
     percentile : 0 to 100, the share of the training pictures this person likes less.
     source : what was known of the person: their training ratings (``seen``), ratings given to
         `Reward.adapt` (``adapted``), demographics only, or nothing (``population``).

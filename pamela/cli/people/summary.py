@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pamela.models.base import Prediction
     from pamela.serving.api import Reward
     from pamela.serving.saved.people import SavedPeople
     from pamela.serving.saved.records import SavedPerson
@@ -62,12 +63,18 @@ def summarise(reward: Reward, user: User, name: str, person: SavedPerson) -> Ada
         known=sum(one.image_id is not None for one in person.ratings),
         mean=float(np.mean(given)) if given else None,
         expected=None if expected is None else low + (float(expected.mean()) - 1.0) * unit,
-        std=float(user_contexts.predict(me, catalogue).std.mean()) * unit,
-        std_before=float(user_contexts.predict(anyone, catalogue).std.mean()) * unit,
+        std=_mean_std(user_contexts.predict(me, catalogue)) * unit,
+        std_before=_mean_std(user_contexts.predict(anyone, catalogue)) * unit,
         model_version=reward.version,
         file=os.path.relpath(cast("SavedPeople", reward.people).path(name)),
         choices=len(person.choices),
     )
+
+
+def _mean_std(prediction: Prediction) -> float:
+    from pamela.models.base import std_on_scale
+
+    return float(std_on_scale(prediction.mean, prediction.std).mean())
 
 
 def print_learned(learned: AdaptationSummary, console: Console) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from io import BytesIO, StringIO
@@ -102,9 +103,19 @@ def test_scores_are_on_the_datasets_scale_in_the_order_given(reward, pictures):
 def test_a_standard_deviation_is_on_the_datasets_scale(reward, pictures):
     bundle, n = reward.bundle, len(pictures)
     pairs = Pairs(np.zeros(n, int), np.arange(n), np.zeros(n, np.float32))
-    internal = bundle.model.predict(bundle.items, bundle.people, pairs).std  # on 1..5
+    internal = bundle.model.predict(bundle.items, bundle.people, pairs)  # on 1..5
     found = [score.std for score in reward.score(user="wide/ann", images=pictures)]
-    np.testing.assert_allclose(found, 25 * internal, rtol=1e-6)
+    np.testing.assert_allclose(found, 25 * internal.std, rtol=1e-6)
+
+
+def test_a_standard_deviation_is_one_of_ratings_on_the_scale(reward, pictures, monkeypatch):
+    contexts = type(reward.user_contexts)
+    predict = contexts.predict
+    monkeypatch.setattr(
+        contexts, "predict", lambda *asked: replace(predict(*asked), std=np.full(len(pictures), 9))
+    )
+    for score in reward.score(user="wide/ann", images=pictures):
+        assert score.std == pytest.approx(np.sqrt(score.rating * (100 - score.rating)), rel=1e-4)
 
 
 def test_any_batch_gives_the_same_numbers(reward, pictures):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pamela.core import schema as s
 from pamela.core.dataset import Pairs
+from pamela.models.base import std_on_scale
 from pamela.models.preprocessing import FEW, Codes
 from pamela.serving import user_context
 from pamela.serving.api import Reward, load_bundle
@@ -133,3 +134,16 @@ def test_a_predictive_interval_ends_with_the_scale(scale):
     assert wide == pytest.approx((high - 0.1 * unit - 1.6449 * 2 * unit, high), abs=1e-3 * unit)
     narrow = Score(middle, 0.1 * unit, 50.0, "seen", "m").interval(scale, level=0.5)
     assert narrow == pytest.approx((middle - 0.06745 * unit, middle + 0.06745 * unit), abs=1e-4)
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=30), st.floats(0.0, 3.0))
+def test_no_standard_deviation_is_more_than_ratings_on_the_scale_have(ratings, std):
+    """Of likes it is theirs: what a mean between two values says all of."""
+    mean = np.array([np.mean(ratings)])
+    bounded = std_on_scale(mean, np.array([std]))
+    assert bounded <= std
+    assert bounded >= min(std, np.std(ratings)) - 1e-6
+    likes = np.array([np.mean(np.array(ratings) > 3) * 4 + 1])
+    np.testing.assert_allclose(
+        std_on_scale(likes, np.array([9.0])), 4 * np.std(np.array(ratings) > 3), atol=1e-6
+    )
