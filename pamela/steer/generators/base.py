@@ -28,6 +28,11 @@ class Generator(Protocol):
     ----------
     fingerprint : what identifies its pictures: equal prompt, seed and fingerprint, equal picture.
         The kind and every setting that changes a pixel (model, weights, size, steps, ...).
+
+    Notes
+    -----
+    A generator may have a whole number `at_once`: how many pictures it is asked for in one call.
+    They are kept after each call, so that so many are lost where a search is killed.
     """
 
     @property

@@ -23,6 +23,8 @@ class EmbeddedGenerator:
     workers : processes; 1 draws in this one.
     """
 
+    at_once = 256  # a second or two of work
+
     def __init__(self, size: int, workers: int) -> None:
         self.size = size
         self.workers = workers

@@ -15,6 +15,7 @@ from pamela.core.files import writing_to
 
 WAIT_S: Final = 60.0  # for another command that writes
 DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+NO_WAIT: Final = "PRAGMA synchronous = OFF"  # what a power cut loses is scored again
 CREATE: Final = (
     "CREATE TABLE IF NOT EXISTS scores "
     "(key TEXT PRIMARY KEY, value REAL NOT NULL, checked TEXT NOT NULL) WITHOUT ROWID"
@@ -66,6 +67,7 @@ class ScoreTable:
             with writing_to(self.path.parent):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with closing(sqlite3.connect(self.path, timeout=WAIT_S)) as database, database:
+                    database.execute(NO_WAIT)
                     database.execute(CREATE)
                     return work(database)
         except sqlite3.Error as error:
