@@ -30,6 +30,10 @@ from pamela.core.strict_yaml import read_yaml
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seconds = Annotated[float, Field(gt=0.0, le=86_400.0)]
+Pixels = Annotated[int, Field(ge=16, le=4096, multiple_of=8)]
+Device = Literal["auto", "cpu", "gpu"]
+DType = Literal["auto", "float32", "bfloat16", "float16"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 # `dvc exp run -S key=2026-11-28` writes a day as text
 Day = Annotated[
@@ -186,7 +190,7 @@ class TrainParams(_Strict):
     models: Annotated[list[str], Field(min_length=1), Unique]
     champion: str
     seed: Seed
-    device: Literal["auto", "cpu", "gpu"]
+    device: Device
     devices: int | str  # processes of gradient training, a device each; auto: every GPU there is
     inputs: InputParams
     cv_folds: Annotated[int, Field(ge=2)]
@@ -232,6 +236,45 @@ class AblationParams(_Strict):
     shots: Shots
 
 
+class LanguageModelParams(_Strict):
+    """The rewriters `chat:` and `transformers:` (docs/steering_backends.md)."""
+
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)]
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)]
+    max_tokens: Count  # of one answer
+    context_trials: Annotated[int, Field(ge=0)]  # of the best so far, with their scores
+    variants_per_answer: Count
+    attempts: Count  # for one request, whether the server or the answer was at fault
+    timeout_s: Seconds  # chat:
+    concurrent_requests: Annotated[int, Field(ge=1, le=64)]  # chat:
+    batch_size: Count  # transformers:
+    device: Device  # transformers:
+    dtype: DType  # transformers:
+
+
+class DiffusersParams(_Strict):
+    """The generator `diffusers:`."""
+
+    dtype: DType
+    device: Device
+    offload: Literal["none", "model", "sequential"]  # weights that wait in main memory
+    steps: Count
+    guidance: Annotated[float, Field(ge=0.0)] | None  # None: the pipeline's own
+    width: Pixels
+    height: Pixels
+    batch_size: Count
+
+
+class ImageServerParams(_Strict):
+    """The generator `openai:`."""
+
+    width: Pixels
+    height: Pixels
+    attempts: Count  # for one picture
+    timeout_s: Seconds
+    concurrent_requests: Annotated[int, Field(ge=1, le=64)]
+
+
 class SteerParams(_Strict):
     """The steering benchmark."""
 
@@ -244,6 +287,9 @@ class SteerParams(_Strict):
     rounds: Count
     seed: Seed
     bootstrap: Annotated[int, Field(ge=100)]
+    language_model: LanguageModelParams
+    diffusers: DiffusersParams
+    image_server: ImageServerParams
 
 
 class ReportParams(_Strict):

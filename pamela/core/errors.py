@@ -135,22 +135,23 @@ EXTRAS: Final = {
 }
 
 
-def missing_package(package: str, what: str) -> PamelaError:
+def missing_package(package: str, what: str, extra: str | None = None) -> PamelaError:
     """Return the error that says how to install a package that `what` needs.
 
     Parameters
     ----------
     package : its import name, one of `EXTRAS`.
     what : the thing that cannot be done without it, the start of a sentence.
+    extra : the one to name, where several bring the package; by default that of `EXTRAS`.
     """
-    extra = EXTRAS[package]
+    extra = extra or EXTRAS[package]
     return PamelaError(
         f"{what} needs the package {package}, which is not installed: pip install "
         f"'pamela[{extra}]' (in a clone: pip install -c constraints.txt -e '.[{extra}]')"
     )
 
 
-def require(package: str, what: str) -> None:
+def require(package: str, what: str, extra: str | None = None) -> None:
     """Raise `missing_package` unless `package` is installed; it is not imported."""
     if find_spec(package) is None:
-        raise missing_package(package, what)
+        raise missing_package(package, what, extra)

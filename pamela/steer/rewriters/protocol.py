@@ -66,7 +66,9 @@ def messages(
     written : variants of this request that an earlier answer gave.
     """
     user = [f"Original prompt: {_line(request.prompt)}"]
-    if shown := request.history[:context]:
+    # one score alone teaches nothing; without it, all searches of a prompt begin with one question
+    shown = request.history[:context] if len(request.history) > 1 else ()
+    if shown:
         user += ["", "Best so far, as score: prompt", *map(_scored, shown)]
     if written:
         user += ["", "Already written:", *map(_line, written)]
