@@ -16,7 +16,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 STAMP := $(VENV)/.installed
 # of pyproject.toml; what their tests need beside `dev`
-EXTRAS := recommenders,steer
+EXTRAS := recommenders,steer,study
 EXTRAS_STAMP := $(VENV)/.extras
 # tests side by side, each module on one worker (tests/conftest.py says which come first)
 SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder

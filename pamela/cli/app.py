@@ -25,6 +25,7 @@ from pamela.cli.people.adapt import adapt
 from pamela.cli.people.suggest import suggest
 from pamela.cli.recommend import recommend_command
 from pamela.cli.serve import serve_command
+from pamela.cli.study import study_app
 from pamela.cli.tracking import become
 from pamela.core.errors import (
     EXTRAS,
@@ -53,6 +54,7 @@ app.command("suggest")(suggest)
 app.command("recommend")(recommend_command)
 app.command("serve")(serve_command)
 app.add_typer(batches_app, name="batches")
+app.add_typer(study_app, name="study")
 app.command("champion")(champion_command)
 app.command("rollback")(rollback_command)
 app.command("promote")(promote_command)

@@ -131,6 +131,7 @@ EXTRAS: Final = {
     "accelerate": "steer",
     "diffusers": "steer",
     "openai": "steer",
+    "nicegui": "study",
     "transformers": "transformers",
 }
 

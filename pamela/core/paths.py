@@ -61,6 +61,8 @@ class Project:
     withdrawn = Below("data/withdrawn.csv")  # who is left out (dataset, user_id)
     # people whom models are adapted to, a file each (git-ignored: it is personal)
     people = Below("data/people")
+    # studies with people, a folder each: answers, pictures (git-ignored: it is personal)
+    studies = Below("data/studies")
 
     # --- stage outputs ------------------------------------------------------------------------
     # the embedded dataset in the PAMELA release's layout (ingest)

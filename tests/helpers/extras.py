@@ -15,6 +15,7 @@ import pytest
 PACKAGES: Final = {
     "recommenders": ("surprise",),
     "steer": ("accelerate", "diffusers", "openai", "transformers"),
+    "study": ("nicegui",),
     "transformers": ("transformers",),
 }
 REASON: Final = "needs the extra"

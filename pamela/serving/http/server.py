@@ -17,10 +17,14 @@ from pamela.core.paths import Project
 from pamela.params import ServeParams, load_params
 from pamela.serving.http.app import make_app
 from pamela.serving.http.current_model import CurrentModel
+from pamela.serving.http.listening import listen, shown_address
 from pamela.serving.http.service import Service
 from pamela.serving.requests.pictures import PictureDoor
 
 SWITCH_S: Final = 0.0005
+ADVICE: Final = (
+    "give another --port (0: any free one), or host and port in params.yaml, section serve"
+)
 KEEP_ALIVE_S: Final = 75  # of idle connections: longer than clients keep theirs
 # Outside of a project (a bundle folder is served): what params.yaml says there.
 ELSEWHERE: Final = ServeParams(
@@ -69,7 +73,7 @@ def serve(
         If there is no such model, or the address cannot be listened on.
     """
     params = params_of(project, host, port)
-    listener = _listen(params.host, params.port)
+    listener = listen(params.host, params.port, ADVICE)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     warnings.simplefilter("ignore", PromptWarning)  # `prompt_cut` tells the client
     model = CurrentModel(uri, project, door_of(project, params), params.max_batch)
@@ -95,30 +99,10 @@ def serve(
         _leave()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(1024)
-    except (OSError, UnicodeError) as error:
-        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise PamelaError(
-            f"{host}:{port}: cannot listen there ({why}); give another --port (0: any free one), "
-            "or host and port in params.yaml, section serve"
-        ) from None
-    return listener
-
-
 def _announce(model: CurrentModel, listener: socket.socket) -> None:
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
     version = f", version {model.now.found.version}" if model.now.found.version else ""
     print(
-        f"serving {model.uri} ({model.now.reward.version}{version}) at http://{shown}:{port}, "
+        f"serving {model.uri} ({model.now.reward.version}{version}) at {shown_address(listener)}, "
         "the API's page at /docs; Ctrl+C stops",
         flush=True,
     )
