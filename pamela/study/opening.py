@@ -35,6 +35,7 @@ from pamela.study.study import PICTURES, Study
 
 LONGEST_PROMPT: Final = 2_000
 EMBEDDED: Final = "embedded"
+STEERED: Final = "steered"  # of a study's folder: what searches drew and scored
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,16 @@ def open_study(project: Project, params: Params, reward: Reward, wishes: Wishes)
         stack.enter_context(served_alone(folder))
         if made is None:
             store = PictureStore(folder / PICTURES)
-            steering = Steering(params, settings, reward, generator, rewriter, store)
+            steering = Steering(
+                params, settings, reward, generator, rewriter, store, folder / STEERED
+            )
         study = Study(
             project,
             folder,
             settings,
             read_secret(folder),
             to_rate,
-            draw=steering.run if steering else None,
+            drawer=steering,
             made=made.of if made else None,
             total=steering.total if steering else 1,
         )

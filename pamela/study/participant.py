@@ -64,6 +64,7 @@ class Participant:
     id : part of the batches and the report; says nothing of who it is.
     pictures : ids of the pictures to rate, in this person's order.
     ratings, choices : the events, in the order of their numbers.
+    other : whose reward their arm `other` follows.
     pairs : what they compare; empty until the pictures are there.
     delivered : names of the batches in the inbox.
     """
@@ -74,6 +75,7 @@ class Participant:
     pictures: list[str]
     sessions: set[str] = field(default_factory=set)
     ratings: list[Event] = field(default_factory=list)
+    other: str | None = None
     shown: list[Shown] = field(default_factory=list)
     pairs: list[Comparison] = field(default_factory=list)
     choices: list[Event] = field(default_factory=list)
@@ -133,6 +135,8 @@ class Participant:
                 self.sessions.add(event["session"])
             case "rating":
                 self.ratings.append(event)
+            case "steering":
+                self.other = event["other"]
             case "prepared":
                 self.shown = [Shown(**one) for one in event["shown"]]
                 self.pairs = [

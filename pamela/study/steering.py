@@ -7,8 +7,9 @@ has rated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -26,6 +27,8 @@ from pamela.steer.generators.base import Candidate, Generator, Image
 from pamela.steer.results import CHAMPION, NONE, OTHER, POPULATION, SELF
 from pamela.steer.rewriters.base import Rewriter
 from pamela.steer.search.loop import REWARD, ROUND, SEARCH, Search, best_trials, run_searches
+from pamela.steer.search.scoring import draw
+from pamela.steer.search.store import FolderStore
 from pamela.study.participant import Participant
 from pamela.study.pictures import PictureStore
 from pamela.study.plan import Shown, rng_of
@@ -111,7 +114,12 @@ class PeopleReward:
 
 @dataclass
 class Steering:
-    """Draws a participant's pictures; generator and rewriter are the caller's to open and close."""
+    """Draws a participant's pictures; generator and rewriter are the caller's to open and close.
+
+    Parameters
+    ----------
+    folder : where pictures, scores and finished rounds are kept: nothing is drawn twice.
+    """
 
     params: Params
     settings: Settings
@@ -119,6 +127,7 @@ class Steering:
     generator: Generator
     rewriter: Rewriter
     store: PictureStore
+    folder: Path
     _contexts: dict[str, UserContext] = field(default_factory=dict)
 
     @property
@@ -128,77 +137,84 @@ class Steering:
         arms = len(ARMS) - 1  # the original prompt is the first trial of each
         return arms * len(self.settings.prompts) * (1 + steer.rounds * steer.variants)
 
+    def other(self, person: Participant, rated: Sequence[Participant]) -> str:
+        """Draw whose reward the arm `other` follows: another of those who have rated.
+
+        As long as there is none, a user of the training data (``dataset/user``).
+        """
+        rng = rng_of(self.settings.seed, person.id, "other")
+        others = sorted(one.id for one in rated if one.id != person.id)
+        if not others:
+            people = self.reward.bundle.people
+            known = people.frame.filter(
+                pl.Series(self.reward.bundle.model.knows(people)),
+                pl.col(s.DATASET) == self.settings.dataset,
+            )
+            others = [f"{self.settings.dataset}/{user}" for user in known[s.USER].sort()]
+        if not others:
+            raise PamelaError(f"dataset {self.settings.dataset}: the model knows none of its users")
+        return others[int(rng.integers(len(others)))]
+
     def run(
-        self, person: Participant, others: Sequence[Participant], advance: Callable[[int], None]
+        self,
+        person: Participant,
+        other: str,
+        people: Mapping[str, Participant],
+        advance: Callable[[int], None],
     ) -> list[Shown]:
         """Search for every arm and prompt; return the pictures that this person compares.
 
+        A person whose searches were interrupted goes on from the last finished round.
+
         Parameters
         ----------
-        others : participants whose ratings are complete.
+        other : of `other`.
+        people : all participants, by id.
         advance : told of trials as they are done.
         """
-        other = self._other(person, others)
-        self._know(person.id, adapted(self.reward, self.settings, person))
+        for name in (person.id, other):
+            self._contexts[name] = (
+                adapted(self.reward, self.settings, people[name])
+                if name in people
+                else self.reward.user_context(name)
+            )
         whose: dict[str, str | None] = {POPULATION: None, SELF: person.id, OTHER: other}
         starts = self.settings.prompts
         searches = [
             Search(CHAMPION, user, start.candidate) for user in whose.values() for start in starts
         ]
-        people = PeopleReward(self.reward, self.settings.dataset, self._contexts, starts)
+        kept = FolderStore(self.folder)
         trials = run_searches(
             searches,
             generator=self.generator,
             rewriter=self.rewriter,
-            rewards={CHAMPION: people},
+            rewards={
+                CHAMPION: PeopleReward(self.reward, self.settings.dataset, self._contexts, starts)
+            },
             settings=self.params.steer,
             advance=advance,
+            store=kept,
+            folder=self.folder / "searches" / person.id,
         )
-        best = best_trials(trials).sort(SEARCH)
-        arms = [arm for arm in whose for _ in starts]
-        rows = [
-            (arm, searches[row[SEARCH]].start.prompt_id, row)
-            for arm, row in zip(arms, best.iter_rows(named=True), strict=True)
-        ]
         originals = trials.filter(pl.col(ROUND) == 0, pl.col(SEARCH) < len(starts)).sort(SEARCH)
-        rows += [
-            (NONE, start.prompt_id, {**row, REWARD: None})
-            for start, row in zip(starts, originals.iter_rows(named=True), strict=True)
+        untouched = originals.with_columns(pl.lit(None, pl.Float64).alias(REWARD), arm=pl.lit(NONE))
+        steered = pl.Series("arm", [arm for arm in whose for _ in starts])
+        chosen = pl.concat([untouched, best_trials(trials).sort(SEARCH).with_columns(steered)])
+        candidates = [
+            replace(searches[row[SEARCH]].start, prompt=row[s.PROMPT])
+            for row in chosen.iter_rows(named=True)
         ]
-        seeds = {start.prompt_id: start.seed for start in starts}
-        images = self.generator.generate(
-            [row[s.PROMPT] for _, _, row in rows], [seeds[key] for _, key, _ in rows]
-        )
+        images = draw(candidates, self.generator, kept)
         return [
             Shown(
-                key, arm, self.store.add(image, "a drawn picture"), row[s.PROMPT], row[REWARD],
-                whose.get(arm),
+                prompt_id=candidate.prompt_id,
+                arm=arm,
+                sha256=self.store.add(images[candidate], "a drawn picture"),
+                prompt=candidate.prompt,
+                reward=reward,
+                whose=whose.get(arm),
             )
-            for (arm, key, row), image in zip(rows, images, strict=True)
-        ]  # fmt: skip
-
-    def _other(self, person: Participant, others: Sequence[Participant]) -> str:
-        """Return whose reward the arm `other` follows; what the model knows of them is kept."""
-        rng = rng_of(self.settings.seed, person.id, "other")
-        rated = sorted((one for one in others if one.id != person.id), key=lambda one: one.id)
-        if rated:
-            chosen = rated[int(rng.integers(len(rated)))]
-            self._know(chosen.id, adapted(self.reward, self.settings, chosen))
-            return chosen.id
-        return self._somebody_seen(rng)
-
-    def _somebody_seen(self, rng: np.random.Generator) -> str:
-        people = self.reward.bundle.people
-        known = people.frame.filter(
-            pl.Series(self.reward.bundle.model.knows(people)),
-            pl.col(s.DATASET) == self.settings.dataset,
-        )
-        if not known.height:
-            raise PamelaError(f"dataset {self.settings.dataset}: the model knows none of its users")
-        users = known[s.USER].sort()
-        name = f"{self.settings.dataset}/{users[int(rng.integers(len(users)))]}"
-        self._know(name, self.reward.user_context(name))
-        return name
-
-    def _know(self, name: str, context: UserContext) -> None:
-        self._contexts[name] = context
+            for candidate, arm, reward in zip(
+                candidates, chosen["arm"], chosen[REWARD], strict=True
+            )
+        ]

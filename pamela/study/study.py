@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from pamela.core.files import writing_to
 from pamela.core.paths import Project
@@ -27,7 +27,20 @@ from pamela.study.settings import Settings
 PARTICIPANTS: Final = "participants"
 PICTURES: Final = "pictures"
 ID_BYTES: Final = 4
-Draw = Callable[[Participant, Sequence[Participant], Advance], Sequence[Shown]]
+
+
+class Drawer(Protocol):
+    """What makes a person's pictures (`pamela.study.steering.Steering`)."""
+
+    def other(self, person: Participant, rated: Sequence[Participant]) -> str:
+        """Draw whose reward the arm `other` follows."""
+        ...
+
+    def run(
+        self, person: Participant, other: str, people: Mapping[str, Participant], advance: Advance
+    ) -> Sequence[Shown]:
+        """Make the pictures; `advance` is told of trials as they are done."""
+        ...
 
 
 def journals(folder: Path) -> list[Journal]:
@@ -48,8 +61,8 @@ class Study:
     ----------
     folder : ``data/studies/<name>``.
     to_rate : the pictures that everybody rates: id and file.
-    draw : makes a person's pictures, given everybody who has rated.
-    made : returns pictures that were made elsewhere, by user id; in place of `draw`.
+    drawer : makes a person's pictures.
+    made : returns pictures that were made elsewhere, by user id; in place of `drawer`.
     total : trials of one person, for the progress.
     """
 
@@ -58,7 +71,7 @@ class Study:
     settings: Settings
     secret: bytes
     to_rate: dict[str, Path]
-    draw: Draw | None = None
+    drawer: Drawer | None = None
     made: Callable[[str], Sequence[Shown]] | None = None
     total: int = 1
     people: dict[str, Participant] = field(init=False)
@@ -206,11 +219,14 @@ class Study:
 
     # --- their pictures -----------------------------------------------------------------------
     def _draw_for(self, name: str, advance: Advance) -> Sequence[Shown]:
-        if self.draw is None:
+        if self.drawer is None:
             return []
-        with self._lock:
-            others = [one for one in self.people.values() if one.rated and one.ratings]
-        return self.draw(self.people[name], others, advance)
+        person = self.people[name]
+        with self._lock, writing_to(self.folder):
+            rated = [one for one in self.people.values() if one.rated and one.ratings]
+            if person.other is None:  # the same again after a stop
+                person.record("steering", other=self.drawer.other(person, rated))
+        return self.drawer.run(person, str(person.other), self.people, advance)
 
     def _keep_for(self, name: str, shown: Sequence[Shown]) -> None:
         person = self.people[name]
