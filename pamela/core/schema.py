@@ -81,6 +81,18 @@ IMAGES_SCHEMA: Final = pl.Schema(
         PROMPT_ID: pl.String(),
     }
 )
+# Scores from elsewhere: of everybody, or (with a user) one person's; `scaled` on a scale of ours
+SCORE: Final = "score"
+SCALED: Final = "scaled"
+SCORES_SCHEMA: Final = pl.Schema(
+    {
+        DATASET: pl.String(),
+        USER: pl.String(),
+        IMAGE: pl.String(),
+        SCORE: pl.Float64(),
+        SCALED: pl.Float64(),
+    }
+)
 # Demographic columns follow the two keys; they are categorical text and differ by dataset.
 USERS_KEYS: Final = (DATASET, USER)
 METADATA: Final = (TYPE, GROUP, STYLE)

@@ -23,13 +23,12 @@ from pamela.data.formats import base, files
 from pamela.data.formats.files import shown
 from pamela.data.remarks import ALIKE, EXAMPLES, loose
 
-SCORE: Final = "score"
-SCORES_SCHEMA: Final = pl.Schema(
-    {s.DATASET: pl.String, s.USER: pl.String, s.IMAGE: pl.String, SCORE: pl.Float64}
-)
 COLUMNS: Final = "image_id, score, optional dataset, user_id"
-REQUIRED: Final = (s.IMAGE, SCORE)
+REQUIRED: Final = (s.IMAGE, s.SCORE)
 OPTIONAL: Final = (s.DATASET, s.USER)
+QUARTILES: Final = (0.25, 0.75)
+DECIMALS: Final = 6  # at which the evaluation compares scores, once they are scaled
+MOST_MERGED: Final = 0.5  # share of the distinct scores that must stay so
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class ExternalScores:
 
     Attributes
     ----------
-    rows : `SCORES_SCHEMA`, once per picture, or per person and picture; ``user_id`` is null where
+    rows : `s.SCORES_SCHEMA`, once per picture, or per person and picture; ``user_id`` is null where
         the scores are nobody's own.
     strangers : ids of rows that were left out, as they name no picture or person of the project.
     ignored : columns that mean nothing here.
@@ -78,7 +77,7 @@ def check_scores(project: Project, name: str, file: str) -> ExternalScores:
     PamelaError
         On a file that is missing, lies elsewhere or cannot be read, a missing column, a score that
         is no finite number, an empty id, two scores of one picture, an image id that two datasets
-        share, or no known id at all.
+        share, no known id at all, or numbers that are marks of "no score" and hide the others.
     """
     path = project.root / file
     if not path.resolve().is_relative_to(project.root.resolve()):
@@ -88,6 +87,7 @@ def check_scores(project: Project, name: str, file: str) -> ExternalScores:
     images = read_parquet(project.validated / "images.parquet").select(s.DATASET, s.IMAGE)
     users = read_parquet(project.validated / "users.parquet").select(s.DATASET, s.USER)
     scores = match_ids(read_scores(path, project.root), images, users, file)
+    _reject_marks(scores.rows, file)
     write_parquet(project.external / f"{name}.parquet", scores.rows)
     return scores
 
@@ -107,20 +107,20 @@ def read_scores(path: Path, root: Path) -> pl.DataFrame:
     files.require_cells(frame, present, path, root)
     if not frame.height:
         raise PamelaError(f"{name}: no rows; give {COLUMNS}")
-    ids = [c for c in present if c != SCORE]
-    number = base.number(SCORE).alias("_number")
+    ids = [c for c in present if c != s.SCORE]
+    number = base.number(s.SCORE).alias("_number")
     frame = base.whole_floats_as_integers(frame, ids).with_columns(*map(s.identifier, ids), number)
     for column in ids:
         base.reject_empty_ids(frame, column)
     bad = frame.filter(pl.col("_number").is_null())
     if bad.height:
         row = bad.row(0, named=True)
-        cell = "" if row[SCORE] is None else str(row[SCORE])
+        cell = "" if row[s.SCORE] is None else str(row[s.SCORE])
         raise PamelaError(
             f"{name} row {row[s.SOURCE_ROW]}: score {cell!r} is no finite number ({bad.height:,} "
             "such rows); leave the row of a picture without a score out"
         )
-    return frame.with_columns(pl.col("_number").alias(SCORE)).drop("_number")
+    return frame.with_columns(pl.col("_number").alias(s.SCORE)).drop("_number")
 
 
 def match_ids(
@@ -147,10 +147,43 @@ def match_ids(
         raise _nobody(rows, images, users, name)
     once = _once(known, name)
     return ExternalScores(
-        base.conform(once, SCORES_SCHEMA).sort(s.DATASET, s.USER, s.IMAGE),
+        base.conform(scaled(once), s.SCORES_SCHEMA).sort(s.DATASET, s.USER, s.IMAGE),
         strange.select(_key(strange)).to_series(),
         [c for c in cells.columns if c not in known_columns],
     )
+
+
+def scaled(rows: pl.DataFrame) -> pl.DataFrame:
+    """Add ``scaled``: the score less the median, over the interquartile range, per dataset.
+
+    So does `sklearn.preprocessing.RobustScaler`: no order and no correlation changes. Where half of
+    the scores are equal the standard deviation stands for the range.
+    """
+    score = pl.col(s.SCORE)
+    low, high = (score.quantile(q, "linear") for q in QUARTILES)
+    width = pl.when(high > low).then(high - low).otherwise(score.std(ddof=0))
+    usable = pl.when(width > 0).then(width).otherwise(1.0)
+    return rows.with_columns(((score - score.median()) / usable).over(s.DATASET).alias(s.SCALED))
+
+
+def _reject_marks(rows: pl.DataFrame, name: str) -> None:
+    """Raise where scores lie so far apart that most others cannot be told from one another."""
+    told_apart = pl.col(s.SCALED).cast(pl.Float32).round(DECIMALS).n_unique()
+    merged = (
+        rows.group_by(s.DATASET)
+        .agg(
+            told_apart.alias("kept"), n=pl.col(s.SCORE).n_unique(),
+            low=pl.col(s.SCORE).min(), high=pl.col(s.SCORE).max(),
+        )
+        .filter(pl.col("kept") <= MOST_MERGED * pl.col("n"))
+    )  # fmt: skip
+    if merged.height:
+        low, high = merged.select("low", "high").row(0)
+        raise PamelaError(
+            f"{name}: the scores run from {low:g} to {high:g}, and most of them differ by less "
+            "than a millionth of that; leave the rows out whose score is a mark of none, such as "
+            "-1e9"
+        )
 
 
 def _with_dataset(rows: pl.DataFrame, images: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -172,15 +205,15 @@ def _with_dataset(rows: pl.DataFrame, images: pl.DataFrame, name: str) -> pl.Dat
 def _once(rows: pl.DataFrame, name: str) -> pl.DataFrame:
     """Return each picture's row (each person's of it); rows that say the same again count once."""
     keys = [c for c in (s.DATASET, s.USER, s.IMAGE) if c in rows.columns]
-    once = rows.unique([*keys, SCORE], keep="first", maintain_order=True)
+    once = rows.unique([*keys, s.SCORE], keep="first", maintain_order=True)
     again = once.with_columns(
-        _first=pl.col(s.SOURCE_ROW).first().over(keys), _value=pl.col(SCORE).first().over(keys)
+        _first=pl.col(s.SOURCE_ROW).first().over(keys), _value=pl.col(s.SCORE).first().over(keys)
     ).filter(pl.col(s.SOURCE_ROW) != pl.col("_first"))
     if again.height:
-        row = again.row(0, named=True)
+        row = again.with_columns(_key(again)).row(0, named=True)
         raise PamelaError(
-            f"{name} row {row[s.SOURCE_ROW]}: {row[_named(rows)]!r} has the score {row[SCORE]:g}, "
-            f"and {row['_value']:g} in row {row['_first']}; give one score"
+            f"{name} row {row[s.SOURCE_ROW]}: {row['_key']!r} has the score {row[s.SCORE]:g}, and "
+            f"{row['_value']:g} in row {row['_first']}; give one score"
         )
     return once
 
@@ -189,20 +222,18 @@ def _nobody(
     rows: pl.DataFrame, images: pl.DataFrame, users: pl.DataFrame, name: str
 ) -> PamelaError:
     """Return the fault of a file of which no row names a picture (or person) of the project."""
-    of_pictures = rows.join(images, on=[s.DATASET, s.IMAGE], how="semi").is_empty()
-    column, listed = (s.IMAGE, images) if of_pictures else (s.USER, users)
-    ids, there = rows[column], listed[column]
+    listed, column = images, s.IMAGE
+    if rows[s.DATASET].count() and rows.join(images, on=s.DATASET, how="semi").is_empty():
+        column = s.DATASET
+    elif rows.join(images, on=[s.DATASET, s.IMAGE], how="semi").height:
+        listed, column = users, s.USER
+    ids, there = (frame[column].unique(maintain_order=True) for frame in (rows, listed))
     alike = loose(ids).is_in(loose(there).implode()).any()
     hint = f"; some would match {ALIKE}: write an id the same everywhere" if alike else ""
-    datasets = listed[s.DATASET].unique().sort().to_list()
     return PamelaError(
-        f"{name}: no {column} of it is in {', '.join(datasets)}: it has {_examples(ids)}, while "
-        f"there is {_examples(there)}{hint}"
+        f"{name}: no {column} of it is one of the project's: it has {_examples(ids)}, while there "
+        f"is {_examples(there)}{hint}"
     )
-
-
-def _named(rows: pl.DataFrame) -> str:
-    return s.IMAGE if s.USER not in rows.columns else s.USER
 
 
 def _key(rows: pl.DataFrame) -> pl.Expr:

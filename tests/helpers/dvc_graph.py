@@ -14,8 +14,9 @@ from tests.paths import ROOT
 Stage = Mapping[str, Any]
 
 DECLARED: dict[str, Stage] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-# of a stage per name (`foreach`), what each of them does
-MAIN: dict[str, Stage] = {name: one.get("do", one) for name, one in DECLARED.items()}
+MAIN: dict[str, Stage] = {name: one for name, one in DECLARED.items() if "do" not in one}
+# stages that are there once per name in the params, as often as not never (`foreach`)
+PER_NAME: dict[str, Stage] = {name: one["do"] for name, one in DECLARED.items() if "do" in one}
 ABLATION: dict[str, Stage] = yaml.safe_load((ROOT / "ablation/stages.yaml").read_text())["stages"]
 # `params:` tracks the values; the package itself only finds its API on first use
 UNTRACKED = {"pamela/params.py", "pamela/__init__.py"}

@@ -1,22 +1,20 @@
 """What scores from elsewhere say of every test row and choice, beside what the models say.
 
 Only the order of such scores means something: their scale is anybody's. The ``mean`` of a row is
-the score scaled as `sklearn.preprocessing.RobustScaler` does (median 0, interquartile range 1) per
-dataset, which changes no order and no correlation; ``std`` is null. Of a choice, the probabilities
-say which score is higher (1 and 0, or one half each). Where there is no score both are null.
+the score on a scale of ours, as stage external has it; ``std`` is null. Of a choice, the
+probabilities say which score is higher (1 and 0, or one half each). Where there is no score, the
+mean or the probabilities are null.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.files import read_parquet
 from pamela.core.paths import Project
-from pamela.data.external_scores import SCORE
 from pamela.evaluation.choices.predictions import CHOICE_PREDICTIONS, P_A, P_B, P_TIE
 from pamela.evaluation.metrics.schema import (
     MODEL,
@@ -26,8 +24,6 @@ from pamela.evaluation.metrics.schema import (
     SHOTS,
 )
 from pamela.params import Params
-
-QUARTILES: Final = (0.25, 0.75)
 
 
 def load_scores(project: Project, params: Params) -> dict[str, pl.DataFrame]:
@@ -41,17 +37,17 @@ def predict_scores(scores: dict[str, pl.DataFrame], predictions: pl.DataFrame) -
 
     Parameters
     ----------
-    scores : name to the rows of `pamela.data.external_scores.SCORES_SCHEMA`.
+    scores : name to the rows of `pamela.core.schema.SCORES_SCHEMA`.
     predictions : of one model that is asked everywhere.
     """
     frames = [PREDICTIONS.to_frame()]
     for name, rows in scores.items():
         asked = _of_scored_datasets(predictions, rows)
-        answered = _joined(asked, scaled(rows), s.IMAGE, SCORE)
+        answered = _joined(asked, rows, s.IMAGE, "mean", of=s.SCALED)
         frames.append(
             answered.with_columns(
                 pl.lit(name).alias(MODEL),
-                pl.col(SCORE).cast(pl.Float32).alias("mean"),
+                pl.col("mean").cast(pl.Float32),
                 pl.lit(None, pl.Float32).alias("std"),
             ).select(PREDICTIONS.names())
         )
@@ -82,29 +78,19 @@ def choose_by_scores(scores: dict[str, pl.DataFrame], choices: pl.DataFrame) -> 
     return pl.concat(frames)
 
 
-def scaled(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows with scores less their median, over their interquartile range, per dataset.
-
-    Where half of the scores are equal the standard deviation stands for the range.
-    """
-    score = pl.col(SCORE)
-    low, high = (score.quantile(q, "linear") for q in QUARTILES)
-    width = pl.when(high > low).then(high - low).otherwise(score.std(ddof=0))
-    usable = pl.when(width > 0).then(width).otherwise(1.0)
-    return rows.with_columns(((score - score.median()) / usable).over(s.DATASET).alias(SCORE))
-
-
 def _of_scored_datasets(asked: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     return asked.filter(pl.col(s.DATASET).is_in(rows[s.DATASET].unique().implode()))
 
 
-def _joined(asked: pl.DataFrame, rows: pl.DataFrame, image: str, called: str) -> pl.DataFrame:
+def _joined(
+    asked: pl.DataFrame, rows: pl.DataFrame, image: str, called: str, *, of: str = s.SCORE
+) -> pl.DataFrame:
     """Add the score of the picture in column `image`: the person's own where people have some."""
     keys = [s.DATASET, image]
     if rows[s.USER].null_count() == 0:
         keys.append(s.USER)
-    known = rows.rename({s.IMAGE: image, SCORE: called}).select(*keys, called)
-    return asked.join(known, on=keys, how="left", maintain_order="left")
+    known = rows.rename({s.IMAGE: image, of: called}).select(*keys, called)
+    return asked.drop(called, strict=False).join(known, on=keys, how="left", maintain_order="left")
 
 
 def missing_lines(

@@ -7,13 +7,24 @@ import pytest
 
 from flows.pipeline import stale_stages
 from pamela.core.paths import Project
-from tests.conftest import merge
+from tests.conftest import merge, must
 from tests.helpers import yaml
-from tests.helpers.dvc_graph import ABLATION, MAIN, covers, idle, imported, names, outs, undeclared
+from tests.helpers.dvc_graph import (
+    ABLATION,
+    MAIN,
+    PER_NAME,
+    covers,
+    idle,
+    imported,
+    names,
+    outs,
+    undeclared,
+)
 from tests.paths import ROOT
 
-ORDER = ["ingest", "validate", "split", "embed", "train", "external", "evaluate", "steer", "report"]
-STAGES = {**MAIN, **ABLATION}
+ORDER = ["ingest", "validate", "split", "embed", "train", "evaluate", "steer", "report"]
+PIPELINE = {**MAIN, **PER_NAME}
+STAGES = {**PIPELINE, **ABLATION}
 DECLARED = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 
 
@@ -42,13 +53,13 @@ def test_no_stage_before_evaluate_reads_the_truth(stage):
 
 def test_the_graph_has_no_cycle_and_one_end():
     graph = nx.DiGraph()
-    graph.add_nodes_from(ORDER)
-    for stage in ORDER:
-        for dep in names(MAIN[stage]["deps"]):
+    graph.add_nodes_from(PIPELINE)
+    for stage in PIPELINE:
+        for dep in names(PIPELINE[stage]["deps"]):
             graph.add_edges_from(
                 (other, stage)
-                for other in ORDER
-                for out in outs(MAIN[other])
+                for other in PIPELINE
+                for out in outs(PIPELINE[other])
                 if covers(dep, out) or covers(out, dep)
             )
     assert nx.is_directed_acyclic_graph(graph)
@@ -93,3 +104,23 @@ def test_a_new_key_of_train_reruns_train_and_report(finished_project):
     path = finished_project / "params.yaml"
     path.write_text(yaml.safe_dump(merge(yaml.safe_load(path.read_text()), {"train": {"new": 1}})))
     assert stale_stages(Project(finished_project)) == ["report", "train"]
+
+
+def test_scores_from_elsewhere_rerun_the_evaluation_and_what_shows_it(finished_project):
+    """A stage per name in evaluate.external; without a name there is none."""
+    scores = finished_project / "scores" / "hps 3.csv"
+    scores.parent.mkdir()
+    scores.write_text("image_id,score\n1,2\n")
+    named = {"evaluate": {"external": {"HPS-v3.1": "scores/hps 3.csv"}}}
+    params = finished_project / "params.yaml"
+    before = params.read_text()
+    params.write_text(yaml.safe_dump(merge(yaml.safe_load(before), named)))
+    project = Project(finished_project)
+    assert stale_stages(project) == ["evaluate", "external@HPS-v3.1", "report"]
+    (finished_project / "data/external/HPS-v3.1.parquet").write_text("checked")
+    must(finished_project, "python", "-m", "dvc", "commit", "-q", "-f", "dvc.yaml")
+    assert stale_stages(project) == []
+    scores.write_text("image_id,score\n1,3\n")
+    assert stale_stages(project) == ["external@HPS-v3.1"]
+    params.write_text(before)
+    assert stale_stages(project) == ["evaluate", "report"]
