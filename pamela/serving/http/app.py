@@ -59,6 +59,11 @@ ADAPT_FORM: Final = {
     "image": FILES,
     "rating": {"type": "array", "items": {"type": "number"}},
     "prompt": {"type": "array", "items": TEXT},
+    "a": FILES,
+    "b": FILES,
+    "choice": {"type": "array", "items": {"enum": ["a", "b", "tie"]}},
+    "prompt_a": {"type": "array", "items": TEXT},
+    "prompt_b": {"type": "array", "items": TEXT},
     "dataset": TEXT,
     "demographics": SAID,
 }

@@ -17,7 +17,11 @@ from pamela.serving.http.bodies import AdaptBody, ScoreBody
 from pamela.serving.requests.records import MOST_PICTURES, Checked, check, shown
 
 MEGABYTE: Final = 2**20
-FIELDS: Final = 2 * MOST_PICTURES + 16  # of a form: a rating and a prompt for each picture
+# Of a form: a picture with rating and prompt, and a choice between two pictures with prompts, each
+# as often as there may be pictures.
+FILES: Final = 3 * MOST_PICTURES
+FIELDS: Final = 5 * MOST_PICTURES + 16
+FILE_KEYS: Final = ("image", "a", "b")
 DEMOGRAPHICS: Final = '{"gender": "female"}'
 Fields = dict[str, list[str | bytes]]
 
@@ -108,7 +112,7 @@ def _refuse(name: str) -> NoReturn:
 # --- forms ----------------------------------------------------------------------------------------
 async def _form(request: Request, form: Form) -> Mapping[str, Any]:
     try:
-        async with request.form(max_files=MOST_PICTURES, max_fields=FIELDS) as given:
+        async with request.form(max_files=FILES, max_fields=FIELDS) as given:
             return form.read(await _fields(given, form.keys))
     except HTTPException as error:
         if error.status_code != 400:
@@ -121,8 +125,9 @@ async def _fields(form: FormData, known: Sequence[str]) -> Fields:
     for key, value in form.multi_items():
         if key not in known:
             raise PamelaError(f"unknown key {shown(key)}; there are {', '.join(known)}")
-        if isinstance(value, UploadFile) != (key == "image"):
-            wanted = "a file, as curl -F image=@barn.png" if key == "image" else "text, not a file"
+        if isinstance(value, UploadFile) != (key in FILE_KEYS):
+            file = f"a file, as curl -F {key}=@barn.png"
+            wanted = file if key in FILE_KEYS else "text, not a file"
             raise PamelaError(f"{shown(key)} is to be {wanted}")
         content = await value.read() if isinstance(value, UploadFile) else value
         fields.setdefault(key, []).append(content)
@@ -148,7 +153,37 @@ def _adapt_form(fields: Fields) -> dict[str, Any]:
         {"image": image, "rating": _number(rating), "prompt": prompt}
         for image, rating, prompt in zip(images, ratings, prompts, strict=True)
     ]
-    return {**_person(fields), **({"ratings": rated} if rated else {})}
+    chosen = _choices(fields)
+    return {
+        **_person(fields),
+        **({"ratings": rated} if rated else {}),
+        **({"choices": chosen} if chosen else {}),
+    }
+
+
+def _choices(fields: Fields) -> list[dict[str, Any]]:
+    """Take the choices out of `fields`: which of the files a and b, in turn."""
+    a, b, said = (fields.pop(key, []) for key in ("a", "b", "choice"))
+    prompts = {key: fields.pop(key, []) for key in ("prompt_a", "prompt_b")}
+    if not len(a) == len(b) == len(said):
+        raise PamelaError(
+            f"{len(a)} files called a, {len(b)} called b, {len(said)} choices: give all three "
+            "with each choice"
+        )
+    for key, given in prompts.items():
+        if len(given) not in (0, len(said)):
+            raise PamelaError(
+                f"{len(given)} texts called {key}, {len(said)} choices: give one with each or none"
+            )
+    prompts_a, prompts_b = (given or [None] * len(said) for given in prompts.values())
+    return [
+        {
+            "a": {"image": a[k], "prompt": prompts_a[k]},
+            "b": {"image": b[k], "prompt": prompts_b[k]},
+            "choice": said[k],
+        }
+        for k in range(len(said))
+    ]
 
 
 def _person(fields: Fields) -> dict[str, Any]:
@@ -184,5 +219,11 @@ class Form:
 
 FORMS: Final[dict[type[Any], Form]] = {
     ScoreBody: Form(_score_form, ("image", "user", "dataset", "prompt", "demographics")),
-    AdaptBody: Form(_adapt_form, ("image", "rating", "prompt", "dataset", "demographics")),
+    AdaptBody: Form(
+        _adapt_form,
+        (
+            *("image", "rating", "prompt", "a", "b", "choice", "prompt_a", "prompt_b"),
+            *("dataset", "demographics"),
+        ),
+    ),
 }

@@ -35,6 +35,11 @@ def barn(small_template) -> bytes:
     return (small_template.root / "barn.png").read_bytes()
 
 
+@pytest.fixture(scope="module")
+def lake(small_template) -> bytes:
+    return (small_template.root / "lake.png").read_bytes()
+
+
 def fault(answer, status: int = 422) -> str:
     assert answer.status_code == status, answer.text
     assert set(answer.json()) == {"detail"}
@@ -273,6 +278,45 @@ def test_a_form_tells_demographics_too(client, barn):
         "images": [{"image": base64.b64encode(barn).decode()}],
     }
     assert answer.json() == client.post("/score", json=body).json()
+
+
+def test_a_form_takes_choices_as_json_does(client, barn, lake):
+    """In any number, beside ratings, each with prompts or without."""
+    form = {
+        "choice": ["a", "tie"], "prompt_a": [PROMPT, ""], "rating": "4", "dataset": "synthetic",
+    }  # fmt: skip
+    files = [("a", barn), ("b", lake), ("a", lake), ("b", barn), ("image", barn)]
+    sent = [(key, ("x.png", content)) for key, content in files]
+    by_form = client.post("/adapt", data=form, files=sent)
+    one, other = ({"image": base64.b64encode(content).decode()} for content in (barn, lake))
+    body = {
+        "ratings": [one | {"rating": 4}],
+        "choices": [
+            {"a": one | {"prompt": PROMPT}, "b": other, "choice": "a"},
+            {"a": other | {"prompt": ""}, "b": one, "choice": "tie"},
+        ],
+        "dataset": "synthetic",
+    }
+    assert by_form.json() == client.post("/adapt", json=body).json()
+    assert (by_form.json()["ratings"], by_form.json()["choices"]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("form", "files", "says"),
+    [
+        ({"choice": "a"}, ["a"], "1 files called a, 0 called b, 1 choices: give all three"),
+        ({"choice": ["a", "b"]}, ["a", "b"], "1 files called a, 1 called b, 2 choices"),
+        ({"choice": "left"}, ["a", "b"], "choice 1 choice: "),
+        ({"choice": "a", "prompt_b": ["x", "y"]}, ["a", "b"], "2 texts called prompt_b, 1 choices"),
+        ({"choice": "a", "a": "barn.png"}, ["b"], "'a' is to be a file, as curl -F a=@barn.png"),
+    ],
+)
+def test_choices_of_a_form_are_whole(client, barn, form, files, says):
+    sent = [(key, ("x.png", barn)) for key in files]
+    sent += [
+        (key, (None, one)) for key, v in form.items() for one in ([v] if isinstance(v, str) else v)
+    ]
+    assert says in fault(client.post("/adapt", files=sent))
 
 
 def test_who_is_adapted_to_has_no_name_yet(client):
