@@ -180,9 +180,9 @@ def posterior_given_noise(
 def squared_errors(mean: Floats, covariance: Floats, statistics: SufficientStatistics) -> Floats:
     """Return the expected sums (n,) of squared errors of people whose weights are so known."""
     fitted = np.einsum("nij,nj->ni", statistics.gram, mean)
-    doubt = np.einsum("nij,nij->n", statistics.gram, covariance)
+    variance = np.einsum("nij,nij->n", statistics.gram, covariance)
     explained = np.einsum("ni,ni->n", mean, 2 * statistics.moment - fitted)
-    squares: Floats = np.maximum(statistics.square - explained + doubt, 0.0)
+    squares: Floats = np.maximum(statistics.square - explained + variance, 0.0)
     return squares
 
 

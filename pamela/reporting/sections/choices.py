@@ -30,6 +30,8 @@ CAPTIONS = {
     CHOICE_LOG_LOSS: "Mean of minus the natural logarithm of the probability of what was said, "
     "ties included; lower is better.",
 }
+FORESEEN = "How well the models foresee which of two pictures a person chooses."
+CALIBRATED = "Whether pictures are chosen as often as the champion says."
 WHO = (
     "All choices in one pool; 95 % bootstrap interval below, over people (on few new pictures over "
     "pictures as well). New: both pictures are test pictures. Known: both are training pictures, "
@@ -39,19 +41,25 @@ WHO = (
 
 
 def choices_sections(results: Results, dataset: str) -> list[Section]:
-    """Return the sections on choices; none where nobody chose."""
+    """Return the section on choices; none where nobody chose.
+
+    Of a dataset of choices alone the tables stand where those of ratings would.
+    """
     if not places(results, dataset):
         return []
-    champion = results.params.train.champion
+    named = (results.params.train.champion, BRADLEY_TERRY)
+    calibrated = [calibration_table(results, dataset, name) for name in named]
+    if not results.has_ratings(dataset):
+        return [Section("Calibration of choices", CALIBRATED, calibrated[0], folded=calibrated[1:])]
     return [
         Section(
             "Choices between two pictures",
-            " ".join(choice_sentences(results, dataset)),
+            FORESEEN,
             choice_table(results, dataset, CHOICE_ACCURACY),
             folded=[
                 choice_table(results, dataset, CHOICE_LOG_LOSS),
                 choice_differences(results, dataset),
-                *(calibration_table(results, dataset, name) for name in (champion, BRADLEY_TERRY)),
+                *calibrated,
             ],
         )
     ]

@@ -12,7 +12,7 @@ LOW: Final = "low"  # the pair's two pictures by number, the lower first
 HIGH: Final = "high"
 TOWARD: Final = "toward"  # 1: the low picture was chosen, -1: the high one, 0: a tie
 FIRST: Final = "first"  # whether the picture that was named first was chosen; null at a tie
-PLACE: Final = "place"  # how many choices a person had made before, in one sitting; null: unknown
+PLACE: Final = "place"  # how many choices a person had made before, in one session; null: unknown
 PAIR: Final = (LOW, HIGH)
 
 
@@ -51,15 +51,15 @@ def as_numbers(choices: pl.DataFrame) -> pl.DataFrame:
 
 
 def _place() -> pl.Expr:
-    """Return where a choice stands in its sitting: a person's rows of one file.
+    """Return where a choice stands in its session: a person's rows of one file.
 
-    Positions tell it where all rows of the sitting have one, else times where all have one.
+    Positions tell it where all rows of the session have one, else times where all have one.
     """
-    sitting = [s.USER, s.SOURCE_FILE]
+    session = [s.USER, s.SOURCE_FILE]
 
     def rank(column: str) -> tuple[pl.Expr, pl.Expr]:
-        known = pl.col(column).is_not_null().all().over(sitting)
-        return known, pl.col(column).rank("ordinal").over(sitting).cast(pl.Int64) - 1
+        known = pl.col(column).is_not_null().all().over(session)
+        return known, pl.col(column).rank("ordinal").over(session).cast(pl.Int64) - 1
 
     (placed, by_position), (timed, by_time) = rank(s.POSITION), rank(s.CHOSEN_AT)
     return pl.when(placed).then(by_position).when(timed).then(by_time)

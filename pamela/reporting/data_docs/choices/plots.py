@@ -37,7 +37,7 @@ def draw_choice_counts(statistics: ChoiceStatistics) -> list[bytes]:
 
 
 def draw_choosers(statistics: ChoiceStatistics) -> dict[str, bytes]:
-    """Draw the position bias over a sitting and of every user, and circular triads of every user.
+    """Draw the position bias over a session and of every user, and circular triads of every user.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def draw_choosers(statistics: ChoiceStatistics) -> dict[str, bytes]:
     """
     users = statistics.users
     plots = {
-        "Position bias over a sitting": (statistics.stretches.height > 1, _over_places),
+        "Position bias over a session": (statistics.stretches.height > 1, _over_places),
         "Position bias of every user": ((users["decided"] >= ENOUGH).any(), _first_named),
         "Circular triads of every user": ((users["closed"] >= ENOUGH).any(), _circular),
     }
@@ -91,7 +91,7 @@ def _over_places(axis: Axes, statistics: ChoiceStatistics) -> None:
         alpha=0.18, linewidth=0,
     )  # fmt: skip
     axis.plot(middles, found["first"].to_numpy(), "o-", color=BLUE)
-    axis.set(title="First-named chosen", xlabel="place in the sitting", ylabel="share")
+    axis.set(title="First-named chosen", xlabel="place in the session", ylabel="share")
     low = np.nanmin([0.4, *found["first_low"].to_numpy()])
     high = np.nanmax([0.6, *found["first_high"].to_numpy()])
     axis.set_ylim(max(0.0, float(low) - 0.02), min(1.0, float(high) + 0.02))

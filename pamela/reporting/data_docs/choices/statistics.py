@@ -21,7 +21,7 @@ from pamela.reporting.data_docs.choices.answers import (
 from pamela.reporting.data_docs.choices.consistency import Repeats, Triads, repeats, triads
 from pamela.reporting.data_docs.choices.shares import shares
 
-STRETCHES: Final = 8  # of a sitting, at most, for which the position bias is told
+STRETCHES: Final = 8  # of a session, at most, for which the position bias is told
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ChoiceStatistics:
     Attributes
     ----------
     rows, pairs : choices, and distinct pairs of pictures among them.
-    timed, ordered : choices that have a time; those whose place in their sitting is known.
+    timed, ordered : choices that have a time; those whose place in their session is known.
     begun, ended : the earliest and the latest time.
     users : DataFrame (user_id, n, decided, first, closed, circular), one row per person, sorted:
         choices, those that are no ties, those of them for the picture that was named first, closed
@@ -41,7 +41,7 @@ class ChoiceStatistics:
     ties : share of ties.
     first_named : share of the first-named picture among the choices that are no ties.
     stretches : DataFrame (start, end, n, first, first_low, first_high, ties), the same over the
-        places of a sitting (0 is its first choice, `end` is within); empty where no place is known.
+        places of a session (0 is its first choice, `end` is within); empty where no place is known.
     repeats, triads : whether people stand by their choices.
     """
 
@@ -134,7 +134,7 @@ def win_rates(images: pl.DataFrame) -> Floats:
     return np.asarray((won + tied / 2) / n)
 
 
-# --- over the places of a sitting -----------------------------------------------------------------
+# --- over the places of a session -----------------------------------------------------------------
 STRETCHES_SCHEMA: Final = pl.Schema(
     {
         "start": pl.Int64(),

@@ -20,8 +20,8 @@ COUNTS_CAPTION: Final = (
     "choice were the flip of a coin."
 )
 PLOT_CAPTIONS: Final = {
-    "Position bias over a sitting": "how often the first-named image was chosen, from the first "
-    "choice of a sitting to the last, with its 95 % interval over users",
+    "Position bias over a session": "how often the first-named image was chosen, from the first "
+    "choice of a session to the last, with its 95 % interval over users",
     "Position bias of every user": f"the same of each user with at least {ENOUGH} choices",
     "Circular triads of every user": "the share of circular triads of each user with at least "
     f"{ENOUGH} triads; the dashed line is chance",

@@ -13,7 +13,7 @@ from pamela.registry.tracking.runs import run_specs
 from pamela.reporting.model_card import model_card
 from pamela.reporting.plots.figures import write_plots
 from pamela.reporting.report import context
-from pamela.reporting.sections.choices import choices_sections
+from pamela.reporting.sections.choices import choice_sentences, choices_sections
 from pamela.reporting.terminal_summary import choice_summary_table, print_summary
 from tests.helpers.made_up import add_choices, make_project, params_of
 
@@ -36,8 +36,10 @@ def alone(tmp_path_factory) -> Results:
 
 def test_the_section_has_every_place_where_somebody_was_asked(both):
     (section,) = choices_sections(both, "web")
-    assert "foresees 64.0% of choices between new pictures for people it knows" in section.text
-    assert "(bradley_terry) foresee 62.0% of the last" in section.text
+    (told,) = choice_sentences(both, "web")
+    assert "foresees 64.0% of choices between new pictures for people it knows" in told
+    assert "(bradley_terry) foresee 62.0% of the last" in told
+    assert told not in section.text  # the page begins with it
     assert section.table.columns == [
         "model", "new, seen", "new, unseen, 0 shots", "new, unseen, 5 shots",
         "known, unseen, 0 shots", "known, unseen, 5 shots",
@@ -67,6 +69,10 @@ def test_a_dataset_of_choices_alone_shows_them_in_place_of_srocc(alone):
     assert shown["results"].title == "Accuracy of choices"
     assert shown["further"].title == "Log loss of choices"
     assert shown["differences"].title == "Differences of accuracy"
+    tables = [shown[key].title for key in ("results", "further", "differences")]
+    for part in shown["parts"]:
+        tables += [table.title for table in (part.table, *part.folded) if table]
+    assert len(set(tables)) == len(tables), "each table once"
     assert not any("rated" in note for note in page["skipped"])
     assert any("has choices and no ratings" in note for note in page["skipped"])
     card = model_card(alone)

@@ -29,7 +29,7 @@ Row = tuple[str, str, str, str]  # user, image_a, image_b, choice
 
 
 def table(rows: list[Row], **columns: list[Any]) -> pl.DataFrame:
-    """Return choices of one sitting; what is not given is null."""
+    """Return choices of one session; what is not given is null."""
     ids = dict(zip((s.USER, s.IMAGE_A, s.IMAGE_B, s.CHOICE), zip(*rows, strict=True), strict=True))
     none = {c: [None] * len(rows) for c in s.CHOICES_SCHEMA}
     named = {s.DATASET: ["d"] * len(rows), s.SOURCE_FILE: ["choices.csv"] * len(rows)}
@@ -147,7 +147,7 @@ def test_answers_by_chance_agree_as_often_as_said() -> None:
     assert found.asked_again == 0
 
 
-def test_the_position_bias_is_told_over_the_places_of_a_sitting() -> None:
+def test_the_position_bias_is_told_over_the_places_of_a_session() -> None:
     places = np.tile(np.arange(40), 30)
     rows = [(f"u{k // 40}", "p", "q", s.CHOSE_A if place >= 20 else s.CHOSE_B)
             for k, place in enumerate(places)]  # fmt: skip
