@@ -115,8 +115,8 @@ class ImageServerGenerator:
             raise MalformedError(f"no picture in data[0].b64_json ({error})") from None
         if image.size != (self.settings.width, self.settings.height):
             raise PamelaError(
-                f"params.yaml: {SECTION}: {self.endpoint} draws {image.width} x {image.height} "
-                f"where {self.settings.width} x {self.settings.height} is asked for: write a size "
+                f"params.yaml: {SECTION}: {self.endpoint} draws {image.width} x {image.height}, "
+                f"not the {self.settings.width} x {self.settings.height} asked for: write a size "
                 "that it has"
             )
         return np.asarray(image)
