@@ -107,13 +107,30 @@ def save_stable_diffusion(folder: Path, **parts: Any) -> Path:
         norm_num_groups=2, down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
     )  # fmt: skip
+    scheduler = diffusers.DDIMScheduler(steps_offset=1, clip_sample=False)
     pipeline = diffusers.StableDiffusionPipeline(
         unet=unet, vae=vae, text_encoder=_clip_text(), tokenizer=_clip_tokenizer(folder),
-        scheduler=diffusers.DDIMScheduler(), requires_safety_checker=False,
+        scheduler=scheduler, requires_safety_checker=False,
         **({"safety_checker": None, "feature_extractor": None} | parts),
     )  # fmt: skip
     pipeline.save_pretrained(folder)
     return folder
+
+
+def blackening_parts() -> dict[str, Any]:
+    """Return a real safety checker, which finds fault with every picture, and its preprocessing."""
+    from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+    from transformers import CLIPConfig, CLIPImageProcessor
+
+    side = {"crop_size": {"height": SIZE, "width": SIZE}, "size": {"shortest_edge": SIZE}}
+    small = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
+             "num_attention_heads": 2}  # fmt: skip
+    vision = small | {"image_size": SIZE, "patch_size": SIZE // 2}
+    checker = StableDiffusionSafetyChecker(
+        CLIPConfig(text_config=small, vision_config=vision, projection_dim=8)
+    )
+    checker.concept_embeds_weights.data.fill_(-2.0)  # below every cosine
+    return {"safety_checker": checker, "feature_extractor": CLIPImageProcessor(**side)}
 
 
 def _clip_text() -> Any:
