@@ -21,16 +21,19 @@ class EvaluationCase:
     ----------
     other : another user who is used to the same type of pictures; the arm `other` pleases them.
     start : the original prompt and the seed of its rendering (the same for every user).
+    cold_start : whether the user was absent from training and is known by a few ratings alone.
 
     Notes
     -----
     Users come in small groups, mostly pairs, who share their prompts: what pleases one is then the
-    arm `other` of the next, and the groups' prompts differ, so that many prompts are tried.
+    arm `other` of the next, and the groups' prompts differ, so that many prompts are tried. All of
+    a group were in training or none was, so that `other` is no weaker a reward than `self`.
     """
 
     user: str
     other: str
     start: Candidate
+    cold_start: bool = False
 
 
 def sample_cases(
@@ -41,8 +44,10 @@ def sample_cases(
     users: int,
     prompts: int,
     seed: int,
+    shown: pl.DataFrame | None = None,
+    group: int = 2,
 ) -> list[EvaluationCase]:
-    """Draw users whom the champion knows, and test prompts of the type they rate.
+    """Draw users, half of them cold-start ones, and test prompts of the type they rate.
 
     Parameters
     ----------
@@ -50,6 +55,9 @@ def sample_cases(
     images : that dataset's pictures, with ``image_id, prompt_id, prompt, type``.
     known : ids of the users in the champion's training.
     users, prompts : how many users in all, and prompts for each.
+    shown : ``user_id, image_id`` of the pictures whose ratings cold-start users are known by; their
+        prompts are not steered for them. None or too few people: everybody is a known user.
+    group : how many users share prompts.
 
     Returns
     -------
@@ -63,39 +71,69 @@ def sample_cases(
     rng = np.random.default_rng(seed)
     rated = ratings.join(images.select(s.IMAGE, s.TYPE), on=s.IMAGE).drop_nulls(s.TYPE)
     starts = _test_prompts(rated, images, rng)
-    eligible = _eligible(rated, known)
-    pools = {
-        kind: rng.permutation(eligible.filter(pl.col(s.TYPE) == kind)[s.USER].to_list()).tolist()
-        for kind in starts
-    }
-    pools = {kind: pool for kind, pool in pools.items() if len(pool) >= 2}
-    if not pools:
+    told = _told(rated, images, shown)
+    cold = _pools(_favourite_types(told), starts, rng)
+    seen = _pools(_eligible(rated, known), starts, rng)
+    chosen_cold = _share_out(cold, users // 2)
+    chosen_seen = _share_out(seen, users - sum(map(len, chosen_cold.values())))
+    if not chosen_seen:
         raise PamelaError(
             "data/splits/ratings.parquet: no two users known to the champion share a type of test "
             "images with prompts; enlarge the synthetic dataset"
         )
-    return [
-        EvaluationCase(user, group[(place + 1) % len(group)], start)
-        for kind, chosen in _share_out(pools, users).items()
-        for number, group in enumerate(_groups(chosen))
-        for place, user in enumerate(group)
-        for start in _hand(starts[kind], number, prompts)
-    ]
+    cases: list[EvaluationCase] = []
+    for kind in starts:
+        groups = [
+            (members, cold_start)
+            for chosen, cold_start in ((chosen_seen, False), (chosen_cold, True))
+            for members in _groups(chosen.get(kind, []), group)
+        ]
+        for number, (members, cold_start) in enumerate(groups):
+            asked = set(told.filter(pl.col(s.USER).is_in(members))[s.PROMPT_ID])
+            handed = _hand(starts[kind], number, prompts, asked)
+            cases += [
+                EvaluationCase(user, members[(place + 1) % len(members)], start, cold_start)
+                for place, user in enumerate(members)
+                for start in handed
+            ]
+    return cases
+
+
+def _told(rated: pl.DataFrame, images: pl.DataFrame, shown: pl.DataFrame | None) -> pl.DataFrame:
+    """Return user, prompt and type of the pictures that cold-start users are known by."""
+    if shown is None:
+        shown = rated.select(s.USER, s.IMAGE).clear()
+    return shown.join(images.select(s.IMAGE, s.TYPE, s.PROMPT_ID), on=s.IMAGE).drop_nulls(s.TYPE)
 
 
 def _eligible(rated: pl.DataFrame, known: Collection[str]) -> pl.DataFrame:
     """Return known users with test ratings, and the type that each rated most in training."""
     tested = rated.filter(pl.col(s.PART) == s.TEST_SEEN).select(pl.col(s.USER).unique())
+    trained = rated.filter((pl.col(s.PART) == s.TRAIN) & pl.col(s.USER).is_in(list(known)))
+    return _favourite_types(trained.join(tested, on=s.USER, how="semi"))
+
+
+def _favourite_types(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return each user of `rows`, and the type that they have most rows of."""
     return (
-        rated.filter((pl.col(s.PART) == s.TRAIN) & pl.col(s.USER).is_in(list(known)))
-        .group_by(s.USER, s.TYPE)
+        rows.group_by(s.USER, s.TYPE)
         .len()
         .sort(s.USER, "len", s.TYPE, descending=[False, True, False])
         .group_by(s.USER, maintain_order=True)
         .first()
-        .join(tested, on=s.USER, how="semi")
         .sort(s.USER)
     )
+
+
+def _pools(
+    people: pl.DataFrame, starts: Collection[str], rng: np.random.Generator
+) -> dict[str, list[str]]:
+    """Return the people of each type that has prompts, shuffled; nobody where one is alone."""
+    pools = {
+        kind: rng.permutation(people.filter(pl.col(s.TYPE) == kind)[s.USER].to_list()).tolist()
+        for kind in starts
+    }
+    return {kind: pool for kind, pool in pools.items() if len(pool) >= 2}
 
 
 def _test_prompts(
@@ -121,26 +159,33 @@ def _test_prompts(
 
 
 def _share_out(pools: dict[str, list[str]], users: int) -> dict[str, list[str]]:
-    """Take about `users` people, evenly over the types, at least two or nobody of each."""
-    kinds = sorted(pools, key=lambda kind: -len(pools[kind]))[: max(1, users // 2)]
+    """Take about `users` people, in pairs and evenly over the types that have so many."""
+    if users < 2:
+        return {}
+    kinds = sorted(pools, key=lambda kind: -len(pools[kind]))[: users // 2]
     taken = dict.fromkeys(kinds, 2)
-    while sum(taken.values()) < users:
-        open_kinds = [kind for kind in kinds if taken[kind] < len(pools[kind])]
+    while (left := users - sum(taken.values())) > 0:
+        step = min(2, left)
+        open_kinds = [kind for kind in kinds if taken[kind] + step <= len(pools[kind])]
         if not open_kinds:
             break
-        taken[min(open_kinds, key=lambda kind: taken[kind])] += 1
+        taken[min(open_kinds, key=lambda kind: taken[kind])] += step
     return {kind: pools[kind][: taken[kind]] for kind in kinds}
 
 
-def _groups(users: list[str]) -> list[list[str]]:
-    """Return `users` in pairs; an odd one makes the last group three."""
-    pairs = [users[i : i + 2] for i in range(0, len(users) - 1, 2)]
-    if len(users) % 2:
-        pairs[-1].append(users[-1])
-    return pairs
+def _groups(users: list[str], size: int) -> list[list[str]]:
+    """Return `users` in groups of `size`; one who would be left alone joins the last."""
+    groups = [users[i : i + size] for i in range(0, len(users), size)]
+    if len(groups) > 1 and len(groups[-1]) == 1:
+        groups[-2:] = [[*groups[-2], *groups[-1]]]
+    return groups
 
 
-def _hand(starts: list[Candidate], number: int, n: int) -> list[Candidate]:
-    """Return the n prompts of group `number`: other ones for every group while there are any."""
-    n = min(n, len(starts))
-    return [starts[(number * n + i) % len(starts)] for i in range(n)]
+def _hand(starts: list[Candidate], number: int, n: int, asked: Collection[str]) -> list[Candidate]:
+    """Return the n prompts of group `number` that nobody of it was asked about.
+
+    Other ones for every group while there are any.
+    """
+    places = range(number * n, number * n + len(starts))
+    turned = [starts[i % len(starts)] for i in places]
+    return [start for start in turned if start.prompt_id not in asked][:n]

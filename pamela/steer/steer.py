@@ -1,64 +1,72 @@
 """The steer stage's real steps, as functions of a project: ``python -m flows.steer`` runs them.
 
-It needs a dataset whose pictures a generator can draw anew and whose users can be asked again:
-the embedded world. For any other it says what it skips and why.
+Where the embedded world draws, its users judge. Any other generator's pictures are drawn and scored
+alone: nobody simulated can say how a real picture is liked; ``pamela study`` asks people.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.dataset import load_people
-from pamela.core.errors import PamelaError
-from pamela.core.files import atomic_folder, read_parquet, write_metrics, write_parquet
+from pamela.core.files import atomic_folder, write_metrics, write_parquet
 from pamela.core.paths import Project
 from pamela.core.progress import progress
 from pamela.core.split_rows import read_fold_rows
-from pamela.features.factory import get_encoder
 from pamela.models import model_class
-from pamela.models.base import RewardModel, load_model, model_hash
+from pamela.models.base import RewardModel
 from pamela.params import PRECOMPUTED, Params
-from pamela.steer.contact_sheet import write_steering_sheet
-from pamela.steer.generators.factory import get_generator
+from pamela.steer.arms import TRUTH, Arm, Plan, make_plan
+from pamela.steer.generators.base import Generator, Image
+from pamela.steer.generators.factory import EMBEDDED
 from pamela.steer.judging.judges import SimulatedJudge
-from pamela.steer.results import (
-    ARMS,
-    CHAMPION,
-    POPULATION,
-    STEERING_SCHEMA,
-    assign,
-    chosen_rows,
-    judgment_rows,
-    plan_searches,
-    render_rows,
-    steering_metrics,
-)
+from pamela.steer.people import Rewards
+from pamela.steer.results import STEERING_SCHEMA
 from pamela.steer.rewards.base import RewardFunction
-from pamela.steer.rewards.models import ModelReward, RenderFeatures
-from pamela.steer.rewriters.factory import get_rewriter
+from pamela.steer.rewriters.base import Rewriter
 from pamela.steer.sampling import EvaluationCase, sample_cases
-from pamela.steer.search.loop import Search, run_searches
+from pamela.steer.search.loop import SEARCH, run_searches
+from pamela.steer.search.store import MemoryStore, Store
 
-WORLD_DATASET: Final = "synthetic"  # the one dataset with a generator's world
+ROUNDS, AT_ONCE = "rounds", "at_once"  # how the drawings of a search are spread
+WORLD_DATASET: Final = "synthetic"  # the one dataset whose people can be asked again
 
 
-@dataclass(frozen=True)
-class SteeringResult:
-    """Everything the searches found: who saw which, and every trial."""
+@dataclass
+class Found:
+    """Everything that the searches found.
 
-    assignment: pl.DataFrame
+    Attributes
+    ----------
+    plan : which searches there were, and which each user's arm shows.
+    trials : every trial of every search.
+    store : the pictures drawn, and how many.
+    """
+
+    plan: Plan
     trials: pl.DataFrame
+    store: Store = field(default_factory=MemoryStore)
+
+
+def can_judge(params: Params) -> bool:
+    """Return whether the people who are steered for can be asked about new pictures."""
+    return params.steer.generator == EMBEDDED
+
+
+def dataset_of(params: Params) -> str:
+    """Return the dataset whose users and prompts are steered."""
+    return WORLD_DATASET if can_judge(params) else params.ingest.datasets[0]
 
 
 def skip_reason(params: Params) -> str | None:
     """Return why this run cannot steer, or None where it can."""
-    if WORLD_DATASET not in params.ingest.datasets:
+    if can_judge(params) and WORLD_DATASET not in params.ingest.datasets:
         names = ", ".join(params.ingest.datasets)
         return (
             f"steer: skipped (no pictures drawn, no judgments): {names} has no generator's "
@@ -77,6 +85,16 @@ def skip_reason(params: Params) -> str | None:
     return None
 
 
+def unjudged_reason(params: Params) -> str | None:
+    """Return why pictures are drawn and not judged, or None where they are."""
+    if can_judge(params):
+        return None
+    return (
+        f"steer: pictures of {params.steer.generator!r} are drawn and scored, and not judged: "
+        "nobody simulated can say how a real picture is liked; `pamela study serve` asks people"
+    )
+
+
 def write_skipped(project: Project) -> None:
     """Write the outputs of a run that cannot steer: an empty typed table and ``{"skipped": 1}``."""
     write_parquet(project.reports / "steering.parquet", pl.DataFrame(schema=STEERING_SCHEMA))
@@ -85,138 +103,101 @@ def write_skipped(project: Project) -> None:
         pass  # no pictures, and none of an earlier run
 
 
-def load_rewards(project: Project, params: Params) -> tuple[dict[str, RewardFunction], list[str]]:
-    """Return the champion and the population model as rewards, and the users the champion knows.
-
-    Both are those of fold 0 and share one encoding of the pictures.
-    """
-    champion = _model(project, params, params.train.champion)
-    population = _model(project, params, POPULATION)
-    people = load_people(project)
-    known = people.frame.filter(pl.Series(champion.knows(people)))
-    encoder = get_encoder(
-        params.embed.encoder,
-        device=params.train.device,
-        batch_size=params.embed.batch_size,
-        workers=params.embed.workers,
-    )
-    prompts = _world_images(project).unique(s.PROMPT_ID, keep="first", maintain_order=True)
-    shared = (people, prompts, RenderFeatures(encoder), WORLD_DATASET)
-    rewards: dict[str, RewardFunction] = {
-        CHAMPION: ModelReward(champion, *shared, _digest(project, params.train.champion)),
-        POPULATION: ModelReward(population, *shared, _digest(project, POPULATION)),
-    }
-    return rewards, known.filter(pl.col(s.DATASET) == WORLD_DATASET)[s.USER].to_list()
-
-
-def _model(project: Project, params: Params, name: str) -> RewardModel:
-    if name not in params.train.models:
-        raise PamelaError(
-            f"params.yaml: steer compares with the model {name!r}: add it to train.models"
-        )
-    return load_model(project.models / name / "fold_0")
-
-
-def _digest(project: Project, name: str) -> str:
-    return model_hash(project.models / name / "fold_0")
-
-
-def _world_images(project: Project) -> pl.DataFrame:
-    """Return the world's pictures; one that names no prompt_id is a prompt of its own."""
-    images = read_parquet(project.validated / "images.parquet")
-    return images.filter(pl.col(s.DATASET) == WORLD_DATASET).with_columns(
-        pl.coalesce(s.PROMPT_ID, s.IMAGE).alias(s.PROMPT_ID)
-    )
-
-
-def choose_cases(project: Project, params: Params, known: Sequence[str]) -> list[EvaluationCase]:
-    """Draw ``steer.users`` known test users with ``steer.prompts`` test prompts each (fold 0)."""
-    ratings = read_fold_rows(project, 0).filter(pl.col(s.DATASET) == WORLD_DATASET)
+def choose_cases(
+    project: Project, params: Params, rewards: Rewards, *, group: int = 2
+) -> list[EvaluationCase]:
+    """Draw ``steer.users`` test users with ``steer.prompts`` test prompts each (fold 0)."""
+    dataset = dataset_of(params)
     cases = sample_cases(
-        ratings,
-        _world_images(project),
-        known,
+        read_fold_rows(project, 0).filter(pl.col(s.DATASET) == dataset),
+        rewards.images,
+        rewards.known,
         users=params.steer.users,
         prompts=params.steer.prompts,
         seed=params.steer.seed,
+        shown=rewards.shown,
+        group=group,
     )
-    users = len({case.user for case in cases})
-    if users < params.steer.users:
-        print(f"steer: {users} users of the {params.steer.users} asked for: the data has no more")
+    users = {case.user: case.cold_start for case in cases}
+    asked, cold = params.steer.users, sum(users.values())
+    if len(users) < asked:
+        print(f"steer: {len(users)} users of the {asked} asked for: the data has no more")
+    if cold < asked // 2:
+        print(f"steer: {cold} cold-start users of the {asked // 2} asked for: the data has no more")
     return cases
 
 
-def search(
-    params: Params, cases: Sequence[EvaluationCase], rewards: Mapping[str, RewardFunction]
-) -> SteeringResult:
-    """Run the steering loop for every arm of every case, under one progress bar."""
-    searches: list[Search] = plan_searches(cases)
-    settings = params.steer
-    total = len(searches) * (1 + settings.rounds * settings.variants)
-    with (
-        progress("steer", total=total) as advance,
-        get_generator(params) as generator,
-        get_rewriter(params) as rewriter,
-    ):
-        trials = run_searches(
-            searches,
-            generator=generator,
-            rewriter=rewriter,
-            rewards=rewards,
-            settings=settings,
-            advance=advance,
-        )
-    return SteeringResult(assign(cases, searches), trials)
-
-
-def load_judge(project: Project) -> SimulatedJudge:
-    """Return the world's users as judges; they know nothing of any reward."""
+def load_judge(project: Project, params: Params) -> SimulatedJudge | None:
+    """Return the world's users as judges, who know nothing of any reward; None for other worlds."""
+    if not can_judge(params):
+        return None
     from pamela.synthetic.raters.world import World
 
     return SimulatedJudge(World.load(project.truth))
 
 
-def judge_arms(found: SteeringResult, judge: SimulatedJudge, seed: int) -> pl.DataFrame:
-    """Return the table of renders and judgments, of `STEERING_SCHEMA`."""
-    chosen = chosen_rows(found.assignment, found.trials)
-    rng = np.random.default_rng([seed, 1])
-    return pl.concat(
-        [
-            render_rows(found.assignment, found.trials, judge),
-            judgment_rows(chosen, judge, rng),
-        ]
-    )
+def search(
+    params: Params,
+    cases: Sequence[EvaluationCase],
+    arms: Sequence[Arm],
+    rewards: Mapping[str, RewardFunction],
+    generator: Generator,
+    rewriter: Rewriter,
+    store: Store,
+    *,
+    folder: Path | None = None,
+) -> Found:
+    """Run the searches of every arm of every case, under one progress bar.
+
+    Each has the same budget of ``rounds x variants`` drawings. Where no feedback is given, all are
+    one round. Where the truth is the reward nothing is drawn, for the truth looks at no picture.
+
+    Parameters
+    ----------
+    folder : where finished rounds are kept, so that a run that was killed goes on.
+    """
+    plan = make_plan(cases, arms)
+    settings = params.steer
+    at_once = {"rounds": 1, "variants": settings.rounds * settings.variants}
+    parts: list[pl.DataFrame] = []
+    total = len(plan.searches) * (1 + settings.rounds * settings.variants)
+    with progress("steer", total=total) as advance:
+        for kind, numbers in _kinds(plan).items():
+            trials = run_searches(
+                [plan.searches[i] for i in numbers],
+                generator=Undrawn() if kind == TRUTH else generator,
+                rewriter=rewriter,
+                rewards=rewards,
+                settings=settings.model_copy(update=at_once) if kind == AT_ONCE else settings,
+                advance=advance,
+                store=MemoryStore() if kind == TRUTH else store,
+                folder=folder / kind if folder else None,
+            )
+            place = pl.Series(numbers, dtype=pl.Int64)
+            parts.append(trials.with_columns(place.gather(trials[SEARCH]).alias(SEARCH)))
+    return Found(plan, pl.concat(parts), store)
 
 
-def write_steering_results(
-    project: Project, params: Params, table: pl.DataFrame
-) -> dict[str, float]:
-    """Write ``reports/steering.parquet`` and ``metrics/steering.json``; return the metrics."""
-    judgments = table.filter(pl.col("kind") == "judgment")
-    rng = np.random.default_rng([params.steer.seed, 2])
-    metrics = steering_metrics(judgments, bootstrap=params.steer.bootstrap, rng=rng)
-    write_parquet(project.reports / "steering.parquet", table)
-    write_metrics(project.metrics / "steering.json", metrics)
-    return metrics
+def _kinds(plan: Plan) -> dict[str, list[int]]:
+    """Return the numbers of the searches that run alike."""
+    kinds: dict[str, list[int]] = {}
+    for number, (one, feedback) in enumerate(zip(plan.searches, plan.feedback, strict=True)):
+        kind = TRUTH if one.reward == TRUTH else ROUNDS if feedback else AT_ONCE
+        kinds.setdefault(kind, []).append(number)
+    return kinds
 
 
-def write_contact_sheet(
-    project: Project, params: Params, found: SteeringResult, judge: SimulatedJudge
-) -> None:
-    """Draw originals beside what the arms chose: ``reports/steering/sheet.png``."""
-    chosen = chosen_rows(found.assignment, found.trials)
-    path = project.reports / "steering" / "sheet.png"
-    with get_generator(params) as generator:
-        write_steering_sheet(chosen, generator, judge, path)
+class Undrawn:
+    """A generator for a reward that looks at no picture: each is one black pixel."""
 
+    fingerprint = "undrawn"
 
-def outcome_line(metrics: Mapping[str, float]) -> str:
-    """Return the outcome as a line for people."""
-    elo = ", ".join(f"{arm} {metrics[f'elo_{arm}']:.0f}" for arm in ARMS)
-    wins = ", ".join(
-        f"{arm} {metrics[key]:.0%} "
-        f"[{metrics[f'{key}_ci_low']:.0%}, {metrics[f'{key}_ci_high']:.0%}]"
-        for arm in ARMS
-        if (key := f"win_self_{arm}") in metrics
-    )
-    return f"steer: Elo {elo}; self wins against {wins} ({metrics['n_judgments']:.0f} judgments)"
+    def __enter__(self) -> Undrawn:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image]:
+        """Return a pixel for each prompt."""
+        return [np.zeros((1, 1, 3), np.uint8) for _ in prompts]

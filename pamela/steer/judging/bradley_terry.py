@@ -15,6 +15,7 @@ import numpy as np
 
 from pamela.core.arrays import Floats, Ints
 from pamela.evaluation.metrics.bootstrap import interval
+from pamela.steer.judging.resampling import cell_weights
 
 ELO_PER_LOGIT = 400.0 / math.log(10.0)  # a 400 point lead is odds of 10 to 1
 ELO_CENTRE = 1000.0
@@ -138,35 +139,6 @@ def cell_wins(
     return wins
 
 
-def bootstrap_wins(
-    wins: Floats,
-    user: Ints,
-    prompt: Ints,
-    *,
-    draws: int,
-    rng: np.random.Generator,
-) -> Floats:
-    """Return win matrices of `draws` resamples of the users and of the prompts together.
-
-    A Bayesian bootstrap (Rubin 1981): every user and every prompt gets an exponential weight and a
-    cell the product of its two, so both sources of variation count and no resample is empty.
-
-    Parameters
-    ----------
-    wins : array (n_cells, k, k) of `cell_wins`.
-    user, prompt : int arrays (n_cells,), each cell's user and prompt.
-
-    Returns
-    -------
-    array (draws, k, k), scaled to the number of judgments that there are.
-    """
-    by_user = rng.exponential(size=(draws, int(user.max()) + 1))
-    by_prompt = rng.exponential(size=(draws, int(prompt.max()) + 1))
-    weight = by_user[:, user] * by_prompt[:, prompt]
-    weight *= weight.shape[1] / weight.sum(axis=1, keepdims=True)
-    return np.asarray(np.einsum("bc,cij->bij", weight, wins))
-
-
 @dataclass(frozen=True)
 class BradleyTerryResult:
     """The outcome of an arena of k arms; intervals are 95 % over users and prompts.
@@ -195,10 +167,13 @@ def rank(
 
     Parameters
     ----------
-    wins, user, prompt, draws : as in `bootstrap_wins`.
+    wins : array (n_cells, k, k) of `cell_wins`; a cell is a user on a prompt.
+    user, prompt : int arrays (n_cells,), each cell's user and prompt.
+    draws : resamples of people and prompts (`cell_weights`).
     """
     total = wins.sum(axis=0)
-    resampled = bootstrap_wins(wins, user, prompt, draws=draws, rng=rng)
+    weights = cell_weights(user, prompt, draws=draws, rng=rng)
+    resampled = np.einsum("bc,cij->bij", weights, wins)
     return BradleyTerryResult(
         elo=to_elo(fit_bradley_terry(total)),
         elo_ci=np.stack(interval(to_elo(fit_bradley_terry(resampled)))),

@@ -44,6 +44,10 @@ class RenderFeatures:
         rows = [self._known[key] for key in keys]
         return np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])
 
+    def forget(self) -> None:
+        """Forget all features, which a long run would have no room for."""
+        self._known.clear()
+
 
 @dataclass(frozen=True)
 class Shown:

@@ -3,44 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from pamela.steer.rewriters.aspects import AspectWorth, Choices, Look
 from pamela.steer.rewriters.base import RewriteRequest, Trial
 
 if TYPE_CHECKING:
     from pamela.synthetic.prompts import Spec
 
 
-Look = dict[str, float | str]  # what is said of each aspect: an attribute's level, or a lighting
 _LIGHTING = "lighting"
+LEARN_FROM = 12  # trials
 
 
 @dataclass(frozen=True)
 class VocabularyRewriter:
     """Edits what a prompt of the embedded world says about attributes and lighting.
 
-    Subject, group, type and style stay. Most variants are coordinate moves: one to `max_moves`
-    aspects of the best prompt so far are said otherwise, or no longer; the others forget it and
-    describe `fresh_aspects` aspects at random, so that the search does not settle too early.
+    Subject, group, type and style stay. The first round's variants say `fresh_aspects` aspects at
+    random, mostly. From then on most say what seems best after the rewards so far (`AspectWorth`).
+    The others are moves: one to `max_moves` aspects of the best prompt are said otherwise, or no
+    longer, so that what no sum over aspects explains is found too.
 
     Attributes
     ----------
-    explore : share of variants that start afresh.
+    fresh : share of variants at random, before there is anything to learn from.
+    learn : share of variants by what was learned, later.
+    most_said : aspects that these say at most: encoders read so much and no more.
+    curiosity : see `AspectWorth.best_look`.
     drop : chance that a move leaves an aspect unsaid.
     """
 
-    explore: float = 0.25
+    fresh: float = 0.9
+    fresh_aspects: int = 7
+    learn: float = 0.9
+    most_said: int = 8
+    curiosity: float = 0.5
     max_moves: int = 3
-    fresh_aspects: int = 4
     drop: float = 0.1
 
     @property
     def fingerprint(self) -> str:
         """The kind and its settings."""
-        return f"vocabulary:{self.explore}:{self.max_moves}:{self.fresh_aspects}:{self.drop}"
+        return f"vocabulary:{':'.join(f'{value:g}' for value in astuple(self))}"
 
     def __enter__(self) -> Self:
         return self
@@ -68,10 +76,15 @@ class VocabularyRewriter:
         looks = [_look(parse_prompt(trial.prompt)) for trial in history]
         best = looks[0] if looks else _look(base)
         tried = {frozenset(look.items()) for look in (_look(base), *looks)}
+        worth = None
+        if len(history) >= LEARN_FROM:
+            rewards = np.array([trial.reward for trial in history])
+            worth = AspectWorth.fit(looks, rewards, choices)
         variants: list[str] = []
         for left in range(10 * n, 0, -1):
-            fresh = rng.random() < self.explore
-            look = self._afresh(choices, rng) if fresh else self._move(best, choices, rng)
+            look = self._look(worth, best, choices, rng)
+            if worth is not None and frozenset(look.items()) in tried:
+                look = self._move(look, choices, rng)
             key = frozenset(look.items())
             if key not in tried or left <= n - len(variants):
                 tried.add(key)
@@ -80,9 +93,18 @@ class VocabularyRewriter:
                 break
         return variants
 
-    def _move(
-        self, look: Look, choices: dict[str, tuple[float | str, ...]], rng: np.random.Generator
+    def _look(
+        self, worth: AspectWorth | None, best: Look, choices: Choices, rng: np.random.Generator
     ) -> Look:
+        """Return one thing to say."""
+        if worth is None:
+            fresh = rng.random() < self.fresh
+            return self._afresh(choices, rng) if fresh else self._move(best, choices, rng)
+        if rng.random() < self.learn:
+            return worth.best_look(self.most_said, self.curiosity, rng)
+        return self._move(best, choices, rng)
+
+    def _move(self, look: Look, choices: Choices, rng: np.random.Generator) -> Look:
         """Return `look` with a few aspects said otherwise."""
         moved = dict(look)
         for name in _some(choices, int(rng.integers(1, self.max_moves + 1)), rng):
@@ -93,22 +115,18 @@ class VocabularyRewriter:
                 moved[name] = others[int(rng.integers(len(others)))]
         return moved
 
-    def _afresh(
-        self, choices: dict[str, tuple[float | str, ...]], rng: np.random.Generator
-    ) -> Look:
-        """Return a few aspects said at random."""
+    def _afresh(self, choices: Choices, rng: np.random.Generator) -> Look:
+        """Return some aspects said at random."""
         names = _some(choices, self.fresh_aspects, rng)
         return {name: choices[name][int(rng.integers(len(choices[name])))] for name in names}
 
 
-def _some(
-    choices: dict[str, tuple[float | str, ...]], n: int, rng: np.random.Generator
-) -> list[str]:
+def _some(choices: Choices, n: int, rng: np.random.Generator) -> list[str]:
     names = list(choices)
     return [names[i] for i in rng.permutation(len(names))[:n]]
 
 
-def _choices(spec: Spec) -> dict[str, tuple[float | str, ...]]:
+def _choices(spec: Spec) -> Choices:
     """Return what can be said of each aspect that a picture like `spec` shows."""
     from pamela.synthetic import prompts, vocabulary
 

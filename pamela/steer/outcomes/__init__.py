@@ -1,0 +1,1 @@
+"""What follows from steering: win shares, Elo, gains, fidelity, over-optimisation, convergence."""
