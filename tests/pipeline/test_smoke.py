@@ -115,6 +115,30 @@ def test_a_second_run_does_nothing_and_starts_no_server(project, first_run):
     assert (project / ".prefect" / "server.log").stat().st_mtime_ns == before
 
 
+def test_scores_from_elsewhere_are_a_row_beside_the_same_numbers(project, first_run, prefect_api):
+    """No model is fitted again; a bare `dvc repro` against a server that runs already."""
+    before = pl.read_parquet(project / "reports/evaluation.parquet")
+    images = pl.read_parquet(project / "data/validated/images.parquet")["image_id"]
+    (project / "scores").mkdir()
+    scores = pl.DataFrame({"image_id": images, "score": range(images.len())})
+    scores.write_csv(project / "scores/hps.csv")
+    override_params(project, {"evaluate": {"external": {"hps": "scores/hps.csv"}}})
+    repro = ("python", "-m", "dvc", "repro", "report")
+    output = must(project, *repro, PREFECT_API_URL=prefect_api)
+    assert stages_run(output) == ["evaluate", "report"]
+    assert f"hps: {images.len()} scores of {images.len()} pictures" in output
+    after = pl.read_parquet(project / "reports/evaluation.parquet")
+    assert after.filter(pl.col("model") != "hps").equals(before)
+    for table in ("evaluation", "slices", "predictions"):
+        rows = pl.read_parquet(project / f"reports/{table}.parquet").filter(model="hps")
+        assert rows.height, table
+    differences = pl.read_parquet(project / "reports/differences.parquet")
+    assert differences.filter(model="hierarchical", baseline="hps", metric="srocc").height
+    assert "| `hps` |" in (project / "MODEL_CARD.md").read_text()
+    assert "hierarchical has" in (project / "reports/index.html").read_text()
+    assert must(project, "python", "-m", "dvc", "status", "--json").strip() == "{}"
+
+
 def test_the_champion_scores(project, first_run):
     picture = sorted((project / "data/synthetic/PAMELA/images").rglob("*.jpg"))[0]
     users = pl.read_parquet(project / "data/splits/users.parquet")

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from pamela.core.errors import PamelaError
-from pamela.params import load_params, tracking_uri
+from pamela.evaluation.comparators.bradley_terry import BRADLEY_TERRY
+from pamela.evaluation.comparators.image_mean import IMAGE_MEAN
+from pamela.evaluation.comparators.population_user_mean import POPULATION_USER_MEAN
+from pamela.evaluation.headline import CHAMPION
+from pamela.evaluation.metrics.schema import SHUFFLED
+from pamela.evaluation.results import CEILINGS
+from pamela.models import MODELS
+from pamela.params import OUR_ROWS, load_params, tracking_uri
 from tests.helpers import yaml
 from tests.paths import ROOT
 
@@ -25,6 +32,11 @@ def write(folder: Path, raw: object) -> Path:
 
 def test_the_shipped_params_load():
     assert load_params(ROOT / "params.yaml").train.champion in RAW["train"]["models"]
+
+
+def test_scores_from_elsewhere_cannot_be_called_like_a_row_of_ours():
+    ours = {*MODELS, *CEILINGS, SHUFFLED, POPULATION_USER_MEAN, IMAGE_MEAN, BRADLEY_TERRY, CHAMPION}
+    assert set(OUR_ROWS) == ours
 
 
 @pytest.mark.parametrize("section", sorted(RAW))
@@ -54,6 +66,20 @@ def test_an_unknown_key_is_named(tmp_path, section):
         ("train", "inputs", {"user": True, "demographics": True}, "train.inputs.metadata"),
         ("train", "inputs", {**RAW["train"]["inputs"], "age": True}, "train.inputs.age"),
         ("train", "inputs", {**RAW["train"]["inputs"], "user": "yes"}, "train.inputs.user"),
+        ("evaluate", "external", ["a.csv"], "evaluate.external: holds no keys with values"),
+        ("evaluate", "external", {"hps": 3}, "evaluate.external.hps: is no text"),
+        ("evaluate", "external", {"a b": "a.csv"}, "evaluate.external.a b"),
+        ("evaluate", "external", {"hps": "../a.csv"}, "a path from the project root that stays"),
+        ("evaluate", "external", {"hps": "/home/a.csv"}, "a path from the project root"),
+        ("evaluate", "external", {"hps": "s3://b/a.csv"}, "a path from the project root that"),
+        ("evaluate", "external", {"hps": "a.tsv"}, "evaluate.external.hps: must end in .csv or"),
+        ("evaluate", "external", {"hps": "data/external/a.csv"}, "must lie outside data/external"),
+        (
+            "evaluate",
+            "external",
+            {"paper": "a.csv"},
+            "external: paper is a row of our own",
+        ),
         ("ablation", "models", {}, "ablation.models"),
         ("ablation", "models", {"paper": 0}, "ablation.models.paper"),
         ("ablation", "shots", [-1], "ablation.shots"),
