@@ -31,7 +31,7 @@ def request(n: int = 4, seed: int = 0, prompt: str = SUBJECT) -> RewriteRequest:
     return RewriteRequest(prompt, (), n, (seed,))
 
 
-def save_language_model(folder: Path, *, steps: int = 250) -> Path:
+def save_language_model(folder: Path, *, steps: int = 100) -> Path:
     """Save a Llama of 60,000 weights that has learned to answer by the protocol."""
     from transformers import LlamaConfig, LlamaForCausalLM
 

@@ -20,7 +20,7 @@ from pamela.steer.rewriters.protocol import (
 from pamela.steer.rewriters.subjects import keeps_world_subject, shares_a_word
 
 BARN = "a red barn at dusk"
-texts = st.text(st.characters(codec="utf-8"), max_size=30)
+texts = st.text(max_size=30)
 
 
 def request(*tried: str, n: int = 5) -> RewriteRequest:
