@@ -1,4 +1,4 @@
-"""The ``pamela`` command: import a dataset, retrain, score pictures, adapt to people.
+"""The ``pamela`` command: import a dataset, retrain, score pictures, adapt to people, steer.
 
 ``pamela --help`` lists the commands. Prefect and DVC are run as commands in the project root; this
 package imports neither.
@@ -25,6 +25,7 @@ from pamela.cli.people.adapt import adapt
 from pamela.cli.people.suggest import suggest
 from pamela.cli.recommend import recommend_command
 from pamela.cli.serve import serve_command
+from pamela.cli.steer import steer_command
 from pamela.cli.study import study_app
 from pamela.cli.tracking import become
 from pamela.core.errors import (
@@ -52,6 +53,7 @@ app.command("explain")(explain_command)
 app.command("adapt")(adapt)
 app.command("suggest")(suggest)
 app.command("recommend")(recommend_command)
+app.command("steer")(steer_command)
 app.command("serve")(serve_command)
 app.add_typer(batches_app, name="batches")
 app.add_typer(study_app, name="study")

@@ -94,6 +94,10 @@ class Project:
     refusals = Below(".cache/refused")
     # features of pictures that saved people rated (git-ignored; may be deleted)
     people_cache = Below(".cache/people")
+    # pictures that steering drew, and their scores, by content (git-ignored; may be deleted)
+    steering_cache = Below(".cache/steering")
+    # what `pamela steer` found, a folder for each person and prompt (git-ignored: it is personal)
+    steering = Below("steering")
     mlartifacts = Below("mlartifacts")  # MLflow's artifact store (git-ignored)
 
     def relative(self, path: Path) -> str:

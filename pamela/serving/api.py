@@ -9,12 +9,13 @@
     reward.score(user=me, prompt="a red barn", images=["barn.png"])
     reward.suggest(user=me, n=10)                            # what to rate next
     reward.rank(user=me, n=10)                               # what they like best
+    reward.steer(user=me, prompt="a red barn")               # a prompt that they like better
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -48,6 +49,8 @@ from pamela.training.bundle import Bundle, load_bundle
 if TYPE_CHECKING:
     from pamela.explain.explainer import Explainer
     from pamela.serving.explanation import Explanation
+    from pamela.serving.steering.progress import Progress
+    from pamela.serving.steering.result import Steered
 
 __all__ = ["Ranked", "Reward", "Score", "Source", "Suggestion", "User", "load"]
 
@@ -348,6 +351,63 @@ class Reward:
             )
         )
         return Explanation(**vars(found))
+
+    def steer(
+        self,
+        *,
+        user: str | User | None,
+        prompt: str,
+        rounds: int = 5,
+        variants: int = 20,
+        generator: str | None = None,
+        rewriter: str | None = None,
+        penalty: float = 0.0,
+        seed: int | None = None,
+        dataset: str | None = None,
+        folder: str | PathLike[str] | None = None,
+        track: bool = True,
+        listener: Callable[[Progress], None] | None = None,
+    ) -> Steered:
+        """Rewrite a prompt until this model expects `user` to like its picture.
+
+        What was drawn is kept: the same call goes on where an earlier one was stopped.
+
+        Parameters
+        ----------
+        user, dataset : as for `score`; None is people in general.
+        rounds, variants : how often the prompt is rewritten, and how many variants each time.
+        generator, rewriter : by default those of `steer` in ``params.yaml``.
+        penalty : standard deviations that are taken off a predicted rating, so that pictures of
+            which little is known are not preferred.
+        seed : by default that of `steer` in ``params.yaml``.
+        folder : of the run; by default one below ``steering/`` of the project.
+        track : whether MLflow is to show it.
+        listener : called with a `Progress` after every part and round.
+
+        Raises
+        ------
+        PamelaError
+            Outside a project, for a model that knows no single user, for a prompt that cannot be
+            drawn, for a folder with other settings; it says which.
+        """
+        from pamela.serving.steering.entry import steer
+
+        return steer(
+            self,
+            self._root,
+            user=user,
+            dataset=dataset,
+            folder=folder,
+            track=track,
+            listener=listener,
+            prompt=prompt,
+            rounds=rounds,
+            variants=variants,
+            generator=generator,
+            rewriter=rewriter,
+            penalty=penalty,
+            seed=seed,
+        )
 
     def person(self, name: str) -> User:
         """Return the saved person called `name` (``pamela adapt``) as a `User` of this model."""

@@ -185,9 +185,14 @@ class PictureLookup:
         """Whether the encoder was needed already."""
         return self._encoder is not None
 
-    def encoder(self) -> Any:
-        """Return the encoder the model was trained with (`pamela.features.factory.Encoder`)."""
-        return self._get_encoder("the words of explanations")
+    def encoder(self, what: str = "the words of explanations") -> Any:
+        """Return the encoder the model was trained with (`pamela.features.factory.Encoder`).
+
+        Parameters
+        ----------
+        what : it is needed for, in a message.
+        """
+        return self._get_encoder(what)
 
     def _get_encoder(self, what: str) -> Any:
         """Return the encoder the model was trained with; the same name with other weights fails."""

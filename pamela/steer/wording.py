@@ -29,7 +29,8 @@ class Change:
 
     def __str__(self) -> str:
         if self.aspect:
-            return f"{self.aspect}: {self.before or UNSAID} -> {self.after or UNSAID}"
+            before = f"{self.before} -> " if self.before else ""
+            return f"{self.aspect}: {before}{self.after or UNSAID}"
         if not self.before:
             return f"added: {self.after}"
         return f"{self.before} -> {self.after}" if self.after else f"left out: {self.before}"
@@ -50,20 +51,28 @@ def changes(before: str, after: str, *, embedded: bool) -> list[Change]:
     old, new = parse_prompt(before), parse_prompt(after)
     if (old.subject, old.style, old.type) != (new.subject, new.style, new.type):
         return _word_changes(before.split(), after.split())
-    said, says = _looks(old), _looks(new)
+    said, says = _looks(old, before), _looks(new, after)
     return [
         Change(said.get(name, ""), says.get(name, ""), ASPECTS.get(name, name))
         for name in {**said, **says}
-        if said.get(name) != says.get(name)
+        if _asked(old, name) != _asked(new, name)
     ]
 
 
-def _looks(spec: Spec) -> dict[str, str]:
-    """Return the first words for each aspect that a prompt of the embedded world mentions."""
+def _looks(spec: Spec, prompt: str) -> dict[str, str]:
+    """Return the words of `prompt` for each aspect that it mentions."""
     from pamela.synthetic import vocabulary as v
 
-    looks = {name: v.WORDS[name][level][0] for name, level in spec.attributes.items()}
-    return looks | ({"lighting": v.LIGHTINGS[spec.lighting][0]} if spec.lighting else {})
+    text = " ".join(prompt.lower().split())
+    phrases = {name: v.WORDS[name][level] for name, level in spec.attributes.items()}
+    phrases |= {"lighting": v.LIGHTINGS[spec.lighting]} if spec.lighting else {}
+    return {
+        name: next((one for one in said if one in text), said[0]) for name, said in phrases.items()
+    }
+
+
+def _asked(spec: Spec, name: str) -> float | str | None:
+    return spec.lighting if name == "lighting" else spec.attributes.get(name)
 
 
 def _word_changes(before: list[str], after: list[str]) -> list[Change]:

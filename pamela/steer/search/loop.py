@@ -47,6 +47,7 @@ __all__ = [
     "VARIANT",
     "Search",
     "best_trials",
+    "run_identity",
     "run_searches",
 ]
 
@@ -85,7 +86,7 @@ def run_searches(
     store = MemoryStore() if store is None else store
     record = None
     if folder is not None:
-        said = _identity(searches, generator, rewriter, rewards, settings)
+        said = run_identity(searches, generator, rewriter, rewards, settings)
         record = RunRecord(folder, said)
     history: list[list[Trial]] = [[] for _ in searches]
     tables: list[pl.DataFrame] = []
@@ -160,7 +161,7 @@ def _search_seed(search: Search, number: int, seed: int) -> tuple[int, ...]:
     return (number, *map(int, hash_ids([search.start.prompt_id], seed)))
 
 
-def _identity(
+def run_identity(
     searches: Sequence[Search],
     generator: Generator,
     rewriter: Rewriter,

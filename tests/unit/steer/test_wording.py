@@ -18,8 +18,8 @@ def test_prompts_of_the_world_are_compared_by_what_they_ask_for():
     after = "A fine photograph of a pizza, in a low key, against the light, seen from above."
     assert said(before, after) == [
         "warmth: in cool tones -> unsaid",
-        "brightness: very dark -> dark",
-        "angle: unsaid -> from a high angle",
+        "brightness: very dark -> in a low key",
+        "angle: seen from above",
     ]
 
 

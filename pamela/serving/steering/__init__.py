@@ -1,0 +1,1 @@
+"""Steering for one person with a loaded model: what `Reward.steer` and ``pamela steer`` do."""
