@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from pamela.core.errors import PamelaError
 from pamela.core.files import write_json, write_parquet
 from pamela.core.paths import Project
 from pamela.params import Params, load_params
+from pamela.steer.arm_search import Found, Tools, search
 from pamela.steer.arms import BASIC, NONE, SELF, TRUTH, Arm, all_arms
 from pamela.steer.generators.base import Generator
 from pamela.steer.generators.factory import get_generator
@@ -36,15 +38,15 @@ from pamela.steer.rewriters.factory import get_rewriter
 from pamela.steer.sampling import EvaluationCase
 from pamela.steer.search.loop import ROUND, SEARCH, VARIANT
 from pamela.steer.search.store import MemoryStore
-from pamela.steer.steer import WORLD_DATASET, Found, choose_cases, load_judge, search
+from pamela.steer.steer import WORLD_DATASET, choose_cases, load_judge
 
 PEOPLE: Final = 40
 PROMPTS: Final = 18
 ROUNDS: Final = 5
 GROUP: Final = 4  # people who share prompts
-CAUTIOUS_PROMPTS: Final = 6  # of each person's, for which the cautious reward steers too
+CAUTIOUS_PROMPTS: Final = 3  # of each person's, for which the cautious reward steers too
 REPEATED_PROMPTS: Final = 2  # of each person's, that are steered again
-RUNS: Final = 3  # of these
+RUNS: Final = 2  # of these
 MEMORY: Final = 200 * 2**20  # bytes of pictures kept at once
 
 
@@ -80,12 +82,15 @@ def search_all(study: Study) -> None:
         people = tuple(sorted(x.user for x in cases if x.start == case.start))
         groups.setdefault(people, []).append(case)
     print(f"{len(cases)} cases, {len(prompts)} prompts, {len(groups)} groups", flush=True)
-    for number, group in enumerate(groups.values()):
+    order = np.random.default_rng(study.params.steer.seed).permutation(len(groups))
+    for number in order:  # so that a study that is not done yet is of all kinds of people
+        group = list(groups.values())[number]
         folder = study.folder / f"group_{number:02d}"
         if not (folder / "done").exists():
             search_group(study, group, folder)
             (folder / "done").touch()
-        print(f"group {number + 1} of {len(groups)} done", flush=True)
+        done = len(list(study.folder.glob("group_*/done")))
+        print(f"{done} of {len(groups)} groups done", flush=True)
 
 
 def search_group(study: Study, cases: Sequence[EvaluationCase], folder: Path) -> None:
@@ -157,9 +162,7 @@ class AtWork:
             cases,
             arms,
             self.study.scored,
-            self.generator,
-            self.rewriter,
-            self.store,
+            Tools(self.generator, self.rewriter, self.store),
             folder=self.folder / "rounds" / name,
         )
 

@@ -5,16 +5,21 @@ Run in the project root: ``python -m flows.steer`` (``dvc repro`` does).
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from flows.runtime import here, main, stage, step
 from pamela.core.paths import Project
 from pamela.steer import steer as work
+from pamela.steer.arm_search import search as search_arms
+from pamela.steer.arms import all_arms
+from pamela.steer.people import load_rewards as load
 
-load_rewards = step("load the rewards")(work.load_rewards)
+load_rewards = step("load the rewards")(load)
 choose = step("choose users and prompts")(work.choose_cases)
-search = step("steer")(work.search)
+search = step("steer")(search_arms)
 judge_arms = step("judge")(work.judge_arms)
 rank = step("rank the arms")(work.write_steering_results)
-draw_sheet = step("draw the contact sheet")(work.write_contact_sheet)
+draw_pictures = step("draw the contact sheet")(work.write_pictures)
 
 
 @step("write what is skipped")
@@ -32,13 +37,20 @@ def steer() -> None:
     if reason:
         skip(project, reason)
         return
-    rewards, known = load_rewards(project, params)
-    cases = choose(project, params, known)
-    found = search(params, cases, rewards)
-    judge = work.load_judge(project)
-    table = judge_arms(found, judge, params.steer.seed)
-    print(work.outcome_line(rank(project, params, table)))
-    draw_sheet(project, params, found, judge)
+    fitted = load_rewards(project, params, work.dataset_of(params))
+    cases = choose(project, params, fitted)
+    judge = work.load_judge(project, params)
+    arms = all_arms(params.steer.rewards, truth=judge is not None)
+    with ExitStack() as stack:
+        rewards = work.make_rewards(params, fitted, judge, stack)
+        tools = stack.enter_context(work.open_tools(params, project))
+        found = search(params, cases, arms, rewards, tools)
+        tables = judge_arms(params, found, fitted, judge, tools)
+        metrics = rank(project, params, found, tables, tools.store.counts)
+        draw_pictures(project, tables, judge, tools)
+    if unjudged := work.unjudged_reason(params):
+        print(unjudged)
+    print(work.outcome_line(metrics))
 
 
 if __name__ == "__main__":

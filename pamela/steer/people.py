@@ -20,7 +20,7 @@ from pamela.models import model_class
 from pamela.models.base import RewardModel, load_model, model_hash
 from pamela.params import Params
 from pamela.steer.arms import CAUTIOUS, CHAMPION, POPULATION
-from pamela.steer.outcomes.curves import INDEPENDENT
+from pamela.steer.results import INDEPENDENT
 from pamela.steer.rewards.base import RewardFunction
 from pamela.steer.rewards.models import ModelReward, RenderFeatures, Shown
 

@@ -17,6 +17,7 @@ from pamela.steer.search.loop import REWARD, ROUND, SEARCH, SEED, VARIANT, best_
 
 TIE: Final = "tie"
 TRUE: Final = "truth"
+INDEPENDENT: Final = "independent"  # the reward that was trained on other ratings
 ARM: Final = "arm"
 OPPONENT: Final = "opponent"
 KEYS: Final = (s.USER, s.PROMPT_ID)

@@ -88,13 +88,15 @@ def sample_cases(
             for chosen, cold_start in ((chosen_seen, False), (chosen_cold, True))
             for members in _groups(chosen.get(kind, []), group)
         ]
-        for number, (members, cold_start) in enumerate(groups):
+        handed: dict[str, Candidate] = {}  # to any group so far
+        for members, cold_start in groups:
             asked = set(told.filter(pl.col(s.USER).is_in(members))[s.PROMPT_ID])
-            handed = _hand(starts[kind], number, prompts, asked)
+            chosen = _hand(starts[kind], prompts, asked, handed)
+            handed |= {start.prompt_id: start for start in chosen}
             cases += [
                 EvaluationCase(user, members[(place + 1) % len(members)], start, cold_start)
                 for place, user in enumerate(members)
-                for start in handed
+                for start in chosen
             ]
     return cases
 
@@ -181,11 +183,9 @@ def _groups(users: list[str], size: int) -> list[list[str]]:
     return groups
 
 
-def _hand(starts: list[Candidate], number: int, n: int, asked: Collection[str]) -> list[Candidate]:
-    """Return the n prompts of group `number` that nobody of it was asked about.
-
-    Other ones for every group while there are any.
-    """
-    places = range(number * n, number * n + len(starts))
-    turned = [starts[i % len(starts)] for i in places]
-    return [start for start in turned if start.prompt_id not in asked][:n]
+def _hand(
+    starts: list[Candidate], n: int, asked: Collection[str], handed: Collection[str]
+) -> list[Candidate]:
+    """Return n prompts that nobody of a group was asked about, those first that no group has."""
+    new = [start for start in starts if start.prompt_id not in asked]
+    return sorted(new, key=lambda start: start.prompt_id in handed)[:n]

@@ -6,9 +6,9 @@ alone: nobody simulated can say how a real picture is liked; ``pamela study`` as
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,41 +17,56 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.files import atomic_folder, write_metrics, write_parquet
 from pamela.core.paths import Project
-from pamela.core.progress import progress
 from pamela.core.split_rows import read_fold_rows
 from pamela.models import model_class
 from pamela.models.base import RewardModel
 from pamela.params import PRECOMPUTED, Params
-from pamela.steer.arms import TRUTH, Arm, Plan, make_plan
-from pamela.steer.generators.base import Generator, Image
-from pamela.steer.generators.factory import EMBEDDED
+from pamela.steer.arm_search import Found, Tools
+from pamela.steer.arms import TRUTH
+from pamela.steer.generators.factory import EMBEDDED, get_generator
 from pamela.steer.judging.judges import SimulatedJudge
+from pamela.steer.outcomes.contact_sheet import write_steering_sheet
+from pamela.steer.outcomes.curves import best_by_round, mean_gains
+from pamela.steer.outcomes.metrics import (
+    FAITHFUL,
+    chosen_metrics,
+    drawing_counts,
+    win_metrics,
+)
+from pamela.steer.outcomes.opinions import with_fidelity, with_independent
 from pamela.steer.people import Rewards
-from pamela.steer.results import STEERING_SCHEMA
+from pamela.steer.results import (
+    ARM,
+    STEERING_SCHEMA,
+    chosen_rows,
+    judgment_rows,
+    render_rows,
+    with_truth,
+)
 from pamela.steer.rewards.base import RewardFunction
-from pamela.steer.rewriters.base import Rewriter
+from pamela.steer.rewards.truth import TruthReward
+from pamela.steer.rewriters.factory import get_rewriter
 from pamela.steer.sampling import EvaluationCase, sample_cases
-from pamela.steer.search.loop import SEARCH, run_searches
-from pamela.steer.search.store import MemoryStore, Store
+from pamela.steer.search.store import Counts, FolderStore, MemoryStore
 
-ROUNDS, AT_ONCE = "rounds", "at_once"  # how the drawings of a search are spread
+SHEET: Final = "sheet.png"
 WORLD_DATASET: Final = "synthetic"  # the one dataset whose people can be asked again
 
 
-@dataclass
-class Found:
-    """Everything that the searches found.
+@dataclass(frozen=True)
+class Tables:
+    """What was found, with everybody's opinion of it.
 
     Attributes
     ----------
-    plan : which searches there were, and which each user's arm shows.
-    trials : every trial of every search.
-    store : the pictures drawn, and how many.
+    steering : renders and judgments, of `STEERING_SCHEMA`.
+    chosen : what each arm shows.
+    best : the best of each arm by round (`best_by_round`).
     """
 
-    plan: Plan
-    trials: pl.DataFrame
-    store: Store = field(default_factory=MemoryStore)
+    steering: pl.DataFrame
+    chosen: pl.DataFrame
+    best: pl.DataFrame
 
 
 def can_judge(params: Params) -> bool:
@@ -136,68 +151,96 @@ def load_judge(project: Project, params: Params) -> SimulatedJudge | None:
     return SimulatedJudge(World.load(project.truth))
 
 
-def search(
-    params: Params,
-    cases: Sequence[EvaluationCase],
-    arms: Sequence[Arm],
-    rewards: Mapping[str, RewardFunction],
-    generator: Generator,
-    rewriter: Rewriter,
-    store: Store,
-    *,
-    folder: Path | None = None,
-) -> Found:
-    """Run the searches of every arm of every case, under one progress bar.
-
-    Each has the same budget of ``rounds x variants`` drawings. Where no feedback is given, all are
-    one round. Where the truth is the reward nothing is drawn, for the truth looks at no picture.
+def make_rewards(
+    params: Params, rewards: Rewards, judge: SimulatedJudge | None, stack: ExitStack
+) -> dict[str, RewardFunction]:
+    """Return every reward that arms choose by: ours, the configured ones, the truth if it is known.
 
     Parameters
     ----------
-    folder : where finished rounds are kept, so that a run that was killed goes on.
+    stack : what closes the configured ones at the end.
     """
-    plan = make_plan(cases, arms)
-    settings = params.steer
-    at_once = {"rounds": 1, "variants": settings.rounds * settings.variants}
-    parts: list[pl.DataFrame] = []
-    total = len(plan.searches) * (1 + settings.rounds * settings.variants)
-    with progress("steer", total=total) as advance:
-        for kind, numbers in _kinds(plan).items():
-            trials = run_searches(
-                [plan.searches[i] for i in numbers],
-                generator=Undrawn() if kind == TRUTH else generator,
-                rewriter=rewriter,
-                rewards=rewards,
-                settings=settings.model_copy(update=at_once) if kind == AT_ONCE else settings,
-                advance=advance,
-                store=MemoryStore() if kind == TRUTH else store,
-                folder=folder / kind if folder else None,
-            )
-            place = pl.Series(numbers, dtype=pl.Int64)
-            parts.append(trials.with_columns(place.gather(trials[SEARCH]).alias(SEARCH)))
-    return Found(plan, pl.concat(parts), store)
+    found = dict(rewards.by_name)
+    if params.steer.rewards:
+        from pamela.steer.rewards.factory import get_rewards
+
+        found |= stack.enter_context(get_rewards(params, features=rewards.encoding))
+    return found if judge is None else found | {TRUTH: TruthReward(judge)}
 
 
-def _kinds(plan: Plan) -> dict[str, list[int]]:
-    """Return the numbers of the searches that run alike."""
-    kinds: dict[str, list[int]] = {}
-    for number, (one, feedback) in enumerate(zip(plan.searches, plan.feedback, strict=True)):
-        kind = TRUTH if one.reward == TRUTH else ROUNDS if feedback else AT_ONCE
-        kinds.setdefault(kind, []).append(number)
-    return kinds
+@contextmanager
+def open_tools(params: Params, project: Project) -> Iterator[Tools]:
+    """Open the generator and the rewriter that ``params.steer`` names, and end them.
+
+    Pictures of the embedded world are drawn as fast as read: they are kept in memory. Others are
+    kept in ``.cache/steering``, so that a run that was killed draws nothing twice.
+    """
+    store = MemoryStore() if can_judge(params) else FolderStore(project.root / ".cache/steering")
+    with get_generator(params) as generator, get_rewriter(params) as rewriter:
+        yield Tools(generator, rewriter, store)
 
 
-class Undrawn:
-    """A generator for a reward that looks at no picture: each is one black pixel."""
+def judge_arms(
+    params: Params, found: Found, rewards: Rewards, judge: SimulatedJudge | None, tools: Tools
+) -> Tables:
+    """Let the judge, the independent reward and the encoder say what they think of the pictures."""
+    drawn = (rewards, tools.generator, tools.store)
+    chosen = chosen_rows(found.plan, found.trials, judge)
+    chosen = with_independent(chosen, *drawn)
+    best = best_by_round(found.plan, found.trials, variants=params.steer.variants)
+    best = with_truth(with_independent(best, *drawn), judge)
+    rows = [render_rows(found.plan, found.trials, judge)]
+    if judge is None:
+        chosen = chosen.with_columns(pl.lit(None, pl.Float64).alias(FAITHFUL))
+    else:
+        chosen = with_fidelity(chosen, *drawn)
+        rng = np.random.default_rng([params.steer.seed, 1])
+        rows.append(judgment_rows(chosen, found.plan.arms, judge, rng))
+    return Tables(pl.concat(rows), chosen, best)
 
-    fingerprint = "undrawn"
 
-    def __enter__(self) -> Undrawn:
-        return self
+def write_steering_results(
+    project: Project, params: Params, found: Found, tables: Tables, counts: Counts
+) -> dict[str, float]:
+    """Write ``reports/steering.parquet`` and ``metrics/steering.json``; return the metrics."""
+    bootstrap, seed = params.steer.bootstrap, params.steer.seed
+    judgments = tables.steering.filter(pl.col("kind") == "judgment")
+    metrics: dict[str, float] = {"n_asked": counts.asked, "n_drawn": counts.drawn}
+    metrics |= drawing_counts(found.plan, found.trials)
+    if judgments.height:
+        rng = np.random.default_rng([seed, 2])
+        metrics |= win_metrics(judgments, found.plan.arms, bootstrap=bootstrap, rng=rng)
+    else:
+        metrics["n_judgments"] = 0
+    rng = np.random.default_rng([seed, 3])
+    metrics |= chosen_metrics(tables.chosen, bootstrap=bootstrap, rng=rng)
+    write_parquet(project.reports / "steering.parquet", tables.steering)
+    write_metrics(project.metrics / "steering.json", metrics)
+    return metrics
 
-    def __exit__(self, *_: object) -> None:
-        pass
 
-    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image]:
-        """Return a pixel for each prompt."""
-        return [np.zeros((1, 1, 3), np.uint8) for _ in prompts]
+def write_pictures(
+    project: Project, tables: Tables, judge: SimulatedJudge | None, tools: Tools
+) -> None:
+    """Write ``reports/steering/``: the contact sheet, and what the arms show as a table."""
+    with atomic_folder(project.reports / "steering") as folder:
+        write_steering_sheet(tables.chosen, tools.generator, tools.store, judge, folder / SHEET)
+        gains = mean_gains(tables.best)
+        gains.write_csv(folder / "gains_by_round.csv", float_precision=4)
+        write_parquet(folder / "chosen.parquet", tables.chosen.with_columns(pl.col(ARM).cast(str)))
+
+
+def outcome_line(metrics: Mapping[str, float]) -> str:
+    """Return the outcome as a line for people."""
+    if not metrics["n_judgments"]:
+        return f"steer: {metrics['n_drawn']:.0f} pictures drawn, none judged"
+    names = [key.removeprefix("elo_") for key in metrics if key.startswith("elo_")]
+    arms = [name for name in names if not name.endswith(("_ci_low", "_ci_high"))]
+    elo = ", ".join(f"{arm} {metrics[f'elo_{arm}']:.0f}" for arm in arms)
+    wins = ", ".join(
+        f"{arm} {metrics[key]:.0%} "
+        f"[{metrics[f'{key}_ci_low']:.0%}, {metrics[f'{key}_ci_high']:.0%}]"
+        for arm in arms
+        if (key := f"win_self_{arm}") in metrics
+    )
+    return f"steer: Elo {elo}; self wins against {wins} ({metrics['n_judgments']:.0f} judgments)"

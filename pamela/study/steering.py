@@ -23,8 +23,8 @@ from pamela.params import Params
 from pamela.serving.api import Reward
 from pamela.serving.types import CatalogImage
 from pamela.serving.user_context import UserContext
+from pamela.steer.arms import CHAMPION, NONE, OTHER, POPULATION, SELF
 from pamela.steer.generators.base import Candidate, Generator, Image
-from pamela.steer.results import CHAMPION, NONE, OTHER, POPULATION, SELF
 from pamela.steer.rewriters.base import Rewriter
 from pamela.steer.search.loop import REWARD, ROUND, SEARCH, Search, best_trials, run_searches
 from pamela.steer.search.scoring import draw

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
+from pamela.core import schema as s
 from pamela.core.arrays import Floats, Ints
 from pamela.steer.generators.base import Candidate
 
@@ -21,6 +22,7 @@ Verdict = Ints
 FIRST: Final = 1
 SECOND: Final = -1
 TIE: Final = 0
+_NO_NOISE: Final = np.zeros(())
 
 JUST_NOTICEABLE = 0.2  # points of the 1..5 scale: a smaller felt difference is a tie
 
@@ -62,6 +64,13 @@ class SimulatedJudge:
         utility = np.asarray(self.world.utility(list(people), specs), np.float64)
         rows = [people[user] for user in users]
         return utility[rows, [pictures[_drawn(c)] for c in candidates]]
+
+    def would_rate(self, users: Sequence[str], candidates: Sequence[Candidate]) -> Floats:
+        """Return what user i would say of picture i on the scale, but for noise and rounding."""
+        from pamela.synthetic.raters.world import impression
+
+        said = impression(self.world.rows_of(list(users)), self.truth(users, candidates), _NO_NOISE)
+        return np.clip(said, s.SCALE_LOW, s.SCALE_HIGH)
 
     def compare(
         self,

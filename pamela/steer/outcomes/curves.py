@@ -12,10 +12,9 @@ from typing import Final
 import polars as pl
 
 from pamela.steer.arms import CHANCE, NONE, TRUTH, Plan
-from pamela.steer.results import ARM, KEYS, TRUE
+from pamela.steer.results import ARM, INDEPENDENT, KEYS, TRUE
 from pamela.steer.search.loop import REWARD, ROUND, SEARCH, VARIANT
 
-INDEPENDENT: Final = "independent"  # the reward that was trained on other ratings
 OPINIONS: Final = (REWARD, INDEPENDENT, TRUE)
 
 

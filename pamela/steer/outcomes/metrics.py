@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from pamela.steer.arms import COLD_START, NONE, OTHER, POPULATION, SELF
+from pamela.steer.arms import COLD_START, NONE, OTHER, POPULATION, SELF, Plan
 from pamela.steer.judging.bradley_terry import rank
 from pamela.steer.outcomes.comparisons import compare, count_wins
 from pamela.steer.outcomes.gains import Cells, gain_metrics
 from pamela.steer.results import ARM, TRUE
+from pamela.steer.search.loop import ROUND, SEARCH
 
 FAITHFUL = "faithful"
 KINDS = {"seen": False, "cold": True}  # users in training; cold-start users
@@ -78,6 +79,17 @@ def chosen_metrics(
         for arm in chosen[ARM].cast(pl.String).unique(maintain_order=True):
             metrics |= cells.mean(f"fidelity_{arm}", cells.of(arm))
     return metrics
+
+
+def drawing_counts(plan: Plan, trials: pl.DataFrame) -> dict[str, float]:
+    """Return how many pictures each arm chose from, for a user and a prompt (``drawings_<arm>``).
+
+    The original, which every arm has, is not counted.
+    """
+    tried = trials.filter(pl.col(ROUND) > 0).group_by(SEARCH).len()
+    used = plan.assignment.filter(pl.col(ARM) != NONE).join(tried, on=SEARCH)
+    mean = dict(used.group_by(pl.col(ARM).cast(pl.String)).agg(pl.col("len").mean()).iter_rows())
+    return {f"drawings_{arm}": float(mean.get(arm, 0.0)) for arm in plan.arms}
 
 
 def _numbers(name: str, value: float, low: float, high: float) -> dict[str, float]:

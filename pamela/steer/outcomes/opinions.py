@@ -8,11 +8,10 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.arrays import Floats32
 from pamela.steer.generators.base import Generator
-from pamela.steer.outcomes.curves import INDEPENDENT
 from pamela.steer.outcomes.fidelity import subject_kept
 from pamela.steer.outcomes.metrics import FAITHFUL
 from pamela.steer.people import Rewards
-from pamela.steer.results import candidates_of
+from pamela.steer.results import INDEPENDENT, candidates_of
 from pamela.steer.search.scoring import draw
 from pamela.steer.search.store import Store
 
