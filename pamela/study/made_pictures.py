@@ -62,7 +62,7 @@ class MadePictures:
             row = empty[s.SOURCE_ROW][0]
             raise PamelaError(f"--pairs {path} row {row}: fill in {', '.join(REQUIRED)}")
         keys = [s.PROMPT_ID, ARM, s.USER]
-        twice = table.filter(pl.struct(keys).is_duplicated())
+        twice = table.filter(~pl.struct(keys).is_first_distinct())
         if twice.height:
             one = twice.row(0, named=True)
             raise PamelaError(

@@ -63,11 +63,9 @@ class MadeUpDrawer:
             raise self.fault
         mine = int(person.id[1:3], 16)
         return [
-            Shown(
-                prompt, arm, self._colour(mine, i, 0 if arm == "other" else j), f"{prompt}, {arm}"
-            )
+            Shown(prompt, arm, self._colour(mine, i, arm), f"{prompt}, {arm}")
             for i, prompt in enumerate(PROMPTS)
-            for j, arm in enumerate(ARMS)
+            for arm in ARMS
         ]
 
     def _colour(self, red: int, green: int, arm: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from nicegui import app, ui
@@ -40,16 +40,17 @@ PICTURE: Final = (
 )
 
 
-def add_pages(study: Study, consent: str) -> None:
-    """Register the one page of a study."""
+def make_page(study: Study, consent: str) -> Callable[[], Awaitable[None]]:
+    """Return what shows the one page of a study."""
 
-    @ui.page("/")
     async def study_page() -> None:
         session = str(app.storage.browser["id"])
         client = ui.context.client
         await client.connected()  # from here on what the browser says is heard
         if client.has_socket_connection:  # else it has gone meanwhile
             View(study, session, consent).show()
+
+    return study_page
 
 
 class View:

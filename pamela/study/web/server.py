@@ -20,7 +20,7 @@ from pamela.serving.http.callers import OwnCallers
 from pamela.serving.http.listening import listen, shown_address
 from pamela.study.settings import CONSENT
 from pamela.study.study import Study
-from pamela.study.web.pages import add_pages
+from pamela.study.web.pages import make_page
 
 ADVICE: Final = "give another --port (0: any free one) or --host"
 SESSION_S: Final = 180 * 24 * 3600
@@ -76,7 +76,7 @@ def make_app(study: Study, host: str) -> FastAPI:
         content, kind = found
         return Response(content, media_type=kind, headers={"cache-control": "no-store"})
 
-    add_pages(study, (study.folder / CONSENT).read_text(encoding="utf-8"))
+    ui.page("/")(make_page(study, (study.folder / CONSENT).read_text(encoding="utf-8")))
     ui.run_with(
         app,
         title="Study",
