@@ -20,7 +20,7 @@ from pamela.cli.batches import batches_app
 from pamela.cli.champion import champion_command, promote_command, rollback_command
 from pamela.cli.explain import explain_command
 from pamela.cli.import_dataset import ImportCommand, import_command
-from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
+from pamela.cli.model import CHAMPION_URI, ModelOption, load_reward
 from pamela.cli.people.adapt import adapt
 from pamela.cli.people.suggest import suggest
 from pamela.cli.recommend import recommend_command
@@ -91,7 +91,7 @@ def score(
     prompt: Annotated[
         str | None, typer.Option(help="What the pictures were asked to show.")
     ] = None,
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = CHAMPION_URI,
+    model: ModelOption = CHAMPION_URI,
     dataset: Annotated[
         str | None, typer.Option(help="Whose scale to answer on, without a user.")
     ] = None,

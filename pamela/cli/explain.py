@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
+from pamela.cli.model import CHAMPION_URI, ModelOption, load_reward
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,7 +22,7 @@ WIDTH = 60  # columns at least; a wider terminal is used
 
 def explain_command(
     user: Annotated[str, typer.Option(help="dataset/user, bare where unique.")],
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = CHAMPION_URI,
+    model: ModelOption = CHAMPION_URI,
     top: Annotated[int, typer.Option(min=1, help="Rows of each table, each way.")] = 5,
     plot: Annotated[Path | None, typer.Option(help="Also draw it to this PNG.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as one object.")] = False,

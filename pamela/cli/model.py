@@ -1,15 +1,26 @@
-"""The model that a command asks for."""
+"""The model that a command asks for, and the options of the commands that answer with pictures."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+import typer
 
 if TYPE_CHECKING:
     from pamela.serving.api import Reward
 
-MODEL_HELP: Final = "models:/NAME@ALIAS, models:/NAME/VERSION or a bundle folder."
 CHAMPION_URI: Final = "models:/pamela@champion"
+ModelOption: TypeAlias = Annotated[
+    str, typer.Option(help="models:/NAME@ALIAS, models:/NAME/VERSION or a bundle folder.")
+]
+NumberOption: TypeAlias = Annotated[
+    int, typer.Option("-n", "--number", min=1, help="How many pictures.")
+]
+CatalogOption: TypeAlias = Annotated[
+    str | None, typer.Option(help="Whose pictures, without a user and with several datasets.")
+]
 
 
 def load_reward(uri: str) -> Reward:
@@ -22,3 +33,8 @@ def load_reward(uri: str) -> Reward:
     import pamela
 
     return pamela.load(uri)
+
+
+def relative(file: Path | None) -> str | None:
+    """Return where a picture lies, from here; None where that is not known."""
+    return None if file is None else os.path.relpath(file)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -13,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
+from pamela.cli.model import (
+    CHAMPION_URI,
+    CatalogOption,
+    ModelOption,
+    NumberOption,
+    load_reward,
+    relative,
+)
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 
@@ -31,11 +37,9 @@ def recommend_command(
         str | None,
         typer.Option(help="dataset/user, a saved person's name; none: the population."),
     ] = None,
-    n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many pictures.")] = 20,
-    dataset: Annotated[
-        str | None, typer.Option(help="Whose pictures, without a user and with several datasets.")
-    ] = None,
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = CHAMPION_URI,
+    n: NumberOption = 20,
+    dataset: CatalogOption = None,
+    model: ModelOption = CHAMPION_URI,
     sheet: Annotated[
         Path | None,
         typer.Option(
@@ -62,7 +66,7 @@ def recommend_command(
 
         print_ranked(found, user, PlainConsole())
         print(
-            f"contact sheet: {_shown(sheet)}" if drawn else "no picture has a file here: no sheet"
+            f"contact sheet: {relative(sheet)}" if drawn else "no picture has a file here: no sheet"
         )
         return
     for one in found:
@@ -75,12 +79,8 @@ def _default_sheet(user: str | None) -> Path:
 
 
 def _row(one: Ranked) -> dict[str, object]:
-    named = {"image_id": one.image_id, "file": _shown(one.file), "prompt": one.prompt}
+    named = {"image_id": one.image_id, "file": relative(one.file), "prompt": one.prompt}
     return {**named, "rated": one.rated, **asdict(one.score)}
-
-
-def _shown(file: Path | None) -> str | None:
-    return None if file is None else os.path.relpath(file)
 
 
 def print_ranked(found: Sequence[Ranked], user: str | None, console: Console) -> None:

@@ -7,14 +7,14 @@ from typing import Annotated, Final
 
 import typer
 
-from pamela.cli.model import CHAMPION_URI, MODEL_HELP
+from pamela.cli.model import CHAMPION_URI, ModelOption
 from pamela.core.errors import require
 
 PACKAGES: Final = ("fastapi", "fastapi_offline", "python_multipart", "uvicorn")
 
 
 def serve_command(
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = CHAMPION_URI,
+    model: ModelOption = CHAMPION_URI,
     port: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="0: any free one. [default: of params.yaml]"),

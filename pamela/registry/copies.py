@@ -28,6 +28,7 @@ from pamela.core.files import (
 )
 from pamela.core.paths import Project
 from pamela.params import load_params, tracking_uri
+from pamela.registry.mlflow_logging import quieten_mlflow
 from pamela.registry.mlflow_model import DESCRIPTION_FILE, MLFLOW_FILES, write_mlflow_files
 from pamela.registry.reachable import shown
 from pamela.registry.sqlite_reader import PATH, Version, local_path
@@ -189,6 +190,7 @@ def _make_copy(project: Project, digest: str, fill: Fill, source: str) -> Path:
 
 def download(source: str, uri: str) -> Path | None:
     """Return a folder with what a tracking server keeps; None where it has nothing."""
+    quieten_mlflow()
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 

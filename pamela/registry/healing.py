@@ -34,6 +34,7 @@ from pamela.registry.versions import (
     PROMOTED_BECAUSE,
     PROMOTED_OVER,
     RegisteredModel,
+    nth_promotion,
 )
 
 if TYPE_CHECKING:
@@ -228,10 +229,14 @@ def _seat_another(registry: RegisteredModel, holder: Version | None) -> str:
     return f"{why}; version {chosen.version} is champion"
 
 
-def _last_served(version: Version) -> tuple[bool, str, int]:
-    """Order versions: the one that served last; of those that never did, the first."""
+def _last_served(version: Version) -> tuple[bool, int, str, int]:
+    """Order versions: the one that served last; of those that never did, the first.
+
+    Whatever the clock said: it may have been set back.
+    """
     served, number = _served(version), int(version.version)
-    return served, version.tags.get(PROMOTED_AT, ""), number if served else -number
+    when = version.tags.get(PROMOTED_AT, "")  # of versions from before promotions were counted
+    return served, nth_promotion(version), when, number if served else -number
 
 
 def _register_trained(registry: RegisteredModel, why: str) -> str:

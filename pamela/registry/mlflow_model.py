@@ -15,6 +15,7 @@ from pamela import __version__
 from pamela.core import schema as s
 from pamela.core.files import atomic_path, read_json, read_parquet
 from pamela.params import PRECOMPUTED
+from pamela.registry.mlflow_logging import quieten_mlflow
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -42,6 +43,7 @@ GREY_PNG: Final = (
 
 def write_mlflow_files(bundle: Path) -> None:
     """Add what MLflow needs to know of a bundle to its folder: signature, example, loader."""
+    quieten_mlflow()
     import mlflow.pyfunc
     import pandas as pd
 

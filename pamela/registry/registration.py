@@ -50,10 +50,12 @@ from pamela.registry.versions import (
     PROMOTED_AT,
     PROMOTED_BECAUSE,
     PROMOTED_BY,
+    PROMOTED_NTH,
     PROMOTED_OVER,
     PROMOTION,
     choose,
     list_versions,
+    nth_promotion,
 )
 
 if TYPE_CHECKING:
@@ -166,6 +168,7 @@ def move_champion(project: Project, params: Params, version: str, promotion: Pro
             PROMOTED_BECAUSE: promotion.reason,
             PROMOTED_OVER: holder,
             PROMOTED_AS: promotion.action,
+            PROMOTED_NTH: str(1 + max(map(nth_promotion, versions))),
             DECISION: promotion.decision or secrets.token_hex(8),  # the last one: all are there
         }
         for key, value in tags.items():

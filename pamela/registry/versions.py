@@ -35,6 +35,7 @@ PROMOTED_BY: Final = "promoted_by"
 PROMOTED_BECAUSE: Final = "promoted_because"
 PROMOTED_OVER: Final = "promoted_over"  # the version that served before; empty where none did
 PROMOTED_AS: Final = "promoted_as"  # what kind of decision it was
+PROMOTED_NTH: Final = "promoted_nth"  # how many times the alias had come to a version, this one too
 DECISION: Final = "decision"  # its id in the records; written last of these
 PROMOTION: Final = (
     PROMOTED_AT,
@@ -42,6 +43,7 @@ PROMOTION: Final = (
     PROMOTED_BECAUSE,
     PROMOTED_OVER,
     PROMOTED_AS,
+    PROMOTED_NTH,
     DECISION,
 )
 FIRST: Final = "the first registered model"
@@ -64,6 +66,12 @@ def aliases_of(project: Project, params: Params) -> dict[str, str]:
     """Return ``{alias: version}``, also of aliases that point at no version that there is."""
     known = sqlite_reader.known_aliases(tracking_uri(params, project.root), NAME)
     return _ask_mlflow(project, params, NAME, _aliases, {}) if known is None else known
+
+
+def nth_promotion(version: Version) -> int:
+    """Return how many promotions there had been when a version last came to serve; 0: unknown."""
+    told = version.tags.get(PROMOTED_NTH, "")
+    return int(told) if told.isdecimal() else 0
 
 
 @dataclass(frozen=True)

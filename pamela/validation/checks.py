@@ -16,8 +16,9 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.data.repeats import FAULTS, Repeats
 from pamela.validation import duplicates
-from pamela.validation.division import TableResult, check_in_pieces, divide
-from pamela.validation.expectations import ROW, Outcome, Suite, run_suite
+from pamela.validation.division import TableResult
+from pamela.validation.expectations import Suite
+from pamela.validation.repeated_rows import check_rows
 
 RATINGS: Final = "ratings"
 REPEATS: Final = "repeats"
@@ -124,37 +125,8 @@ def check_ratings(
     PamelaError
         If a structural expectation fails.
     """
-    of_rows, height = check_in_pieces(
-        dataset, sources, rules.rows, rules.parameters, rules.annotate
-    )
-    of_repeats = _check_repeats(sources, rules, accepted, of_rows.failures)
-    both = Outcome(
-        pl.concat([of_rows.failures, of_repeats.failures]),
-        [*of_rows.expectations, *of_repeats.expectations],
-    )
-    return divide(sources, height, both)
 
+    def mark(rows: pl.DataFrame) -> pl.DataFrame:
+        return pl.concat([rows, duplicates.mark_repeats(rows, rules.measures)], how="horizontal")
 
-def _check_repeats(
-    sources: Sequence[pl.LazyFrame],
-    rules: RatingRules,
-    accepted: Sequence[pl.LazyFrame],
-    failures: pl.DataFrame,
-) -> Outcome:
-    """Hold the rows without `failures` to the suite of repeats, the accepted ones beside them."""
-    every = [*accepted, *sources]
-    rows = pl.concat(
-        frame.select(*duplicates.COLUMNS, pl.lit(place, pl.Int32).alias(duplicates.SOURCE))
-        for place, frame in enumerate(every)
-    )
-    before = sum(frame.select(pl.len()).collect().item() for frame in accepted)
-    numbered = rows.with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.Int64) - before)
-    candidates = duplicates.find_candidates(numbered).join(
-        failures, on=ROW, how="anti", maintain_order="left"
-    )
-    marks = duplicates.mark_repeats(candidates, rules.measures)
-    marked = pl.concat([candidates, marks], how="horizontal")
-    new = marked.filter(pl.col(duplicates.SOURCE) >= len(accepted))
-    found = run_suite(rules.repeats, new, {})
-    failed = new.get_column(ROW).gather(found.failures.get_column(ROW))
-    return Outcome(found.failures.with_columns(failed), found.expectations)
+    return check_rows(dataset, sources, rules, accepted, duplicates.COLUMNS, duplicates.PAIR, mark)

@@ -17,9 +17,10 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.validation.checks import time_limit
-from pamela.validation.division import TableResult, check_in_pieces, divide
-from pamela.validation.duplicates import SOURCE, find_candidates
-from pamela.validation.expectations import ROW, Outcome, Suite, run_suite
+from pamela.validation.division import TableResult
+from pamela.validation.duplicates import SOURCE
+from pamela.validation.expectations import Suite
+from pamela.validation.repeated_rows import check_rows
 
 CHOICES: Final = "choices"
 CHOICE_REPEATS: Final = "choice_repeats"
@@ -59,6 +60,11 @@ class ChoiceRules:
         distinct = states.unique(s.IMAGE, keep="first", maintain_order=True)
         return cls(suites[CHOICES], suites[CHOICE_REPEATS], distinct, time_limit(latest))
 
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Values of the suites' ``$PARAMETER`` s: there is none."""
+        return {}
+
     def annotate(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return `rows` with what the suite asks of each besides its own columns."""
         for column in (s.IMAGE_A, s.IMAGE_B):
@@ -96,37 +102,11 @@ def check_choices(
     PamelaError
         If a structural expectation fails.
     """
-    of_rows, height = check_in_pieces(dataset, sources, rules.rows, {}, rules.annotate)
-    of_repeats = _check_repeats(sources, accepted, rules.repeats, of_rows.failures)
-    both = Outcome(
-        pl.concat([of_rows.failures, of_repeats.failures]),
-        [*of_rows.expectations, *of_repeats.expectations],
-    )
-    return divide(sources, height, both)
 
+    def mark(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.with_columns(delivered_again().alias("repeated"))
 
-def _check_repeats(
-    sources: Sequence[pl.LazyFrame],
-    accepted: Sequence[pl.LazyFrame],
-    suite: Suite,
-    failures: pl.DataFrame,
-) -> Outcome:
-    """Hold the rows without `failures` to the suite of repeats, the accepted ones beside them."""
-    every = [*accepted, *sources]
-    rows = pl.concat(
-        frame.select(*SAME, pl.lit(place, pl.Int32).alias(SOURCE))
-        for place, frame in enumerate(every)
-    )
-    before = sum(frame.select(pl.len()).collect().item() for frame in accepted)
-    numbered = rows.with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.Int64) - before)
-    candidates = find_candidates(numbered, SAME).join(
-        failures, on=ROW, how="anti", maintain_order="left"
-    )
-    marked = candidates.with_columns(delivered_again().alias("repeated"))
-    new = marked.filter(pl.col(SOURCE) >= len(accepted))
-    found = run_suite(suite, new, {})
-    failed = new.get_column(ROW).gather(found.failures.get_column(ROW))
-    return Outcome(found.failures.with_columns(failed), found.expectations)
+    return check_rows(dataset, sources, rules, accepted, SAME, SAME, mark)
 
 
 def delivered_again() -> pl.Expr:

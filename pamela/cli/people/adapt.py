@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
+from pamela.cli.model import CHAMPION_URI, ModelOption, load_reward
 from pamela.cli.people.summary import print_learned, summarise
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
@@ -53,7 +53,7 @@ def adapt(
     dataset: Annotated[
         str | None, typer.Option(help="Whose scale the ratings are on; needed with several.")
     ] = None,
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = CHAMPION_URI,
+    model: ModelOption = CHAMPION_URI,
     replace: Annotated[
         bool, typer.Option("--replace", help="Forget what was saved under this name.")
     ] = False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
+from pamela.cli.model import (
+    CHAMPION_URI,
+    CatalogOption,
+    ModelOption,
+    NumberOption,
+    load_reward,
+    relative,
+)
 from pamela.core.errors import PamelaError
 
 if TYPE_CHECKING:
@@ -26,11 +32,9 @@ def suggest(
         str | None,
         typer.Option(help="dataset/user, a saved person's name; none: somebody quite new."),
     ] = None,
-    n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many pictures.")] = 10,
-    dataset: Annotated[
-        str | None, typer.Option(help="Whose pictures, without a user and with several datasets.")
-    ] = None,
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = CHAMPION_URI,
+    n: NumberOption = 10,
+    dataset: CatalogOption = None,
+    model: ModelOption = CHAMPION_URI,
     sheet: Annotated[
         Path | None,
         typer.Option(
@@ -57,16 +61,12 @@ def suggest(
     for one in found:
         row = {
             "image_id": one.image_id,
-            "file": _shown(one.file),
+            "file": relative(one.file),
             "prompt": one.prompt,
             "before": one.before,
             "left": one.left,
         }
         typer.echo(json.dumps(row, ensure_ascii=False))
-
-
-def _shown(file: Path | None) -> str | None:
-    return None if file is None else os.path.relpath(file)
 
 
 def _write_sheet(path: Path, found: Sequence[Suggestion]) -> None:
@@ -75,7 +75,7 @@ def _write_sheet(path: Path, found: Sequence[Suggestion]) -> None:
         with path.open("x", newline="", encoding="utf-8") as stream:
             rows = csv.writer(stream)
             rows.writerow(["image_id", "rating", "file", "shows"])
-            rows.writerows([one.image_id, "", _shown(one.file), one.prompt] for one in found)
+            rows.writerows([one.image_id, "", relative(one.file), one.prompt] for one in found)
     except FileExistsError:
         raise PamelaError(f"{path}: there already; name another file") from None
     except OSError as error:
@@ -95,7 +95,7 @@ def print_suggestions(found: Sequence[Suggestion], user: str | None, console: Co
     table.add_column("prompt", overflow="ellipsis", no_wrap=True)
     table.add_column("left", justify="right")
     for one in found:
-        table.add_row(one.image_id, _shown(one.file) or "", one.prompt or "", f"{one.left:.2f}")
+        table.add_row(one.image_id, relative(one.file) or "", one.prompt or "", f"{one.left:.2f}")
     console.print(table)
     console.print(
         f"left: how far the difference of two pictures may be off; {found[0].before:.2f} before"

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
+from pamela.cli.model import CHAMPION_URI, ModelOption, load_reward
 from pamela.core.errors import require
 from pamela.core.paths import Project
 
@@ -44,7 +44,7 @@ def serve_command(
         int, typer.Option(min=0, max=500, help="Pairs that are shown again, for test-retest.")
     ] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Of orders, sides and prompts.")] = 0,
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = CHAMPION_URI,
+    model: ModelOption = CHAMPION_URI,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8020,
 ) -> None:

@@ -9,7 +9,6 @@ there is something to write.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +25,7 @@ from pamela.core.files import scan_table, writing_to
 from pamela.core.paths import Project
 from pamela.params import Params, tracking_uri
 from pamela.registry import sqlite_reader
+from pamela.registry.mlflow_logging import quieten_mlflow
 from pamela.registry.reachable import require_server, said_by, shown
 from pamela.registry.tracking.local_client import saying_where
 from pamela.registry.tracking.runs import RunSpec
@@ -56,18 +56,13 @@ class Published:
 
 def client_of(project: Project, params: Params) -> MlflowClient:
     """Return a client of the project's tracking store, with telemetry and chatter off."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ.setdefault("MLFLOW_DISABLE_AGENT_HINT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # seconds; 7 take minutes
     uri = tracking_uri(params, project.root)
     require_server(uri)
+    quieten_mlflow()
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # after MLflow has set its own
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it raises what it logs
     database = sqlite_reader.database_file(uri)
     try:
         with writing_to(database.parent) if database else nullcontext():

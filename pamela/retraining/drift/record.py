@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from pamela.core import schema as s
 from pamela.core.arrays import Floats
 from pamela.core.dataset import Fold, Pairs
-from pamela.core.errors import PamelaError
-from pamela.core.files import read_json, write_json
+from pamela.core.files import write_json
 from pamela.core.paths import Project
 from pamela.models.repeats import averaged
-from pamela.params import Params, first_fault
+from pamela.params import Params
 from pamela.registry import versions
 from pamela.retraining.drift import people, tables
 from pamela.retraining.drift.measure import DRIFTED, Measure, line
+from pamela.retraining.gate.decision import read_record
 from pamela.retraining.gate.holdout import Holdout
 
 FILE = "drift.json"
@@ -174,15 +174,7 @@ def last_drift(project: Project) -> Drift | None:
     PamelaError
         If the record is damaged.
     """
-    path = record_file(project)
-    if not path.is_file():
-        return None
-    try:
-        return Drift.model_validate(read_json(path))
-    except ValidationError as error:
-        raise PamelaError(
-            f"{project.relative(path)}: {first_fault(error)}; remove it, the next trial writes it"
-        ) from None
+    return read_record(project, record_file(project), Drift, "remove it, the next trial writes it")
 
 
 # --- before anything is read in ---------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -21,6 +21,7 @@ from pamela.params import first_fault
 from pamela.retraining.gate.judgement import Outcome
 
 State = Literal["decided", "done"]
+Kind = TypeVar("Kind", bound=BaseModel)
 DECIDED: Final = "decided"
 DONE: Final = "done"
 
@@ -141,16 +142,25 @@ def last_decision(project: Project) -> Decision | None:
     PamelaError
         If the record is damaged.
     """
-    path = record_file(project)
+    remedy = "move it away, and the next retrain judges every batch again"
+    return read_record(project, record_file(project), Decision, remedy)
+
+
+def read_record(project: Project, path: Path, kind: type[Kind], remedy: str) -> Kind | None:
+    """Return what a file holds, or None where there is none.
+
+    Raises
+    ------
+    PamelaError
+        If it is damaged, with the `remedy`.
+    """
     if not path.is_file():
         return None
     try:
-        return Decision.model_validate(read_json(path))
+        return kind.model_validate(read_json(path))
     except ValidationError as error:
-        raise PamelaError(
-            f"{project.relative(path)}: {first_fault(error)}; move it away, and the next retrain "
-            "judges every batch again"
-        ) from None
+        where = project.relative(path)
+        raise PamelaError(f"{where}: {first_fault(error)}; {remedy}") from None
 
 
 def write_decision(project: Project, decision: Decision) -> None:

@@ -9,9 +9,8 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
-from pamela.data.formats import base
 from pamela.serving.arguments.chosen_pictures import SIDES, ChosenPictures
-from pamela.serving.arguments.table_rows import filled, reject_odd_types, reject_rows
+from pamela.serving.arguments.table_rows import filled, numbered, reject_odd_types, reject_rows
 from pamela.serving.types import CatalogImage, ImageLike
 
 FILE_A, FILE_B = "file_a", "file_b"  # columns with a picture's path, in place of its id
@@ -42,11 +41,7 @@ class ChoicesTable:
         given = [c for c in frame.columns if c not in (s.SOURCE_FILE, s.SOURCE_ROW)]
         self.left_out = [c for c in given if c not in COLUMNS]
         self._require_columns(frame, given)
-        rows = frame if s.SOURCE_ROW in frame.columns else frame.with_row_index(s.SOURCE_ROW, 1)
-        ids = [c for c in (s.IMAGE_A, s.IMAGE_B) if c in given]
-        rows = base.whole_floats_as_integers(rows, ids)
-        absent = [pl.lit(None, pl.String).alias(c) for c in COLUMNS if c not in given]
-        self.rows = rows.with_columns(absent).select(
+        self.rows = numbered(frame, COLUMNS, (s.IMAGE_A, s.IMAGE_B)).select(
             s.SOURCE_ROW,
             *(s.identifier(column) for column in (s.IMAGE_A, s.IMAGE_B)),
             *(filled(column) for column in (FILE_A, FILE_B, s.PROMPT)),

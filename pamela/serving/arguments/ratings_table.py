@@ -10,7 +10,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.data.formats import base
-from pamela.serving.arguments.table_rows import filled, reject_odd_types, reject_rows
+from pamela.serving.arguments.table_rows import filled, numbered, reject_odd_types, reject_rows
 from pamela.serving.types import CatalogImage, ImageLike
 
 PICTURE: Final = "image"  # the column with a picture's path
@@ -40,10 +40,7 @@ class RatingsTable:
         given = [c for c in frame.columns if c not in (s.SOURCE_FILE, s.SOURCE_ROW)]
         self.left_out = [c for c in given if c not in COLUMNS]
         self._require_columns(frame, given)
-        rows = frame if s.SOURCE_ROW in frame.columns else frame.with_row_index(s.SOURCE_ROW, 1)
-        absent = [pl.lit(None, pl.String).alias(c) for c in COLUMNS if c not in given]
-        rows = base.whole_floats_as_integers(rows, [c for c in (s.IMAGE,) if c in given])
-        self.rows = rows.with_columns(absent).select(
+        self.rows = numbered(frame, COLUMNS, (s.IMAGE,)).select(
             s.SOURCE_ROW,
             filled(PICTURE),
             s.identifier(s.IMAGE),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -73,6 +74,16 @@ def test_aliases_that_point_nowhere_or_to_the_wrong_version(registry, statements
     assert aliases(registry) == SOUND
 
 
+def test_what_served_last_does_not_depend_on_the_clock(registry, monkeypatch):
+    """It was set back between two promotions; a rollback comes after both."""
+    monkeypatch.setattr(registration, "now_utc", lambda: "2001-01-01T00:00:00Z")
+    back = registration.Promotion("rolled back", "anna", "rollback")
+    registration.set_champion(registry, params_of(registry), "2", back)
+    sql(registry, f"{DELETE}'champion'")
+    assert heal(registry)[0].endswith("version 2, which held it last, has it again")
+    assert aliases(registry) == {"champion": "2", "previous": "3"}
+
+
 @pytest.mark.parametrize("number", ["3", "9"])
 def test_a_challenger_that_is_champion_or_nowhere_is_none(registry, number):
     client = client_of(registry, params_of(registry))
@@ -109,6 +120,12 @@ def test_a_copy_without_mlflows_files_gets_them(registry):
     (copy_of(registry, "1") / "MLmodel").unlink()
     assert heal(registry) == ["version 1: MLflow's files were lacking; written"]
     assert (copy_of(registry, "1") / "MLmodel").is_file()
+
+
+def test_mlflow_says_warnings_alone_whoever_imports_it(registry, capsys):
+    logging.getLogger("mlflow").setLevel(logging.INFO)  # as its import leaves it
+    mlflow_model.write_mlflow_files(copy_of(registry, "2"))
+    assert "INFO" not in capsys.readouterr().err
 
 
 def test_a_lost_database_is_made_again_with_what_served(registry):
