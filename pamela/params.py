@@ -281,6 +281,8 @@ class SteerParams(_Strict):
     generator: Annotated[str, Field(min_length=1)]  # `pamela.steer.generators.factory`
     rewriter: Annotated[str, Field(min_length=1)]  # `pamela.steer.rewriters.factory`
     rewards: list[str]  # generic ones beside ours: `pamela.steer.rewards.factory`
+    workers: dict[str, str]  # of a reward in an environment of its own: the Python of that
+    worker_timeout_s: Annotated[float, Field(ge=1.0)]
     users: Annotated[int, Field(ge=2)]
     prompts: Count
     variants: Annotated[int, Field(ge=2)]

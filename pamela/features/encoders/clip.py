@@ -47,6 +47,7 @@ class ClipEncoder:
     activation, preprocess, known_from : how the weights were trained, and who says so.
     embed_image : batch of prepared pictures, on the device -> (n, image_dim).
     embed_text : batch of ids, on the device -> (n, prompt_dim).
+    logit_scale : what cosines of the joint space are multiplied with to be the model's logits.
     """
 
     name: str
@@ -60,6 +61,7 @@ class ClipEncoder:
     known_from: str
     embed_image: Callable[[Tensor], Tensor]
     embed_text: Callable[[Tensor], Tensor]
+    logit_scale: float
     image_dim: int
     prompt_dim: int
     device: str

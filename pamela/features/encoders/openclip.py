@@ -100,6 +100,7 @@ def open_clip_encoder(name: str, device: str, batch_size: int, workers: int) -> 
         known_from=training.known_from,
         embed_image=normalised(model.encode_image),
         embed_text=normalised(model.encode_text),
+        logit_scale=float(model.logit_scale.exp()),
         image_dim=int(config["embed_dim"]),
         prompt_dim=int(config["embed_dim"]),
         device=device,

@@ -16,6 +16,7 @@ from pamela.core.dataset import Choices, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.features.prompts import warn_of_cut
 from pamela.steer.generators.base import Candidate, Image
+from pamela.steer.rewards.generic import image_digest
 
 if TYPE_CHECKING:
     from pamela.features.encoders.base import Encoder
@@ -27,22 +28,31 @@ class RenderFeatures:
     """Features of drawn pictures; each picture is encoded once, whichever rewards ask for it."""
 
     encoder: Encoder
-    _known: dict[tuple[str, int], tuple[Floats32, Floats32]] = field(default_factory=dict)
+    _images: dict[bytes, Floats32] = field(default_factory=dict)
+    _prompts: dict[str, Floats32] = field(default_factory=dict)
 
     def of(
         self, candidates: Sequence[Candidate], images: Sequence[Image]
     ) -> tuple[Floats32, Floats32]:
         """Return image features (n, d) and prompt features (n, p) of drawn candidates."""
-        keys = [(c.prompt, c.seed) for c in candidates]
-        new = {key: i for i, key in enumerate(keys) if key not in self._known}
+        return self.of_images(images), self.of_prompts([c.prompt for c in candidates])
+
+    def of_images(self, images: Sequence[Image]) -> Floats32:
+        """Return the features (n, d) of pictures."""
+        keys = [image_digest(image) for image in images]
+        new = {key: i for i, key in enumerate(keys) if key not in self._images}
         if new:
-            image = self.encoder.encode_images([images[i] for i in new.values()])
-            prompts = [key[0] for key in new]
-            warn_of_cut(self.encoder, prompts)
-            prompt = self.encoder.encode_prompts(prompts)
-            self._known.update(zip(new, zip(image, prompt, strict=True), strict=True))
-        rows = [self._known[key] for key in keys]
-        return np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])
+            rows = self.encoder.encode_images([images[i] for i in new.values()])
+            self._images.update(zip(new, rows, strict=True))
+        return np.stack([self._images[key] for key in keys])
+
+    def of_prompts(self, prompts: Sequence[str]) -> Floats32:
+        """Return the features (n, p) of prompts."""
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._prompts]
+        if new:
+            warn_of_cut(self.encoder, new)
+            self._prompts.update(zip(new, self.encoder.encode_prompts(new), strict=True))
+        return np.stack([self._prompts[prompt] for prompt in prompts])
 
     def forget(self) -> None:
         """Forget all features, which a long run would have no room for."""

@@ -148,6 +148,7 @@ def _encoder(
         known_from="shipped with it",
         embed_image=embed_image,
         embed_text=normalised(tower),
+        logit_scale=float(state["logit_scale"].exp()),
         image_dim=trunk.num_features,
         prompt_dim=int(config["model_cfg"]["embed_dim"]),
         device=device,
