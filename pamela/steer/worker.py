@@ -32,6 +32,7 @@ from typing import Any, NamedTuple, TextIO
 
 Score = Callable[[list[str], list[str]], Iterable[Any]]  # paths, prompts -> numbers
 LONGEST_REASON = 300
+ABSENT = (importlib.metadata.PackageNotFoundError, ModuleNotFoundError)
 
 
 class Kind(NamedTuple):
@@ -66,7 +67,7 @@ def main() -> None:
                 send(channel, {"loaded": True})
             send(channel, answer(score, request))
     except BaseException as error:
-        send(channel, {"fatal": reason(error)})
+        send(channel, {"fatal": reason(error), "absent": isinstance(error, ABSENT)})
         raise  # the whole traceback, on standard error
 
 
@@ -180,7 +181,10 @@ def load_hpsv3(argument: str, device: str) -> Score:
             "config_path": str(folder / "HPSv3_7B.yaml"),
             "checkpoint_path": str(folder / "HPSv3.safetensors"),
         }
-    model = HPSv3RewardInferencer(device=torch_device(device), **files)
+    device = torch_device(device)
+    model = HPSv3RewardInferencer(device=device, **files)
+    if device == "cpu":  # its head is float32 and the rest bfloat16, which only CUDA reconciles
+        model.model.float()
 
     def score(paths: list[str], prompts: list[str]) -> list[float]:
         with torch.inference_mode():

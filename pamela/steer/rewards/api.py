@@ -46,7 +46,8 @@ def score_pictures(
         for i, p in enumerate(pictures)
     ]
     with make_rewards([name], settings or RewardSettings()) as rewards:
-        return rewards[name].score_pictures(images, prompts).tolist() if images else []
+        (reward,) = rewards.values()
+        return reward.score_pictures(images, prompts).tolist() if images else []
 
 
 def _name(picture: Picture | str, place: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +17,7 @@ from pamela.steer.rewards.workers import PAGE, WorkerScorer, WorkerTimes, set_up
 
 KEY: Final = "params.yaml: steer.rewards"
 WORKERS: Final = ("image_reward", "hpsv3", "q_align", "script")
+NO_WORD: Final = re.compile(r"[^A-Za-z0-9.-]+")
 NAMES: Final = (
     "clip, clip:<encoder>, pickscore:<encoder>, aesthetic:<encoder>#<head file>, "
     "vqascore:<folder or id>, image_reward, hpsv3, q_align, script:<file.py>"
@@ -45,7 +47,7 @@ class RewardSettings:
 
 
 class GenericRewards(dict[str, GenericReward]):
-    """Rewards by the names in ``steer.rewards``; a context manager, which ends their workers."""
+    """Rewards by their short names; a context manager, which ends their workers."""
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +64,9 @@ class GenericRewards(dict[str, GenericReward]):
 def get_rewards(
     params: Params, *, root: Path = Path(), features: RenderFeatures | None = None
 ) -> GenericRewards:
-    """Return the rewards that ``steer.rewards`` names; models are loaded when they first score.
+    """Return the rewards that ``steer.rewards`` names, by `short_names`.
+
+    Models are loaded, and workers started, when they first score.
 
     Parameters
     ----------
@@ -94,11 +98,28 @@ def get_rewards(
 
 
 def make_rewards(names: Sequence[str], settings: RewardSettings) -> GenericRewards:
-    """Return rewards by name; those that name one encoder share its features."""
+    """Return rewards by their short names; those that name one encoder share its features."""
     encoders = _Encoders(settings)
+    short = short_names(names)
     return GenericRewards(
-        {name: GenericReward(name, _scorer(name, settings, encoders)) for name in names}
+        {short[name]: GenericReward(name, _scorer(name, settings, encoders)) for name in names}
     )
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Return what each reward is called in tables and metrics: its kind, if no other is of it.
+
+    Examples
+    --------
+    >>> short_names(["clip", "hpsv3:weights/hpsv3", "script:a/tone.py", "script:b.py"])
+    {'clip': 'clip', 'hpsv3:weights/hpsv3': 'hpsv3', 'script:a/tone.py': 'script_a_tone.py', \
+'script:b.py': 'script_b.py'}
+    """
+    kinds = [name.partition(":")[0] for name in names]
+    return {
+        name: kind if kinds.count(kind) == 1 else NO_WORD.sub("_", name)
+        for name, kind in zip(names, kinds, strict=True)
+    }
 
 
 def _scorer(name: str, settings: RewardSettings, encoders: _Encoders) -> PictureScorer:

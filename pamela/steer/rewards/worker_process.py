@@ -27,7 +27,16 @@ class WorkerFailure(Exception):
 
 
 class WorkerRefusal(Exception):
-    """The worker said that it cannot work here: a new one would say the same."""
+    """The worker cannot work here: a new one would say the same.
+
+    Attributes
+    ----------
+    absent : whether a package is not installed.
+    """
+
+    def __init__(self, reason: str, *, absent: bool = False) -> None:
+        super().__init__(reason)
+        self.absent = absent
 
 
 class WorkerProcess:
@@ -89,7 +98,7 @@ class WorkerProcess:
             words = line[:LONGEST_QUOTE].decode(errors="replace").strip()
             raise WorkerFailure(f"answered no message but {words!r}")
         if "fatal" in message:
-            raise WorkerRefusal(str(message["fatal"]))
+            raise WorkerRefusal(str(message["fatal"]), absent=message.get("absent") is True)
         return message
 
     def _status(self) -> str:

@@ -135,7 +135,10 @@ class WorkerScorer:
                 return work(*arguments)
             except WorkerRefusal as refusal:
                 self.close()
-                raise PamelaError(self._unusable(str(refusal))) from None
+                advice = f"; {set_up(self.name)}" if refusal.absent else f" ({PAGE})"
+                raise PamelaError(
+                    f"steer: reward {self.name!r}: its worker cannot score: {refusal}{advice}"
+                ) from None
             except WorkerFailure as failure:
                 self.close()
                 if attempt == times.tries:
@@ -179,11 +182,6 @@ class WorkerScorer:
                 raise WorkerFailure("answered before it had loaded its model")
             self._loaded = True
         return _scores(worker.receive(self._times.batch_s), self._requests, len(paths))
-
-    def _unusable(self, reason: str) -> str:
-        return (
-            f"steer: reward {self.name!r}: its worker cannot score: {reason}; {set_up(self.name)}"
-        )
 
 
 def set_up(name: str) -> str:
