@@ -6,9 +6,9 @@ from typing import Final
 
 from pamela.core.errors import PamelaError, require
 from pamela.params import Params
-from pamela.steer.endpoints import read_endpoint
 from pamela.steer.generators.base import Generator
 from pamela.steer.generators.embedded import EmbeddedGenerator
+from pamela.steer.servers.endpoints import read_endpoint
 
 KEY: Final = "steer.generator"
 EMBEDDED: Final = "embedded"

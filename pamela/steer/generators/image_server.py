@@ -14,9 +14,9 @@ import openai
 from pamela.core.errors import PamelaError
 from pamela.core.images import open_rgb
 from pamela.params import ImageServerParams
-from pamela.steer.endpoints import Endpoint
 from pamela.steer.generators.base import Image
-from pamela.steer.openai_server import MalformedError, OpenAIServer, read_json
+from pamela.steer.servers.endpoints import Endpoint
+from pamela.steer.servers.openai_server import MalformedError, OpenAIServer, read_json
 
 SECTION: Final = "steer.image_server"
 _REFUSED: Final = (400, 404, 415, 422, 501)  # how servers say that they know no such field

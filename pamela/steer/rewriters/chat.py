@@ -9,11 +9,11 @@ from typing import Any, Final, Self
 import openai
 
 from pamela.params import LanguageModelParams
-from pamela.steer.endpoints import Endpoint
-from pamela.steer.openai_server import MalformedError, OpenAIServer, read_json
 from pamela.steer.rewriters.base import RewriteRequest
 from pamela.steer.rewriters.dialogue import Dialogue, Question
 from pamela.steer.rewriters.protocol import SCHEMA, Keeps
+from pamela.steer.servers.endpoints import Endpoint
+from pamela.steer.servers.openai_server import MalformedError, OpenAIServer, read_json
 
 _STRUCTURED: Final = {
     "type": "json_schema",

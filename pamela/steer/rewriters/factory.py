@@ -6,12 +6,12 @@ from typing import Final
 
 from pamela.core.errors import PamelaError, require
 from pamela.params import Params
-from pamela.steer.endpoints import read_endpoint
 from pamela.steer.generators.factory import EMBEDDED
 from pamela.steer.rewriters.base import Rewriter
 from pamela.steer.rewriters.protocol import Keeps
 from pamela.steer.rewriters.subjects import keeps_world_subject, shares_a_word
 from pamela.steer.rewriters.vocabulary import VocabularyRewriter
+from pamela.steer.servers.endpoints import read_endpoint
 
 KEY: Final = "steer.rewriter"
 VOCABULARY: Final = "vocabulary"

@@ -23,7 +23,7 @@ PINNED = dict(
     if not line.startswith("#")
 )
 OURS = {"pamela", "flows"}
-EVERY = ("pipeline", "serve", "steer", "transformers")
+EVERY = ("pipeline", "serve", "steer", "study", "transformers")
 
 
 def canonical(name: str) -> str:

@@ -33,7 +33,7 @@ def server() -> Iterator[ModelServer]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
-    monkeypatch.setattr("pamela.steer.openai_server._FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("pamela.steer.servers.openai_server._FIRST_WAIT_S", 0.01)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
@@ -186,7 +186,7 @@ def test_a_key_goes_to_the_server_and_into_no_message(
 def test_an_endless_answer_is_not_read_whole(
     server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pamela.steer.openai_server.MAX_BYTES", 2**20)
+    monkeypatch.setattr("pamela.steer.servers.openai_server.MAX_BYTES", 2**20)
     server.always = Reply(200, b" " * 3 * 2**20)
     with pytest.raises(PamelaError, match="an answer of more than 1 MB"):
         ask(server.url)

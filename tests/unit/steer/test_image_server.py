@@ -31,7 +31,7 @@ def server() -> Iterator[ModelServer]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
-    monkeypatch.setattr("pamela.steer.openai_server._FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("pamela.steer.servers.openai_server._FIRST_WAIT_S", 0.01)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 

@@ -21,7 +21,7 @@ import httpx2
 import openai
 
 from pamela.core.errors import PamelaError, hidden
-from pamela.steer.endpoints import Endpoint
+from pamela.steer.servers.endpoints import Endpoint
 
 T = TypeVar("T")
 R = TypeVar("R")
