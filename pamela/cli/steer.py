@@ -77,7 +77,7 @@ def steer_command(
             )
         except KeyboardInterrupt:
             display.close()
-            print(f"stopped{display.where}: the same command goes on there", file=sys.stderr)
+            print(f"stopped{display.where}: the same command goes on from there", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
     if sys.stdout.isatty():
         print_steered(steered, user, PlainConsole())

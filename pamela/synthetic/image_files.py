@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +11,8 @@ import cv2
 from pamela.core.errors import PamelaError
 from pamela.core.progress import progress
 from pamela.synthetic.rendering.canvas import Picture
-from pamela.synthetic.rendering.render import process_context, render
+from pamela.synthetic.rendering.render import render
+from pamela.synthetic.rendering.worker_pool import worker_pool
 
 JPEG_QUALITY: Final = 92
 WORKERS: Final = 2
@@ -38,7 +38,7 @@ def draw_files(tasks: Sequence[Task], size: int) -> None:
             for chunk in chunks:
                 advance(_draw_chunk(chunk))
             return
-        with ProcessPoolExecutor(WORKERS, mp_context=process_context()) as pool:
+        with worker_pool(WORKERS) as pool:
             for count in pool.map(_draw_chunk, chunks):
                 advance(count)
 

@@ -70,8 +70,8 @@ class Teller:
         best = found if now.best is None else max(now.best, found)
         start = found if now.start is None else now.start
         self._tell(replace(now, finished=True, best=best, start=start))
-        following = min(now.round + 1, now.rounds)
-        self._now = replace(self._now, round=following, finished=False)
+        if now.round < now.rounds:
+            self._tell(replace(self._now, round=now.round + 1, finished=False))
 
     def _tell(self, now: Progress) -> None:
         self._now = now

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pamela import __version__
 from pamela.steer.generators.base import Image
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 _CHUNK = 16  # pictures handed to a process at once
 
@@ -45,11 +47,13 @@ class EmbeddedGenerator:
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image]:
         """Draw one picture per prompt and seed, each (size, size, 3)."""
-        from pamela.synthetic.rendering.render import process_context, render
+        from pamela.synthetic.rendering.render import render
 
         sizes = [self.size] * len(prompts)
         if self.workers <= 1 or len(prompts) <= _CHUNK:
             return list(map(render, prompts, seeds, sizes))
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=process_context())
+            from pamela.synthetic.rendering.worker_pool import worker_pool
+
+            self._pool = worker_pool(self.workers)
         return list(self._pool.map(render, prompts, seeds, sizes, chunksize=_CHUNK))

@@ -7,7 +7,6 @@ the layout come from two separate streams of random numbers, so that neither tel
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 from typing import Final
 
 import cv2
@@ -177,8 +176,3 @@ def _sign(picture: Picture, generator: str) -> Picture:
         corner = np.float32(0.86) + np.float32(0.14) * light.pool(size, 0.5, 0.5, 0.95, 0.95)
         return (soft.astype(np.float32) * corner[..., None]).astype(np.uint8)
     return light.sharpened(picture, 1.0 * size / 128, 0.5)
-
-
-def process_context() -> multiprocessing.context.BaseContext:
-    """Return how worker processes start: afresh, because fork and threads do not mix."""
-    return multiprocessing.get_context("spawn")
