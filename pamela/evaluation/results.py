@@ -192,8 +192,8 @@ class Results:
 
     @property
     def steered(self) -> bool:
-        """Whether the steering benchmark ran."""
-        return not self.steering.get("skipped")
+        """Whether pictures were steered and judged."""
+        return bool(self.steering.get("n_judgments"))
 
     @property
     def sheet(self) -> Path | None:

@@ -36,6 +36,7 @@ from pamela.reporting.sections.known_pictures import (
 )
 from pamela.reporting.sections.people import PeoplePart, people_note
 from pamela.reporting.sections.personalisation import people_sections
+from pamela.reporting.sections.steering import arms_table, gains_table
 from pamela.reporting.sections.subgroups import gaps_section
 from pamela.reporting.sections.synthetic_world import (
     admirers_table,
@@ -47,7 +48,6 @@ from pamela.reporting.tables import (
     further_table,
     paper_table,
     results_table,
-    steering_table,
 )
 from pamela.reporting.text import headline_sentences, skipped
 
@@ -69,7 +69,16 @@ FIGURES = {
     "diagonal is right. Solid: seen users; dotted: unseen users after a few of their ratings.",
     "ratings": "The ratings that passed validation.",
 }
-SHEET = "What the arms chose, by user and prompt, beside the unsteered original."
+SHEET = (
+    "A prompt in each row: the original, what pleases the population, and what pleases two people, "
+    "with what is said otherwise."
+)
+ROUNDS = (
+    "The best picture so far by each arm's own reward, round by round. Left: that reward, one that "
+    "was trained on other ratings, and the truth. Where only the first still rises, the search "
+    "exploits its errors. Right: the true utility of each arm; the rounds of chance are as many "
+    "drawings."
+)
 ORDER = ("srocc", "margins", "gap", "shots")
 
 
@@ -175,10 +184,19 @@ def _parts(results: Results, name: str, reliability: Picture | None) -> list[Sec
 
 
 def _steering(results: Results, plots: Path) -> dict[str, Any] | None:
+    sheet = inline(results.sheet, SHEET, dots_per_pixel=1.0) if results.sheet else None
     if not results.steered:
-        return None
+        return {"tables": [], "plots": [], "sheet": sheet} if sheet else None
+    pictures = {
+        "Elo of each arm and win shares of self": ("steering_elo.png", ""),
+        "Gain by round": ("steering_rounds.png", ROUNDS),
+    }
     return {
-        "table": steering_table(results),
-        "plot": inline(plots / "steering_elo.png"),
-        "sheet": inline(results.sheet, SHEET, dots_per_pixel=1.0) if results.sheet else None,
+        "tables": [arms_table(results.steering), gains_table(results.steering)],
+        "plots": [
+            (name, inline(plots / file, caption))
+            for name, (file, caption) in pictures.items()
+            if (plots / file).is_file()
+        ],
+        "sheet": sheet,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -240,34 +241,7 @@ def paper_table(results: Results) -> Table:
     )
 
 
-def steering_table(results: Results) -> Table:
-    """Return Elo per arm and how often `self` wins against it, with the paper's Elo beside."""
-    flat = results.steering
-    arms = [a for a in ("self", "other", "population", "none") if f"elo_{a}" in flat]
-    rows = []
-    for arm in sorted(arms, key=lambda a: -flat[f"elo_{a}"]):
-        elo, win = (flat_row(flat, key) for key in (f"elo_{arm}", f"win_self_{arm}"))
-        theirs = paper_figures.ELO.get(arm)
-        rows.append(
-            [Cell(arm), number_cell(elo, ".0f"), number_cell(win, ".1%"),
-             Cell(str(theirs) if theirs else DASH)]
-        )  # fmt: skip
-    return Table(
-        title="Arms of the steering benchmark",
-        columns=["arm", "Elo", "self wins against it", "Elo in the paper"],
-        rows=rows,
-        caption=(
-            f"{int(flat.get('n_judgments', 0)):,} judgments by the simulated users, each pair in "
-            "both orders, ties one half; the judge is the user's truth plus noise, never the "
-            "reward that was optimised. none: the prompt as it was; population: the best "
-            "non-personal reward; other: the reward of somebody else. The paper's study: "
-            f"{paper_figures.STUDY}, with other arms, so only the order compares."
-        ),
-        strong={i for i, row in enumerate(rows) if row[0].text == "self"},
-    )
-
-
-def flat_row(flat: dict[str, float], key: str) -> dict[str, Any]:
+def flat_row(flat: Mapping[str, float], key: str) -> dict[str, Any]:
     """Return a flat metric and its interval as an evaluation row has them."""
     return {
         "value": flat.get(key),

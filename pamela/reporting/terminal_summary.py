@@ -144,7 +144,7 @@ def elo_table(steering: Mapping[str, Any]) -> Table | None:
     steering : ``metrics/steering.json``.
     """
     elo = elo_by_arm(steering)
-    if steering.get("skipped") or not elo:
+    if not elo:
         return None
     table = PlainTable(
         title=f"Steering: {int(steering['n_judgments'])} judgments by the simulated users",

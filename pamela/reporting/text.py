@@ -125,6 +125,12 @@ def _steering_sentence(results: Results) -> str:
         text += f" and steering with somebody else's in {other['value']:.0%}"
         if other["ci_low"] is not None:
             text += f" ({other['ci_low']:.0%} to {other['ci_high']:.0%})"
+    generic, personal = (flat_row(flat, f"gain_{k}") for k in ("generic", "personal_other"))
+    if generic["value"] is not None and personal["value"] is not None:
+        text += (
+            f": of the gain in true utility {generic['value']:+.2f} points are generic and "
+            f"{personal['value']:+.2f} personal"
+        )
     return text + "."
 
 
@@ -132,9 +138,10 @@ def skipped(results: Results) -> list[str]:
     """Return what was not done in this run, and why."""
     notes = []
     if not results.steered:
-        from pamela.steer.steer import skip_reason
+        from pamela.steer.steer import skip_reason, unjudged_reason
 
-        notes.append(skip_reason(results.params) or "steer: skipped")
+        reason = skip_reason(results.params) or unjudged_reason(results.params)
+        notes.append(reason or "steer: skipped")
     notes += missing_lines(results.external, results.all_predictions, results.choice_predictions)
     for dataset in results.datasets:
         rows = results.evaluation.filter(~pl.col("model").is_in(results.external), dataset=dataset)

@@ -332,6 +332,12 @@ def steering() -> dict[str, float]:
             f"win_self_{arm}_ci_low": value - 0.04,
             f"win_self_{arm}_ci_high": value + 0.04,
         }
+    for name, value in {"generic": 0.72, "personal_other": 0.31, "self": 1.03}.items():
+        flat |= {
+            f"gain_{name}": value,
+            f"gain_{name}_ci_low": value - 0.1,
+            f"gain_{name}_ci_high": value + 0.1,
+        }
     return flat
 
 

@@ -212,7 +212,8 @@ def _steering_spec(results: Results, hashes: dict[str, str], common: dict[str, s
     params = flat_params(results, ("steer", "embed")) | {"train.champion": champion}
     models = {name: model_hashes(results.project, name) for name in (champion, "population")}
     reports = results.project.reports
-    files = [(reports / "plots" / "steering_elo.png", "plots")]
+    plots = ("steering_elo.png", "steering_rounds.png")
+    files = [(reports / "plots" / name, "plots") for name in plots]
     if results.sheet:
         files.append((results.sheet, "steering"))
     metrics = results.steering
@@ -230,8 +231,8 @@ def _steering_spec(results: Results, hashes: dict[str, str], common: dict[str, s
         ),
         note=(
             "Prompts steered by a reward and judged blind by the simulated users, never by the "
-            "reward that was optimised. Arms: `none`, `population`, `self`, `other` (somebody "
-            f"else's reward).\n\nElo: {elo_sentence(metrics)}. Self beats none in "
+            "reward that was optimised. An arm says whose reward steers; `chance` has no feedback, "
+            f"`truth` is the known utility.\n\nElo: {elo_sentence(metrics)}. Self beats none in "
             f"{metrics.get('win_self_none', math.nan):.0%} of comparisons, another user's in "
             f"{metrics.get('win_self_other', math.nan):.0%}."
         ),

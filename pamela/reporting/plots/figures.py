@@ -30,15 +30,14 @@ from pamela.evaluation.results import (
     personal_models,
     shot_rows,
 )
-from pamela.registry.tracking.run_metrics import elo_by_arm
 from pamela.reporting.plots.diagnostics import (
     calibration,
     rating_histograms,
     reliability_figure,
     training_curves,
 )
+from pamela.reporting.plots.steering import elo, over_optimisation
 from pamela.reporting.presentation.plot_style import (
-    BLUE,
     INK,
     MUTED,
     STYLE,
@@ -105,6 +104,8 @@ def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
             yield f"training_{model}", figure
     if results.steered:
         yield "steering_elo", elo(results.steering)
+        if (rounds := results.project.reports / "steering" / "gains_by_round.csv").is_file():
+            yield "steering_rounds", over_optimisation(pl.read_csv(rounds))
 
 
 def margin_curves(evaluation: pl.DataFrame, models: list[str]) -> Figure:
@@ -235,35 +236,3 @@ def seen_unseen_gap(evaluation: pl.DataFrame, models: list[str]) -> Figure:
                      markersize=7.5, label=label)  # fmt: skip
     legend_below(figure, axes[0])
     return figure
-
-
-def elo(steering: dict[str, float]) -> Figure:
-    """Draw each arm's Elo and the win shares of `self`, with intervals."""
-    by_arm = elo_by_arm(steering)
-    arms = sorted(by_arm, key=by_arm.__getitem__)
-    wins = [k for k in ("none", "population", "other") if f"win_self_{k}" in steering][::-1]
-    figure, (left, right) = panels(2, height=1.5 + 0.42 * max(len(arms), len(wins)))
-    for y, arm in enumerate(arms):
-        _point(left, y, steering, f"elo_{arm}", "{:.0f}")
-    left.set_yticks(range(len(arms)), arms)
-    left.set(title="Elo of each arm", xlabel="Elo (mean 1000)")
-    for y, other in enumerate(wins):
-        _point(right, y, steering, f"win_self_{other}", "{:.2f}")
-    right.axvline(0.5, color=MUTED, linewidth=0.9)
-    right.set_yticks(range(len(wins)), [f"self vs {k}" for k in wins])
-    right.set(title="Share of comparisons won by self", xlabel="share (ties one half)")
-    for axis, n in ((left, len(arms)), (right, len(wins))):
-        axis.set_ylim(-0.6, n - 0.3)
-        axis.margins(x=0.12)
-    return figure
-
-
-def _point(axis: Axes, y: int, values: dict[str, float], key: str, text: str) -> None:
-    value, low, high = (values.get(k) for k in (key, f"{key}_ci_low", f"{key}_ci_high"))
-    if value is None:
-        return
-    if low is not None and high is not None:
-        axis.plot([low, high], [y, y], color=BLUE, linewidth=2.6, alpha=0.45)
-    axis.plot(value, y, "o", color=BLUE, markersize=8)
-    axis.annotate(text.format(value), (value, y), xytext=(0, 7), textcoords="offset points",
-                  ha="center", size=9)  # fmt: skip

@@ -30,7 +30,7 @@ TILE = 260  # pixels a side
 GAP = 14
 FONT = 13
 LINE = 17  # pixels
-CHARACTERS = 36  # of a line below a tile
+CHARACTERS = 38  # of a line below a tile
 
 Row = dict[str, Any]  # of the table of what arms show
 
@@ -63,6 +63,7 @@ def write_steering_sheet(
     store: Store,
     judge: SimulatedJudge | None,
     path: Path,
+    rows: int = ROWS,
 ) -> None:
     """Draw the sheet of `pick_prompts` and write it to `path` as PNG.
 
@@ -71,15 +72,15 @@ def write_steering_sheet(
     chosen : table of `pamela.steer.results.chosen_rows`.
     judge : who says what people would rate; None where nobody can.
     """
-    rows = pick_prompts(chosen)
-    pictures = _pictures(rows, generator, store)
-    texts = [[_lines(row, shown, judge) for shown in row] for row in rows]
+    prompts = pick_prompts(chosen, rows)
+    pictures = _pictures(prompts, generator, store)
+    texts = [[_lines(row, shown, judge) for shown in row] for row in prompts]
     heights = [TILE + GAP + LINE * max(map(len, text)) + GAP for text in texts]
-    width = GAP + (TILE + GAP) * max(map(len, rows), default=1)
+    width = GAP + (TILE + GAP) * max(map(len, prompts), default=1)
     sheet = PillowImage.new("RGB", (width, GAP + sum(heights)), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT)
     top = GAP
-    for row, text, images, height in zip(rows, texts, pictures, heights, strict=True):
+    for row, text, images, height in zip(prompts, texts, pictures, heights, strict=True):
         for column in range(len(row)):
             left = GAP + column * (TILE + GAP)
             sheet.paste(_tile(images[column]), (left, top))
@@ -118,13 +119,16 @@ def _lines(row: Sequence[Row], shown: Row, judge: SimulatedJudge | None) -> list
     if judge is not None:
         picture = candidates_of(pl.DataFrame([shown]))
         ratings = judge.would_rate(people, picture * len(people))
-        each = [f"{user} {rating:.1f}" for user, rating in zip(people, ratings, strict=True)]
-        said.append(f"would rate it (1 to 5): {', '.join(each)}")
+        said += [
+            f"{user} would rate it {rating:.1f} of 5"
+            for user, rating in zip(people, ratings, strict=True)
+        ]
     if shown[ARM] == NONE:
         said.append(shown[s.PROMPT])
     else:
         before = row[0][s.PROMPT]
-        said += [str(one) for one in changes(before, shown[s.PROMPT], embedded=judge is not None)]
+        changed = changes(before, shown[s.PROMPT], embedded=judge is not None)
+        said += [str(one) for one in changed] or ["nothing changed"]
     return [line for text in said for line in textwrap.wrap(text, CHARACTERS)]
 
 

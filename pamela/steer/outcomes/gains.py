@@ -45,8 +45,8 @@ class Cells:
         return self.wide[arm].to_numpy().astype(np.float64)
 
     def mean(self, name: str, values: Floats) -> dict[str, float]:
-        """Return ``{name, name_ci_low, name_ci_high}`` of the mean over cells."""
-        return named(name, float(values.mean()), self._resampled(values))
+        """Return ``{name, name_ci_low, name_ci_high}`` of the mean over cells that have a value."""
+        return named(name, float(np.nanmean(values)), self._resampled(values))
 
     def ratio(self, name: str, above: Floats, below: Floats) -> dict[str, float]:
         """Return the ratio of two means, as `mean` does."""
@@ -54,7 +54,9 @@ class Cells:
         return named(name, value, self._resampled(above) / self._resampled(below))
 
     def _resampled(self, values: Floats) -> Floats:
-        return np.asarray(self.weights @ values / self.weights.shape[1], np.float64)
+        known = np.isfinite(values)
+        weights = self.weights[:, known]
+        return np.asarray(weights @ values[known] / weights.sum(axis=1), np.float64)
 
 
 def named(name: str, value: float, resampled: Floats) -> dict[str, float]:
@@ -69,6 +71,7 @@ GAINS: Final = {  # name: arm and what it is compared with
     "gain_personal_population": ("self", "population"),
     "gain_self": ("self", "none"),
     "gain_self_chance": ("self", "chance"),
+    "gain_self_cautious": ("self_cautious", "self"),
     "gain_truth": ("truth", "none"),
 }
 SHARE_OF_TRUTH: Final = "gain_self_share_of_truth"

@@ -11,14 +11,15 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from pamela.steer.arms import COLD_START, NONE, OTHER, POPULATION, SELF, Plan
+from pamela.steer.arms import COLD_START, NONE, OTHER, SELF, Plan
 from pamela.steer.judging.bradley_terry import rank
 from pamela.steer.outcomes.comparisons import compare, count_wins
-from pamela.steer.outcomes.gains import Cells, gain_metrics
+from pamela.steer.outcomes.gains import HIGH, LOW, Cells, gain_metrics
 from pamela.steer.results import ARM, TRUE
 from pamela.steer.search.loop import ROUND, SEARCH
 
 FAITHFUL = "faithful"
+APART = ("win_self_none", "win_self_population", "win_self_other", "win_other_none")
 KINDS = {"seen": False, "cold": True}  # users in training; cold-start users
 
 
@@ -40,8 +41,11 @@ def win_metrics(
         part = comparisons.filter(pl.col(COLD_START) == cold)
         if part.height:
             found = _wins(part, arms, bootstrap, rng)
-            wanted = [f"win_self_{name}" for name in (NONE, POPULATION, OTHER)]
-            metrics |= {f"{key}_{kind}": value for key, value in found.items() if key in wanted}
+            metrics |= {
+                f"{name}_{kind}{end}": found[name + end]
+                for name in APART
+                for end in ("", LOW, HIGH)
+            }
     return metrics
 
 
@@ -93,5 +97,5 @@ def drawing_counts(plan: Plan, trials: pl.DataFrame) -> dict[str, float]:
 
 
 def _numbers(name: str, value: float, low: float, high: float) -> dict[str, float]:
-    numbers = {name: value, f"{name}_ci_low": low, f"{name}_ci_high": high}
+    numbers = {name: value, name + LOW: low, name + HIGH: high}
     return {key: float(number) for key, number in numbers.items()}

@@ -19,6 +19,7 @@ from pamela.reporting.presentation.html import Picture
 from pamela.reporting.report import write_report
 from pamela.reporting.sections.ideal_share import shares_section
 from pamela.reporting.sections.people import PeoplePart, PersonPart, Tile
+from pamela.reporting.sections.steering import arms_table, gains_table
 from pamela.reporting.sections.synthetic_world import (
     admirers_table,
     calibration_table,
@@ -30,7 +31,6 @@ from pamela.reporting.tables import (
     paper_table,
     results_table,
     sign,
-    steering_table,
 )
 from pamela.reporting.text import headline_sentences, skipped
 from pamela.synthetic.published_facts import GROUP_ADMIRERS
@@ -199,9 +199,16 @@ def test_models_that_cannot_adapt_are_named_and_those_that_can_are_not(results):
 
 
 def test_the_steering_table_is_in_the_order_of_elo(results):
-    assert [row[0].text for row in steering_table(results).rows] == [
+    assert [row[0].text for row in arms_table(results.steering).rows] == [
         "self", "population", "other", "none",
     ]  # fmt: skip
+
+
+def test_gains_are_shown_as_generic_and_personal(results):
+    rows = {row[0].text: row for row in gains_table(results.steering).rows}
+    assert rows["generic: other against none"][1].text == "+0.72"
+    assert rows["personal: self against other"][1].text == "+0.31"
+    assert rows["personal: self against other"][2].text == "56%"
 
 
 def test_the_card_depends_on_the_results_alone(results, tmp_path_factory):

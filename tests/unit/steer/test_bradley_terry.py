@@ -10,7 +10,6 @@ from hypothesis.extra.numpy import arrays
 
 from pamela.steer.judging.bradley_terry import (
     ELO_CENTRE,
-    bootstrap_wins,
     cell_wins,
     fit_bradley_terry,
     gradient,
@@ -20,6 +19,7 @@ from pamela.steer.judging.bradley_terry import (
     to_elo,
     win_share,
 )
+from pamela.steer.judging.resampling import cell_weights
 
 WINS = arrays(np.float64, (4, 4), elements=st.integers(0, 40).map(float))
 THETA = arrays(np.float64, 4, elements=st.floats(-3, 3))
@@ -96,23 +96,55 @@ def test_ties_count_half_for_each_side():
 def test_the_bootstrap_keeps_the_number_of_games_and_is_seeded():
     wins = np.random.default_rng(2).integers(0, 3, (12, 2, 2)).astype(float)
     user, prompt = np.repeat(np.arange(4), 3), np.tile(np.arange(3), 4)
-    one = bootstrap_wins(np.ones_like(wins), user, prompt, draws=7, rng=np.random.default_rng(3))
-    assert one == pytest.approx(np.full((7, 2, 2), 12.0))
+    one = cell_weights(user, prompt, draws=7, rng=np.random.default_rng(3))
+    assert one.sum(axis=1) == pytest.approx(np.full(7, 12.0))
     a, b = (rank(wins, user, prompt, draws=50, rng=np.random.default_rng(3)) for _ in range(2))
     assert np.array_equal(a.elo_ci, b.elo_ci)
     assert a.elo_ci[0, 0] < a.elo[0] < a.elo_ci[1, 0]
 
 
-def test_intervals_cover_the_truth_about_as_often_as_they_say():
-    """Users differ in how often they prefer arm 0, so judgments are not independent."""
-    rng = np.random.default_rng(4)
-    user, prompt = np.repeat(np.arange(30), 4), np.tile(np.arange(4), 30)
-    covered = 0
-    for _ in range(60):
-        taste = np.repeat(np.clip(rng.normal(0.6, 0.3, 30), 0, 1), 4)
-        won = rng.binomial(10, taste).astype(float)
-        wins = np.zeros((120, 2, 2))
-        wins[:, 0, 1], wins[:, 1, 0] = won, 10 - won
-        low, high = rank(wins, user, prompt, draws=200, rng=rng).share_ci[:, 0, 1]
-        covered += low <= 0.5898 <= high  # the mean of the clipped normal
-    assert covered >= 50
+ARMS, PEOPLE, PROMPTS = 5, 12, 6
+STRENGTH = np.linspace(-1.0, 0.8, ARMS)
+
+
+def _arena(rng, people, *, verdicts=True):
+    """Pairs of people share prompts; people, prompts and cells have tastes of their own.
+
+    An arm wins a comparison if it wins both of two judgments.
+    """
+    user = np.repeat(np.arange(people), PROMPTS)
+    prompt = np.tile(np.arange(PROMPTS), people) + user // 2 * PROMPTS
+    tastes = [rng.normal(0.0, size, (n, ARMS)) for n, size in (
+        (people, 0.6), (people // 2 * PROMPTS, 0.4), (len(user), 0.4))]  # fmt: skip
+    theta = STRENGTH + tastes[0][user] + tastes[1][prompt] + tastes[2]
+    p = 1.0 / (1.0 + np.exp(theta[:, None, :] - theta[:, :, None]))
+    if not verdicts:
+        return p, user, prompt
+    first, second = rng.random(p.shape) < p, rng.random(p.shape) < p
+    upper = np.triu((first.astype(float) + second) / 2, 1)
+    lower = np.transpose(np.triu(1.0 - upper, 1), (0, 2, 1))
+    return upper + lower, user, prompt
+
+
+def test_elo_intervals_hold_what_they_say():
+    """95 % intervals cover the strengths in the whole population, of people and of prompts."""
+    everybody, _, _ = _arena(np.random.default_rng(5), 20_000, verdicts=False)
+    games = PEOPLE * PROMPTS * everybody.mean(axis=0)
+    truth = to_elo(fit_bradley_terry(games))
+    rng = np.random.default_rng(6)
+    held = []
+    for _ in range(100):
+        wins, user, prompt = _arena(rng, PEOPLE)
+        low, high = rank(wins, user, prompt, draws=200, rng=rng).elo_ci
+        held.append((low <= truth) & (truth <= high))
+    assert np.mean(held) >= 0.95
+
+
+def test_an_arm_that_wins_all_has_a_finite_interval():
+    wins = np.zeros((8, 3, 3))
+    wins[:, 0, 1:] = 1.0
+    wins[:, 1, 2] = wins[:, 2, 1] = 0.5
+    user, prompt = np.repeat(np.arange(4), 2), np.tile(np.arange(2), 4)
+    found = rank(wins, user, prompt, draws=100, rng=np.random.default_rng(0))
+    assert np.isfinite(found.elo_ci).all()
+    assert found.elo_ci[0, 0] > found.elo_ci[1, 1:].max()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 
 from pamela.core import schema as s
+from pamela.core.dataset import Fold, Items, People
 from pamela.core.errors import PamelaError
-from pamela.core.files import write_parquet
 from pamela.core.paths import Project
 from pamela.params import load_params
+from pamela.steer.people import Rewards, prompt_images
 from pamela.steer.sampling import sample_cases
 from pamela.steer.steer import choose_cases
 from tests.helpers.folders import write_split
@@ -80,6 +82,40 @@ def test_groups_have_prompts_of_their_own_while_there_are_enough():
     assert len(few) == 8 * 8  # 16 test prompts, half of each type
 
 
+def test_half_are_cold_start_users_with_partners_and_prompts_of_their_own():
+    ratings, images = _tables(n_users=20, n_images=96)
+    cold = [f"u{u}" for u in range(12, 20)]
+    rated = pl.col(s.USER).is_in(cold) & (pl.col(s.PART) == s.TEST_SEEN)
+    shown = ratings.filter(rated).group_by(s.USER, maintain_order=True).head(2)
+    known = [f"u{u}" for u in range(12)]
+    cases = sample_cases(
+        ratings.filter(~pl.col(s.USER).is_in(cold) | rated), images, known,
+        users=8, prompts=3, seed=0, shown=shown.select(s.USER, s.IMAGE), group=4,
+    )  # fmt: skip
+    kinds = {x.user: x.cold_start for x in cases}
+    assert sum(kinds.values()) == 4
+    assert all((user in cold) == is_cold for user, is_cold in kinds.items())
+    assert all(kinds[x.other] == x.cold_start for x in cases)
+    of = dict(images.select(s.IMAGE, s.PROMPT_ID).iter_rows())
+    told = {}
+    for user, image in shown.select(s.USER, s.IMAGE).iter_rows():
+        told.setdefault(user, set()).add(of[image])
+    assert all(x.start.prompt_id not in told.get(x.user, set()) for x in cases)
+    sharing = {}
+    for x in cases:
+        sharing.setdefault(x.start.prompt_id, set()).add(x.cold_start)
+    assert all(len(groups) == 1 for groups in sharing.values())
+
+
+def test_too_few_cold_start_users_are_made_up_for_by_known_ones():
+    ratings, images = _tables(n_users=12, n_images=48)
+    shown = pl.DataFrame({s.USER: ["u0"], s.IMAGE: ["i0"]})  # one alone has no partner
+    known = [f"u{u}" for u in range(1, 12)]
+    cases = sample_cases(ratings, images, known, users=6, prompts=1, seed=0, shown=shown)
+    assert len({x.user for x in cases}) == 6
+    assert not any(x.cold_start for x in cases)
+
+
 def test_pictures_without_prompt_ids_are_prompts_of_their_own(tmp_path):
     """The release names no prompt ids; other datasets' rows and other folds do not count."""
     ratings, images = _tables()
@@ -91,9 +127,13 @@ def test_pictures_without_prompt_ids_are_prompts_of_their_own(tmp_path):
     nameless = images.with_columns(
         pl.lit("synthetic").alias(s.DATASET), pl.lit(None, pl.String).alias(s.PROMPT_ID)
     )
-    write_parquet(project.validated / "images.parquet", nameless)
     params = load_params(ROOT / "params.yaml")
-    cases = choose_cases(project, params, [f"u{u}" for u in range(6)])
+    none = np.zeros((nameless.height, 0), np.float32)
+    fold = Fold(0, Items(nameless, none, none), People(pl.DataFrame()), {})
+    known = [f"u{u}" for u in range(6)]
+    told = nameless.select(s.IMAGE).clear().with_columns(pl.lit("").alias(s.USER))
+    rewards = Rewards({}, None, known, prompt_images(fold, "synthetic"), told, None)
+    cases = choose_cases(project, params, rewards)
     assert {x.start.prompt_id for x in cases} == {"i8", "i9", "i10", "i11"}
 
 

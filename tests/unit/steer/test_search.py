@@ -12,21 +12,25 @@ from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.models.base import Prediction, RewardModel
 from pamela.params import load_params
-from pamela.steer import results
-from pamela.steer.contact_sheet import write_steering_sheet
+from pamela.steer import arm_search, results
+from pamela.steer.arms import CHAMPION, CHANCE, NONE, OTHER, POPULATION, SELF, TRUTH, all_arms
 from pamela.steer.generators.base import Candidate
 from pamela.steer.generators.embedded import EmbeddedGenerator
 from pamela.steer.judging.judges import FIRST, SECOND, TIE, SimulatedJudge
-from pamela.steer.results import ARMS, CHAMPION, NONE, OTHER, POPULATION, SELF
+from pamela.steer.outcomes.contact_sheet import pick_prompts, write_steering_sheet
+from pamela.steer.outcomes.curves import best_by_round, mean_gains
+from pamela.steer.outcomes.metrics import chosen_metrics, drawing_counts, win_metrics
 from pamela.steer.rewards.models import ModelReward, RenderFeatures
+from pamela.steer.rewards.truth import TruthReward
 from pamela.steer.rewriters.vocabulary import VocabularyRewriter
 from pamela.steer.sampling import EvaluationCase
 from pamela.steer.search import loop as search
 from pamela.steer.search import scoring
+from pamela.steer.search.store import MemoryStore
 from pamela.steer.steer import (
-    SteeringResult,
-    judge_arms,
+    Tables,
     skip_reason,
+    unjudged_reason,
     write_skipped,
     write_steering_results,
 )
@@ -35,12 +39,20 @@ from pamela.synthetic.raters.world import World
 from tests.paths import ROOT
 
 SIZE = 64
+ARMS = [arm.name for arm in all_arms([], truth=True)]
+PARAMS = load_params(ROOT / "params.yaml")
 
 
 class Blank:
     """Draws nothing, quickly; counts what it was asked for."""
 
     fingerprint = "blank"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
 
     def __init__(self):
         self.asked = []
@@ -86,23 +98,22 @@ def cases(world):
 
 
 def _search(cases, champion, population, *, rounds=3, variants=10, generator=None):
-    searches = results.plan_searches(cases)
-    trials = search.run_searches(
-        searches,
-        generator=generator or Blank(),
-        rewriter=VocabularyRewriter(),
-        rewards={CHAMPION: champion, POPULATION: population},
-        settings=load_params(ROOT / "params.yaml").steer.model_copy(
-            update={"variants": variants, "rounds": rounds}
-        ),
-        advance=lambda n: None,
-    )
-    return SteeringResult(results.assign(cases, searches), trials)
+    size = {"variants": variants, "rounds": rounds}
+    params = PARAMS.model_copy(update={"steer": PARAMS.steer.model_copy(update=size)})
+    rewards = {CHAMPION: champion, POPULATION: population, TRUTH: TruthReward(champion.judge)}
+    tools = arm_search.Tools(generator or Blank(), VocabularyRewriter(), MemoryStore())
+    return arm_search.search(params, cases, all_arms([], truth=True), rewards, tools)
+
+
+def _table(found, judge):
+    chosen = results.chosen_rows(found.plan, found.trials, judge)
+    judgments = results.judgment_rows(chosen, found.plan.arms, judge, np.random.default_rng(0))
+    return pl.concat([results.render_rows(found.plan, found.trials, judge), judgments])
 
 
 def _metrics(table):
     judgments = table.filter(pl.col("kind") == "judgment")
-    return results.steering_metrics(judgments, bootstrap=200, rng=np.random.default_rng(0))
+    return win_metrics(judgments, ARMS, bootstrap=200, rng=np.random.default_rng(0))
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +126,7 @@ def planted(cases, judge):
     """The search under the truth itself, and its table."""
     users = sorted({x.user for x in cases})
     found = _search(cases, Planted(judge, users), Planted(judge, users))
-    return found, judge_arms(found, judge, seed=0)
+    return found, _table(found, judge)
 
 
 def test_the_truth_as_a_reward_beats_every_other_arm(planted):
@@ -124,8 +135,9 @@ def test_the_truth_as_a_reward_beats_every_other_arm(planted):
     assert metrics["win_self_none_ci_low"] > 0.6
     assert metrics["win_self_other"] > 0.55
     assert metrics["win_self_population"] > 0.5
-    assert metrics["elo_self"] == max(metrics[f"elo_{arm}"] for arm in ARMS)
-    assert sum(metrics[f"elo_{arm}"] for arm in ARMS) == pytest.approx(4000, abs=0.01)
+    assert metrics["win_self_truth"] == 0.5  # the same pictures
+    assert metrics["elo_self"] > max(metrics[f"elo_{arm}"] for arm in (NONE, POPULATION, OTHER))
+    assert sum(metrics[f"elo_{arm}"] for arm in ARMS) == pytest.approx(6000, abs=0.01)
     mine = table.filter((pl.col("kind") == "render") & (pl.col("arm") == SELF))
     best = mine.group_by(s.USER, s.PROMPT_ID, "round")
     by_round = best.agg(pl.col("truth").max()).group_by("round").agg(pl.col("truth").mean())
@@ -137,16 +149,16 @@ def test_a_reward_against_the_truth_loses_to_the_original(cases, judge):
     users = sorted({x.user for x in cases})
     contrary = Planted(judge, users, sign=-1.0)
     found = _search(cases, contrary, contrary, rounds=1)
-    metrics = _metrics(judge_arms(found, judge, seed=0))
+    metrics = _metrics(_table(found, judge))
     assert metrics["win_self_none_ci_high"] < 0.5
-    assert metrics["elo_none"] == max(metrics[f"elo_{arm}"] for arm in ARMS)
+    assert metrics["elo_none"] > metrics["elo_self"]
 
 
 def test_a_reward_that_ignores_the_user_cannot_tell_self_from_other(cases, judge):
     users = sorted({x.user for x in cases})
     same = Planted(judge, users, personal=False)
     found = _search(cases, same, same, rounds=1)
-    metrics = _metrics(judge_arms(found, judge, seed=0))
+    metrics = _metrics(_table(found, judge))
     for opponent in (OTHER, POPULATION):
         key = f"win_self_{opponent}"
         assert metrics[key] == metrics[f"{key}_ci_low"] == metrics[f"{key}_ci_high"] == 0.5
@@ -156,15 +168,15 @@ def test_the_table_holds_every_render_and_every_judgment(planted, cases):
     _, table = planted
     assert table.schema == results.STEERING_SCHEMA
     renders = table.filter(pl.col("kind") == "render")
-    assert renders.height == len(cases) * (1 + 3 * (1 + 3 * 10))
+    assert renders.height == len(cases) * (1 + 5 * (1 + 3 * 10))  # the same budget for each
     untouched = renders.filter(pl.col("arm") == NONE)
     assert untouched["reward"].null_count() == untouched.height
     assert renders["truth"].null_count() == 0
     assert renders.filter(pl.col("arm") != NONE)["reward"].null_count() == 0
     judgments = table.filter(pl.col("kind") == "judgment")
-    assert judgments.height == len(cases) * 6 * 2
+    assert judgments.height == len(cases) * 15 * 2
     per_pair = judgments.group_by(s.USER, s.PROMPT_ID, "arm", "opponent").agg("order")
-    assert per_pair.height == len(cases) * 6
+    assert per_pair.height == len(cases) * 15
     assert all(sorted(orders) == [1, 2] for orders in per_pair["order"].to_list())
     fair = (
         (pl.col("winner") == pl.col("arm"))
@@ -218,12 +230,13 @@ def test_a_picture_is_drawn_once_and_the_parts_do_not_matter(cases, judge, monke
     monkeypatch.setattr(scoring, "AT_ONCE", 25)
     again = _search(few, reward, reward)
     assert again.trials.equals(found.trials)
-    assert judge_arms(again, judge, seed=0).equals(judge_arms(found, judge, seed=0))
+    assert _table(again, judge).equals(_table(found, judge))
 
 
 def test_all_rewards_see_the_same_first_variants(planted):
     found, _ = planted
-    searches = found.assignment.join(found.trials.filter(pl.col("round") == 1), on="search")
+    steered = found.plan.assignment.filter(~pl.col("arm").is_in([NONE, CHANCE]))
+    searches = steered.join(found.trials.filter(pl.col("round") == 1), on="search")
     prompts = searches.group_by(s.PROMPT_ID, "variant").agg(pl.col("prompt").n_unique())
     assert prompts["prompt"].max() == 1
 
@@ -267,7 +280,7 @@ def test_of_equal_rewards_the_earliest_is_kept():
 
 def test_a_reward_that_is_not_a_number_stops_the_search(cases):
     class Broken:
-        fingerprint, personal = "broken", True
+        fingerprint, personal, judge = "broken", True, None
 
         def score(self, users, candidates, images):
             return np.full(len(users), np.nan)
@@ -347,23 +360,79 @@ def test_a_model_scores_drawn_pictures_for_the_right_user_each_encoded_once(case
         reward.score([None], starts[:1], images[:1])
 
 
-def test_results_and_sheet_are_written_and_the_same_again(planted, judge, cases, tmp_path):
+def test_what_does_not_depend_on_the_user_is_drawn_once(cases, judge):
+    """One search per prompt for the population; one set of pictures per prompt for chance."""
+    users = sorted({x.user for x in cases})
+    blank, pair = Blank(), cases[:2]
+    found = _search(pair, Planted(judge, users), Planted(judge, users), generator=blank)
+    plan = found.plan
+    one = {arm: plan.assignment.filter(pl.col("arm") == arm)["search"] for arm in ARMS}
+    assert one[POPULATION].n_unique() == 1
+    assert one[OTHER].to_list() == one[SELF].to_list()[::-1]
+    shown = [found.trials.filter(pl.col("search") == number)["prompt"] for number in one[CHANCE]]
+    assert shown[0].equals(shown[1])
+    counts = drawing_counts(plan, found.trials)
+    assert counts == {f"drawings_{arm}": 0 if arm == NONE else 30 for arm in ARMS}
+    searched = found.trials.join(
+        plan.assignment.filter(pl.col("arm") != TRUTH), on="search", how="semi"
+    )
+    assert len(blank.asked) == searched.select("prompt", "seed").n_unique()  # the truth needs none
+
+
+def test_the_best_so_far_by_round_never_falls_in_the_optimised_reward(planted):
+    found, _ = planted
+    best = best_by_round(found.plan, found.trials, variants=10)
+    assert best.group_by(s.USER, s.PROMPT_ID, "arm").len()["len"].unique().to_list() == [4]
+    gains = mean_gains(best, ["reward"])
+    for _, rows in gains.group_by("arm"):
+        curve = rows.sort("round")["reward"]
+        assert curve[0] == 0.0
+        assert curve.is_sorted()
+    last = best.filter(pl.col("round") == 3).sort(s.USER, s.PROMPT_ID, "arm")
+    chosen = results.chosen_rows(found.plan, found.trials, None)
+    chosen = chosen.join(last.select(s.USER, s.PROMPT_ID, "arm"), on=[s.USER, s.PROMPT_ID, "arm"])
+    assert chosen.sort(s.USER, s.PROMPT_ID, "arm")["prompt"].equals(last["prompt"])
+
+
+def test_results_and_sheet_are_written_and_the_same_again(planted, judge, tmp_path):
     found, table = planted
-    project, params = Project(tmp_path), load_params(ROOT / "params.yaml")
-    one = write_steering_results(project, params, table)
+    project, store = Project(tmp_path), MemoryStore()
+    chosen = results.chosen_rows(found.plan, found.trials, judge)
+    chosen = chosen.with_columns(faithful=pl.lit(1.0))
+    tables = Tables(table, chosen, pl.DataFrame())
+    one = write_steering_results(project, PARAMS, found, tables, store.counts)
     written = (tmp_path / "reports/steering.parquet").read_bytes()
-    assert write_steering_results(project, params, table) == one
+    assert write_steering_results(project, PARAMS, found, tables, store.counts) == one
     assert (tmp_path / "reports/steering.parquet").read_bytes() == written
-    names = [f"win_self_{a}" for a in (NONE, POPULATION, OTHER)] + [f"elo_{a}" for a in ARMS]
-    assert set(one) == {n + e for n in names for e in ("", "_ci_low", "_ci_high")} | {"n_judgments"}
-    for name in names:
+    names = [f"win_self_{a}" for a in ARMS if a != SELF] + [f"elo_{a}" for a in ARMS]
+    for name in [*names, "win_other_none", "gain_personal_other", "gain_self_share_of_truth"]:
         assert one[f"{name}_ci_low"] <= one[name] <= one[f"{name}_ci_high"]
+    assert one["gain_self_share_of_truth"] == pytest.approx(1.0)
+    assert one["gain_self"] == pytest.approx(one["gain_generic"] + one["gain_personal_other"])
+    assert one["n_judgments"] == 2 * one["n_comparisons"] == table.filter(kind="judgment").height
     path = tmp_path / "reports/steering/sheet.png"
-    chosen = results.chosen_rows(found.assignment, found.trials)
-    write_steering_sheet(chosen, EmbeddedGenerator(SIZE, 1), judge, path)
-    sizes = [len(list(path.parent.iterdir())), path.stat().st_size]
-    assert sizes[0] == 1
-    assert sizes[1] > 50_000
+    write_steering_sheet(chosen, EmbeddedGenerator(SIZE, 1), store, judge, path)
+    assert path.stat().st_size > 50_000
+    rows = pick_prompts(chosen)
+    assert len(rows) == 8
+    for row in rows:
+        assert [shown["arm"] for shown in row] == [NONE, POPULATION, SELF, SELF]
+        assert row[2][s.USER] != row[3][s.USER]
+        assert len({shown[s.PROMPT_ID] for shown in row}) == 1
+    ratings = judge.would_rate(chosen[s.USER].to_list(), results.candidates_of(chosen))
+    assert 1.0 <= ratings.min() <= ratings.max() <= 5.0
+
+
+def test_fidelity_is_averaged_where_the_encoder_can_say(planted):
+    found, _ = planted
+    chosen = results.chosen_rows(found.plan, found.trials, None)
+    kept = pl.when(pl.col("arm") == SELF).then(0.0).otherwise(1.0).alias("faithful")
+    told = chosen_metrics(chosen.with_columns(kept), bootstrap=100, rng=np.random.default_rng(0))
+    assert told["fidelity_self"] == 0.0
+    assert told["fidelity_none"] == 1.0
+    assert not any(key.startswith("gain_") for key in told)  # nobody knows the truth
+    unknown = chosen.with_columns(faithful=pl.lit(None, pl.Float64))
+    assert chosen_metrics(unknown, bootstrap=100, rng=np.random.default_rng(0)) == {}
 
 
 def test_what_cannot_be_steered_is_skipped_aloud_with_empty_typed_outputs(tmp_path):
@@ -374,7 +443,12 @@ def test_what_cannot_be_steered_is_skipped_aloud_with_empty_typed_outputs(tmp_pa
     precomputed = params.model_copy(
         update={"embed": params.embed.model_copy(update={"encoder": "precomputed"})}
     )
-    assert skip_reason(params) is None
+    assert skip_reason(params) is unjudged_reason(params) is None
+    real = own.model_copy(
+        update={"steer": own.steer.model_copy(update={"generator": "diffusers:folder"})}
+    )
+    assert skip_reason(real) is None
+    assert "`pamela study serve` asks people" in (unjudged_reason(real) or "")
     assert "oasis has no generator's world" in (skip_reason(own) or "")
     assert "'precomputed'" in (skip_reason(precomputed) or "")
     for champion, steers in (("population", False), ("global_mean", False), ("mf", True)):

@@ -15,7 +15,8 @@ from pamela.reporting.plots.diagnostics import (
     reliability,
     training_curves,
 )
-from pamela.reporting.plots.figures import elo, margin_curves, seen_unseen_gap, write_plots
+from pamela.reporting.plots.figures import margin_curves, seen_unseen_gap, write_plots
+from pamela.reporting.plots.steering import elo, over_optimisation
 from tests.helpers.made_up import evaluation, make_project, params_of, steering
 
 MODELS = ["paper", "population", "global_mean"]
@@ -67,6 +68,23 @@ def test_a_model_without_a_value_is_left_out_and_breaks_nothing():
 def test_elo_arms_stand_in_the_order_of_their_elo():
     labels = [t.get_text() for t in elo(steering()).axes[0].get_yticklabels()]
     assert labels == ["none", "other", "population", "self"]
+
+
+def test_gains_by_round_are_drawn_per_opinion_and_per_arm():
+    gains = pl.DataFrame(
+        {
+            "arm": ["chance"] * 2 + ["self"] * 2,
+            "round": [0, 1] * 2,
+            "reward": [0.0, 0.4, 0.0, 0.5],
+            "independent": [0.0, 0.3, 0.0, 0.3],
+            "truth": [0.0, 0.2, 0.0, 0.4],
+        }
+    )
+    left, right = over_optimisation(gains).axes
+    assert len(left.get_legend_handles_labels()[1]) == 3
+    assert right.get_legend_handles_labels()[1] == ["chance", "self"]
+    unknown = gains.with_columns(truth=pl.lit(None, pl.Float64))
+    assert over_optimisation(unknown).axes[1].get_legend() is None
 
 
 def test_training_curves_need_more_than_one_step():

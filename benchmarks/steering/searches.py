@@ -1,11 +1,4 @@
-"""The full steering study: ``python -m benchmarks.steering``, after `make repro`.
-
-40 people, half of them known by 20 ratings alone, 18 prompts each, 5 rounds of 20 variants, with
-the champion of the finished run in this folder; also the reward less its standard deviation, and
-independent runs. Hours on 2 busy cores, half an hour on idle ones: what is done is kept in
-``.cache/steering_study/``, and the command goes on from there. Writes docs/steering.md and its
-pictures, and reports/steering_study/.
-"""
+"""The searches of the full study: group by group of people who share prompts, kept on disk."""
 
 from __future__ import annotations
 
@@ -17,7 +10,6 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from pamela.core.errors import PamelaError
 from pamela.core.files import write_json, write_parquet
 from pamela.core.paths import Project
 from pamela.params import Params, load_params
@@ -29,7 +21,7 @@ from pamela.steer.judging.judges import SimulatedJudge
 from pamela.steer.outcomes.convergence import RUN
 from pamela.steer.outcomes.curves import best_by_round
 from pamela.steer.outcomes.opinions import features_of, with_fidelity, with_independent
-from pamela.steer.people import Rewards, load_rewards
+from pamela.steer.people import Rewards
 from pamela.steer.results import KEYS, chosen_rows, with_truth
 from pamela.steer.rewards.base import RewardFunction
 from pamela.steer.rewards.truth import TruthReward
@@ -38,7 +30,7 @@ from pamela.steer.rewriters.factory import get_rewriter
 from pamela.steer.sampling import EvaluationCase
 from pamela.steer.search.loop import ROUND, SEARCH, VARIANT
 from pamela.steer.search.store import MemoryStore
-from pamela.steer.steer import WORLD_DATASET, choose_cases, load_judge
+from pamela.steer.steer import choose_cases
 
 PEOPLE: Final = 40
 PROMPTS: Final = 18
@@ -169,19 +161,3 @@ class AtWork:
 
 def _plain(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.col("arm").cast(pl.String))
-
-
-def main() -> None:
-    """Search, then judge and report."""
-    project = Project(Path())
-    params = study_params(project)
-    judge = load_judge(project, params)
-    if judge is None:
-        raise PamelaError("params.yaml: steer.generator: the study is of the embedded world")
-    rewards = load_rewards(project, params, WORLD_DATASET)
-    study = Study(project, params, rewards, judge, Path(".cache") / "steering_study")
-    search_all(study)
-
-
-if __name__ == "__main__":
-    main()
