@@ -13,6 +13,7 @@ from pamela.steer import steer as work
 from pamela.steer.arm_search import search as search_arms
 from pamela.steer.arms import all_arms
 from pamela.steer.people import load_rewards as load
+from pamela.steer.rewards.factory import short_names
 
 load_rewards = step("load the rewards")(load)
 choose = step("choose users and prompts")(work.choose_cases)
@@ -40,7 +41,7 @@ def steer() -> None:
     fitted = load_rewards(project, params, work.dataset_of(params))
     cases = choose(project, params, fitted)
     judge = work.load_judge(project, params)
-    arms = all_arms(params.steer.rewards, truth=judge is not None)
+    arms = all_arms([*short_names(params.steer.rewards).values()], truth=judge is not None)
     with ExitStack() as stack:
         rewards = work.make_rewards(params, fitted, judge, stack)
         tools = stack.enter_context(work.open_tools(params, project))

@@ -56,7 +56,8 @@ class RenderFeatures:
 
     def forget(self) -> None:
         """Forget all features, which a long run would have no room for."""
-        self._known.clear()
+        self._images.clear()
+        self._prompts.clear()
 
 
 @dataclass(frozen=True)
