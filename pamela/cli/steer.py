@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from pamela.cli.model import CHAMPION_URI, MODEL_HELP, load_reward
+from pamela.cli.model import CHAMPION_URI, ModelOption, load_reward
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +48,7 @@ def steer_command(
     dataset: Annotated[
         str | None, typer.Option(help="Whose population, without a user and with several datasets.")
     ] = None,
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = CHAMPION_URI,
+    model: ModelOption = CHAMPION_URI,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Of this run; by default one below steering/."),
