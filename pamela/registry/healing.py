@@ -59,11 +59,11 @@ def heal(project: Project, params: Params, checks: Sequence[Check] | None = None
         If no version can be champion; it says what to do.
     """
     checks = CHECKS if checks is None else checks
+    copies.sweep(project)
     if is_sound(project, params, checks):
         return []
     lines = []
     with copies.locked(project):
-        copies.sweep(project)
         for check in checks:
             for mend in check(RegisteredModel.look(project, params)):
                 lines.append(mend())

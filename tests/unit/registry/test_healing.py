@@ -54,6 +54,13 @@ def test_a_sound_registry_is_looked_at_without_mlflow(registry, monkeypatch):
     assert heal(registry) == []
 
 
+def test_what_a_killed_copy_left_goes_though_the_registry_is_sound(registry):
+    left = copies.copies_folder(registry) / f".{'0' * 16}.999999999.t0123abcd.tmp"
+    left.mkdir()
+    assert heal(registry) == []
+    assert not left.exists()
+
+
 @pytest.mark.parametrize(
     ("statements", "says"),
     [
