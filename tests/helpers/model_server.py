@@ -92,6 +92,13 @@ def picture(body: dict[str, Any]) -> Reply:
     return Reply(200, {"data": [{"b64_json": coded}]})
 
 
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass  # a client that went away; the standard one writes a traceback into the test's output
+
+
 @contextmanager
 def model_server() -> Iterator[ModelServer]:
     """Run a server on loopback until the block ends."""
@@ -133,8 +140,7 @@ def model_server() -> Iterator[ModelServer]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
+    http = _Quiet(("127.0.0.1", 0), Handler)
     server.url = f"http://127.0.0.1:{http.server_port}/v1"
     threading.Thread(target=http.serve_forever, daemon=True).start()
     try:

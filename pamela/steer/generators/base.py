@@ -28,6 +28,8 @@ class Generator(Protocol):
     ----------
     fingerprint : what identifies its pictures: equal prompt, seed and fingerprint, equal picture.
         The kind and every setting that changes a pixel (model, weights, size, steps, ...).
+    at_once : optional: how many pictures to ask for in one call. Those of a call are kept together,
+        so a slow generator loses no more than these where it fails or is killed.
 
     Notes
     -----

@@ -50,6 +50,11 @@ class DiffusersGenerator:
             f"{asked.guidance}:{asked.width}x{asked.height}:{diffusers.__version__}"
         )
 
+    @property
+    def at_once(self) -> int:
+        """Pictures that are drawn, and kept, together."""
+        return self.settings.batch_size
+
     def __enter__(self) -> Self:
         return self
 

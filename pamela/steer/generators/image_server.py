@@ -41,6 +41,11 @@ class ImageServerGenerator:
         """The server, its model and the size."""
         return f"openai:{self.endpoint}:{self.settings.width}x{self.settings.height}"
 
+    @property
+    def at_once(self) -> int:
+        """Pictures that are asked for, and kept, together."""
+        return self.settings.concurrent_requests
+
     def __enter__(self) -> Self:
         return self
 
@@ -60,7 +65,7 @@ class ImageServerGenerator:
                 attempts=asked.attempts,
                 threads=asked.concurrent_requests,
             )
-        return self._server.map(self._draw, list(zip(prompts, seeds, strict=True)))
+        return self._server.map(self._draw, list(zip(prompts, seeds, strict=True)), _named)
 
     def _draw(self, client: openai.OpenAI, asked: tuple[str, int]) -> Image:
         first = self._form
@@ -120,3 +125,7 @@ class ImageServerGenerator:
                 "that it has"
             )
         return np.asarray(image)
+
+
+def _named(asked: tuple[str, int]) -> str:
+    return f" to draw {asked[0][:80]!r}"

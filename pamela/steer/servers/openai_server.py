@@ -76,11 +76,21 @@ class OpenAIServer:
             kinds = ", ".join(f"{kind} {n}" for kind, n in self.faults.most_common())
             print(f"steer: {self.endpoint}: tried again: {kinds}", file=sys.stderr)
 
-    def map(self, ask: Callable[[openai.OpenAI, T], R], items: Sequence[T]) -> list[R]:
-        """Return ``ask(client, item)`` of every item, in their order; the first failure ends it."""
+    def map(
+        self,
+        ask: Callable[[openai.OpenAI, T], R],
+        items: Sequence[T],
+        named: Callable[[T], str] = lambda item: "",
+    ) -> list[R]:
+        """Return ``ask(client, item)`` of every item, in their order; the first failure ends it.
+
+        Parameters
+        ----------
+        named : what an item asks for, for the message where the server refuses it.
+        """
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="openai")
         try:
-            futures = [pool.submit(self._ask, ask, item) for item in items]
+            futures = [pool.submit(self._ask, ask, item, named) for item in items]
             return [future.result() for future in futures]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -89,7 +99,7 @@ class OpenAIServer:
         finally:
             pool.shutdown(wait=False)
 
-    def _ask(self, ask: Callable[[openai.OpenAI, T], R], item: T) -> R:
+    def _ask(self, ask: Callable[[openai.OpenAI, T], R], item: T, named: Callable[[T], str]) -> R:
         wait = _FIRST_WAIT_S
         for attempt in range(self.attempts):
             try:
@@ -102,7 +112,7 @@ class OpenAIServer:
                     ) from None
                 self._count("malformed answer")
             except openai.APIError as error:
-                raise self._explained(error) from None
+                raise self._explained(error, named(item)) from None
             time.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT_S)
         raise AssertionError("attempts is at least 1")
@@ -111,7 +121,7 @@ class OpenAIServer:
         with self._lock:
             self.faults[kind] += 1
 
-    def _explained(self, error: openai.APIError) -> PamelaError:
+    def _explained(self, error: openai.APIError, item: str) -> PamelaError:
         """Return the line for what the client could not mend."""
         where, what = f"steer: {self.endpoint}", self.settings
         if isinstance(error, openai.APITimeoutError):
@@ -146,8 +156,9 @@ class OpenAIServer:
                 "again; what was drawn is kept"
             )
         return PamelaError(
-            f"{where}: refuses the request (status {status}: {said}): correct {self.endpoint.key} "
-            f"or {what} in params.yaml"
+            f"{where}: refuses the request{item} (status {status}: {said}): correct "
+            f"{self.endpoint.key} or {what} in params.yaml"
+            + (", or change steer.seed for other prompts" if item else "")
         )
 
     def _times(self) -> str:

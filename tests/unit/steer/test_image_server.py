@@ -101,7 +101,7 @@ LASTING = {
     r"no picture .*does not decode": data(base64.b64encode(b"no picture").decode()),
     r"no picture \(data": data(None),
     r"refuses us \(status 401\).*OPENAI_API_KEY; it is not set": Reply(401, b""),
-    r"refuses the request \(status 400: .*not allowed": Reply(
+    r"refuses the request to draw 'a red barn at dusk' \(status 400: .*not allowed": Reply(
         400, {"error": {"message": "this prompt is not allowed"}}
     ),
 }
