@@ -30,6 +30,7 @@ NO_KEY: Final = "none"  # the client wants one; servers on loopback do not
 MAX_BYTES: Final = 128 * 2**20  # of one answer: a picture of 4096 x 4096 is smaller
 _FIRST_WAIT_S: Final = 0.5  # before an answer is asked for again; doubled each time
 _LONGEST_WAIT_S: Final = 8.0
+_RETRIES: Final = "x-stainless-retry-count"  # the client's header that counts its attempts
 _QUOTED: Final = 200  # characters of a server's own message
 
 
@@ -107,7 +108,7 @@ class OpenAIServer:
             except MalformedError as error:
                 if attempt == self.attempts - 1:
                     raise PamelaError(
-                        f"steer: {self.endpoint}: {error}, {self._times()}: see its log, or "
+                        f"steer: {self.endpoint}: {error}, {_times(self.attempts)}: see its log or "
                         f"raise {self.settings}.attempts; what was drawn is kept"
                     ) from None
                 self._count("malformed answer")
@@ -124,15 +125,16 @@ class OpenAIServer:
     def _explained(self, error: openai.APIError, item: str) -> PamelaError:
         """Return the line for what the client could not mend."""
         where, what = f"steer: {self.endpoint}", self.settings
+        times = _times(int(error.request.headers.get(_RETRIES, 0)) + 1)
         if isinstance(error, openai.APITimeoutError):
             return PamelaError(
-                f"{where}: no whole answer within {self.timeout_s:g} s, {self._times()}: raise "
+                f"{where}: no whole answer within {self.timeout_s:g} s, {times}: raise "
                 f"{what}.timeout_s, or see the server's log; what was drawn is kept"
             )
         if isinstance(error, openai.APIConnectionError):
             reason = error.__cause__ or error
             return PamelaError(
-                f"{where}: cannot be reached ({reason}), {self._times()}: start the server, or "
+                f"{where}: cannot be reached ({reason}), {times}: start the server, or "
                 f"correct {self.endpoint.key} in params.yaml; what was drawn is kept"
             )
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
@@ -145,14 +147,14 @@ class OpenAIServer:
             asked = error.response.headers.get("retry-after")
             wait = f"; it asks to wait {asked[:40]} s" if asked else ""
             return PamelaError(
-                f"{where}: too many requests (status 429), {self._times()}{wait}: lower "
+                f"{where}: too many requests (status 429), {times}{wait}: lower "
                 f"{what}.concurrent_requests, or run again later; what was drawn is kept"
             )
         status = getattr(error, "status_code", None)
         said = self._said(error)
         if status is not None and status >= 500:
             return PamelaError(
-                f"{where}: status {status}, {self._times()} ({said}): see the server's log and run "
+                f"{where}: status {status}, {times} ({said}): see the server's log and run "
                 "again; what was drawn is kept"
             )
         return PamelaError(
@@ -161,14 +163,15 @@ class OpenAIServer:
             + (", or change steer.seed for other prompts" if item else "")
         )
 
-    def _times(self) -> str:
-        return f"asked {self.attempts} times" if self.attempts > 1 else "asked once"
-
     def _said(self, error: openai.APIError) -> str:
         """Return the server's own words, without the key should it repeat it."""
         text = hidden(" ".join(str(error.message).split()))
         text = text.replace(self._key, "***") if self._key else text
         return text[:_QUOTED]
+
+
+def _times(attempts: int) -> str:
+    return f"asked {attempts} times" if attempts > 1 else "asked once"
 
 
 def read_json(text: str) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def test_it_waits_as_long_as_the_server_says(server: ModelServer) -> None:
 
 LASTING = {
     r"too many requests \(status 429\), asked 3 times.*concurrent_requests": Reply(429, b""),
-    r"status 429.*it asks to wait 900 s": Reply(429, b"", {"Retry-After": "900"}),
+    r"status 429\), asked once; it asks to wait 900 s": Reply(429, b"", {"Retry-After": "900"}),
     r"status 500, asked 3 times \(.*oops.*log": Reply(500, {"error": {"message": "oops"}}),
     r"no whole answer within 0\.5 s, asked 3 times: raise steer\.language_model\.timeout_s": Reply(
         delay_s=5.0
