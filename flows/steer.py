@@ -11,9 +11,7 @@ from flows.runtime import here, main, stage, step
 from pamela.core.paths import Project
 from pamela.steer import steer as work
 from pamela.steer.arm_search import search as search_arms
-from pamela.steer.arms import all_arms
 from pamela.steer.people import load_rewards as load
-from pamela.steer.rewards.factory import short_names
 
 load_rewards = step("load the rewards")(load)
 choose = step("choose users and prompts")(work.choose_cases)
@@ -41,12 +39,11 @@ def steer() -> None:
     fitted = load_rewards(project, params, work.dataset_of(params))
     cases = choose(project, params, fitted)
     judge = work.load_judge(project, params)
-    arms = all_arms([*short_names(params.steer.rewards).values()], truth=judge is not None)
     with ExitStack() as stack:
-        rewards = work.make_rewards(params, fitted, judge, stack)
+        rewards = work.make_rewards(project, params, fitted, judge, stack)
         tools = stack.enter_context(work.open_tools(params, project))
-        found = search(params, cases, arms, rewards, tools)
-        tables = judge_arms(params, found, fitted, judge, tools)
+        found = search(params, cases, work.arms_of(rewards), rewards, tools)
+        tables = judge_arms(params, found, fitted, rewards, judge, tools)
         metrics = rank(project, params, found, tables, tools.store.counts)
         draw_pictures(project, tables, judge, tools)
     if unjudged := work.unjudged_reason(params):

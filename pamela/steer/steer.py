@@ -22,18 +22,19 @@ from pamela.models import model_class
 from pamela.models.base import RewardModel
 from pamela.params import PRECOMPUTED, Params
 from pamela.steer.arm_search import Found, Tools
-from pamela.steer.arms import TRUTH
+from pamela.steer.arms import CAUTIOUS, CHAMPION, POPULATION, TRUTH, Arm, all_arms
 from pamela.steer.generators.factory import EMBEDDED, get_generator
 from pamela.steer.judging.judges import SimulatedJudge
 from pamela.steer.outcomes.contact_sheet import write_steering_sheet
 from pamela.steer.outcomes.curves import best_by_round, mean_gains
 from pamela.steer.outcomes.metrics import (
     FAITHFUL,
+    VQA_SCORE,
     chosen_metrics,
     drawing_counts,
     win_metrics,
 )
-from pamela.steer.outcomes.opinions import with_fidelity, with_independent
+from pamela.steer.outcomes.opinions import with_fidelity, with_independent, with_score
 from pamela.steer.people import Rewards
 from pamela.steer.results import (
     ARM,
@@ -44,6 +45,7 @@ from pamela.steer.results import (
     with_truth,
 )
 from pamela.steer.rewards.base import RewardFunction
+from pamela.steer.rewards.factory import get_rewards
 from pamela.steer.rewards.truth import TruthReward
 from pamela.steer.rewriters.factory import get_rewriter
 from pamela.steer.sampling import EvaluationCase, sample_cases
@@ -152,7 +154,11 @@ def load_judge(project: Project, params: Params) -> SimulatedJudge | None:
 
 
 def make_rewards(
-    params: Params, rewards: Rewards, judge: SimulatedJudge | None, stack: ExitStack
+    project: Project,
+    params: Params,
+    rewards: Rewards,
+    judge: SimulatedJudge | None,
+    stack: ExitStack,
 ) -> dict[str, RewardFunction]:
     """Return every reward that arms choose by: ours, the configured ones, the truth if it is known.
 
@@ -160,12 +166,15 @@ def make_rewards(
     ----------
     stack : what closes the configured ones at the end.
     """
-    found = dict(rewards.by_name)
-    if params.steer.rewards:
-        from pamela.steer.rewards.factory import get_rewards
-
-        found |= stack.enter_context(get_rewards(params, features=rewards.encoding))
+    generic = get_rewards(params, root=project.root, features=rewards.encoding)
+    found = {**rewards.by_name, **stack.enter_context(generic)}
     return found if judge is None else found | {TRUTH: TruthReward(judge)}
+
+
+def arms_of(rewards: Mapping[str, RewardFunction]) -> list[Arm]:
+    """Return the arms of the stage, for what `make_rewards` returned."""
+    ours = {CHAMPION, POPULATION, CAUTIOUS, TRUTH}
+    return all_arms([name for name in rewards if name not in ours], truth=TRUTH in rewards)
 
 
 @contextmanager
@@ -175,18 +184,28 @@ def open_tools(params: Params, project: Project) -> Iterator[Tools]:
     Pictures of the embedded world are drawn as fast as read: they are kept in memory. Others are
     kept in ``.cache/steering``, so that a run that was killed draws nothing twice.
     """
-    store = MemoryStore() if can_judge(params) else FolderStore(project.root / ".cache/steering")
+    store = MemoryStore() if can_judge(params) else FolderStore(project.steering_cache)
     with get_generator(params) as generator, get_rewriter(params) as rewriter:
         yield Tools(generator, rewriter, store)
 
 
 def judge_arms(
-    params: Params, found: Found, rewards: Rewards, judge: SimulatedJudge | None, tools: Tools
+    params: Params,
+    found: Found,
+    fitted: Rewards,
+    rewards: Mapping[str, RewardFunction],
+    judge: SimulatedJudge | None,
+    tools: Tools,
 ) -> Tables:
-    """Let the judge, the independent reward and the encoder say what they think of the pictures."""
-    drawn = (rewards, tools.generator, tools.store)
-    chosen = chosen_rows(found.plan, found.trials, judge)
-    chosen = with_independent(chosen, *drawn)
+    """Let the judge, the independent reward and the encoder say what they think of the pictures.
+
+    Where a VQAScore is among `rewards`, it says too how well each picture shows its prompt.
+    """
+    drawn = (fitted, tools.generator, tools.store)
+    chosen = with_independent(chosen_rows(found.plan, found.trials, judge), *drawn)
+    asked = next((one for name, one in rewards.items() if name.startswith(VQA_SCORE)), None)
+    if asked is not None:
+        chosen = with_score(chosen, VQA_SCORE, asked, tools.generator, tools.store)
     best = best_by_round(found.plan, found.trials, variants=params.steer.variants)
     best = with_truth(with_independent(best, *drawn), judge)
     rows = [render_rows(found.plan, found.trials, judge)]

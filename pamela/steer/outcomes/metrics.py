@@ -18,7 +18,8 @@ from pamela.steer.outcomes.gains import HIGH, LOW, Cells, gain_metrics
 from pamela.steer.results import ARM, TRUE
 from pamela.steer.search.loop import ROUND, SEARCH
 
-FAITHFUL = "faithful"
+FAITHFUL = "faithful"  # whether a picture shows its subject, by the encoder
+VQA_SCORE = "vqascore"  # the probability that it shows its prompt, where that reward is configured
 APART = ("win_self_none", "win_self_population", "win_self_other", "win_other_none")
 KINDS = {"seen": False, "cold": True}  # users in training; cold-start users
 
@@ -69,7 +70,7 @@ def _wins(
 def chosen_metrics(
     chosen: pl.DataFrame, *, bootstrap: int, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Return true gains, and the share of each arm's pictures that still show the subject.
+    """Return true gains, and how well each arm's pictures still show the prompt.
 
     Parameters
     ----------
@@ -78,10 +79,11 @@ def chosen_metrics(
     metrics: dict[str, float] = {}
     if not chosen[TRUE].null_count():
         metrics |= gain_metrics(Cells(chosen, TRUE, draws=bootstrap, rng=rng))
-    if not chosen[FAITHFUL].null_count():
-        cells = Cells(chosen, FAITHFUL, draws=bootstrap, rng=rng)
-        for arm in chosen[ARM].cast(pl.String).unique(maintain_order=True):
-            metrics |= cells.mean(f"fidelity_{arm}", cells.of(arm))
+    for column, name in ((FAITHFUL, "fidelity"), (VQA_SCORE, VQA_SCORE)):
+        if column in chosen.columns and not chosen[column].null_count():
+            cells = Cells(chosen, column, draws=bootstrap, rng=rng)
+            for arm in chosen[ARM].cast(pl.String).unique(maintain_order=True):
+                metrics |= cells.mean(f"{name}_{arm}", cells.of(arm))
     return metrics
 
 

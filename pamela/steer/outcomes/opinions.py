@@ -12,6 +12,7 @@ from pamela.steer.outcomes.fidelity import subject_kept
 from pamela.steer.outcomes.metrics import FAITHFUL
 from pamela.steer.people import Rewards
 from pamela.steer.results import INDEPENDENT, candidates_of
+from pamela.steer.rewards.base import RewardFunction
 from pamela.steer.search.scoring import draw
 from pamela.steer.search.store import Store
 
@@ -29,11 +30,18 @@ def with_independent(
     rows: pl.DataFrame, rewards: Rewards, generator: Generator, store: Store
 ) -> pl.DataFrame:
     """Return `rows` with what the independent reward says of each picture for its user."""
+    return with_score(rows, INDEPENDENT, rewards.independent, generator, store)
+
+
+def with_score(
+    rows: pl.DataFrame, name: str, reward: RewardFunction, generator: Generator, store: Store
+) -> pl.DataFrame:
+    """Return `rows` with a column `name`: what `reward` says of each picture for its user."""
     candidates = candidates_of(rows)
     drawn = draw(list(dict.fromkeys(candidates)), generator, store)
     pictures = [drawn[c] for c in candidates]
-    values = rewards.independent.score(rows[s.USER].to_list(), candidates, pictures)
-    return rows.with_columns(pl.Series(INDEPENDENT, values))
+    values = reward.score(rows[s.USER].to_list(), candidates, pictures)
+    return rows.with_columns(pl.Series(name, values))
 
 
 def with_fidelity(
