@@ -2,7 +2,7 @@
 
 40 people, half of them known by 20 ratings alone, 18 prompts each, 5 rounds of 20 variants, with
 the champion of the finished run in this folder; also the reward less its standard deviation, and
-independent runs. A quarter of an hour on 2 idle cores. What is done is kept in
+independent runs. Twenty minutes on 2 idle cores. What is done is kept in
 ``.cache/steering_study/``, and the command goes on from there. Writes reports/steering_study/, the
 plots of docs/steering.md and the figures in it.
 

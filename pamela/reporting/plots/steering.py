@@ -78,7 +78,7 @@ def over_optimisation(gains: pl.DataFrame) -> Figure:
     ----------
     gains : ``arm, round`` and mean gains on round 0 (`pamela.steer.outcomes.curves.mean_gains`).
     """
-    figure, (left, right) = panels(2, height=4.4, sharey=True)
+    figure, (left, right) = panels(2, height=5.0, sharey=True)
     mine = gains.filter(arm="self")
     for column, (label, color, line) in OPINIONS.items():
         if mine[column].null_count() < mine.height:
@@ -96,12 +96,12 @@ def over_optimisation(gains: pl.DataFrame) -> Figure:
                 color=color, linestyle=line, marker="o", label=drawable(arm),
             )  # fmt: skip
     right.set(title="True utility, by arm")
-    for axis in (left, right):
+    for axis, columns in ((left, 1), (right, 2)):
         axis.axhline(0.0, color=MUTED, linewidth=0.8)
         axis.set_xlabel("round")
         axis.set_xticks(gains["round"].unique().sort().to_list())
         if axis.get_legend_handles_labels()[0]:
-            axis.legend(loc="lower right")
+            axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns)
     return figure
 
 

@@ -20,6 +20,7 @@ from pamela.steer.judging.judges import FIRST, SECOND, TIE, SimulatedJudge
 from pamela.steer.outcomes.contact_sheet import pick_prompts, write_steering_sheet
 from pamela.steer.outcomes.curves import best_by_round, mean_gains
 from pamela.steer.outcomes.metrics import chosen_metrics, drawing_counts, win_metrics
+from pamela.steer.people import Rewards
 from pamela.steer.rewards.models import ModelReward, RenderFeatures
 from pamela.steer.rewards.truth import TruthReward
 from pamela.steer.rewriters.vocabulary import VocabularyRewriter
@@ -29,8 +30,12 @@ from pamela.steer.search import scoring
 from pamela.steer.search.store import MemoryStore
 from pamela.steer.steer import (
     Tables,
+    arms_of,
+    judge_arms,
+    outcome_line,
     skip_reason,
     unjudged_reason,
+    write_pictures,
     write_skipped,
     write_steering_results,
 )
@@ -421,6 +426,32 @@ def test_results_and_sheet_are_written_and_the_same_again(planted, judge, tmp_pa
         assert len({shown[s.PROMPT_ID] for shown in row}) == 1
     ratings = judge.would_rate(chosen[s.USER].to_list(), results.candidates_of(chosen))
     assert 1.0 <= ratings.min() <= ratings.max() <= 5.0
+
+
+def test_pictures_that_nobody_simulated_can_judge_are_drawn_and_scored_alone(
+    cases, judge, tmp_path
+):
+    planted = Planted(judge, sorted({x.user for x in cases}))
+    rewards = {CHAMPION: planted, POPULATION: planted}
+    tools = arm_search.Tools(Blank(), VocabularyRewriter(), MemoryStore())
+    size = {"variants": 3, "rounds": 2, "generator": "diffusers:folder"}
+    params = PARAMS.model_copy(update={"steer": PARAMS.steer.model_copy(update=size)})
+    found = arm_search.search(params, cases[:4], arms_of(rewards), rewards, tools)
+    fitted = Rewards(rewards, planted, [], pl.DataFrame(), pl.DataFrame(), None)
+    tables = judge_arms(params, found, fitted, rewards, None, tools)
+    project = Project(tmp_path)
+    metrics = write_steering_results(project, params, found, tables, tools.store.counts)
+    write_pictures(project, tables, None, tools)
+    assert metrics["n_judgments"] == 0
+    assert metrics["drawings_self"] == metrics["drawings_chance"] == 6
+    assert metrics["n_drawn"] == len(tools.generator.asked) < metrics["n_asked"]
+    assert not any(key.startswith(("win_", "elo_", "gain_", "fidelity_")) for key in metrics)
+    table = pl.read_parquet(tmp_path / "reports/steering.parquet")
+    assert table["kind"].unique().to_list() == ["render"]
+    assert table["truth"].null_count() == table.height
+    names = {path.name for path in (tmp_path / "reports/steering").iterdir()}
+    assert names == {"sheet.png", "gains_by_round.csv", "chosen.parquet"}
+    assert "none judged" in outcome_line(metrics)
 
 
 def test_fidelity_is_averaged_where_the_encoder_can_say(planted):
