@@ -142,7 +142,8 @@ def skipped(results: Results) -> list[str]:
 
         reason = skip_reason(results.params) or unjudged_reason(results.params)
         notes.append(reason or "steer: skipped")
-    notes += missing_lines(results.external, results.all_predictions, results.choice_predictions)
+    if names := results.external:
+        notes += missing_lines(names, results.all_predictions, results.choice_predictions)
     for dataset in results.datasets:
         rows = results.evaluation.filter(~pl.col("model").is_in(results.external), dataset=dataset)
         empty = rows.filter((pl.col("n_users") == 0) & pl.col("shots").is_not_null())
