@@ -135,7 +135,7 @@ def test_scores_from_elsewhere_are_a_row_beside_the_same_numbers(project, first_
     differences = pl.read_parquet(project / "reports/differences.parquet")
     assert differences.filter(model="hierarchical", baseline="hps", metric="srocc").height
     assert "| `hps` |" in (project / "MODEL_CARD.md").read_text()
-    assert "hierarchical has" in (project / "reports/index.html").read_text()
+    assert "Against scores from elsewhere" in (project / "reports/index.html").read_text()
     assert must(project, "python", "-m", "dvc", "status", "--json").strip() == "{}"
 
 
