@@ -27,7 +27,7 @@ def serve_command(
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # as `pamela.cli.model.load_reward`
     for package in PACKAGES:
         require(package, "pamela serve")
-    from pamela.serving.api import project_here
     from pamela.serving.http.server import serve
+    from pamela.serving.loading import project_here
 
     serve(model, project_here(), host, port)

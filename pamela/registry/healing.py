@@ -230,10 +230,7 @@ def _seat_another(registry: RegisteredModel, holder: Version | None) -> str:
 
 
 def _last_served(version: Version) -> tuple[bool, int, str, int]:
-    """Order versions: the one that served last; of those that never did, the first.
-
-    Whatever the clock said: it may have been set back.
-    """
+    """Order versions: the one that served last, whatever the clock said; else the first."""
     served, number = _served(version), int(version.version)
     when = version.tags.get(PROMOTED_AT, "")  # of versions from before promotions were counted
     return served, nth_promotion(version), when, number if served else -number

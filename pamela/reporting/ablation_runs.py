@@ -19,8 +19,9 @@ from pamela.evaluation.metrics.schema import MODEL, POPULATION, SHOTS
 from pamela.evaluation.provenance import frame_hash, stable_hash
 from pamela.evaluation.results import Results
 from pamela.params import Params
+from pamela.registry.tracking.flat_params import flat
 from pamela.registry.tracking.run_metrics import with_interval
-from pamela.registry.tracking.runs import RunSpec, common_tags, flat, run_specs
+from pamela.registry.tracking.runs import RunSpec, common_tags, run_specs
 from pamela.reporting.ablation_page import COMMAND, PAGE, ablation_sentences, by_dataset
 
 KIND = "ablation"

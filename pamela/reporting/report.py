@@ -18,7 +18,7 @@ from pamela.evaluation.provenance import (
     versions,
 )
 from pamela.evaluation.results import Results
-from pamela.registry.tracking.runs import flat_params
+from pamela.registry.tracking.flat_params import flat_params
 from pamela.reporting.ablation_page import section as ablation_section
 from pamela.reporting.data_tables import splits_table, validation_table
 from pamela.reporting.presentation.html import Picture, Section, Table, inline, write_page

@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
@@ -22,11 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pamela.core import schema as s
-from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.models.base import Prediction, std_on_scale
-from pamela.serving.adaptation import Adapter, reject_repeats
+from pamela.serving.adaptation import Adapter
 from pamela.serving.arguments.choices import read_choices
 from pamela.serving.arguments.pictures import read_images, read_prompts
 from pamela.serving.arguments.ratings import read_ratings
@@ -36,15 +34,15 @@ from pamela.serving.arguments.texts import (
     read_demographics,
     read_text,
     read_user,
-    shown,
 )
 from pamela.serving.forking import mark_used, refuse_forked
 from pamela.serving.image_lookup import PictureLookup
+from pamela.serving.loading import open_bundle
 from pamela.serving.saved.people import PEOPLE, SavedPeople
-from pamela.serving.types import ImageLike, Ranked, Score, Source, Suggestion, detail
+from pamela.serving.types import ImageLike, Ranked, Score, Source, Suggestion, scores_on_scale
 from pamela.serving.user_context import User, UserContext, UserContexts
 from pamela.serving.user_resolver import UserResolver
-from pamela.training.bundle import Bundle, load_bundle
+from pamela.training.bundle import Bundle
 
 if TYPE_CHECKING:
     from pamela.explain.explainer import Explainer
@@ -68,27 +66,8 @@ def load(uri: str | Path = "models:/pamela@champion") -> Reward:
         If there is no such model; the message says what exists.
     """
     refuse_forked()
-    if not isinstance(uri, str | PathLike):
-        raise PamelaError(f"load {shown(uri)}; give a bundle folder or models:/NAME@ALIAS")
-    if isinstance(uri, str):
-        read_text(uri, "load")
-    if str(uri).startswith("models:/"):
-        from pamela.registry.versions import resolve
-
-        project = Project.here()
-        return Reward(load_bundle(resolve(str(uri), project)), project=project)
-    folder = Path(uri)
-    if not os.path.isdir(folder):  # noqa: PTH112 (false, where `Path.is_dir` raises)
-        raise PamelaError(f"{folder}: no such folder; give a bundle folder or models:/NAME@ALIAS")
-    return Reward(load_bundle(folder), project=project_here())
-
-
-def project_here() -> Project | None:
-    """Return the project around the working directory, if there is one."""
-    try:
-        return Project.here()
-    except PamelaError:
-        return None
+    bundle, project = open_bundle(uri)
+    return Reward(bundle, project=project)
 
 
 class Reward:
@@ -192,19 +171,13 @@ class Reward:
         cut = self.pictures.cut(prompts)
         scale = self.bundle.scales[user_context.dataset]
         percentile = self.user_contexts.percentile(user_context, prediction.mean)
-        spread = std_on_scale(prediction.mean, prediction.std)
-        return [
-            Score(
-                rating=s.from_internal(float(mean), *scale),
-                std=float(std) * s.internal_unit(*scale),
-                percentile=float(rank),
-                source=user_context.source,
-                model_version=self.version,
-                prompt_cut=short,
-                standardised=user_context.dataset in self.bundle.standardised,
-            )
-            for mean, std, rank, short in zip(prediction.mean, spread, percentile, cut, strict=True)
-        ]
+        return scores_on_scale(
+            (prediction.mean, std_on_scale(prediction.mean, prediction.std), percentile, cut),
+            scale,
+            source=user_context.source,
+            model_version=self.version,
+            standardised=user_context.dataset in self.bundle.standardised,
+        )
 
     def adapt(
         self,
@@ -272,12 +245,12 @@ class Reward:
             If the model's taste is not linear, so that it cannot tell, or a candidate is given
             twice.
         """
-        from pamela.serving.gallery.active_learning import suggest_pictures
+        from pamela.serving.gallery.active_learning import read_candidates, suggest_pictures
 
         count = read_count(n, "n")
         user_context = self.user_context(user, dataset)
         given = None if candidates is None else read_images(candidates, "candidates")
-        own = None if given is None else self._candidates(given)
+        own = None if given is None else read_candidates(self.pictures, given)
         return suggest_pictures(self.user_contexts, user_context, count, own, given, self._root)
 
     def rank(
@@ -314,13 +287,6 @@ class Reward:
             self.user_contexts, user_context, items, given, count, self.scores, self._root
         )
 
-    def _candidates(self, given: Sequence[ImageLike]) -> Items:
-        names = [f"candidate {number}{detail(one)}" for number, one in enumerate(given, 1)]
-        found = self.pictures.catalog.find(given, names)
-        items = self.pictures.items(found, None, names)
-        reject_repeats(found, items, names)
-        return items
-
     def explain(self, *, user: str | User) -> Explanation:
         """Say which attributes, metadata, words and prompts raise and lower `user`'s scores.
 
@@ -333,24 +299,12 @@ class Reward:
             For an unknown user, a model that scores everybody alike, or a user of whom it knows
             nothing.
         """
-        from pamela.explain.explainer import Person
-        from pamela.explain.personal_part import Context
-        from pamela.serving.explanation import Explanation
+        from pamela.serving.explanation import explain_taste
 
         if user is None:
             raise PamelaError("explain: name a user; the population has no personal part")
-        user_context = self.user_context(user)
-        found = self.explainer.explain(
-            Person(
-                user if isinstance(user, str) else "this user",
-                user_context.source,
-                user_context.person,
-                Context(user_context.context, *user_context.shown())
-                if len(user_context.context)
-                else None,
-            )
-        )
-        return Explanation(**vars(found))
+        name = user if isinstance(user, str) else "this user"
+        return explain_taste(self.explainer, name, self.user_context(user))
 
     def steer(
         self,

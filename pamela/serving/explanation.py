@@ -8,6 +8,9 @@ from pathlib import Path
 
 from pamela.core.errors import PamelaError, require
 from pamela.explain import result
+from pamela.explain.explainer import Explainer, Person
+from pamela.explain.personal_part import Context
+from pamela.serving.user_context import UserContext
 
 
 class Explanation(result.Explanation):
@@ -37,3 +40,9 @@ class Explanation(result.Explanation):
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             why = getattr(error, "strerror", None) or str(error)
             raise PamelaError(f"plot {path}: cannot be written ({why})") from None
+
+
+def explain_taste(explainer: Explainer, name: str, who: UserContext) -> Explanation:
+    """Return what raises and lowers the scores of a user called `name`."""
+    shown = Context(who.context, *who.shown()) if len(who.context) else None
+    return Explanation(**vars(explainer.explain(Person(name, who.source, who.person, shown))))

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.params import load_params
-from pamela.serving.api import Reward, project_here
+from pamela.serving.api import Reward
+from pamela.serving.loading import project_here
 from pamela.serving.requests.answers import AdaptedPeople, Answers, ScoreRequest
 from pamela.serving.requests.pictures import PictureDoor
 from pamela.serving.requests.records import PersonRecord, PictureRecord, check, without_nulls

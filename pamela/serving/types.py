@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any, Literal, TypeAlias
+
+from pamela.core import schema as s
 
 NEW = -1  # the catalog row of a picture that is not in the catalog
 Source = Literal["seen", "adapted", "demographics", "population"]
@@ -98,6 +100,29 @@ class Score:
         away = NormalDist().inv_cdf(0.5 + level / 2) * self.std
         low, high = scale
         return max(self.rating - away, low), min(self.rating + away, high)
+
+
+def scores_on_scale(
+    columns: tuple[Iterable[float], ...], scale: tuple[float, float], **same: Any
+) -> list[Score]:
+    """Return scores on a dataset's scale.
+
+    Parameters
+    ----------
+    columns : mean and standard deviation on 1..5, percentile, and whether the prompt was cut.
+    same : what all of them share.
+    """
+    unit = s.internal_unit(*scale)
+    return [
+        Score(
+            rating=s.from_internal(float(mean), *scale),
+            std=float(std) * unit,
+            percentile=float(rank),
+            prompt_cut=bool(cut),
+            **same,
+        )
+        for mean, std, rank, cut in zip(*columns, strict=True)
+    ]
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ import numpy.typing as npt
 from pamela.core import schema as s
 from pamela.core.arrays import Floats, Ints
 from pamela.core.dataset import Items
+from pamela.models.components import Components
 from pamela.models.preprocessing import (
     ABSENT,
     Codes,
-    Components,
     fit_codes,
     sanitise,
     squared_distances,

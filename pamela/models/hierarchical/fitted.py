@@ -23,26 +23,14 @@ from pamela.models.hierarchical.features.item_features import TasteFeatures
 from pamela.models.hierarchical.features.user_covariates import PeopleColumns
 from pamela.models.hierarchical.interval_calibration import Widening
 from pamela.models.hierarchical.picture_factors import PictureFactors
-from pamela.models.hierarchical.weights import PersonalWeights
+from pamela.models.hierarchical.selection import Choice
+from pamela.models.hierarchical.weights import KnownPictures, PersonalWeights
 from pamela.models.preprocessing import UserIndex, canonical, canonical_choices
 from pamela.models.random_effects.posterior import Prior
 from pamela.models.repeats import NO_REPEATS, averaged, weighted, weights_of
 
 POPULATION = "population."  # before the names of its arrays
 KNOWN = "known."
-
-
-@dataclass(frozen=True)
-class KnownPictures:
-    """What others' ratings say of training pictures, and people's weights for it.
-
-    Attributes
-    ----------
-    weights : for the columns of taste and the factors.
-    """
-
-    factors: PictureFactors
-    weights: PersonalWeights
 
 
 @dataclass(frozen=True)
@@ -68,6 +56,23 @@ class FittedHierarchical:
     widening: Widening
     choosing: dict[str, Thurstone] = field(default_factory=dict)
     stable: float = NO_REPEATS
+
+    def chosen(self, choice: Choice) -> dict[str, Any]:
+        """Return what fitting chose and found, for people to read."""
+        prior, known = self.prior, self.known
+        found = {
+            "taste": choice.sizes.name,
+            "columns": len(self.features.start),
+            "rank": choice.rank,
+            "noise_variance": round(prior.noise, 6),
+            "noise_degrees": round(prior.degrees, 3),
+            "picture_factors": known.factors.spread.round(6).tolist() if known else [],
+            "widening": self.widening.to_json(),
+            "cv": choice.scores,
+            "population": self.population.chosen,
+        }
+        made = {name: asdict(one) for name, one in self.choosing.items()}
+        return found | ({"choices": made} if made else {})
 
     @property
     def prior(self) -> Prior:

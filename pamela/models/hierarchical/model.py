@@ -4,7 +4,7 @@ score(u, x) = population(x) + taste(x) @ w_u, with w_u ~ N(M' d_u, S):
 `pamela.models.gaussian_process.model` for the first part,
 `pamela.models.hierarchical.features` for the columns of taste, `pamela.models.random_effects` for
 the prior and the posterior. A training picture has factors of its own beside its columns of
-taste, and people other weights for both (`pamela.models.hierarchical.picture_factors`). A person
+taste, and people other weights for both (`pamela.models.hierarchical.factor_learning`). A person
 never trained on is the same formula with fewer rows: k ratings give a posterior in closed form,
 none the prior mean given demographics.
 
@@ -15,7 +15,6 @@ population part. Sizes are chosen by cross-validation over users and prompts ins
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -24,7 +23,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.arrays import Bools, Floats, Ints
+from pamela.core.arrays import Bools, Floats
 from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, silent, span
@@ -35,13 +34,12 @@ from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.cross_validation import errors_of_seen
 from pamela.models.hierarchical.features.user_covariates import PeopleColumns
-from pamela.models.hierarchical.fitted import FittedHierarchical, KnownPictures
+from pamela.models.hierarchical.fitted import FittedHierarchical
 from pamela.models.hierarchical.interval_calibration import Widening
 from pamela.models.hierarchical.picture_columns import PictureColumns
-from pamela.models.hierarchical.picture_factors import fit_factors
 from pamela.models.hierarchical.selection import Choice, TasteSearch, choose_sizes
 from pamela.models.hierarchical.training_rows import Fitting, TrainingConfig
-from pamela.models.hierarchical.weights import PersonalWeights
+from pamela.models.hierarchical.weights import KnownPictures, PersonalWeights
 from pamela.models.preprocessing import UserIndex, canonical
 from pamela.models.random_effects.posterior import Prior
 from pamela.params import ALL_INPUTS, InputParams, TrainParams
@@ -119,7 +117,8 @@ class Hierarchical(RewardModel):
         consensus = Consensus.fit(self._population, fold, train, seed=seed)
         people = PeopleColumns.fit(fold.people, told, demographics=self.inputs.demographics)
         data = Fitting.make(fold, train, consensus, people, self._population.learned_choosing())
-        choice = self._choose(data, seed, late)
+        searched = (self.cv_folds, seed, late, self.inputs, self.search, self.device)
+        choice = self._given.choice if self._given else choose_sizes(data, *searched)
         late(0.9, "fit the prior")
         features, columns = data.features(choice.sizes)
         learners = data.sample(PRIOR_USERS, seed)
@@ -135,7 +134,9 @@ class Hierarchical(RewardModel):
             iterations=ITERATIONS,
         )
         late(0.95, "factors of pictures")
-        known = self._known(data, columns, prior, learners, choice.rank, consensus, seed)
+        rated = self.inputs.user and len(data.rating)  # else nobody has weights, or rated
+        factored = (data, columns, prior, learners, choice.rank, consensus, seed)
+        known = KnownPictures.fit(*factored) if rated else None
         self._fitted = FittedHierarchical(
             self._population,
             consensus,
@@ -148,30 +149,9 @@ class Hierarchical(RewardModel):
             dict(zip(data.choices.names, data.choices.choosing, strict=True)),
             stable=data.stable,
         )
-        self.chosen = {
-            "taste": choice.sizes.name,
-            "columns": len(features.start),
-            "rank": choice.rank,
-            "noise_variance": round(prior.noise, 6),
-            "noise_degrees": round(prior.degrees, 3),
-            "picture_factors": known.factors.spread.round(6).tolist() if known else [],
-            "widening": self._fitted.widening.to_json(),
-            "cv": choice.scores,
-            "population": self._population.chosen,
-        }
-        if len(data.choices):
-            self.chosen["choices"] = {
-                name: asdict(made) for name, made in self._fitted.choosing.items()
-            }
+        self.chosen = self._fitted.chosen(choice)
         progress(1.0, "done")
         return pl.DataFrame({"step": np.arange(len(course)), "noise_variance": course})
-
-    def _choose(self, data: Fitting, seed: int, progress: Progress) -> Choice:
-        if self._given is not None:
-            return self._given.choice
-        return choose_sizes(
-            data, self.cv_folds, seed, progress, self.inputs, self.search, self.device
-        )
 
     def _widening(
         self, choice: Choice, data: Fitting, columns: Floats, prior: Prior, seed: int
@@ -182,26 +162,6 @@ class Hierarchical(RewardModel):
         if self.inputs.user and not choice.sizes.learned:
             errors.append(errors_of_seen(data, columns, prior, seed))
         return Widening.fit(errors)
-
-    def _known(
-        self,
-        data: Fitting,
-        columns: Floats,
-        prior: Prior,
-        learners: Ints,
-        rank: int,
-        consensus: Consensus,
-        seed: int,
-    ) -> KnownPictures | None:
-        """Learn what others' ratings say of training pictures; None where it is nothing."""
-        if not self.inputs.user or not len(data.rating):  # nobody has weights, or rated
-            return None
-        told = data.settled(prior, columns)  # choices say of weights what they do without factors
-        factors, prior = fit_factors(told, columns, prior, learners, rank=rank, seed=seed)
-        if not len(factors):
-            return None
-        weights = PersonalWeights.fit(data, np.hstack([columns, factors.values]), prior)
-        return KnownPictures(factors.take(np.argsort(consensus.place_of(data.items))), weights)
 
     @property
     def _ready(self) -> FittedHierarchical:

@@ -22,6 +22,9 @@ from pamela.models.choices.taste_posterior import (
     posterior_of_one_with_choices,
     posterior_with_choices,
 )
+from pamela.models.gaussian_process.item_consensus import Consensus
+from pamela.models.hierarchical.factor_learning import fit_factors
+from pamela.models.hierarchical.picture_factors import PictureFactors
 from pamela.models.hierarchical.training_rows import Fitting
 from pamela.models.random_effects.noise import SAME_FOR_ALL
 from pamela.models.random_effects.posterior import (
@@ -158,3 +161,40 @@ class PersonalWeights:
 def along(covariance: Floats, axes: Floats) -> Floats:
     """Return the variances (n, k) of covariances (n, k, k) along the columns of `axes`."""
     return np.einsum("nij,ij->nj", covariance @ axes, axes)
+
+
+@dataclass(frozen=True)
+class KnownPictures:
+    """What others' ratings say of training pictures, and people's weights for it.
+
+    Attributes
+    ----------
+    weights : for the columns of taste and the factors.
+    """
+
+    factors: PictureFactors
+    weights: PersonalWeights
+
+    @classmethod
+    def fit(
+        cls,
+        data: Fitting,
+        columns: Floats,
+        prior: Prior,
+        learners: Ints,
+        rank: int,
+        consensus: Consensus,
+        seed: int,
+    ) -> Self | None:
+        """Learn what others' ratings say of training pictures; None where it is nothing.
+
+        Parameters
+        ----------
+        columns, prior, learners, rank : as for `fit_factors`.
+        """
+        told = data.settled(prior, columns)  # choices say of weights what they do without factors
+        factors, prior = fit_factors(told, columns, prior, learners, rank=rank, seed=seed)
+        if not len(factors):
+            return None
+        weights = PersonalWeights.fit(data, np.hstack([columns, factors.values]), prior)
+        return cls(factors.take(np.argsort(consensus.place_of(data.items))), weights)

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from pamela.core.arrays import Floats
 from pamela.core.dataset import Items
-from pamela.models.preprocessing import Components, mean_length
+from pamela.models.components import Components
+from pamela.models.preprocessing import mean_length
 
 LARGEST_COLUMN = 8.0  # a column further out than this is clipped
 

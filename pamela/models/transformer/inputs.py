@@ -13,7 +13,8 @@ import torch
 from pamela.core import schema as s
 from pamela.core.arrays import Floats32
 from pamela.core.dataset import Items, Pairs, People
-from pamela.models.preprocessing import UNKNOWN, Codes, Components, UserIndex, fit_codes
+from pamela.models.components import Components
+from pamela.models.preprocessing import UNKNOWN, Codes, UserIndex, fit_codes
 from pamela.models.transformer.batches import FeatureTables
 from pamela.models.transformer.network import Size
 from pamela.params import InputParams

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from pamela.evaluation.provenance import (
 )
 from pamela.evaluation.results import Results
 from pamela.registry.tracking.artifact_tables import model_table, number_table, search_table
+from pamela.registry.tracking.flat_params import flat, flat_params
 from pamela.registry.tracking.run_metrics import (
     curve_metrics,
     elo_sentence,
@@ -54,7 +54,6 @@ NOT_HASHED = ("train.models", "train.champion", "ingest.datasets")
 EXTERNAL = "evaluate.external."
 PIPELINE = "pipeline"
 SCORES = ("cv", "cv_correlation")  # keys of what was chosen that hold scores of what was tried
-UNFIT = re.compile(r"[^\w\-. :/]", re.ASCII)  # what MLflow takes in no name
 
 
 @dataclass(frozen=True)
@@ -287,27 +286,3 @@ def _pipeline_spec(
         tables={"models.json": model_table(results)},
         live=os.environ.get(SESSION_ENV, ""),
     )
-
-
-# --- params ---------------------------------------------------------------------------------------
-
-
-def flat_params(results: Results, sections: tuple[str, ...]) -> dict[str, str]:
-    """Return ``{section.key: value}`` of the params as text."""
-    dumped = results.params.model_dump(by_alias=True, mode="json")
-    return {k: v for name in sections for k, v in _flatten(name, dumped[name])}
-
-
-def flat(prefix: str, value: Mapping[str, Any]) -> dict[str, str]:
-    """Return ``{prefix.key: value}`` as text, under names that MLflow takes."""
-    return {UNFIT.sub("_", key): text for key, text in _flatten(prefix, value)}
-
-
-def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flatten(f"{prefix}.{key}", inner)
-    elif isinstance(value, list):
-        yield prefix, ", ".join(str(v) for v in value)
-    else:
-        yield prefix, str(value)

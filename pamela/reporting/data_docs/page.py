@@ -12,6 +12,7 @@ from pamela.core.paths import Project
 from pamela.params import ValidateParams
 from pamela.reporting.data_docs import flag_text, retest_text
 from pamela.reporting.data_docs import text as words
+from pamela.reporting.data_docs.agreement_text import agreement_sentences, agreement_table
 from pamela.reporting.data_docs.choices import text as choice_text
 from pamela.reporting.data_docs.choices.plots import draw_choice_counts, draw_choosers
 from pamela.reporting.data_docs.choices.statistics import ChoiceStatistics
@@ -72,8 +73,8 @@ def _section(
         "counts": [inline(picture) for picture in counts],
         "counts_caption": words.COUNTS_CAPTION,
         "per": words.per_table(docs),
-        "agreement": words.agreement_sentences(docs.agreement),
-        "agreement_table": words.agreement_table(docs.agreement),
+        "agreement": agreement_sentences(docs.agreement),
+        "agreement_table": agreement_table(docs.agreement),
         **_retest(docs),
         "raters": [inline(picture) for picture in spread],
         "raters_caption": words.RATERS_CAPTION,

@@ -21,8 +21,10 @@ from pamela.core import schema as s
 from pamela.core.arrays import Floats, Ints
 from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
+from pamela.serving.adaptation import reject_repeats
 from pamela.serving.gallery.rated import is_among, rated_by
-from pamela.serving.types import CatalogImage, ImageLike, Suggestion
+from pamela.serving.image_lookup import PictureLookup
+from pamela.serving.types import CatalogImage, ImageLike, Suggestion, detail
 from pamela.serving.user_context import UserContext, UserContexts
 
 # A choice between equals says 2 / pi of what two ratings' difference would, whose variance is two.
@@ -201,3 +203,18 @@ def _told(columns: Floats, user_context: UserContext) -> Floats:
     _, choices = user_context.shown()
     away = columns[choices.a] - columns[choices.b]
     return np.concatenate([columns[: len(user_context.ratings)], away * CHOICE_SHARE])
+
+
+def read_candidates(pictures: PictureLookup, given: Sequence[ImageLike]) -> Items:
+    """Return the candidates as items.
+
+    Raises
+    ------
+    PamelaError
+        If one is given twice, or cannot be read.
+    """
+    names = [f"candidate {number}{detail(one)}" for number, one in enumerate(given, 1)]
+    found = pictures.catalog.find(given, names)
+    items = pictures.items(found, None, names)
+    reject_repeats(found, items, names)
+    return items

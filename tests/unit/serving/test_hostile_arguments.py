@@ -24,9 +24,10 @@ from PIL import Image
 
 import pamela
 from pamela.core.errors import PamelaError
-from pamela.serving.api import Reward, load_bundle
+from pamela.serving.api import Reward
 from pamela.serving.types import CatalogImage, Ranked, Recorded, Score, Suggestion
 from pamela.serving.user_context import User
+from pamela.training.bundle import load_bundle
 
 PIXELS = np.zeros((9, 9, 3), np.uint8)
 

@@ -13,8 +13,9 @@ from PIL import Image
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError, PromptWarning
 from pamela.features.prompts import KEY_LETTERS, prompt_key
-from pamela.serving.api import Reward, load_bundle
+from pamela.serving.api import Reward
 from pamela.serving.types import CatalogImage, Recorded
+from pamela.training.bundle import load_bundle
 from tests.helpers.encoder_kit import picture
 from tests.helpers.small_model import NEW
 

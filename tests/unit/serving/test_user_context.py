@@ -15,8 +15,9 @@ from pamela.core.dataset import Pairs
 from pamela.models.base import std_on_scale
 from pamela.models.preprocessing import FEW, Codes
 from pamela.serving import user_context
-from pamela.serving.api import Reward, load_bundle
+from pamela.serving.api import Reward
 from pamela.serving.types import CatalogImage, Score
+from pamela.training.bundle import load_bundle
 
 
 @pytest.fixture

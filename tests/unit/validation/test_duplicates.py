@@ -161,7 +161,7 @@ def test_a_candidate_by_chance_is_told_apart(
     add_batch(project, "b1", "u0,i0,1\nu0,i0,1\nlate,i0,2\n")
     expected = quarantine_of(project)
     assert expected
-    monkeypatch.setattr(duplicates, "find_candidates", lambda rows: rows.collect())
+    monkeypatch.setattr(duplicates, "find_candidates", lambda rows, *_: rows.collect())
     assert quarantine_of(project) == expected
 
 

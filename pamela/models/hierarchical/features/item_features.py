@@ -18,10 +18,10 @@ import numpy.typing as npt
 from pamela.core import schema as s
 from pamela.core.arrays import Floats, Floats32
 from pamela.core.dataset import Items
+from pamela.models.components import Components
 from pamela.models.hierarchical.features.learned_features import LearnedTaste
 from pamela.models.preprocessing import (
     Codes,
-    Components,
     fit_codes,
     mean_length,
     sanitise,

@@ -13,10 +13,11 @@ from PIL import Image
 from pamela.core import schema as s
 from pamela.core.dataset import Pairs
 from pamela.core.errors import PamelaError
-from pamela.serving.api import Reward, load_bundle
+from pamela.serving.api import Reward
 from pamela.serving.gallery.active_learning import choose_greedily
 from pamela.serving.gallery.active_learning import given as conditioned
 from pamela.serving.types import CatalogImage
+from pamela.training.bundle import load_bundle
 from tests.helpers.small_model import NEW, PICTURES, UNSEEN, USERS
 
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
-from pamela.serving.api import Reward, load_bundle
+from pamela.serving.api import Reward
 from pamela.serving.gallery.ranking import order_of
 from pamela.serving.types import CatalogImage
+from pamela.training.bundle import load_bundle
 from tests.helpers.small_model import NEW, PICTURES
 
 
