@@ -164,7 +164,9 @@ def _adapt_form(fields: Fields) -> dict[str, Any]:
 def _choices(fields: Fields) -> list[dict[str, Any]]:
     """Take the choices out of `fields`: which of the files a and b, in turn."""
     a, b, said = (fields.pop(key, []) for key in ("a", "b", "choice"))
-    prompts = {key: fields.pop(key, []) for key in ("prompt_a", "prompt_b")}
+    prompts: dict[str, list[Any]] = {
+        key: [*fields.pop(key, [])] for key in ("prompt_a", "prompt_b")
+    }
     if not len(a) == len(b) == len(said):
         raise PamelaError(
             f"{len(a)} files called a, {len(b)} called b, {len(said)} choices: give all three "
