@@ -105,9 +105,11 @@ class TransformersRewriter:
     def _load(self) -> tuple[Any, Any]:
         device = resolve_device(self.settings.device)
         try:
-            tokenizer = AutoTokenizer.from_pretrained(self._folder, padding_side="left")
+            # said, as the default asks the person at the terminal
+            local = {"trust_remote_code": False}
+            tokenizer = AutoTokenizer.from_pretrained(self._folder, padding_side="left", **local)
             model = AutoModelForCausalLM.from_pretrained(
-                self._folder, dtype=self.settings.dtype, use_safetensors=True
+                self._folder, dtype=self.settings.dtype, use_safetensors=True, **local
             )
         except Exception as error:  # what a broken folder raises is no closed list
             raise PamelaError(

@@ -43,7 +43,7 @@ def rewriter(folder: object, **settings: Any) -> Any:
 
 def test_variants_are_those_of_the_request_whatever_its_batch(folder: Path) -> None:
     requests = [request(4, seed) for seed in (1, 2, 3)]
-    with rewriter(folder, batch_size=3) as model:
+    with rewriter(folder, batch_size=3, dtype="float32") as model:
         three = model.rewrite(requests)
         (alone,) = model.rewrite(requests[1:2])
     assert alone == three[1]
