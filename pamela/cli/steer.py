@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from pamela.cli.model import CHAMPION_URI, ModelOption, load_reward
+from pamela.cli.model import CHAMPION_URI, ModelOption, load_reward, relative
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,7 +102,7 @@ class _Display:
     def where(self) -> str:
         """Where it was stopped."""
         now = self._now
-        return f" in round {now.round} of {now.rounds} ({_shown(now.folder)})" if now else ""
+        return f" in round {now.round} of {now.rounds} ({relative(now.folder)})" if now else ""
 
     def show(self, now: Progress) -> None:
         """Show what is told."""
@@ -161,14 +160,12 @@ def print_steered(steered: Steered, user: str | None, console: Console) -> None:
         )  # fmt: skip
     console.print(table)
     console.print(f"best prompt: {steered.prompt}")
-    console.print(f"best picture: {_shown(steered.picture)}; all of it: {_shown(steered.folder)}")
+    console.print(
+        f"best picture: {relative(steered.picture)}; all of it: {relative(steered.folder)}"
+    )
     console.print(f"{steered.asked} pictures asked for, {steered.drawn} drawn now")
 
 
 def _row(steered: Steered) -> dict[str, Any]:
     counts = {"asked": steered.asked, "drawn": steered.drawn, "run_id": steered.run_id}
-    return {"folder": _shown(steered.folder), **steered.to_dict(), **counts}
-
-
-def _shown(path: Path) -> str:
-    return os.path.relpath(path)
+    return {"folder": relative(steered.folder), **steered.to_dict(), **counts}

@@ -154,9 +154,7 @@ def test_what_cannot_be_steered_is_said_and_nothing_is_left(reward, small_projec
 def test_a_model_that_knows_no_single_user_steers_for_everybody_alone(small_project):
     fit_bundle(small_project, "population")
     reward = pamela.load("models/bundle")
-    with pytest.raises(
-        PamelaError, match=r"population-.* knows no single user.*leave the user out"
-    ):
+    with pytest.raises(PamelaError, match=r"knows no single user.*leave the user out"):
         steer(reward)
     assert steer(reward, user=None, rounds=1, variants=2).score.source == "population"
 

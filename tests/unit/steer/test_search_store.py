@@ -30,9 +30,10 @@ class Painter:
     fingerprint = "painter"
 
     def __init__(self, at_once=3, size=4):
-        self.at_once, self.size, self.drawn = at_once, size, []
+        self.at_once, self.size, self.drawn, self.most = at_once, size, [], 0
 
     def generate(self, prompts, seeds):
+        self.most = max(self.most, len(prompts))
         self.drawn += list(zip(prompts, seeds, strict=True))
         return [self._paint(*one) for one in zip(prompts, seeds, strict=True)]
 
@@ -109,6 +110,7 @@ def test_with_or_without_a_store_the_trials_are_the_same(tmp_path_factory, at_on
         assert run(**sizes, painter=painter, rewards=rewards, store=store).equals(expected)
         assert store.counts.asked == expected.height
         assert store.counts.drawn == len(painter.drawn)
+        assert painter.most <= at_once
         assert store.counts.reused == expected.height - len(painter.drawn)
     assert painter.drawn == []  # the last one had all of the one before
     assert sum(taste.scored for taste in rewards.values()) == 0
