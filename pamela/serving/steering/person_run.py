@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pamela.core.errors import PamelaError, require
+from pamela.core.errors import PamelaError
 from pamela.core.files import writing_to
 from pamela.core.paths import Project
 from pamela.core.timeline import Span
@@ -20,6 +20,7 @@ from pamela.serving.steering.person_reward import PersonReward
 from pamela.serving.steering.progress import Listener, Teller
 from pamela.serving.steering.result import Steered
 from pamela.serving.steering.settings import SteerSettings, folder_name
+from pamela.serving.steering.tracking import publish_run, require_tracking
 from pamela.steer.generators.factory import get_generator
 from pamela.steer.rewriters.factory import get_rewriter
 from pamela.steer.search.loop import run_identity, run_searches
@@ -91,7 +92,7 @@ class PersonRun:
         """
         began = time.time()
         if track:
-            require("mlflow", "to show the run in MLflow (track)")
+            require_tracking(self.project, self.settings.params)
         self.reward.pictures.encoder("a drawn picture")  # or it is said before anything is drawn
         params = self.settings.params
         search = Search(PERSON, self.user, self.settings.start)
@@ -123,8 +124,6 @@ class PersonRun:
                 )
                 steered = writer.write(folder, trials, self._facts())
         if track:
-            from pamela.serving.steering.tracking import publish_run
-
             facts, span = self._facts(), Span(began, time.time())
             run_id = publish_run(self.project, params, steered, identity, facts, span)
             steered = replace(steered, run_id=run_id)

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import polars as pl
 
+from pamela.core.errors import PamelaError, require
 from pamela.core.paths import Project
 from pamela.core.timeline import Span
-from pamela.params import Params
+from pamela.params import Params, tracking_uri
 from pamela.serving.steering.result import RATING, Steered
 from pamela.steer.search.trials import ROUND
 
@@ -30,9 +31,14 @@ def publish_run(
     ----------
     identity : what makes the run what it is (`pamela.steer.search.loop.run_identity`).
     facts : what else is to be seen among the params.
+
+    Raises
+    ------
+    PamelaError
+        If MLflow fails; the same run can be published again.
     """
     from pamela.evaluation.provenance import stable_hash
-    from pamela.registry.tracking.publish import publish
+    from pamela.registry.tracking.publish import publish, reason_of
     from pamela.registry.tracking.runs import RunSpec, flat
 
     whose = facts["user"] or "population"
@@ -48,7 +54,27 @@ def publish_run(
         artifacts=[(steered.folder / name, "steering") for name in ARTIFACTS],
         span=span,
     )
-    return publish(project, params, [spec])[0].run_id
+    try:
+        return publish(project, params, [spec])[0].run_id
+    except Exception as error:  # MLflow's, a database's, a server's: the result is there already
+        raise PamelaError(
+            f"MLflow does not show the run ({reason_of(error)}); all of it lies in "
+            f"{steered.folder}, and the same command tries again"
+        ) from None
+
+
+def require_tracking(project: Project, params: Params) -> None:
+    """Raise if MLflow is not installed, or its server does not answer, before any work.
+
+    Raises
+    ------
+    PamelaError
+        Saying what to do.
+    """
+    require("mlflow", "to show the run in MLflow (track)")
+    from pamela.registry.reachable import require_server
+
+    require_server(tracking_uri(params, project.root))
 
 
 def _metrics(steered: Steered) -> list[tuple[str, float, int]]:

@@ -10,13 +10,15 @@ import pytest
 from PIL import Image
 
 import pamela
-from pamela.core.errors import PamelaError
+from pamela.core.errors import DiskFullError, PamelaError
 from pamela.serving.steering import person_run
 from pamela.serving.steering.person_run import alone_in
 from pamela.serving.steering.sheet import broken
 from pamela.serving.types import CatalogImage
 from pamela.steer.generators.embedded import EmbeddedGenerator
 from tests.conftest import override_params
+from tests.helpers import tiny_models
+from tests.helpers.extras import needs
 from tests.helpers.small_model import DATASET, fit_bundle
 
 PROMPT = "A photo of a bowl of soup, in cool tones"
@@ -125,6 +127,17 @@ def test_mlflow_shows_the_run_once(reward, small_project):
     assert names >= {f"steering/{name}" for name in ("best.png", "sheet.png", "trials.parquet")}
 
 
+def test_an_mlflow_that_fails_is_said_and_the_result_is_there(reward, small_project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(PamelaError, match="no MLflow server answers"):
+        steer(reward, track=True)
+    assert not small_project.steering.exists()  # before any work
+    monkeypatch.setattr("pamela.registry.reachable.require_server", lambda uri: None)
+    with pytest.raises(PamelaError, match=r"MLflow does not show .*; all of it lies in .*again"):
+        steer(reward, track=True)
+    assert steer(reward).drawn == 0
+
+
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
@@ -175,6 +188,19 @@ def test_a_folder_of_something_else_or_in_use_is_left_alone(reward, small_projec
         steer(reward, folder=tmp_path / "file/below")
 
 
+def test_a_full_disk_is_one_line_and_the_same_call_goes_on(reward, small_disk, tmp_path):
+    disk = tmp_path / "disk"
+    small_disk(disk, 60)  # room for the rounds, none for the sheet
+    with pytest.raises(DiskFullError, match=r"no space is left there.*goes on from what was done"):
+        steer(reward, folder=disk / "run")
+    assert not [file for file in disk.rglob("*") if file.name.startswith(".")]
+    assert not (disk / "run/sheet.png").exists()
+    small_disk(disk, 4000)
+    found = steer(reward, folder=disk / "run")
+    assert found.drawn == 0
+    assert (found.folder / "sheet.png").is_file()
+
+
 def test_a_picture_that_was_lost_since_is_drawn_again(reward):
     found = steer(reward)
     best = found.picture.read_bytes()
@@ -196,6 +222,32 @@ def test_the_params_say_who_draws(reward, small_project, monkeypatch):
     one, other = steer(reward, rounds=1, variants=2), steer(reward, rounds=1, variants=2, seed=5)
     assert asked == [("embedded", 4), ("embedded", 5)]
     assert one.trials["seed"][0] != other.trials["seed"][0]
+
+
+@pytest.mark.slow
+@needs("steer")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_diffusion_pipeline_and_a_language_model_steer_any_prompt(small_project):
+    """The real libraries on tiny models: what the embedded world does not know is drawn."""
+    pipeline = tiny_models.save_stable_diffusion(small_project.root / "pipeline")
+    writer = tiny_models.save_language_model(small_project.root / "writer")
+    side = {"width": tiny_models.SIZE, "height": tiny_models.SIZE}
+    override_params(
+        small_project.root,
+        {
+            "steer": {
+                "generator": f"diffusers:{pipeline}",
+                "rewriter": f"transformers:{writer}",
+                "diffusers": side | {"steps": 2, "batch_size": 2},
+                "language_model": {"max_tokens": 200},
+            }
+        },
+    )
+    reward = pamela.load("models/bundle")
+    found = steer(reward, prompt=tiny_models.SUBJECT, rounds=1, variants=3)
+    assert found.trials["prompt"].n_unique() == found.drawn == 4
+    assert all(step.changes for step in found.path[1:])
+    assert steer(reward, prompt=tiny_models.SUBJECT, rounds=1, variants=3).drawn == 0
 
 
 def test_words_are_broken_and_never_cut():
