@@ -51,6 +51,8 @@ def make_project(root: Path, *, dataset: str = "synthetic", steered: bool = True
     write_parquet(project.reports / "evaluation.parquet", evaluation(dataset))
     write_parquet(project.reports / "differences.parquet", differences(dataset))
     write_parquet(project.reports / "predictions.parquet", predictions(dataset, rng))
+    nothing = CHOICE_PREDICTIONS.to_frame()
+    write_parquet(project.reports / "choice_predictions.parquet", nothing)
     write_parquet(project.reports / "slices.parquet", slices(dataset))
     write_parquet(project.reports / "groups.parquet", groups(dataset))
     write_parquet(project.reports / "gaps.parquet", gaps(dataset))
