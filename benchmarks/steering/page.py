@@ -82,8 +82,8 @@ def rounds_table(gains: pl.DataFrame) -> Table:
         columns=["arm", "optimised reward", "reward trained on other ratings", "true utility"],
         rows=rows,
         caption=(
-            "Points, means. The optimised reward of `other` is that person's, of `population` "
-            "everybody's, of `self_cautious` less its standard deviation."
+            "Points, means. The optimised reward of other is that person's, of population "
+            "everybody's, of self_cautious less its standard deviation."
         ),
     )
 

@@ -92,17 +92,6 @@ class Plan:
     assignment: pl.DataFrame
 
 
-ASSIGNMENT_SCHEMA: Final = pl.Schema(
-    {
-        s.USER: pl.String,
-        s.PROMPT_ID: pl.String,
-        COLD_START: pl.Boolean,
-        "arm": pl.Enum([]),
-        SEARCH: pl.Int64,
-    }
-)
-
-
 def make_plan(cases: Sequence[EvaluationCase], arms: Sequence[Arm]) -> Plan:
     """Return the plan of `cases` and `arms`.
 
@@ -122,7 +111,15 @@ def make_plan(cases: Sequence[EvaluationCase], arms: Sequence[Arm]) -> Plan:
         for arm in arms
     ]  # fmt: skip
     names = tuple(arm.name for arm in arms)
-    schema = ASSIGNMENT_SCHEMA | {"arm": pl.Enum(names)}
+    schema = pl.Schema(
+        {
+            s.USER: pl.String,
+            s.PROMPT_ID: pl.String,
+            COLD_START: pl.Boolean,
+            "arm": pl.Enum(names),
+            SEARCH: pl.Int64,
+        }
+    )
     return Plan(
         names,
         tuple(search for search, _ in unique),

@@ -15,20 +15,20 @@ from pamela.reporting.tables import flat_row
 
 MEANINGS: Final = {
     "none": "the prompt as it is",
-    "chance": "as many variants at once, the best by the user's own reward",
-    "population": "the best reward that knows no user",
+    "chance": "own reward, no feedback",
+    "population": "a reward without users",
     "other": "somebody else's reward",
-    "self": "the user's own reward",
-    "self_cautious": "the user's own reward, less its standard deviation",
-    "truth": "the user's true utility: the upper bound",
+    "self": "own reward",
+    "self_cautious": "own, less its deviation",
+    "truth": "the true utility",
 }
-GAINS: Final = {  # name: what is won, the win share beside it
-    "gain_generic": ("generic: other against none", "win_other_none"),
-    "gain_personal_other": ("personal: self against other", "win_self_other"),
-    "gain_personal_population": ("personal: self against population", "win_self_population"),
-    "gain_self": ("both: self against none", "win_self_none"),
-    "gain_self_chance": ("feedback: self against chance", "win_self_chance"),
-    "gain_self_cautious": ("caution: self_cautious against self", ""),
+GAINS: Final = {  # name: what it is, of which arm against which, the win share beside it
+    "gain_generic": ("generic", "other against none", "win_other_none"),
+    "gain_personal_other": ("personal", "self against other", "win_self_other"),
+    "gain_personal_population": ("personal", "self against population", "win_self_population"),
+    "gain_self": ("both", "self against none", "win_self_none"),
+    "gain_self_chance": ("feedback", "self against chance", "win_self_chance"),
+    "gain_self_cautious": ("caution", "self_cautious against self", ""),
 }
 KINDS: Final = {"seen": "users in training", "cold": "known by 20 ratings"}
 
@@ -55,7 +55,8 @@ def arms_table(flat: Mapping[str, float]) -> Table:
             f"{int(flat.get('n_judgments', 0)):,} judgments by the simulated users, by their true "
             "utility and their own noise, never by the reward that was optimised. Each pair is "
             "judged in both orders with new noise; two orders that disagree are a tie, half a win "
-            "for each. drawings: pictures to choose from, for a user and a prompt. subject kept: "
+            "for each. chance draws as many variants at once and takes the best by the user's own "
+            "reward. drawings: pictures to choose from, for a user and a prompt. subject kept: "
             "share of pictures that the encoder matches with their own subject rather than another "
             f"of its group. The paper's study: {paper_figures.STUDY}, with other arms, so only the "
             "order compares."
@@ -67,13 +68,13 @@ def arms_table(flat: Mapping[str, float]) -> Table:
 def gains_table(flat: Mapping[str, float]) -> Table:
     """Return the generic and the personal gain, in points of true utility and in win shares."""
     rows = [
-        [Cell(what), number_cell(flat_row(flat, name), "+.2f"), *_wins(flat, win)]
-        for name, (what, win) in GAINS.items()
+        [Cell(what, arms), number_cell(flat_row(flat, name), "+.2f"), *_wins(flat, win)]
+        for name, (what, arms, win) in GAINS.items()
         if name in flat
     ]
     share = flat_row(flat, "gain_self_share_of_truth")
     known = (
-        f" Of the gain of `truth`, `self` reaches {share['value']:.0%} [{share['ci_low']:.0%}, "
+        f" Of the gain of truth, self reaches {share['value']:.0%} [{share['ci_low']:.0%}, "
         f"{share['ci_high']:.0%}]."
         if share["value"] is not None
         else ""

@@ -205,10 +205,11 @@ def test_the_steering_table_is_in_the_order_of_elo(results):
 
 
 def test_gains_are_shown_as_generic_and_personal(results):
-    rows = {row[0].text: row for row in gains_table(results.steering).rows}
-    assert rows["generic: other against none"][1].text == "+0.72"
-    assert rows["personal: self against other"][1].text == "+0.31"
-    assert rows["personal: self against other"][2].text == "56%"
+    rows = {row[0].small: row for row in gains_table(results.steering).rows}
+    assert rows["other against none"][0].text == "generic"
+    assert rows["other against none"][1].text == "+0.72"
+    assert rows["self against other"][0].text == "personal"
+    assert [cell.text for cell in rows["self against other"][1:3]] == ["+0.31", "56%"]
 
 
 def test_the_card_depends_on_the_results_alone(results, tmp_path_factory):
