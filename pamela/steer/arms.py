@@ -111,20 +111,13 @@ def make_plan(cases: Sequence[EvaluationCase], arms: Sequence[Arm]) -> Plan:
         for arm in arms
     ]  # fmt: skip
     names = tuple(arm.name for arm in arms)
-    schema = pl.Schema(
-        {
-            s.USER: pl.String,
-            s.PROMPT_ID: pl.String,
-            COLD_START: pl.Boolean,
-            "arm": pl.Enum(names),
-            SEARCH: pl.Int64,
-        }
-    )
+    columns = [s.USER, s.PROMPT_ID, COLD_START, "arm", SEARCH]
+    assignment = pl.DataFrame(rows, schema=columns, orient="row")
     return Plan(
         names,
         tuple(search for search, _ in unique),
         tuple(feedback for _, feedback in unique),
-        pl.DataFrame(rows, schema=schema, orient="row"),
+        assignment.with_columns(pl.col("arm").cast(pl.Enum(names))),
     )
 
 
