@@ -12,7 +12,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
-from pamela.core.files import read_json, read_parquet
+from pamela.core.files import read_parquet
 from pamela.params import Params
 from pamela.steer.arms import all_arms
 from pamela.steer.judging.judges import SimulatedJudge
@@ -20,7 +20,7 @@ from pamela.steer.outcomes.convergence import convergence_metrics
 from pamela.steer.outcomes.curves import mean_gains
 from pamela.steer.outcomes.metrics import chosen_metrics, win_metrics
 from pamela.steer.results import ARM, judgment_rows
-from pamela.steer.search.loop import ROUND, SEARCH
+from pamela.steer.search.loop import ROUND, SEARCH, SEED
 
 PARTS: Final = ("cautious", "others")  # of a group's prompts
 ARMS: Final = tuple(arm.name for arm in all_arms([], cautious=True, truth=True))
@@ -57,13 +57,11 @@ def judge_study(folder: Path, params: Params, judge: SimulatedJudge) -> Judged:
     )
     seed, bootstrap = params.steer.seed, params.steer.bootstrap
     judgments = judgment_rows(chosen, ARMS, judge, np.random.default_rng([seed, 1]))
-    counts = [read_json(group / "counts.json") for group in groups]
     drawings = dict(chosen.group_by(ARM).agg(pl.col("drawings").mean()).iter_rows())
     metrics: dict[str, float] = {
         "n_people": chosen[s.USER].n_unique(),
         "n_prompts": chosen[s.PROMPT_ID].n_unique(),
-        "n_asked": sum(count["asked"] for count in counts),
-        "n_drawn": sum(count["drawn"] for count in counts),
+        **_counts(groups),
         **{f"drawings_{arm}": float(drawings[arm]) for arm in ARMS},
     }
     rng = np.random.default_rng([seed, 2])
@@ -71,6 +69,21 @@ def judge_study(folder: Path, params: Params, judge: SimulatedJudge) -> Judged:
     metrics |= chosen_metrics(chosen, bootstrap=bootstrap, rng=rng)
     metrics |= _likenesses(groups, bootstrap, rng)
     return Judged(chosen, judgments, mean_gains(best), metrics)
+
+
+def _counts(groups: Sequence[Path]) -> dict[str, int]:
+    """Return how many pictures searches looked at, and how many different ones; repeats apart."""
+    asked = drawn = 0
+    for group in groups:
+        pictures = []
+        for part in PARTS:
+            truth = read_parquet(group / f"chosen_{part}.parquet").filter(arm="truth")
+            trials = read_parquet(group / f"trials_{part}.parquet")
+            pictures.append(trials.join(truth.select(SEARCH), on=SEARCH, how="anti"))
+        looked_at = pl.concat(pictures)
+        asked += looked_at.height
+        drawn += looked_at.select(s.PROMPT, SEED).n_unique()
+    return {"n_asked": asked, "n_drawn": drawn}
 
 
 def _chosen(group: Path, part: str) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from pamela.core.files import write_json, write_parquet
+from pamela.core.files import write_parquet
 from pamela.core.paths import Project
 from pamela.params import Params, load_params
 from pamela.steer.arm_search import Found, Tools, search
@@ -99,7 +99,6 @@ def search_group(study: Study, cases: Sequence[EvaluationCase], folder: Path) ->
         for run in range(RUNS):
             at_work.repeat(run, repeated)
     study.rewards.encoding.forget()
-    write_json(folder / "counts.json", {"asked": store.counts.asked, "drawn": store.counts.drawn})
 
 
 @dataclass(frozen=True)
