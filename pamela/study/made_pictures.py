@@ -2,7 +2,7 @@
 
 A table (CSV, Parquet) of ``prompt_id``, ``arm``, ``file`` and perhaps ``prompt`` and ``user_id``: a
 row with a user's id is for that participant alone, one without for everybody. Whoever takes part
-compares every two arms of a prompt.
+compares every two arms of a prompt. Without rows, everybody's pictures are still to come.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class MadePictures:
         )  # fmt: skip
         found = cls(file_sha256(path), rows)
         people = rows[s.USER].unique().to_list()
-        if not any(found._compared(person) for person in people):
+        if rows.height and not any(found._compared(person) for person in people):
             raise PamelaError(f"--pairs {path}: no prompt has two arms, so nothing can be compared")
         return found
 
