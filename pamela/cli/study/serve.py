@@ -12,6 +12,7 @@ from pamela.core.errors import require
 from pamela.core.paths import Project
 
 NAME_HELP: Final = "What the study is called; the same name goes on with it."
+ADVICE: Final = "give another --port (0: any free one) or --host"
 PACKAGES: Final = ("nicegui", "fastapi", "uvicorn")
 
 
@@ -53,11 +54,13 @@ def serve_command(
         require(package, "pamela study serve")
     project = Project.here()
     from pamela.params import load_params
+    from pamela.serving.http.listening import listen
     from pamela.study.opening import Wishes, open_study
 
+    listener = listen(host, port, ADVICE)  # before anything is begun
     wishes = Wishes(name, consent, dataset, ratings, repeats, seed, prompts, pairs)
     params = load_params(project.params_file)
     with open_study(project, params, load_reward(model), wishes) as study:
         from pamela.study.web.server import serve
 
-        serve(study, host, port)
+        serve(study, listener, host)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import sys
 import warnings
 from typing import Final
@@ -17,12 +18,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamela.core.errors import PromptWarning
 from pamela.serving.http.callers import OwnCallers
-from pamela.serving.http.listening import listen, shown_address
+from pamela.serving.http.listening import shown_address
 from pamela.study.settings import CONSENT
 from pamela.study.study import Study
 from pamela.study.web.pages import make_page
 
-ADVICE: Final = "give another --port (0: any free one) or --host"
 SESSION_S: Final = 180 * 24 * 3600
 STOP_S: Final = 5
 # NiceGUI's page has scripts and styles of its own in it, and compiles templates
@@ -87,15 +87,13 @@ def make_app(study: Study, host: str) -> FastAPI:
     return app
 
 
-def serve(study: Study, host: str, port: int) -> None:
+def serve(study: Study, listener: socket.socket, host: str) -> None:
     """Serve a study until SIGTERM or SIGINT.
 
-    Raises
-    ------
-    PamelaError
-        If the address cannot be listened on.
+    Parameters
+    ----------
+    host : the address that `listener` was asked to listen on.
     """
-    listener = listen(host, port, ADVICE)
     warnings.simplefilter("ignore", PromptWarning)  # of every round's variants
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     config = uvicorn.Config(

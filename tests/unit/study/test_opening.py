@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -159,6 +160,14 @@ def test_a_study_is_served_once(project):
         opened(project),
     ):
         pass
+
+
+def test_a_port_that_is_taken_is_a_line_and_begins_nothing(project):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PamelaError, match=rf"127.0.0.1:{port}: cannot listen .* --port"):
+            serve_command("x", project.root / "consent.md", host="127.0.0.1", port=port)
+    assert not project.studies.exists()
 
 
 def test_without_a_champion_the_command_says_so_in_a_line(project):
