@@ -125,8 +125,9 @@ def _retest(judgments: pl.DataFrame, rng: np.random.Generator) -> list[dict[str,
     if not again.height:
         return [found]
     # two answers drawn at random, with people's share of ties: both ties, or the same of two arms
-    ties = (again["winner"] == TIE).mean(), (again["before"] == TIE).mean()
-    one, other = (float(share or 0.0) for share in ties)
+    one, other = (
+        float((again[column] == TIE).to_numpy().mean()) for column in ("winner", "before")
+    )
     chance = one * other + (1 - one) * (1 - other) / 2
     counts = {"n": found["n"], "n_people": found["n_people"]}
     return [found, _row(CHANCE, None, None, chance, None, None, **counts)]
