@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -16,6 +17,15 @@ pytestmark = needs("study")
 
 
 PAUSE_S = 0.1
+PATIENCE = 600  # tenths of a second
+
+
+@pytest.fixture(autouse=True)
+def modules_stay() -> Iterator[None]:
+    """NiceGUI's test kit ends with taking the modules of pages, and `pamela` itself, away."""
+    before = dict(sys.modules)
+    yield
+    sys.modules.update(before)
 
 
 @pytest.fixture
@@ -63,7 +73,7 @@ async def load(browser, *sides: str) -> None:
 
 async def rate(browser, total: int = 3) -> None:
     for number in range(1, total + 1):
-        await browser.should_see(f"Picture {number} of {total}", retries=20)
+        await browser.should_see(f"Picture {number} of {total}", retries=PATIENCE)
         await load(browser, "one")
         browser.find("4").click()
 
@@ -72,19 +82,19 @@ def test_two_people_at_once_from_consent_to_thanks(study):
     async def script(ann, bob) -> None:
         for one in (ann, bob):
             await one.open("/")
-            await one.should_see("I agree and take part", retries=20)
+            await one.should_see("I agree and take part", retries=PATIENCE)
             one.find("I agree and take part").click()
         await asyncio.gather(rate(ann), rate(bob))
         for one in (ann, bob):
-            await one.should_see("Pair 1 of 12", retries=100)
+            await one.should_see("Pair 1 of 12", retries=PATIENCE)
         for number in range(1, 13):
-            await ann.should_see(f"Pair {number} of 12", retries=20)
+            await ann.should_see(f"Pair {number} of 12", retries=PATIENCE)
             await load(ann, "left", "right")
             ann.find("Both alike").click()
-        await ann.should_see("That was the last one. Thank you!", retries=20)
+        await ann.should_see("That was the last one. Thank you!", retries=PATIENCE)
         await bob.should_see("Pair 1 of 12")
         ann.find("Finish").click()
-        await ann.should_see("You may close this page", retries=20)
+        await ann.should_see("You may close this page", retries=PATIENCE)
 
     simulate(study, 2, script)
     first, second = sorted(study.people.values(), key=lambda one: -len(one.choices))
@@ -96,9 +106,9 @@ def test_two_people_at_once_from_consent_to_thanks(study):
 def test_an_answer_counts_once_the_pictures_are_there_and_once(study):
     async def script(ann) -> None:
         await ann.open("/")
-        await ann.should_see("I agree and take part", retries=20)
+        await ann.should_see("I agree and take part", retries=PATIENCE)
         ann.find("I agree and take part").click().click()
-        await ann.should_see("Picture 1 of 3", retries=20)
+        await ann.should_see("Picture 1 of 3", retries=PATIENCE)
         (person,) = study.people.values()
         ann.find("5").click()  # the picture has not come yet
         await asyncio.sleep(2 * PAUSE_S)
@@ -107,10 +117,10 @@ def test_an_answer_counts_once_the_pictures_are_there_and_once(study):
         button = ann.find("2")
         button.click().click()  # an impatient double click
         ann.find("5").click()  # that hits the next page
-        await ann.should_see("Picture 2 of 3", retries=20)
+        await ann.should_see("Picture 2 of 3", retries=PATIENCE)
         assert [one["rating"] for one in person.ratings] == [2.0]
         await ann.open("/")  # a reload in the middle
-        await ann.should_see("Picture 2 of 3", retries=20)
+        await ann.should_see("Picture 2 of 3", retries=PATIENCE)
         await load(ann, "one")
         ann.find("5").click()
         assert [one["rating"] for one in person.ratings] == [2.0, 5.0]
@@ -121,18 +131,18 @@ def test_an_answer_counts_once_the_pictures_are_there_and_once(study):
 def test_somebody_goes_on_in_another_browser_by_their_code(study):
     async def script(ann, phone) -> None:
         await ann.open("/")
-        await ann.should_see("I agree and take part", retries=20)
+        await ann.should_see("I agree and take part", retries=PATIENCE)
         ann.find("I agree and take part").click()
-        await ann.should_see("Picture 1 of 3", retries=20)
+        await ann.should_see("Picture 1 of 3", retries=PATIENCE)
         (person,) = study.people.values()
         await phone.open("/")
-        await phone.should_see("Your code", retries=20)
+        await phone.should_see("Your code", retries=PATIENCE)
         phone.find("Your code").type("<b>nobody</b>")
         phone.find("Go on").click()
-        await phone.should_see("Nobody has this code.", retries=20)
+        await phone.should_see("Nobody has this code.", retries=PATIENCE)
         phone.find("Your code").clear().type(study.code(person))
         phone.find("Go on").click()
-        await phone.should_see("Picture 1 of 3", retries=20)
+        await phone.should_see("Picture 1 of 3", retries=PATIENCE)
         assert len(person.sessions) == 2
 
     simulate(study, 2, script)
@@ -143,17 +153,17 @@ def test_what_cannot_be_saved_is_said_and_the_page_stays(study, monkeypatch):
 
     async def script(ann) -> None:
         await ann.open("/")
-        await ann.should_see("I agree and take part", retries=20)
+        await ann.should_see("I agree and take part", retries=PATIENCE)
         ann.find("I agree and take part").click()
-        await ann.should_see("Picture 1 of 3", retries=20)
+        await ann.should_see("Picture 1 of 3", retries=PATIENCE)
         await load(ann, "one")
         with monkeypatch.context() as patch:
             patch.setattr(study, "rate", full)
             ann.find("5").click()
-            await ann.should_see(NOT_SAVED, retries=20)
+            await ann.should_see(NOT_SAVED, retries=PATIENCE)
             await ann.should_see("Picture 1 of 3")
         ann.find("5").click()
-        await ann.should_see("Picture 2 of 3", retries=20)
+        await ann.should_see("Picture 2 of 3", retries=PATIENCE)
 
     def full(*_: object) -> bool:
         raise OSError(28, "No space left on device")
