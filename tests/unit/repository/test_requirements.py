@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from pamela.core.errors import EXTRAS, PamelaError, missing_package, require
-from tests.helpers.extras import PACKAGES
+from tests.helpers.extras import PACKAGES, summary
 from tests.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -23,6 +23,8 @@ PINNED = dict(
     if not line.startswith("#")
 )
 OURS = {"pamela", "flows"}
+# runs alone in environments of other packages, which no extra brings
+ELSEWHERE = ROOT / "pamela/steer/worker.py"
 EVERY = ("pipeline", "serve", "steer", "study", "transformers")
 
 
@@ -43,7 +45,7 @@ def imported() -> set[str]:
     """Return the third-party packages that the code imports, by import name."""
     found = set()
     for folder in OURS:
-        for path in (ROOT / folder).rglob("*.py"):
+        for path in {*(ROOT / folder).rglob("*.py")} - {ELSEWHERE}:
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Import):
                     found |= {name.name.partition(".")[0] for name in node.names}
@@ -79,6 +81,17 @@ def test_make_extras_installs_the_extras_that_tests_ask_for():
     asked = {name for extra in PACKAGES for name in declared(extra)}
     assert installed <= set(PROJECT["optional-dependencies"])
     assert asked <= brought
+
+
+def test_what_was_skipped_for_want_of_an_extra_is_counted():
+    reason = "('tests/x.py', 3, 'Skipped: needs the extra `{}`')"
+    said = summary([*[reason.format("steer")] * 2, reason.format("study"), "Skipped: no disk"])
+    assert said[:2] == [
+        "skipped: 2 tests of the extra `steer`",
+        "skipped: 1 tests of the extra `study`",
+    ]
+    assert "make extras" in said[2]
+    assert summary(["Skipped: no disk"]) == []
 
 
 def test_dev_brings_what_the_code_imports():
