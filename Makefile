@@ -9,7 +9,8 @@
 # make bench    reports/bench.json
 # make ablation train again without user, demographics, metadata (15 minutes; docs/ablation.md)
 # make encoder  train the embedded encoder again (an hour at most on 2 cores)
-.PHONY: setup extras repro test test-fast lint audit test-slow ui serve retrain bench ablation encoder clean
+# make language-model  train the embedded language model again (20 minutes at most)
+.PHONY: setup extras repro test test-fast lint audit test-slow ui serve retrain bench ablation encoder language-model clean
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
@@ -92,6 +93,9 @@ bench: $(STAMP)
 
 encoder: $(STAMP)
 	$(BIN)/python -m pamela.features.encoders.embedded_clip.train
+
+language-model: $(STAMP)
+	$(BIN)/python -m pamela.steer.language_model.train
 
 clean:
 	rm -rf $(VENV) .prefect mlflow.db mlartifacts .pytest_cache .mypy_cache .ruff_cache

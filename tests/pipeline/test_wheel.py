@@ -36,6 +36,13 @@ DATA = (
     "pamela/features/encoders/embedded_clip/open_clip_config.json",
     "pamela/features/encoders/embedded_clip/vocabulary.txt",
     "pamela/features/encoders/embedded_clip/CARD.md",
+    "pamela/steer/language_model/weights/model.safetensors",
+    "pamela/steer/language_model/weights/config.json",
+    "pamela/steer/language_model/weights/generation_config.json",
+    "pamela/steer/language_model/weights/tokenizer.json",
+    "pamela/steer/language_model/weights/tokenizer_config.json",
+    "pamela/steer/language_model/weights/chat_template.jinja",
+    "pamela/steer/language_model/CARD.md",
 )
 CODE = """
 import json, pamela

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from pamela.core.errors import PamelaError, require
@@ -15,6 +16,8 @@ from pamela.steer.servers.endpoints import read_endpoint
 
 KEY: Final = "steer.rewriter"
 VOCABULARY: Final = "vocabulary"
+SHIPPED: Final = "embedded"  # the language model that is shipped, which knows the embedded world
+SHIPPED_FOLDER: Final = Path(__file__).parents[1] / "language_model" / "weights"
 CHAT: Final = "chat"
 TRANSFORMERS: Final = "transformers"
 STEER_EXTRA: Final = "steer"
@@ -38,14 +41,15 @@ def get_rewriter(params: Params) -> Rewriter:
         from pamela.steer.rewriters.chat import ChatRewriter
 
         return ChatRewriter(endpoint, params.steer.language_model, _keeps(params))
-    if kind == TRANSFORMERS and rest:
+    if name == SHIPPED or (kind == TRANSFORMERS and rest):
         require("transformers", f"{KEY}: {name}", extra=STEER_EXTRA)
         from pamela.steer.rewriters.transformers_model import TransformersRewriter
 
-        return TransformersRewriter(rest, params.steer.language_model, _keeps(params))
+        folder = str(SHIPPED_FOLDER) if name == SHIPPED else rest
+        return TransformersRewriter(folder, params.steer.language_model, _keeps(params))
     raise PamelaError(
-        f"params.yaml: {KEY}: {name!r} is unknown; write {VOCABULARY}, {CHAT}:<base url>#<model> "
-        f"or {TRANSFORMERS}:<folder or id>"
+        f"params.yaml: {KEY}: {name!r} is unknown; write {VOCABULARY}, {SHIPPED}, "
+        f"{CHAT}:<base url>#<model> or {TRANSFORMERS}:<folder or id>"
     )
 
 
