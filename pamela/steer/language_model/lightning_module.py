@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import lightning as L
 import torch
@@ -151,10 +151,10 @@ class LanguageModelTraining(L.LightningModule):
         weight = answer + QUESTION_WEIGHT * (batch.known[:, 1:].float() - answer)
         self.manual_backward((losses * weight).sum() / weight.sum())
         nn.utils.clip_grad_norm_(self.model.parameters(), CLIPPED_NORM)
-        for optimizer in self.optimizers():
+        for optimizer in cast(list[Any], self.optimizers()):
             optimizer.step()
             optimizer.zero_grad()
-        for schedule in self.lr_schedulers():
+        for schedule in cast(list[Any], self.lr_schedulers()):
             schedule.step()
         self.averaged.update_parameters(self.model)
         self.log("loss", (losses.detach() * answer).sum() / answer.sum())

@@ -110,7 +110,8 @@ class Posterior:
         gain = np.linalg.solve(said @ prior @ said.T + noise**2 * np.eye(len(said)), said @ prior)
         covariance = prior - (said @ prior).T @ gain
         covariance[np.diag_indices(len(covariance))] += 1e-8
-        return cls(gain.T @ rewards, np.linalg.cholesky((covariance + covariance.T) / 2))
+        factor: Floats = np.linalg.cholesky((covariance + covariance.T) / 2)
+        return cls(gain.T @ rewards, factor)
 
     def draw(self, n: int, rng: Rng) -> Floats:
         """Return n draws of the weights of all options, (n, `N_OPTIONS`)."""
@@ -127,7 +128,7 @@ def best_looks(weights: Floats, aspects: Bools, most: Ints) -> Ints:
     n = len(weights)
     gains = np.full((n, len(ASPECTS)), -np.inf)
     options = np.zeros((n, len(ASPECTS)), np.int64)
-    for i in np.flatnonzero(aspects):
+    for i in np.flatnonzero(aspects).tolist():
         columns = options_of(i)
         found = weights[:, columns]
         options[:, i] = columns[found.argmax(1)]

@@ -63,8 +63,8 @@ def world_phrases() -> list[str]:
     """Return what prompts are put together from, as it stands in them."""
     subjects = [form for name in v.SUBJECTS for form in (f" {name}", name[0].upper() + name[1:])]
     styles = [f" {name}" for name in v.STYLES.values()]
-    aspects = [*v.WORDS.values(), v.LIGHTINGS]
-    looks = [f", {text}" for options in aspects for texts in options.values() for text in texts]
+    said = [*(texts for levels in v.WORDS.values() for texts in levels.values())]
+    looks = [f", {text}" for texts in [*said, *v.LIGHTINGS.values()] for text in texts]
     return list(dict.fromkeys([*subjects, *styles, *looks]))
 
 

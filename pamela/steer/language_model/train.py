@@ -43,6 +43,7 @@ from pamela.steer.language_model.measure import (
 )
 from pamela.steer.language_model.searches import VARIANTS, simulate
 from pamela.steer.language_model.tokenizer import build_tokenizer
+from pamela.steer.rewriters.base import Rewriter
 from pamela.steer.rewriters.factory import SHIPPED_FOLDER
 from pamela.steer.rewriters.subjects import keeps_world_subject
 from pamela.steer.rewriters.vocabulary import VocabularyRewriter
@@ -160,7 +161,7 @@ def measure(folder: Path, untrained: float, searches: int, questions: int) -> Fi
         device="auto",
         dtype="auto",
     )
-    rewriters = {
+    rewriters: dict[str, Rewriter | None] = {
         "`vocabulary`": VocabularyRewriter(),
         "`embedded`, this language model": TransformersRewriter(
             str(folder), settings, keeps_world_subject

@@ -26,7 +26,7 @@ def params(**named: str) -> Params:
         ("generator", "openai:localhost:8000", r"'localhost:8000' is no base URL; write one such"),
         ("generator", "openai:http://name:word@host/v1", r"holds a name and password.*OPENAI_API"),
         ("generator", "openai:http://host/v1?api_key=abc", r"holds a name and password"),
-        ("rewriter", "gpt", r"'gpt' is unknown; write vocabulary, chat:.* or transformers:"),
+        ("rewriter", "gpt", r"'gpt' is unknown; write vocabulary, embedded, .* or transf"),
         ("rewriter", "transformers:", r"'transformers:' is unknown"),
         ("rewriter", "chat:", r"'' is no base URL"),
         ("rewriter", "chat:ftp://host#m", r"'ftp://host' is no base URL"),
