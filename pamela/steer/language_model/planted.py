@@ -110,7 +110,7 @@ class Posterior:
         gain = np.linalg.solve(said @ prior @ said.T + noise**2 * np.eye(len(said)), said @ prior)
         covariance = prior - (said @ prior).T @ gain
         covariance[np.diag_indices(len(covariance))] += 1e-8
-        factor: Floats = np.linalg.cholesky((covariance + covariance.T) / 2)
+        factor = np.linalg.cholesky((covariance + covariance.T) / 2).astype(np.float64)
         return cls(gain.T @ rewards, factor)
 
     def draw(self, n: int, rng: Rng) -> Floats:
