@@ -38,7 +38,7 @@ PACKAGES: Final = {
         "'setuptools<70'"
     ),
     "hpsv3": "hpsv3==1.0.0 tensorboard matplotlib",
-    "q_align": "pyiqa==0.1.16 icecream",
+    "q_align": "pyiqa==0.1.16 icecream transformers==4.57.6",
     "script": "what it imports",
 }
 BATCH: Final = 16  # pictures of one request

@@ -9,10 +9,12 @@ import sys
 import textwrap
 import time
 import venv
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from pamela.core.errors import PamelaError
 from pamela.steer.rewards.generic import GenericReward
@@ -220,19 +222,25 @@ def test_no_process_is_left_when_the_command_ends(tmp_path, how):
     assert all(gone(int(pid)) for pid in pids.read_text().split())
 
 
+def make_environment(folder: Path, *packages: str) -> Path:
+    """Return the Python of a new environment with these packages; skip without a package index."""
+    python = folder / "bin" / "python"
+    venv.create(folder, with_pip=False)
+    if find_spec("pip"):
+        install = [sys.executable, "-m", "pip", "--python", python, "install", "--no-compile"]
+    else:  # an environment that uv made
+        install = ["uv", "pip", "install", "--python", python]
+    made = subprocess.run([*install, "--quiet", *packages], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"needs a package index: {made.stderr.strip()[-200:]}")
+    return python
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_real_model_in_an_environment_of_its_own(tmp_path):
     """Digits by scikit-learn of another version: how likely a picture shows the digit asked for."""
-    env = tmp_path / "env"
-    venv.create(env, with_pip=True)
-    wanted = ["scikit-learn==1.7.2", "pillow==11.3.0"]
-    made = subprocess.run(
-        [env / "bin" / "python", "-m", "pip", "install", "-q", *wanted],
-        capture_output=True,
-        text=True,
-    )
-    if made.returncode:
-        pytest.skip(f"needs a package index: {made.stderr.strip().splitlines()[-1:]}")
+    python = make_environment(tmp_path / "env", "scikit-learn==1.7.2", "pillow==11.3.0")
     file = tmp_path / "digits.py"
     file.write_text(
         textwrap.dedent(
@@ -254,10 +262,10 @@ def test_a_real_model_in_an_environment_of_its_own(tmp_path):
             """
         )
     )
-    digits = pytest.importorskip("sklearn.datasets").load_digits()
+    digits = load_digits()
     grey = (digits.images[:40] / 16 * 255).astype(np.uint8)
     images = [np.repeat(image.repeat(4, 0).repeat(4, 1)[..., None], 3, axis=2) for image in grey]
-    worker = WorkerScorer(f"script:{file}", env / "bin" / "python")
+    worker = WorkerScorer(f"script:{file}", python)
     asked = worker.score_pictures(images, [f"the digit {n}" for n in digits.target[:40]])
     other = worker.score_pictures(images, [f"the digit {(n + 1) % 10}" for n in digits.target[:40]])
     worker.close()
