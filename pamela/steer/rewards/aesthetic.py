@@ -128,7 +128,7 @@ def _build(file: Path, state: Mapping[str, Tensor], activation: str) -> nn.Seque
         if found is None:
             raise PamelaError(f"{file}: holds {key!r}; {WANTED}")
         layers.setdefault(int(found["number"] or 0), {})[found["part"]] = value.float()
-    modules: list[nn.Module] = []
+    modules: list[nn.Linear] = []
     for number in sorted(layers):
         weight, bias = layers[number].get("weight"), layers[number].get("bias")
         before = modules[-1].out_features if modules else None
@@ -139,7 +139,7 @@ def _build(file: Path, state: Mapping[str, Tensor], activation: str) -> nn.Seque
         modules.append(linear)
     if not modules or modules[-1].out_features != 1:
         raise PamelaError(f"{file}: its last layer is not of width 1; {WANTED}")
-    chain = [modules[0]]
+    chain: list[nn.Module] = [modules[0]]
     for linear in modules[1:]:
         chain += [getattr(nn, ACTIVATIONS[activation])(), linear]
     return nn.Sequential(*chain).eval().requires_grad_(False)
