@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 from nicegui import app, ui
@@ -120,9 +121,7 @@ class View:
         with ui.row().classes("items-center justify-center gap-2"):
             ui.label(WORDS[0]).classes("text-sm text-grey-8")
             for label, value in levels(self._study.settings.scale):
-                actions[label] = self._answer(
-                    lambda ms, value=value: self._study.rate(person, step.number, value, ms)
-                )
+                actions[label] = self._answer(partial(self._study.rate, person, step.number, value))
                 buttons.append(_button(label, actions[label]))
             ui.label(WORDS[1]).classes("text-sm text-grey-8")
         ui.label("Click, or press the number on the keyboard.").classes("text-sm text-grey-8")
@@ -142,12 +141,10 @@ class View:
 
         with ui.element("div").classes("w-full grid grid-cols-2 gap-4"):
             for side in (LEFT, RIGHT):
-                self._picture(person, step, side, f"the {side} picture", lambda s=side: loaded(s))
+                self._picture(person, step, side, f"the {side} picture", partial(loaded, side))
         with ui.row().classes("items-center justify-center gap-2"):
             for side, label in ((LEFT, "Left"), (TIE, "Both alike"), (RIGHT, "Right")):
-                act = self._answer(
-                    lambda ms, side=side: self._study.choose(person, step.number, side, ms)
-                )
+                act = self._answer(partial(self._study.choose, person, step.number, side))
                 actions |= {key: act for key, means in KEYS.items() if means == side}
                 buttons.append(_button(label, act))
         ui.label("Click, or press ← , → , or ↓ for both alike.").classes("text-sm text-grey-8")
