@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pamela.serving.steering.progress import Progress
     from pamela.serving.steering.result import Steered
 
-OF_PARAMS: Final = "[default: of params.yaml]"
+OF_PARAMS: Final = "of params.yaml"
 INTERRUPTED: Final = 130  # exit status after Ctrl-C
 
 
@@ -33,16 +33,16 @@ def steer_command(
     rounds: Annotated[int, typer.Option(min=1, help="How often it is rewritten.")] = 5,
     variants: Annotated[int, typer.Option(min=1, help="How many variants each time.")] = 20,
     generator: Annotated[
-        str | None, typer.Option(help=f"What draws, as steer.generator. {OF_PARAMS}")
+        str | None, typer.Option(help="What draws, as steer.generator.", show_default=OF_PARAMS)
     ] = None,
     rewriter: Annotated[
-        str | None, typer.Option(help=f"What rewrites, as steer.rewriter. {OF_PARAMS}")
+        str | None, typer.Option(help="What rewrites, as steer.rewriter.", show_default=OF_PARAMS)
     ] = None,
     penalty: Annotated[
         float, typer.Option(min=0.0, help="Standard deviations taken off a predicted rating.")
     ] = 0.0,
     seed: Annotated[
-        int | None, typer.Option(min=0, help=f"Of pictures and variants. {OF_PARAMS}")
+        int | None, typer.Option(min=0, help="Of pictures and variants.", show_default=OF_PARAMS)
     ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Whose population, without a user and with several datasets.")

@@ -7,8 +7,10 @@ has rated.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,7 @@ from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
 from pamela.params import Params
 from pamela.serving.api import Reward
+from pamela.serving.steering.person_reward import context_digest
 from pamela.serving.types import CatalogImage
 from pamela.serving.user_context import UserContext
 from pamela.steer.arms import CHAMPION, NONE, OTHER, POPULATION, SELF
@@ -67,11 +70,9 @@ class PeopleReward:
         self._metadata = pl.DataFrame(
             rows, schema=dict.fromkeys((s.PROMPT_ID, *s.METADATA), pl.String)
         )
-
-    @property
-    def fingerprint(self) -> str:
-        """The model's version; its people are named by ids that stand for fixed ratings."""
-        return f"served:{self._reward.version}"
+        known = {name: context_digest(one) for name, one in sorted(contexts.items())}
+        digest = hashlib.sha256(json.dumps([known, rows]).encode()).hexdigest()[:16]
+        self.fingerprint = f"served:{reward.version}:{digest}"
 
     @property
     def personal(self) -> bool:
@@ -128,7 +129,6 @@ class Steering:
     rewriter: Rewriter
     store: PictureStore
     folder: Path
-    _contexts: dict[str, UserContext] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -172,12 +172,12 @@ class Steering:
         people : all participants, by id.
         advance : told of trials as they are done.
         """
-        for name in (person.id, other):
-            self._contexts[name] = (
-                adapted(self.reward, self.settings, people[name])
-                if name in people
-                else self.reward.user_context(name)
-            )
+        contexts = {
+            name: adapted(self.reward, self.settings, people[name])
+            if name in people
+            else self.reward.user_context(name)
+            for name in (person.id, other)
+        }
         whose: dict[str, str | None] = {POPULATION: None, SELF: person.id, OTHER: other}
         starts = self.settings.prompts
         searches = [
@@ -188,9 +188,7 @@ class Steering:
             searches,
             generator=self.generator,
             rewriter=self.rewriter,
-            rewards={
-                CHAMPION: PeopleReward(self.reward, self.settings.dataset, self._contexts, starts)
-            },
+            rewards={CHAMPION: PeopleReward(self.reward, self.settings.dataset, contexts, starts)},
             settings=self.params.steer,
             advance=advance,
             store=kept,

@@ -36,7 +36,7 @@ class PersonReward:
         self._contexts, self._pictures, self._person = contexts, pictures, person
         self._penalty = penalty
         bundle = contexts.bundle
-        known = f"{bundle.version}:{bundle.encoder['fingerprint']}:{_digest(person)}"
+        known = f"{bundle.version}:{bundle.encoder['fingerprint']}:{context_digest(person)}"
         self.fingerprint = f"person:{known}" + (f":{penalty:g}" if penalty else "")
 
     def score(
@@ -51,7 +51,7 @@ class PersonReward:
         return found.mean.astype(np.float64) - self._penalty * found.std.astype(np.float64)
 
 
-def _digest(person: UserContext) -> str:
+def context_digest(person: UserContext) -> str:
     """Return a hash of all that is known of a person."""
     digest = hashlib.sha256(person.person.frame.write_csv().encode())
     digest.update(person.context.frame.write_csv().encode())
