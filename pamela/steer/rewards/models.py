@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,7 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.arrays import Floats, Floats32
 from pamela.core.dataset import Choices, Items, Pairs, People
-from pamela.core.errors import PamelaError
-from pamela.features.prompts import warn_of_cut
+from pamela.core.errors import PamelaError, PromptWarning
 from pamela.steer.generators.base import Candidate, Image
 from pamela.steer.rewards.generic import image_digest
 
@@ -30,6 +30,7 @@ class RenderFeatures:
     encoder: Encoder
     _images: dict[bytes, Floats32] = field(default_factory=dict)
     _prompts: dict[str, Floats32] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
 
     def of(
         self, candidates: Sequence[Candidate], images: Sequence[Image]
@@ -50,9 +51,16 @@ class RenderFeatures:
         """Return the features (n, p) of prompts."""
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._prompts]
         if new:
-            warn_of_cut(self.encoder, new)
+            self._warn(new)
             self._prompts.update(zip(new, self.encoder.encode_prompts(new), strict=True))
         return np.stack([self._prompts[prompt] for prompt in prompts])
+
+    def _warn(self, prompts: Sequence[str]) -> None:
+        """Warn once of prompts that are not read whole: a search writes thousands."""
+        for text in _not_read(self.encoder, prompts):
+            if text not in self._told:
+                self._told.add(text)
+                warnings.warn(text, PromptWarning, stacklevel=2)
 
     def forget(self) -> None:
         """Forget all features, which a long run would have no room for."""
@@ -192,6 +200,20 @@ class ModelReward:
             }
         )
         return frame.join(self._prompts, on=s.PROMPT_ID, how="left", maintain_order="left")
+
+
+def _not_read(encoder: Encoder, prompts: Sequence[str]) -> Iterator[str]:
+    """Yield what an encoder does not read of some prompts, without counts."""
+    if any(encoder.unread(prompts)):
+        yield (
+            f"some prompts have no word that the encoder {encoder.name!r} knows: their pictures "
+            "alone are scored"
+        )
+    if max(encoder.prompt_lengths(prompts), default=0) > encoder.context_length:
+        yield (
+            f"some prompts are longer than the {encoder.context_length} tokens that the encoder "
+            f"{encoder.name!r} reads: what is beyond changes no score"
+        )
 
 
 def _hash(frame: pl.DataFrame) -> str:

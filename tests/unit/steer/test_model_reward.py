@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -54,6 +55,25 @@ def test_a_penalty_takes_off_standard_deviations():
     assert scores(reward()) == [0, 10, 20]
     assert scores(reward(penalty=0.5)) == [-0.5, 4.5, 9.5]
     assert len({reward().fingerprint, reward(penalty=0.5).fingerprint}) == 2
+
+
+def test_prompts_that_are_not_read_whole_are_told_once():
+    encoder = SimpleNamespace(
+        name="short",
+        context_length=3,
+        encode_prompts=lambda prompts: np.zeros((len(prompts), 1), np.float32),
+        prompt_lengths=lambda prompts: [len(prompt.split()) for prompt in prompts],
+        unread=lambda prompts: [False] * len(prompts),
+    )
+    features = RenderFeatures(encoder)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        features.of_prompts(["a red barn"])
+        features.of_prompts(["a red barn at dusk"])
+        features.of_prompts(["a red barn at night"])
+    assert [str(one.message).partition(":")[0] for one in told] == [
+        "some prompts are longer than the 3 tokens that the encoder 'short' reads"
+    ]
 
 
 def test_what_people_told_counts_for_them_alone():
