@@ -127,7 +127,11 @@ def model_server() -> Iterator[ModelServer]:
 
         def _send(self, reply: Reply, content: bytes) -> None:
             self.send_response(reply.status)
-            headers = {"Content-Type": "application/json", "Content-Length": str(len(content))}
+            headers = {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(content)),
+                "Connection": "close",  # else a client may use it again as it closes
+            }
             for name, value in (headers | reply.headers).items():
                 self.send_header(name, value)
             self.end_headers()

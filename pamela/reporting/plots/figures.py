@@ -105,7 +105,7 @@ def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
     if results.steered:
         yield "steering_elo", elo(results.steering)
         if (rounds := results.project.reports / "steering" / "gains_by_round.csv").is_file():
-            yield "steering_rounds", over_optimisation(pl.read_csv(rounds))
+            yield "steering_rounds", over_optimisation(pl.read_csv(rounds, glob=False))
 
 
 def margin_curves(evaluation: pl.DataFrame, models: list[str]) -> Figure:

@@ -113,6 +113,10 @@ class View:
     # --- ratings ------------------------------------------------------------------------------
     def _rate(self, person: Participant, step: Rate) -> None:
         self._progress(f"Picture {step.number + 1} of {step.of}", step.number / step.of)
+
+        def rate(value: float, ms: int) -> bool:
+            return self._study.rate(person, step.number, value, ms)
+
         ui.label("How much do you like this picture?").classes("text-lg")
         buttons: list[ui.button] = []
         actions: dict[str, Callable[[], None]] = {}
@@ -121,7 +125,7 @@ class View:
         with ui.row().classes("items-center justify-center gap-2"):
             ui.label(WORDS[0]).classes("text-sm text-grey-8")
             for label, value in levels(self._study.settings.scale):
-                actions[label] = self._answer(partial(self._study.rate, person, step.number, value))
+                actions[label] = self._answer(partial(rate, value))
                 buttons.append(_button(label, actions[label]))
             ui.label(WORDS[1]).classes("text-sm text-grey-8")
         ui.label("Click, or press the number on the keyboard.").classes("text-sm text-grey-8")
@@ -134,6 +138,9 @@ class View:
         actions: dict[str, Callable[[], None]] = {}
         there: set[str] = set()
 
+        def choose(side: str, ms: int) -> bool:
+            return self._study.choose(person, step.number, side, ms)
+
         def loaded(side: str) -> None:
             there.add(side)
             if there == {LEFT, RIGHT}:
@@ -144,7 +151,7 @@ class View:
                 self._picture(person, step, side, f"the {side} picture", partial(loaded, side))
         with ui.row().classes("items-center justify-center gap-2"):
             for side, label in ((LEFT, "Left"), (TIE, "Both alike"), (RIGHT, "Right")):
-                act = self._answer(partial(self._study.choose, person, step.number, side))
+                act = self._answer(partial(choose, side))
                 actions |= {key: act for key, means in KEYS.items() if means == side}
                 buttons.append(_button(label, act))
         ui.label("Click, or press ← , → , or ↓ for both alike.").classes("text-sm text-grey-8")

@@ -29,7 +29,7 @@ from tests.helpers.import_graph import reached_modules
 from tests.helpers.world_kit import MIDDLING, Made, fold_of, make
 
 EVALUATE = EvaluateParams(
-    margins=[0.0], shots=[0, 5, 20], min_pairs=5, query_size=25, bootstrap=100, seed=0
+    margins=[0.0], shots=[0, 5, 20], min_pairs=5, query_size=25, bootstrap=100, seed=0, external={}
 )
 
 
