@@ -17,8 +17,10 @@ from pamela.core.paths import Project
 from tests.conftest import command_env
 from tests.paths import ROOT
 
+# under nohup SIGHUP is ignored, also by what is started there
 HEAD = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from flows import family
 from pamela.core.paths import Project
 family.lead(Project.here())
