@@ -18,6 +18,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 # of pyproject.toml; what their tests need beside `dev`
 EXTRAS := recommenders,steer,study
+DEV_EXTRAS := dev,$(EXTRAS)
 EXTRAS_STAMP := $(VENV)/.extras
 # tests side by side, each module on one worker (tests/conftest.py says which come first)
 SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
@@ -51,7 +52,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 $(EXTRAS_STAMP): $(STAMP)
-	$(call install,dev,$(EXTRAS))
+	$(call install,$(DEV_EXTRAS))
 	@touch $(EXTRAS_STAMP)
 
 lint: $(STAMP)
