@@ -28,13 +28,13 @@ class Generator(Protocol):
     ----------
     fingerprint : what identifies its pictures: equal prompt, seed and fingerprint, equal picture.
         The kind and every setting that changes a pixel (model, weights, size, steps, ...).
-    at_once : optional: how many pictures to ask for in one call. Those of a call are kept together,
-        so a slow generator loses no more than these where it fails or is killed.
 
     Notes
     -----
     A generator may have a whole number `at_once`: how many pictures it is asked for in one call.
-    They are kept after each call, so that so many are lost where a search is killed.
+    They are kept after each call, so that so many are lost where a search is killed. It may have
+    `beside`, true where it draws in other processes and takes nothing from what scores meanwhile:
+    it is then asked for the next pictures, from another thread, while the last ones are scored.
     """
 
     @property

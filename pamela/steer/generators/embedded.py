@@ -25,7 +25,8 @@ class EmbeddedGenerator:
     workers : processes; 1 draws in this one.
     """
 
-    at_once = 256  # a second or two of work
+    at_once = 512  # two or three seconds of work
+    beside = True  # in its own processes
 
     def __init__(self, size: int, workers: int) -> None:
         self.size = size

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from pamela.core.arrays import Floats, Ints
 from pamela.steer.generators.base import Candidate
 
 if TYPE_CHECKING:
+    from pamela.synthetic.prompts import Spec
     from pamela.synthetic.raters.world import World
 
 Verdict = Ints
@@ -56,11 +58,9 @@ class SimulatedJudge:
 
     def truth(self, users: Sequence[str], candidates: Sequence[Candidate]) -> Floats:
         """Return user i's noise-free opinion of picture i on the 1..5 scale; array (n,)."""
-        from pamela.synthetic.rendering.render import scene_of
-
         people = {user: i for i, user in enumerate(dict.fromkeys(users))}
         pictures = {key: i for i, key in enumerate(dict.fromkeys(map(_drawn, candidates)))}
-        specs = [scene_of(prompt, seed) for prompt, seed in pictures]
+        specs = [_scene_of(prompt, seed) for prompt, seed in pictures]
         utility = np.asarray(self.world.utility(list(people), specs), np.float64)
         rows = [people[user] for user in users]
         return utility[rows, [pictures[_drawn(c)] for c in candidates]]
@@ -89,6 +89,14 @@ class SimulatedJudge:
         same = np.array([_drawn(a) == _drawn(b) for a, b in zip(first, second, strict=True)], bool)
         verdict = np.where(felt > 0, FIRST, SECOND)
         return np.where(same | (np.abs(felt) < self.just_noticeable), TIE, verdict)
+
+
+@lru_cache(maxsize=2**16)
+def _scene_of(prompt: str, seed: int) -> Spec:
+    """Return what is drawn, not to be changed: many ask about the same pictures."""
+    from pamela.synthetic.rendering.render import scene_of
+
+    return scene_of(prompt, seed)
 
 
 def _drawn(candidate: Candidate) -> tuple[str, int]:

@@ -88,7 +88,7 @@ def write_steering_sheet(
                 pen.text((left, top + TILE + 6 + number * LINE), line, "black", font)
         top += height
     with atomic_path(path) as aside:
-        sheet.save(aside, "PNG", optimize=True)
+        sheet.save(aside, "PNG")
 
 
 def _pictures(

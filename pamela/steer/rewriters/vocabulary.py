@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -73,7 +74,7 @@ class VocabularyRewriter:
 
         base = parse_prompt(prompt)
         choices = _choices(base)
-        looks = [_look(parse_prompt(trial.prompt)) for trial in history]
+        looks = [_look_of(trial.prompt) for trial in history]
         best = looks[0] if looks else _look(base)
         tried = {frozenset(look.items()) for look in (_look(base), *looks)}
         worth = None
@@ -135,6 +136,14 @@ def _choices(spec: Spec) -> Choices:
     if vocabulary.has_lighting(spec.group, spec.style):
         choices[_LIGHTING] = tuple(vocabulary.LIGHTINGS)
     return choices
+
+
+@lru_cache(maxsize=2**14)
+def _look_of(prompt: str) -> Look:
+    """Return what a prompt says, not to be changed: each round reads the whole history."""
+    from pamela.synthetic.prompts import parse_prompt
+
+    return _look(parse_prompt(prompt))
 
 
 def _look(spec: Spec) -> Look:

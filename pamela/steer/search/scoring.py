@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 from typing import Final
 
 import numpy as np
@@ -31,7 +33,8 @@ def score_trials(
 ) -> Floats:
     """Return the reward of every trial, (n,).
 
-    Pictures are drawn, kept and scored in parts (``generator.at_once``, where it says so).
+    Pictures are drawn, kept and scored in parts (``generator.at_once``, where it says so); the next
+    part may be drawn while one is scored (``generator.beside``).
     """
     owners = [searches[i] for i in trials[SEARCH]]
     asked: dict[Candidate, list[int]] = {}  # -> rows of trials
@@ -39,8 +42,7 @@ def score_trials(
         start = search.start
         asked.setdefault(Candidate(start.prompt_id, prompt, start.seed), []).append(row)
     scores: Floats = np.zeros(trials.height)
-    for some in _parts(list(asked), getattr(generator, "at_once", AT_ONCE)):
-        drawn = draw(some, generator, store)
+    for some, drawn in _drawn_parts(list(asked), generator, store):
         rows = [(row, candidate) for candidate in some for row in asked[candidate]]
         for name in sorted({owners[row].reward for row, _ in rows}):
             mine = [row for row, _ in rows if owners[row].reward == name]
@@ -52,9 +54,25 @@ def score_trials(
     return scores
 
 
-def _parts(candidates: list[Candidate], size: int) -> Iterator[list[Candidate]]:
-    for begin in range(0, len(candidates), size):
-        yield candidates[begin : begin + size]
+def _drawn_parts(
+    candidates: list[Candidate], generator: Generator, store: Store
+) -> Iterator[tuple[list[Candidate], dict[Candidate, Image]]]:
+    """Yield the candidates in parts, each with its pictures.
+
+    A generator that draws elsewhere (``generator.beside``) draws the next part meanwhile.
+    """
+    size = getattr(generator, "at_once", AT_ONCE)
+    parts = [candidates[begin : begin + size] for begin in range(0, len(candidates), size)]
+    if not getattr(generator, "beside", False):
+        yield from ((part, draw(part, generator, store)) for part in parts)
+        return
+    with ThreadPoolExecutor(1, "draw") as thread:
+        ahead = [thread.submit(draw, part, generator, store) for part in parts[:1]]
+        for part, following in zip_longest(parts, parts[1:]):
+            drawn = ahead.pop().result()
+            if following is not None:
+                ahead.append(thread.submit(draw, following, generator, store))
+            yield part, drawn
 
 
 def draw(

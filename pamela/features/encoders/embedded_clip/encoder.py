@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn.functional import linear, normalize
 
 from pamela.core.arrays import Floats32
 from pamela.core.errors import PamelaError
@@ -38,6 +39,7 @@ FOLDER = Path(__file__).parent
 WEIGHTS_FILE = "open_clip_model.safetensors"
 VOCABULARY_FILE = "vocabulary.txt"
 TRUNK, TEXT = "visual.trunk.", "text."  # before the names of their weights
+HEAD = "visual.head.proj.weight"
 
 
 class EmbeddedEncoder(ClipEncoder):
@@ -45,17 +47,19 @@ class EmbeddedEncoder(ClipEncoder):
 
     Parameters
     ----------
-    build : how to make the whole open_clip model. Pictures need only its trunk, prompts only its
-        text tower, and to import open_clip takes longer than to encode them.
+    build : how to make the whole open_clip model. Nothing here needs it but its training: to import
+        open_clip takes longer than to encode thousands of pictures.
+    head : weights (prompt_dim, image_dim) by which image features come into the joint space.
     """
 
-    def __init__(self, *, build: Callable[[], Any], **settings: Any) -> None:
+    def __init__(self, *, build: Callable[[], Any], head: Tensor, **settings: Any) -> None:
         super().__init__(**settings)
         self._build = build
+        self._head = head.detach().to(self.device)
 
     @cached_property
     def model(self) -> Any:
-        """The whole open_clip model, made when a projection first needs it."""
+        """The whole open_clip model."""
         return frozen(self._build(), self.device)
 
     def project(self, features: Floats32) -> Floats32:
@@ -64,7 +68,8 @@ class EmbeddedEncoder(ClipEncoder):
         The dot product with `encode_prompts` says how well a text describes a picture.
         """
         with torch.inference_mode():
-            rows = normalised(self.model.visual.head)(torch.from_numpy(features).to(self.device))
+            given = torch.from_numpy(features).to(self.device)
+            rows = normalize(linear(given, self._head), dim=-1)
         projected: Floats32 = rows.cpu().numpy()
         return projected
 
@@ -139,6 +144,7 @@ def _encoder(
         name=EMBEDDED,
         fingerprint=state_fingerprint(state, config, tokenizer.words),
         build=build,
+        head=state[HEAD],
         prepare=lambda image: torch.from_numpy(to_square(image, side)),
         tokenizer=tokenizer,
         count_tokens=counter(tokenizer),
