@@ -20,7 +20,12 @@ from typing import Any, NoReturn
 from flows import family
 from flows.environment import refuse_shared_secrets, require_given_server
 from pamela.core import timeline
-from pamela.core.errors import PamelaError, hidden, hide_in_tracebacks
+from pamela.core.errors import (
+    PamelaError,
+    hidden,
+    hide_in_tracebacks,
+    show_warnings_as_lines,
+)
 from pamela.core.paths import Project
 from pamela.params import Params, load_params
 
@@ -90,6 +95,7 @@ def take_no_words(words: Sequence[str] | None = None) -> None:
 def ends_in_a_line() -> Iterator[None]:
     """End this process with one line where the user can mend the fault, or has stopped it."""
     hide_in_tracebacks()
+    show_warnings_as_lines()
     try:
         yield
     except PamelaError as error:

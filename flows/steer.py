@@ -5,10 +5,7 @@ Run in the project root: ``python -m flows.steer`` (``dvc repro`` does).
 
 from __future__ import annotations
 
-import sys
-import warnings
 from contextlib import ExitStack
-from typing import Any
 
 from flows.runtime import here, main, stage, step
 from pamela.core.paths import Project
@@ -54,11 +51,5 @@ def steer() -> None:
     print(work.outcome_line(metrics))
 
 
-def show(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Print a warning as one line, without the place in the code."""
-    print(f"warning: {message}", file=sys.stderr)
-
-
 if __name__ == "__main__":
-    warnings.showwarning = show
     main(steer)

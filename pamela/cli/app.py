@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,6 +33,7 @@ from pamela.core.errors import (
     hide_in_tracebacks,
     missing_package,
     require,
+    show_warnings_as_lines,
 )
 from pamela.core.paths import Project
 
@@ -132,7 +132,7 @@ def print_table(rows: Sequence[tuple[str, Score]], user: str | None, console: Co
 def main() -> None:
     """Run the command line; a fault the user can mend is one line and exit status 1."""
     hide_in_tracebacks()
-    warnings.showwarning = _show_warning
+    show_warnings_as_lines()
     try:
         app()
     except PamelaError as error:
@@ -148,11 +148,6 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         sys.exit(1)
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Print a warning as one line, without the place in the code."""
-    print(f"warning: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

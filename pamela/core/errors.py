@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from types import TracebackType
@@ -87,6 +88,15 @@ def hide_in_tracebacks() -> None:
         sys.stderr.write(hidden("".join(traceback.format_exception(kind, error, trace))))
 
     sys.excepthook = show
+
+
+def show_warnings_as_lines() -> None:
+    """Print every warning as one line on stderr, without the place in the code."""
+    warnings.showwarning = _show
+
+
+def _show(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"warning: {hidden(one_line(str(message)))}", file=sys.stderr)
 
 
 def holds_secret(text: str) -> bool:

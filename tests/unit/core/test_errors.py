@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pamela.core.errors import PamelaError, hidden, holds_secret
+from pamela.core.errors import PamelaError, hidden, holds_secret, show_warnings_as_lines
 from tests.paths import ROOT
 
 NAMES = st.text(st.characters(codec="ascii", categories=("L", "N")), max_size=12)
@@ -97,3 +98,12 @@ def test_what_nobody_caught_hides_them_too():
     assert done.returncode == 1
     assert "API request to http://***@host failed" in done.stderr
     assert "password@host" not in done.stderr
+
+
+def test_a_warning_is_one_line_that_tells_no_secret(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    show_warnings_as_lines()
+    warnings.showwarning("two\nlines of http://me:secret@host/x", UserWarning, "place.py", 7)
+    assert capsys.readouterr().err == "warning: two lines of http://***@host/x\n"
