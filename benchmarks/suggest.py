@@ -27,7 +27,7 @@ from pamela.evaluation.metrics.bootstrap import interval, make_draws
 from pamela.evaluation.metrics.grouping import group_predictions
 from pamela.models.base import load_model
 from pamela.models.linear_taste import LinearTaste
-from pamela.serving.gallery.active_learning import choose_greedily
+from pamela.models.random_effects.rating_design import choose_greedily
 from pamela.synthetic.raters.new_users import CONTEXT, QUERY, Newcomers, draw_newcomers
 from pamela.synthetic.raters.world import World
 

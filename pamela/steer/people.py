@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Bools
 from pamela.core.dataset import Fold, Pairs, load_fold
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
@@ -18,6 +19,8 @@ from pamela.features.encoders.base import Encoder
 from pamela.features.factory import get_encoder
 from pamela.models import model_class
 from pamela.models.base import RewardModel, load_model, model_hash
+from pamela.models.linear_taste import LinearTaste
+from pamela.models.random_effects.rating_design import choose_greedily
 from pamela.params import Params
 from pamela.steer.arms import CAUTIOUS, CHAMPION, POPULATION
 from pamela.steer.results import INDEPENDENT
@@ -61,7 +64,7 @@ def load_rewards(project: Project, params: Params, dataset: str) -> Rewards:
     champion = _model(project, params, params.train.champion)
     population = _model(project, params, POPULATION)
     fold = load_fold(project, 0)
-    told = shown_ratings(fold, params, dataset)
+    told = shown_ratings(fold, params, dataset, champion)
     encoder = get_encoder(
         params.embed.encoder,
         device=params.train.device,
@@ -97,11 +100,36 @@ def load_rewards(project: Project, params: Params, dataset: str) -> Rewards:
     )
 
 
-def shown_ratings(fold: Fold, params: Params, dataset: str) -> Pairs:
-    """Return `SHOTS` ratings of each unseen user who has so many, as the evaluation shows them."""
+def shown_ratings(fold: Fold, params: Params, dataset: str, champion: RewardModel) -> Pairs:
+    """Return the ratings of `SHOTS` pictures of each unseen user who rated so many.
+
+    Of the pictures that a user rated in the context part, those that the champion would ask for
+    (`reward.suggest` with these as candidates). A champion that cannot tell gets the first ones of
+    the evaluation's order.
+    """
     task = unseen_task(fold, query_size=params.evaluate.query_size, seed=params.evaluate.seed)
-    _, told = task.at(SHOTS)
-    return told.take((fold.people.frame[s.DATASET] == dataset).to_numpy()[told.user])
+    own = (fold.people.frame[s.DATASET] == dataset).to_numpy()
+    if not isinstance(champion, LinearTaste):
+        print(f"steer: {SHOTS} ratings by chance of cold-start users: the champion suggests none")
+        _, told = task.at(SHOTS)
+        return told.take(own[told.user])
+    rated = task.context.take(own[task.context.user])
+    asked = [
+        rated.take(np.flatnonzero(rated.user == user)[_suggested(fold, rated, user, champion)])
+        for user in np.unique(rated.user)
+    ]
+    return Pairs.concat(*asked) if asked else Pairs.empty()
+
+
+def _suggested(fold: Fold, rated: Pairs, user: int, champion: LinearTaste) -> Bools:
+    """Return which of a user's rows are of the pictures that the champion asks them to rate."""
+    pictures, row = np.unique(rated.item[rated.user == user], return_inverse=True)
+    if len(pictures) < SHOTS:
+        return np.zeros(len(row), np.bool_)
+    columns = champion.as_of_new(champion.columns(fold.items.take(pictures))[2])
+    prior = champion.prior
+    plan = choose_greedily(columns, columns, prior.covariance, prior.rating_variance, SHOTS)
+    return np.isin(row, plan.picks)
 
 
 def fit_independent(project: Project, params: Params, fold: Fold, told: Pairs) -> RewardModel:

@@ -8,6 +8,8 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.paths import Project
+from pamela.models.gaussian_process.model import Population
+from pamela.models.random_effects.posterior import Prior
 from pamela.params import load_params
 from pamela.steer import people
 from tests.paths import ROOT
@@ -37,11 +39,37 @@ def _fold(names=("synthetic", "synthetic", "other")):
 PARAMS = load_params(ROOT / "params.yaml")
 
 
-def test_cold_start_users_are_known_by_twenty_ratings_of_their_dataset():
-    told = people.shown_ratings(_fold(), PARAMS, "synthetic")
+class Linear:
+    """Whose columns say how much a rating of a picture tells: the more, the later it stands."""
+
+    prior = Prior(np.zeros(1), np.eye(1), 1.0)
+    parts = ()
+    axes = np.eye(1)
+
+    def as_of_new(self, columns):
+        return columns
+
+    def columns(self, items):
+        number = items.frame[s.IMAGE].str.slice(1).cast(pl.Float64).to_numpy()
+        return number, number, np.where(number % 2, number, -number)[:, None]
+
+    def weights_of(self, *_): ...
+
+    def opinion(self, *_): ...
+
+
+def test_cold_start_users_are_known_by_twenty_ratings_of_their_dataset(capsys):
+    told = people.shown_ratings(_fold(), PARAMS, "synthetic", Population(2))
+    assert "the champion suggests none" in capsys.readouterr().out
     assert told.user.tolist() == [1] * 20
     assert len(set(told.item.tolist())) == 20
     assert told.item.max() < 30  # of the context, never what is asked
+
+
+def test_cold_start_users_rate_what_the_champion_suggests():
+    told = people.shown_ratings(_fold(), PARAMS, "synthetic", Linear())
+    assert told.user.tolist() == [1] * 20
+    assert sorted(told.item.tolist()) == list(range(10, 30))  # what tells most, of the context
 
 
 def test_the_independent_reward_sees_no_rating_that_another_saw(monkeypatch, tmp_path):
@@ -58,7 +86,7 @@ def test_the_independent_reward_sees_no_rating_that_another_saw(monkeypatch, tmp
     monkeypatch.setattr(people, "model_class", lambda name: Spy)
     train = PARAMS.train.model_copy(update={"models": ["population", "hierarchical"]})
     fold = _fold()
-    told = people.shown_ratings(fold, PARAMS, "synthetic")
+    told = people.shown_ratings(fold, PARAMS, "synthetic", Population(2))
     params = PARAMS.model_copy(update={"train": train})
     people.fit_independent(Project(tmp_path), params, fold, told)
 
