@@ -167,9 +167,13 @@ class Canvas:
         if not (self.shaded and shade):
             cv2.fillPoly(self.image, [pixels], colour, cv2.LINE_8, SHIFT)
             return
-        low = np.maximum(pixels.min(0) >> SHIFT, 0)
-        high = np.minimum((pixels.max(0) >> SHIFT) + 1, self.side)
-        reach = int((high - low).min())
+        x, y, width, height = cv2.boundingRect(pixels)
+        low = max(x >> SHIFT, 0), max(y >> SHIFT, 0)
+        high = (
+            min(((x + width - 1) >> SHIFT) + 1, self.side),
+            min(((y + height - 1) >> SHIFT) + 1, self.side),
+        )
+        reach = min(high[0] - low[0], high[1] - low[1])
         if reach < MIN_SHADED:
             if reach > 0:
                 cv2.fillPoly(self.image, [pixels], colour, cv2.LINE_8, SHIFT)
@@ -179,15 +183,15 @@ class Canvas:
     def _fill_shaded(
         self,
         pixels: npt.NDArray[np.int32],
-        low: npt.NDArray[np.int32],
-        high: npt.NDArray[np.int32],
+        low: tuple[int, int],
+        high: tuple[int, int],
         colour: Rgb,
         shade: float,
         round_: bool,
     ) -> None:
         (x0, y0), (x1, y1) = low, high
         mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        cv2.fillPoly(mask, [pixels - (low << SHIFT)], 255, cv2.LINE_8, SHIFT)
+        cv2.fillPoly(mask, [pixels - (x0 << SHIFT, y0 << SHIFT)], 255, cv2.LINE_8, SHIFT)
         u, v = _ramp(x1 - x0), _ramp(y1 - y0)
         lx, ly = self.light
         if round_:  # a ball: brightest where it faces the light

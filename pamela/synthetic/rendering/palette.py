@@ -83,8 +83,9 @@ class Palette:
         self.vivid = vivid
         self.hue = float(rng.random())
         self._spread = 0.5 + 0.5 * variety
-        self._jitter = rng.uniform(-1, 1, 64)
-        self._value = rng.uniform(0.55, 0.88, 64)
+        # Python's own floats: dozens of colours a picture are worked out one by one
+        self._jitter: list[float] = rng.uniform(-1, 1, 64).tolist()
+        self._value: list[float] = rng.uniform(0.55, 0.88, 64).tolist()
         self._asked = 0
 
     @property
