@@ -11,6 +11,7 @@ from pamela.features.prompts import prompt_notes
 
 list_images = step("list validated images")(features.list_images)
 open_encoder = step("open encoder")(features.open_encoder)
+ask_workers = step("ask workers for their encoder")(features.encoder_of_workers)
 encode_images = step("encode new images")(features.encode_new_images)
 encode_prompts = step("encode new prompts")(features.encode_new_prompts)
 collect = step("collect features")(features.cached_features)
@@ -28,8 +29,11 @@ def embed() -> None:
     else:
         encoder = open_encoder(params.embed)
         print(f"embed: {features.describe(encoder)}")
-        n_images = encode_images(project, encoder, images)
-        n_prompts = encode_prompts(project, encoder, images)
+        with features.open_workers(params, encoder) as workers:
+            if workers:
+                encoder = ask_workers(project, encoder, images, workers)
+            n_images = encode_images(project, encoder, images, workers)
+            n_prompts = encode_prompts(project, encoder, images, workers)
         print(f"embed: {n_images} new pictures and {n_prompts} new prompts encoded")
         found = collect(project, encoder, images)
         for note in prompt_notes(found.details["prompts"], encoder.name):

@@ -374,6 +374,20 @@ class ServeParams(_Strict):
     stop_s: Count  # how long a stop waits for requests that are not answered yet
 
 
+class ComputeParams(_Strict):
+    """Where pictures are encoded; no stage's result depends on it (`pamela.compute`)."""
+
+    runner: Literal["local", "dask", "ray"]
+    workers: Count  # of dask and ray where there is no address: processes on this machine
+    address: Annotated[str, Field(min_length=1)] | None  # of a cluster that runs
+
+    @model_validator(mode="after")
+    def _address_is_of_a_cluster(self) -> ComputeParams:
+        if self.address is not None and self.runner == "local":
+            raise ValueError("address is of a cluster: set runner to dask or ray, or it to null")
+        return self
+
+
 class TrackingParams(_Strict):
     """Where MLflow writes, unless ``MLFLOW_TRACKING_URI`` says otherwise."""
 
@@ -395,6 +409,7 @@ class Params(_Strict):
     report: ReportParams
     retrain: RetrainParams
     serve: ServeParams
+    compute: ComputeParams
     tracking: TrackingParams
 
     @model_validator(mode="after")

@@ -124,6 +124,7 @@ class PromptWarning(UserWarning):
 # package -> the extra of pyproject.toml that brings it
 EXTRAS: Final = {
     "cv2": "pipeline",
+    "distributed": "dask",
     "dvc": "pipeline",
     "great_expectations": "pipeline",
     "jinja2": "pipeline",
@@ -137,6 +138,7 @@ EXTRAS: Final = {
     "fastapi": "serve",
     "fastapi_offline": "serve",
     "python_multipart": "serve",
+    "ray": "ray",
     "uvicorn": "serve",
     "accelerate": "steer",
     "diffusers": "steer",

@@ -7,6 +7,8 @@ SHA-256, a prompt's text), so that added ratings encode nothing and added pictur
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from pamela.compute.opening import open_runner
 from pamela.core import schema as s
 from pamela.core.arrays import Floats32
 from pamela.core.errors import PamelaError
@@ -23,7 +26,8 @@ from pamela.features.cache import FeatureCache
 from pamela.features.factory import Encoder, get_encoder
 from pamela.features.precomputed import read_precomputed
 from pamela.features.prompts import prompt_key, read_prompts
-from pamela.params import PRECOMPUTED, EmbedParams
+from pamela.features.workers import Encoded, Workers
+from pamela.params import PRECOMPUTED, EmbedParams, Params
 
 INDEX_COLUMNS = (s.DATASET, s.IMAGE, s.SHA256)
 IMAGE_CACHE, PROMPT_CACHE = "image", "prompt"
@@ -55,6 +59,24 @@ def open_encoder(params: EmbedParams) -> Encoder:
     return get_encoder(params.encoder, batch_size=params.batch_size, workers=params.workers)
 
 
+@contextlib.contextmanager
+def open_workers(params: Params, encoder: Encoder) -> Iterator[Workers | None]:
+    """Yield the workers that ``compute`` names; None where this process encodes."""
+    with open_runner(params.compute, gpu=True) as runner:
+        yield Workers(runner, params.embed, encoder) if runner.elsewhere else None
+
+
+def encoder_of_workers(
+    project: Project, encoder: Encoder, images: pl.DataFrame, workers: Workers
+) -> Encoder:
+    """Return the encoder as `workers` have it; `encoder` where nothing is left to be encoded."""
+    _require_files(images)
+    pictures, prompts = (_cache(project, encoder, kind) for kind in (IMAGE_CACHE, PROMPT_CACHE))
+    if _new_images(project, pictures, images).height or _new_prompts(prompts, images).height:
+        return workers.encoder()
+    return encoder
+
+
 def list_images(project: Project) -> pl.DataFrame:
     """Return the validated pictures in their order: dataset, image_id, sha256, file, prompt."""
     path = project.validated / "images.parquet"
@@ -64,8 +86,14 @@ def list_images(project: Project) -> pl.DataFrame:
     return images
 
 
-def encode_new_images(project: Project, encoder: Encoder, images: pl.DataFrame) -> int:
+def encode_new_images(
+    project: Project, encoder: Encoder, images: pl.DataFrame, workers: Workers | None = None
+) -> int:
     """Encode the pictures whose content is not in the cache; return how many.
+
+    Parameters
+    ----------
+    workers : of a cluster, which encode; None: this process.
 
     Raises
     ------
@@ -74,23 +102,35 @@ def encode_new_images(project: Project, encoder: Encoder, images: pl.DataFrame) 
     """
     _require_files(images)
     cache = _cache(project, encoder, IMAGE_CACHE)
-    new = cache.missing(
-        _with_hashes(project, images).unique(s.SHA256, keep="first", maintain_order=True), s.SHA256
+    new = _new_images(project, cache, images)
+    keys, files = new[s.SHA256].to_list(), [project.root / file for file in new[s.FILE]]
+    encoded: Iterable[Encoded] = (
+        workers.encode_images(encoder, keys, files)
+        if workers
+        else (
+            (keys[part], encoder.encode_images(files[part], label="encode pictures"))
+            for part in cache.parts(len(keys))
+        )
     )
-    files = [project.root / file for file in new[s.FILE]]
-    for part in cache.parts(new.height):
-        encoded = encoder.encode_images(files[part], label="encode pictures")
-        cache.add(new[s.SHA256][part].to_list(), encoded)
+    for done, rows in encoded:
+        cache.add(done, rows)
     return new.height
 
 
-def encode_new_prompts(project: Project, encoder: Encoder, images: pl.DataFrame) -> int:
-    """Encode the prompts that are not in the cache; return how many."""
+def encode_new_prompts(
+    project: Project, encoder: Encoder, images: pl.DataFrame, workers: Workers | None = None
+) -> int:
+    """Encode the prompts that are not in the cache; return how many; see `encode_new_images`."""
     cache = _cache(project, encoder, PROMPT_CACHE)
-    prompts = _prompt_keys(images).drop_nulls(s.PROMPT)
-    new = cache.missing(prompts.unique("key", keep="first", maintain_order=True), "key")
-    for part in cache.parts(new.height):
-        cache.add(new["key"][part].to_list(), encoder.encode_prompts(new[s.PROMPT][part].to_list()))
+    new = _new_prompts(cache, images)
+    keys, texts = new["key"].to_list(), new[s.PROMPT].to_list()
+    encoded: Iterable[Encoded] = (
+        workers.encode_prompts(encoder, keys, texts)
+        if workers
+        else ((keys[part], encoder.encode_prompts(texts[part])) for part in cache.parts(len(keys)))
+    )
+    for done, rows in encoded:
+        cache.add(done, rows)
     return new.height
 
 
@@ -160,6 +200,18 @@ def _cache(project: Project, encoder: Encoder, kind: str) -> FeatureCache:
     dim = encoder.image_dim if kind == IMAGE_CACHE else encoder.prompt_dim
     owner = f"{encoder.fingerprint[:16]}-{encoder.precision}"
     return FeatureCache(project.features / "cache" / owner / kind, dim)
+
+
+def _new_images(project: Project, cache: FeatureCache, images: pl.DataFrame) -> pl.DataFrame:
+    """Return the pictures whose content is not in the cache, each content once."""
+    distinct = _with_hashes(project, images).unique(s.SHA256, keep="first", maintain_order=True)
+    return cache.missing(distinct, s.SHA256)
+
+
+def _new_prompts(cache: FeatureCache, images: pl.DataFrame) -> pl.DataFrame:
+    """Return the prompts that are not in the cache, each once, with their keys."""
+    prompts = _prompt_keys(images).drop_nulls(s.PROMPT)
+    return cache.missing(prompts.unique("key", keep="first", maintain_order=True), "key")
 
 
 def _require_files(images: pl.DataFrame) -> None:

@@ -13,6 +13,8 @@ import pytest
 
 # extra of pyproject.toml -> the import names of what it brings
 PACKAGES: Final = {
+    "dask": ("distributed",),
+    "ray": ("ray",),
     "recommenders": ("surprise",),
     "steer": ("accelerate", "diffusers", "openai", "transformers"),
     "study": ("nicegui",),

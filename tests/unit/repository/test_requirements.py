@@ -25,7 +25,7 @@ PINNED = dict(
 OURS = {"pamela", "flows"}
 # runs alone in environments of other packages, which no extra brings
 ELSEWHERE = ROOT / "pamela/steer/worker.py"
-EVERY = ("pipeline", "serve", "steer", "study", "transformers")
+EVERY = ("dask", "pipeline", "ray", "serve", "steer", "study", "transformers")
 
 
 def canonical(name: str) -> str:

@@ -1,0 +1,177 @@
+"""The embed stage on real local clusters of two workers, Dask and Ray, one of them killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import psutil
+import pytest
+
+from pamela.core.errors import PamelaError
+from pamela.core.files import read_parquet
+from pamela.core.paths import Project
+from pamela.features.cache import FeatureCache
+from pamela.params import ComputeParams, Params
+from tests.conftest import command_env
+from tests.helpers.encoder_kit import make_project, params_with, write_open_clip
+from tests.helpers.extras import needs
+from tests.helpers.stages import run_stage
+from tests.paths import ROOT
+
+ENGINES = [pytest.param(name, marks=needs(name)) for name in ("dask", "ray")]
+SEEDS = range(40)
+BATCH = 2  # and so many pictures are a chunk
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_open_clip(tmp_path_factory.mktemp("encoder"))
+
+
+def params_on(engine: str, encoder: str) -> Params:
+    compute = ComputeParams(runner=engine, workers=2, address=None)
+    return params_with(encoder, batch_size=BATCH, workers=0).model_copy(update={"compute": compute})
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory, encoder: str) -> Project:
+    project, _ = make_project(tmp_path_factory.mktemp("local"), SEEDS, encoder)
+    run_stage("embed", project, params_with(encoder, batch_size=BATCH))
+    return project
+
+
+def workers_of(pid: int) -> list[psutil.Process]:
+    """Return the processes below `pid` that work on items, or may."""
+    return [one for one in psutil.Process(pid).children(recursive=True) if works(one)]
+
+
+def works(process: psutil.Process) -> bool:
+    try:
+        words = " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+    return "multiprocessing.spawn" in words or words.startswith("ray::")
+
+
+def keys_of(project: Project) -> list[str]:
+    parts = (project.features / "cache").glob("*/image/*.parquet")
+    return pl.concat([read_parquet(part) for part in parts])["key"].to_list()
+
+
+def assert_equal(project: Project, other: Project) -> None:
+    for name in ("image.npy", "prompt.npy"):
+        np.testing.assert_allclose(
+            np.load(project.features / name), np.load(other.features / name), atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_killed_worker_is_survived_and_nothing_is_recorded_twice(
+    engine: str, encoder: str, local: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    project, _ = make_project(tmp_path, SEEDS, encoder)
+    added: list[str] = []
+    killed: list[int] = []
+    add = FeatureCache.add
+
+    def add_and_kill(cache: FeatureCache, keys, values) -> None:
+        add(cache, keys, values)
+        if cache.folder.name != "image":
+            return
+        added.extend(keys)
+        if len(added) == 3 * BATCH:  # in the middle
+            busy = max(workers_of(os.getpid()), key=lambda one: one.cpu_times().user)
+            busy.kill()
+            killed.append(busy.pid)
+
+    monkeypatch.setattr(FeatureCache, "add", add_and_kill)
+    run_stage("embed", project, params_on(engine, encoder))
+    assert killed
+    assert len(added) == len(set(added)) == len(SEEDS)
+    assert sorted(keys_of(project)) == sorted(keys_of(local))
+    assert_equal(project, local)
+    assert workers_of(os.getpid()) == []
+
+
+EMBED = """
+from pathlib import Path
+from pamela.core.paths import Project
+from pamela.params import Params
+from tests.helpers.stages import run_stage
+if __name__ == "__main__":
+    params = Params.model_validate_json(Path({params!r}).read_text())
+    run_stage("embed", Project(Path({root!r})), params)
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_after_a_killed_command_no_worker_lives_and_the_next_goes_on(
+    engine: str, encoder: str, local: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    project, _ = make_project(tmp_path, SEEDS, encoder)
+    params = params_on(engine, encoder)
+    (tmp_path / "params.json").write_text(params.model_dump_json(by_alias=True))
+    script = tmp_path / "embed_it.py"
+    script.write_text(
+        textwrap.dedent(EMBED).format(params=str(tmp_path / "params.json"), root=str(tmp_path))
+    )
+    command = subprocess.Popen(
+        [sys.executable, str(script)], cwd=ROOT, env=command_env(PYTHONPATH=str(ROOT))
+    )
+    parts = project.features / "cache"
+    deadline = time.monotonic() + 200
+    while not any(parts.glob("*/image/[!.]*.parquet")):
+        assert command.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    below = psutil.Process(command.pid).children(recursive=True)
+    command.send_signal(signal.SIGKILL)
+    command.wait()
+    _, alive = psutil.wait_procs(below, timeout=30)
+    assert alive == []
+    done = set(keys_of(project))
+    assert len(done) > 0
+    run_stage("embed", project, params_with(encoder, batch_size=BATCH))  # any runner goes on
+    assert len(keys_of(project)) == len(set(keys_of(project))) == len(SEEDS)
+    assert_equal(project, local)
+
+
+@needs("dask")
+def test_a_cluster_that_runs_is_used_and_left_running(encoder: str, local: Project, tmp_path: Path):
+    from distributed import Client, LocalCluster
+
+    project, _ = make_project(tmp_path, SEEDS, encoder)
+    params = params_on("dask", encoder)
+    with LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+    ) as cluster:
+        address = cluster.scheduler.address
+        given = ComputeParams(runner="dask", workers=9, address=address)
+        if address.startswith("inproc"):
+            pytest.skip("a cluster without an address")
+        run_stage("embed", project, params.model_copy(update={"compute": given}))
+        with Client(cluster) as client:
+            assert len(client.scheduler_info()["workers"]) == 1
+    assert_equal(project, local)
+
+
+@needs("dask")
+def test_an_item_that_kills_every_worker_is_named(tmp_path: Path):
+    from pamela.compute.opening import open_runner
+
+    params = ComputeParams(runner="dask", workers=2, address=None)
+    with (
+        pytest.raises(PamelaError, match=r"^compute\.runner dask: 7: 4 workers died of it"),
+        open_runner(params) as runner,
+    ):
+        list(runner.map(os._exit, [7]))
