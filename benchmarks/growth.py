@@ -1,9 +1,10 @@
 """How fitting `hierarchical` grows: ``python -m benchmarks.growth``, part of `make bench`.
 
-From 70 thousand to 7 million ratings, 350 a person, of pictures that are simulated features alone,
-each size in a process of its own that says how long the fit took (population part and every choice
-included, on one thread) and how much memory it held at most, data included. Goals: the time grows
-no faster than the rows, from each size to the next, and the largest size fits in 8 GiB.
+From 70 thousand to 70 million ratings, 350 a person, of pictures that are simulated features alone,
+in shards of 875,000 (`pamela.core.shards`), each size in a process of its own that says how long
+the fit took (population part and every choice included, on one thread) and how much memory it held
+at most, data included. Goals: the time grows no faster than the rows, from each size to the next,
+and the largest size fits in 8 GiB. `--most` stops earlier, as `make bench` does at 7 million.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,15 +28,18 @@ from benchmarks.entries import Entry, entry
 from benchmarks.timing import Clock, load
 from pamela.core import schema as s
 from pamela.core.arrays import Floats32, Ints
-from pamela.core.dataset import Fold, Items, Pairs, People
+from pamela.core.dataset import Fold, Items, People
 from pamela.core.files import write_json
 from pamela.core.paths import Project
+from pamela.core.shards.fold import ITEM, USER, ShardedFold, ShardedParts
+from pamela.core.shards.writing import write_shard
 from pamela.models.hierarchical.model import Hierarchical
 from pamela.params import load_params
 
 GIB: Final = 2**30
 MOST_GIB: Final = 8.0
 EACH: Final = 350  # ratings of a person
+AT_ONCE: Final = 2_500  # people in a shard
 IMAGE_DIM, PROMPT_DIM, TASTES = 128, 64, 12
 GROUPS, STYLES, PICTURES_PER_PROMPT = 10, 20, 4
 NOISE: Final = 0.8
@@ -53,36 +58,53 @@ class Size:
         return self.people * EACH
 
 
-SIZES: Final = (Size(200, 5_000), Size(2_000, 20_000), Size(20_000, 50_000))
+SIZES: Final = (
+    Size(200, 5_000),
+    Size(2_000, 20_000),
+    Size(20_000, 50_000),
+    Size(200_000, 200_000),
+)
 
 
-def simulate(size: Size, seed: int = 0) -> Fold:
-    """Return training ratings of a shared and a personal linear taste, on 1..5."""
+def simulate(size: Size, folder: Path, seed: int = 0) -> Fold:
+    """Return training ratings of a shared and a personal linear taste, on 1..5, as shards.
+
+    Parameters
+    ----------
+    folder : where the shards go.
+    """
     rng = np.random.default_rng(seed)
     items = _pictures(size.pictures, rng)
     wide = items.image @ rng.normal(size=(IMAGE_DIM, TASTES)).astype(np.float32)
     wide /= wide.std(axis=0)
+    for begin in range(0, size.people, AT_ONCE):
+        some = np.arange(begin, min(begin + AT_ONCE, size.people))
+        write_shard(folder / f"{begin:09}.parquet", _ratings(some, wide, rng))
+    parts = ShardedParts(folder, {s.TRAIN: size.ratings})
+    return ShardedFold(0, items, _people(size.people, rng), parts=parts)
+
+
+def _ratings(people: Ints, wide: Floats32, rng: np.random.Generator) -> pl.DataFrame:
+    """Return the ratings of some people of pictures of these columns (pictures, TASTES)."""
     shared = 0.5 * np.tanh(wide[:, 0]) + 0.4 * wide[:, 1]
-    tastes = (0.3 * rng.normal(size=(size.people, TASTES))).astype(np.float32)
-    bias = 0.4 * rng.normal(size=size.people)
-    pictures = _drawn(size, rng)
-    rating = np.empty((size.people, EACH), np.float32)
-    for person in range(size.people):  # all pairs' tastes at once would not fit
-        seen = pictures[person]
-        rating[person] = 3 + shared[seen] + bias[person] + wide[seen] @ tastes[person]
+    tastes = (0.3 * rng.normal(size=(len(people), TASTES))).astype(np.float32)
+    bias = 0.4 * rng.normal(size=len(people))
+    pictures = _drawn(len(people), len(wide), rng)
+    own = np.einsum("pet,pt->pe", wide[pictures], tastes)
+    rating = 3 + shared[pictures] + bias[:, None] + own
     rating += NOISE * rng.standard_normal(rating.shape, dtype=np.float32)
     np.clip(np.rint(rating, out=rating), s.SCALE_LOW, s.SCALE_HIGH, out=rating)
-    user = np.repeat(np.arange(size.people), EACH)
-    train = Pairs(user, pictures.ravel(), rating.ravel())
-    return Fold(0, items, _people(size.people, rng), {s.TRAIN: train})
+    return pl.DataFrame(
+        {USER: np.repeat(people, EACH), ITEM: pictures.ravel(), s.RATING: rating.ravel()}
+    ).with_columns(pl.lit(s.TRAIN).alias(s.PART))
 
 
-def _drawn(size: Size, rng: np.random.Generator) -> Ints:
+def _drawn(people: int, pictures: int, rng: np.random.Generator) -> Ints:
     """Return the pictures (people, EACH) that each rates: an evenly spread walk, none twice."""
-    start = rng.integers(0, size.pictures, (size.people, 1))
-    step = size.pictures // EACH
-    walk = np.arange(EACH) * step + rng.integers(0, step, (size.people, EACH))
-    return np.sort((start + walk) % size.pictures, axis=1)
+    start = rng.integers(0, pictures, (people, 1))
+    step = pictures // EACH
+    walk = np.arange(EACH) * step + rng.integers(0, step, (people, EACH))
+    return np.sort((start + walk) % pictures, axis=1)
 
 
 def _pictures(count: int, rng: np.random.Generator) -> Items:
@@ -116,11 +138,12 @@ def _people(count: int, rng: np.random.Generator) -> People:
 
 def fit_once(size: Size) -> dict[str, float]:
     """Fit one size here; return seconds and peak memory of this process."""
-    fold = simulate(size)
     params = load_params(Project.here().params_file).train
-    clock = Clock()
-    Hierarchical.from_params(params).fit(fold, seed=params.seed, progress=_said)
-    taken = clock.taken
+    with tempfile.TemporaryDirectory() as aside:
+        fold = simulate(size, Path(aside))
+        clock = Clock()
+        Hierarchical.from_params(params).fit(fold, seed=params.seed, progress=_said)
+        taken = clock.taken
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"wall_s": taken.wall_s, "cpu_s": taken.cpu_s, "peak": peak}
 

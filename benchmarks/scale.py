@@ -41,6 +41,8 @@ FAULTY: Final = 500  # every so many rows one is off the scale
 REPEATED: Final = 1000  # every so many rows one repeats the user and image of the row before
 GOLDEN: Final = (5**0.5 - 1) / 2  # its multiples spread evenly
 FEATURES: Final = 16
+PIECE: Final = 5_000_000  # ratings that are made at once
+TIME: Final = "%Y-%m-%dT%H:%M:%S"
 FIRST_TIME: Final = 1_700_000_000_000_000  # microseconds since 1970
 GIB: Final = 2**30
 
@@ -67,7 +69,7 @@ def make_dataset(folder: Path, rows: int, suffix: str) -> None:
     (folder / "dataset.yaml").write_text(
         f"name: {DATASET}\nscale: [1, 5]\nfeatures: features.npz\n"
     )
-    _write(make_ratings(rows, rows), folder / f"ratings{suffix}")
+    _write_ratings(rows, folder / f"ratings{suffix}")
     ids = pl.DataFrame({"n": pl.int_range(users, eager=True)})
     demographics = {"gender": ["f", "m", "x"], "age": ["18-29", "30-39", "40-49", "50-59"]}
     _write(
@@ -139,9 +141,22 @@ def make_batch(folder: Path, rows: int, of: int) -> None:
     _write(make_ratings(rows, of, start=of), folder / "ratings.csv")
 
 
+def _write_ratings(rows: int, path: Path) -> None:
+    """Write all ratings, made in pieces that fit into memory."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as aside:
+        pieces = [Path(aside) / f"{start:012}.parquet" for start in range(0, rows, PIECE)]
+        for piece, start in zip(pieces, range(0, rows, PIECE), strict=True):
+            make_ratings(min(PIECE, rows - start), rows, start).write_parquet(piece)
+        every = pl.scan_parquet(pieces)
+        if path.suffix == ".csv":
+            every.sink_csv(path, datetime_format=TIME)
+        else:
+            every.sink_parquet(path)
+
+
 def _write(frame: pl.DataFrame, path: Path) -> None:
     if path.suffix == ".csv":
-        frame.write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S")
+        frame.write_csv(path, datetime_format=TIME)
     else:
         frame.write_parquet(path)
 

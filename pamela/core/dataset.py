@@ -6,6 +6,7 @@ scale here; every dataset keeps its own scale in ``data/tables/datasets.json``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -166,7 +167,7 @@ class Fold:
     number: int
     items: Items
     people: People
-    parts: dict[str, Pairs]
+    parts: Mapping[str, Pairs]
     choices: dict[str, Choices] = field(default_factory=dict)
 
     def __getitem__(self, part: str) -> Pairs:

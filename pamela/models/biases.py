@@ -6,13 +6,16 @@ head learns from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
-from pamela.core.arrays import Floats, Ints
+from pamela.core.arrays import Bools, Floats, Ints
 from pamela.core.dataset import Pairs
+from pamela.core.shards.rows import Shard, Shards
 from pamela.models.preprocessing import Datasets, canonical
 from pamela.models.repeats import averaged
 
@@ -41,27 +44,101 @@ class BiasModel:
     noise_variance: float
 
 
-def fit_effects(pairs: Pairs, people: int) -> BiasModel:
-    """Fit user and picture effects to `pairs` (at least one row); repeats count as their mean."""
-    pairs, _ = averaged(canonical(pairs))
-    rating = pairs.rating.astype(np.float64)
-    items, item = np.unique(pairs.item, return_inverse=True)
-    item_count = np.bincount(item)
-    user_count = np.bincount(pairs.user, minlength=people)
-    bias, mean, shrink = np.zeros(people), np.zeros(len(items)), 2.0
+def fit_effects(rows: Shards, people: int, pictures: int, among: Bools | None = None) -> BiasModel:
+    """Fit user and picture effects to ratings (at least one); repeats count as their mean.
+
+    Every sweep adds up what each shard says (`_sweep`).
+
+    Parameters
+    ----------
+    people, pictures : how many there are in all.
+    among : bool array (pictures,), of which the ratings count; all where not given.
+    """
+    first = _added(rows, pictures, partial(_sums, among=among, pictures=pictures))
+    rated = first.count > 0
+    bias, user_count = np.zeros(people), np.zeros(people, np.int64)
+    totals, mean, shrink = first.total, np.zeros(pictures), 2.0
     noise, between = 1.0, 0.5
     for _ in range(SWEEPS):
-        mean = np.bincount(item, rating - bias[pairs.user]) / item_count
-        total = np.bincount(pairs.user, rating - mean[item], minlength=people)
-        bias = total / (user_count + shrink)
-        rated = user_count > 0
-        free = max(len(pairs) - len(items) - int(rated.sum()), 1)
-        noise = max(float(np.sum((rating - mean[item] - bias[pairs.user]) ** 2)) / free, SMALLEST)
+        np.divide(totals, first.count, out=mean, where=rated)
+        found = _added(rows, pictures, partial(_sweep, mean, shrink, among=among))
+        bias[found.users], user_count[found.users] = found.bias, found.user_count
+        totals = found.total
+        count = found.user_count
+        free = max(int(count.sum()) - int(rated.sum()) - len(count), 1)
+        noise = max(found.squares / free, SMALLEST)
         # E[bias^2] under its posterior: the EM step for the variance between users
-        posterior = noise / (user_count[rated] + shrink)
-        between = max(float(np.mean(bias[rated] ** 2 + posterior)), SMALLEST)
+        posterior = noise / (count + shrink)
+        between = max(float(np.mean(found.bias**2 + posterior)), SMALLEST)
         shrink = noise / between
-    return BiasModel(items, mean, item_count, bias, between, noise)
+    items = np.flatnonzero(rated)
+    return BiasModel(items, mean[items], first.count[items], bias, between, noise)
+
+
+class _Sums(NamedTuple):
+    """What some ratings say of pictures and of those who rated them.
+
+    Attributes
+    ----------
+    total, count : arrays (pictures,), of ratings less their users' biases.
+    users, bias, user_count : arrays (n,), rows of the people, sorted in each shard.
+    squares : sum of squared errors.
+    """
+
+    total: Floats
+    count: Ints
+    users: Ints
+    bias: Floats
+    user_count: Ints
+    squares: float
+
+
+def _added(rows: Shards, pictures: int, function: Callable[[Shard], _Sums]) -> _Sums:
+    """Add up what `function` finds in every shard."""
+    total, count, squares = np.zeros(pictures), np.zeros(pictures, np.int64), 0.0
+    of_people: list[tuple[Ints, Floats, Ints]] = []
+    for found in rows.map(function):
+        total += found.total
+        count += found.count
+        squares += found.squares
+        of_people.append((found.users, found.bias, found.user_count))
+    users, bias, user_count = (np.concatenate(arrays) for arrays in zip(*of_people, strict=True))
+    order = np.argsort(users, kind="stable")
+    if (np.diff(users[order]) == 0).any():
+        raise ValueError("ratings of one person are in two shards")
+    return _Sums(total, count, users[order], bias[order], user_count[order], squares)
+
+
+def _sums(shard: Shard, among: Bools | None, pictures: int) -> _Sums:
+    """Return the sums before anything is known of users."""
+    user, item, rating = _ratings(shard, among)
+    users = np.unique(user)
+    count = np.bincount(item, minlength=pictures)
+    nobody, none = np.zeros(len(users)), np.zeros(len(users), np.int64)
+    total = np.bincount(item, rating, pictures).astype(np.float64)
+    return _Sums(total, count, users, nobody, none, 0.0)
+
+
+def _sweep(mean: Floats, shrink: float, shard: Shard, among: Bools | None) -> _Sums:
+    """Return the biases of a shard's users about the pictures' means, and the sums without them."""
+    user, item, rating = _ratings(shard, among)
+    users, place = np.unique(user, return_inverse=True)
+    count = np.bincount(place, minlength=len(users))
+    away = rating - mean[item]
+    bias = np.bincount(place, away, len(users)) / (count + shrink)
+    own = bias[place]
+    total = np.bincount(item, rating - own, len(mean)).astype(np.float64)
+    squares = float(np.sum((away - own) ** 2))
+    return _Sums(total, np.zeros(len(mean), np.int64), users, bias, count, squares)
+
+
+def _ratings(shard: Shard, among: Bools | None) -> tuple[Ints, Ints, Floats]:
+    """Return user, picture and rating of a shard's rows, sorted, each picture of a user once."""
+    pairs = shard.read()
+    if among is not None and not among.all():
+        pairs = pairs.take(among[pairs.item])
+    pairs, _ = averaged(canonical(pairs))
+    return pairs.user, pairs.item, pairs.rating.astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -85,11 +162,11 @@ class PictureMeans:
     spread: Floats
 
 
-def picture_means(pairs: Pairs, people: int, datasets: Datasets) -> PictureMeans:
+def picture_means(rows: Shards, people: int, datasets: Datasets) -> PictureMeans:
     """Fit user and picture effects to each dataset apart: raters differ in care and in spread."""
-    code = datasets.code[pairs.item]
-    rated = (pairs.take(code == one) for one in range(len(datasets)))
-    return joined_means([means_of(fit_effects(one, people)) for one in rated])
+    code, pictures = datasets.code, len(datasets.code)
+    rated = (code == one for one in range(len(datasets)))
+    return joined_means([means_of(fit_effects(rows, people, pictures, one)) for one in rated])
 
 
 def means_of(effects: BiasModel) -> PictureMeans:

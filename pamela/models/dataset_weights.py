@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pamela.core.arrays import Floats, Floats32
+from pamela.core.arrays import Floats, Floats32, Ints
 from pamela.core.dataset import Pairs
 from pamela.core.errors import PamelaError
 from pamela.models.biases import within_user_correlation
@@ -48,10 +48,10 @@ class Weights:
     share: Floats
 
     @classmethod
-    def make(cls, datasets: Datasets, pairs: Pairs, relative: Floats) -> Weights:
-        """Scale `relative` weights of rows to mean one over `pairs`."""
-        total = relative * datasets.rows(pairs)
-        weight = relative * len(pairs) / total.sum()
+    def make(cls, datasets: Datasets, rows: Ints, relative: Floats) -> Weights:
+        """Scale `relative` weights of rows to mean one over so many `rows` of each dataset."""
+        total = relative * rows
+        weight = relative * int(rows.sum()) / total.sum()
         return cls(datasets, weight, total / total.sum())
 
     def of_rows(self, pairs: Pairs) -> Floats32:
@@ -75,10 +75,12 @@ class Weights:
         }
 
 
-def candidate_weights(
-    setting: WeightSetting, datasets: Datasets, pairs: Pairs
-) -> dict[str, Weights]:
+def candidate_weights(setting: WeightSetting, datasets: Datasets, rows: Ints) -> dict[str, Weights]:
     """Return the weights to choose from, by name; a single one where there is nothing to choose.
+
+    Parameters
+    ----------
+    rows : int64 array (datasets,), ratings to train on of each.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def candidate_weights(
         If `setting` names no weight for a dataset that is trained on.
     """
     if len(datasets) < 2:
-        return {EQUAL: Weights.make(datasets, pairs, np.ones(len(datasets)))}
+        return {EQUAL: Weights.make(datasets, rows, np.ones(len(datasets)))}
     if not isinstance(setting, str):
         absent = [name for name in datasets.names if name not in setting]
         if absent:
@@ -95,13 +97,12 @@ def candidate_weights(
                 "for each, or set cv"
             )
         relative = np.array([float(setting[name]) for name in datasets.names])
-        return {"as given": Weights.make(datasets, pairs, relative)}
-    rows = datasets.rows(pairs)
+        return {"as given": Weights.make(datasets, rows, relative)}
     tried: dict[str, Weights] = {}
     for t in TEMPERATURES:
         relative = np.power(rows.astype(np.float64), -t)
         name = f"rows^-{t:g}" if t else EQUAL
-        tried[name] = Weights.make(datasets, pairs, relative)
+        tried[name] = Weights.make(datasets, rows, relative)
     return tried
 
 

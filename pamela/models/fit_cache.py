@@ -7,11 +7,15 @@ on the same fold, with the same parameters and seed, all four need the very same
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pamela.core import schema as s
 from pamela.core.dataset import Fold
+from pamela.core.shards.fold import shards_of
+from pamela.core.shards.rows import Shard
 
 
 def fold_key(fold: Fold, *settings: object) -> str:
@@ -19,13 +23,23 @@ def fold_key(fold: Fold, *settings: object) -> str:
     digest = hashlib.sha256(repr(settings).encode())
     digest.update(np.ascontiguousarray(fold.items.frame.hash_rows(seed=0).to_numpy()).data)
     digest.update(repr(fold.items.frame.columns).encode())
-    train = fold[s.TRAIN]
     chosen = fold.choices_of(s.TRAIN)
-    arrays = (
-        *(fold.items.image, fold.items.prompt, train.user, train.item, train.rating),
-        *(chosen.user, chosen.a, chosen.b, chosen.outcome),
-    )
-    for array in arrays:
-        digest.update(repr(array.shape).encode())
-        digest.update(np.ascontiguousarray(array).data)
+    features = (fold.items.image, fold.items.prompt)
+    for array in (*features, *(chosen.user, chosen.a, chosen.b, chosen.outcome)):
+        _add(digest, array)
+    for said in shards_of(fold, s.TRAIN).map(digest_of_ratings):
+        digest.update(said)
     return digest.hexdigest()
+
+
+def digest_of_ratings(shard: Shard) -> bytes:
+    """Return a digest of a shard's ratings."""
+    digest, pairs = hashlib.sha256(), shard.read()
+    for array in (pairs.user, pairs.item, pairs.rating):
+        _add(digest, array)
+    return digest.digest()
+
+
+def _add(digest: hashlib._Hash, array: npt.NDArray[Any]) -> None:
+    digest.update(repr(array.shape).encode())
+    digest.update(np.ascontiguousarray(array).data)

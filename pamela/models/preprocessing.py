@@ -29,7 +29,19 @@ FEW = 64  # rows up to which a dictionary is quicker than a join of tables
 
 def canonical(pairs: Pairs) -> Pairs:
     """Return the same pairs in an order of their own, so that sums do not depend on row order."""
+    if _is_canonical(pairs):
+        return pairs
     return pairs.take(np.lexsort((pairs.rating, pairs.item, pairs.user)))
+
+
+def _is_canonical(pairs: Pairs) -> bool:
+    """Return whether the pairs are sorted by user, picture and rating: then nothing is copied."""
+    user, item, rating = pairs.user, pairs.item, pairs.rating
+    same_user = user[1:] == user[:-1]
+    if (user[1:] < user[:-1]).any() or (same_user & (item[1:] < item[:-1])).any():
+        return False
+    again = np.flatnonzero(same_user & (item[1:] == item[:-1]))
+    return bool((rating[again + 1] >= rating[again]).all())
 
 
 def canonical_choices(choices: Choices) -> Choices:
@@ -159,8 +171,13 @@ class UserIndex:
     @classmethod
     def fit(cls, people: People, pairs: Pairs) -> Self:
         """Collect the users of `pairs`, in the order of `people`."""
+        return cls.of_rows(people, np.unique(pairs.user))
+
+    @classmethod
+    def of_rows(cls, people: People, rows: Ints) -> Self:
+        """Collect the users in these rows of `people`."""
         keys = people.keys
-        return cls(tuple(keys[row] for row in np.unique(pairs.user)))
+        return cls(tuple(keys[row] for row in rows))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -187,8 +204,13 @@ class Datasets:
     @classmethod
     def of(cls, items: Items, pairs: Pairs) -> Self:
         """Return the datasets that `pairs` touch; pictures of others get the code 0."""
+        return cls.of_pictures(items, np.unique(pairs.item))
+
+    @classmethod
+    def of_pictures(cls, items: Items, rated: Ints) -> Self:
+        """Return the datasets of these rows of `items`; pictures of others get the code 0."""
         column = items.frame[s.DATASET].to_numpy()
-        names = np.unique(column[np.unique(pairs.item)].astype(str))
+        names = np.unique(column[rated].astype(str))
         code = np.searchsorted(names, column.astype(str)).clip(max=max(len(names) - 1, 0))
         code = np.where(names[code] == column, code, 0) if len(names) else np.zeros(len(column))
         return cls(tuple(names.tolist()), code.astype(np.int64))

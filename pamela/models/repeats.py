@@ -8,7 +8,7 @@ between 1 and n, where ``stable`` is the share of the variance that passes repea
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 
@@ -49,17 +49,67 @@ def stable_share(pairs: Pairs, residual: Floats) -> float:
     pairs : all ratings, sorted by user and picture.
     residual : of each of the `averaged` pairs, its deviation that is to be explained.
     """
-    means, count = averaged(pairs)
-    more = len(pairs) - len(means)
-    if not more:
-        return NO_REPEATS
+    return repeat_sums(pairs, *averaged(pairs), residual).stable
+
+
+class RepeatSums(NamedTuple):
+    """What ratings say of how much passes repeat; the sums of all people's are added up.
+
+    Attributes
+    ----------
+    ratings, means, people : how many, of distinct pictures, by so many.
+    within : sum of squares of ratings about the mean of their passes.
+    centred : sum of squares of the means' residuals about each person's own.
+    inverse : sum over the means of one over their number of ratings.
+    """
+
+    ratings: int
+    means: int
+    people: int
+    within: float
+    centred: float
+    inverse: float
+
+    @classmethod
+    def none(cls) -> Self:
+        """Return the sums of no ratings."""
+        return cls(0, 0, 0, 0.0, 0.0, 0.0)
+
+    def __add__(self, other: RepeatSums) -> Self:  # type: ignore[override]
+        return type(self)(*(a + b for a, b in zip(self, other, strict=True)))
+
+    @property
+    def stable(self) -> float:
+        """The share of a rating's variance that repeats, `NO_REPEATS` without any repeats."""
+        more = self.ratings - self.means
+        if not more:
+            return NO_REPEATS
+        passes = self.within / more
+        freedom = max(self.means - self.people, 1)
+        total = self.centred / freedom - passes * self.inverse / self.means + passes
+        share = float(np.clip(1.0 - passes / max(total, passes), 0.0, 1.0))
+        return share if total > 0 else NO_REPEATS
+
+
+def repeat_sums(pairs: Pairs, means: Pairs, count: Ints, residual: Floats) -> RepeatSums:
+    """Return the sums of some people's sorted ratings.
+
+    Parameters
+    ----------
+    means, count : as of `averaged`.
+    residual : of each of the means, its deviation that is to be explained.
+    """
     away = pairs.rating.astype(np.float64) - np.repeat(means.rating.astype(np.float64), count)
-    passes = float(away @ away) / more
-    rows = np.bincount(means.user)
-    centred = residual - (np.bincount(means.user, residual) / np.maximum(rows, 1))[means.user]
-    freedom = max(len(means) - int((rows > 0).sum()), 1)
-    total = float(centred @ centred) / freedom - passes * float(np.mean(1.0 / count)) + passes
-    return float(np.clip(1.0 - passes / max(total, passes), 0.0, 1.0)) if total > 0 else NO_REPEATS
+    _, place, rows = np.unique(means.user, return_inverse=True, return_counts=True)
+    centred = residual - (np.bincount(place, residual) / rows)[place]
+    return RepeatSums(
+        len(pairs),
+        len(means),
+        len(rows),
+        float(away @ away),
+        float(centred @ centred),
+        float((1.0 / count).sum()),
+    )
 
 
 def weights_of(count: Ints, stable: float) -> Floats:

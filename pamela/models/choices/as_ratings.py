@@ -9,6 +9,7 @@ equally telling: `population` and `hierarchical` learn from the choice itself
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,8 @@ import numpy as np
 from pamela.core import schema as s
 from pamela.core.arrays import Floats, Ints
 from pamela.core.dataset import Choices, Fold, Items, Pairs
+from pamela.core.shards.fold import shards_of
+from pamela.core.shards.rows import Held, Shard, Shards
 
 STEP: Final = 0.5  # internal units: half of what one point on a scale of five is
 MIDDLE: Final = (s.SCALE_LOW + s.SCALE_HIGH) / 2
@@ -58,18 +61,25 @@ def choices_as_ratings(fold: Fold) -> Fold:
     return replace(fold, parts=parts, choices={})
 
 
-def rows_to_learn_from(fold: Fold) -> Pairs:
+def rows_to_learn_from(fold: Fold) -> Shards:
     """Return the training ratings and, of datasets that have none, the choices as ratings.
 
     For what counts rows or ranks configurations: which datasets there are, how large each is, how
     well a score orders what a person said.
     """
-    train, choices = fold[s.TRAIN], fold.choices_of(s.TRAIN)
+    train, choices = shards_of(fold, s.TRAIN), fold.choices_of(s.TRAIN)
     if not len(choices):
         return train
     names, code = _datasets(fold.items)
-    rated = np.bincount(code[train.item], minlength=len(names)) > 0
-    return Pairs.concat(train, as_ratings(choices.take(~rated[code[choices.a]]), MIDDLE))
+    touched = sum(train.map(partial(rated_pictures, len(code))), np.zeros(len(code), np.int64))
+    rated = np.bincount(code, touched, len(names)) > 0
+    told = as_ratings(choices.take(~rated[code[choices.a]]), MIDDLE)
+    return replace(train, every=(*train.every, Held(told)))
+
+
+def rated_pictures(pictures: int, shard: Shard) -> Ints:
+    """Return how many rows of a shard are of each picture, of so many in all."""
+    return np.bincount(shard.read().item, minlength=pictures)
 
 
 def _datasets(items: Items) -> tuple[list[str], Ints]:

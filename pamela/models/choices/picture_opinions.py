@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from pamela.core.dataset import Choices, Pairs
+from pamela.core.dataset import Choices
+from pamela.core.shards.rows import Shards
 from pamela.models.biases import (
     PictureMeans,
     fit_effects,
@@ -12,7 +15,7 @@ from pamela.models.biases import (
     means_of,
     picture_means,
 )
-from pamela.models.choices.as_ratings import MIDDLE
+from pamela.models.choices.as_ratings import MIDDLE, rated_pictures
 from pamela.models.choices.picture_strengths import Comparisons, Known, fit_strengths
 from pamela.models.choices.thurstone import Thurstone, usual
 from pamela.models.preprocessing import Datasets, canonical_choices
@@ -23,7 +26,7 @@ STANDARD_NOISE = 0.5
 
 
 def picture_opinions(
-    train: Pairs, choices: Choices, people: int, datasets: Datasets
+    train: Shards, choices: Choices, people: int, datasets: Datasets
 ) -> tuple[PictureMeans, dict[str, Thurstone]]:
     """Return what is known of every picture that was rated or stood in a choice.
 
@@ -37,10 +40,13 @@ def picture_opinions(
         return picture_means(train, people, datasets), {}
     choices = canonical_choices(choices)
     parts, learned = [], {}
+    pictures = len(datasets.code)
+    touched = sum(train.map(partial(rated_pictures, pictures)), np.zeros(pictures, np.int64))
     for code, name in enumerate(datasets.names):
-        rated = train.take(datasets.code[train.item] == code)
-        chosen = choices.take(datasets.code[choices.a] == code)
-        means = means_of(fit_effects(rated, people)) if len(rated) else None
+        own = datasets.code == code
+        chosen = choices.take(own[choices.a])
+        rated = bool(touched[own].any())
+        means = means_of(fit_effects(train, people, pictures, own)) if rated else None
         if len(chosen):
             means, learned[name] = _with_choices(means, chosen)
         if means is not None:

@@ -6,6 +6,7 @@ training picture is a landmark, else in time linear in the number of pictures.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -102,21 +103,27 @@ class PictureFunction:
         part : (m,), below `folds`.
         """
         prior = _prior(self.kernels, self.landmarks, self.weights)
-        crosses, grams, rights = [], [], []
+        count = len(self.landmarks)
+        grams, rights = np.zeros((folds, count, count)), np.zeros((folds, count))
         for number in range(folds):
-            rows = np.flatnonzero(part == number)
-            inputs = self.kernels.inputs(data.items.take(rows))
-            cross = self.kernels.total(self.landmarks, inputs, self.weights)
-            crosses.append(cross)
-            grams.append((cross * precision[rows]) @ cross.T)
-            rights.append(cross @ (precision[rows] * data.mean[rows]))
+            for rows in _chunks(np.flatnonzero(part == number)):
+                cross = self._cross(data.items, rows)
+                grams[number] += (cross * precision[rows]) @ cross.T
+                rights[number] += cross @ (precision[rows] * data.mean[rows])
         total, right = prior + sum(grams), sum(rights)
         score = np.zeros(len(data.items))
         for number in range(folds):
             factor = scipy.linalg.cho_factor(total - grams[number], lower=True)
             alpha = scipy.linalg.cho_solve(factor, right - rights[number])
-            score[part == number] = alpha @ crosses[number]
+            for rows in _chunks(np.flatnonzero(part == number)):
+                # made again: those of a million pictures would not fit
+                score[rows] = alpha @ self._cross(data.items, rows)
         return score
+
+    def _cross(self, items: Items, rows: Ints) -> Floats:
+        """Return the covariance (landmarks, n) of some pictures."""
+        inputs = self.kernels.inputs(items.take(rows))
+        return self.kernels.total(self.landmarks, inputs, self.weights)
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return config and arrays."""
@@ -147,6 +154,10 @@ class PictureFunction:
             arrays["alpha"],
             arrays["reduction"],
         )
+
+
+def _chunks(rows: Ints) -> Iterator[Ints]:
+    return (rows[begin : begin + CHUNK] for begin in range(0, len(rows), CHUNK))
 
 
 def _prior(kernels: Kernels, landmarks: Inputs, weights: Floats) -> Floats:

@@ -9,6 +9,7 @@ trusted) and the held-out score itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -16,9 +17,10 @@ import numpy.typing as npt
 
 from pamela.core import schema as s
 from pamela.core.arrays import Floats, Floats32, Ints
-from pamela.core.dataset import Fold, Items, Pairs
+from pamela.core.dataset import Fold, Items
 from pamela.core.hashing import hash_ids
-from pamela.models.choices.as_ratings import rows_to_learn_from
+from pamela.core.shards.fold import shards_of
+from pamela.models.choices.as_ratings import rated_pictures, rows_to_learn_from
 from pamela.models.choices.picture_opinions import picture_opinions
 from pamela.models.gaussian_process.model import Population
 from pamela.models.preprocessing import Datasets
@@ -48,10 +50,13 @@ class Consensus:
     item_variance: float
 
     @classmethod
-    def fit(cls, population: Population, fold: Fold, train: Pairs, *, seed: int) -> Self:
+    def fit(cls, population: Population, fold: Fold, *, seed: int) -> Self:
         """Combine each training picture's held-out score with what ratings and choices say."""
-        datasets = Datasets.of(fold.items, rows_to_learn_from(fold))
-        choices = fold.choices_of(s.TRAIN)
+        pictures = len(fold.items)
+        touched = rows_to_learn_from(fold).map(partial(rated_pictures, pictures))
+        rated = np.flatnonzero(sum(touched, np.zeros(pictures, np.int64)))
+        datasets = Datasets.of_pictures(fold.items, rated)
+        train, choices = shards_of(fold, s.TRAIN), fold.choices_of(s.TRAIN)
         means, _ = picture_opinions(train, choices, len(fold.people), datasets)
         items = fold.items.take(means.items)
         score = population.held_out(FOLDS, seed)

@@ -102,10 +102,10 @@ class Kernels:
             tuple(1.0 for _ in blocks),
             own=items.frame[s.DATASET].n_unique() > 1,
         )
-        inputs = unscaled.inputs(items)
-        every = np.unique(np.linspace(0, len(items) - 1, MEDIAN_ROWS).astype(np.int64))
+        some = np.unique(np.linspace(0, len(items) - 1, MEDIAN_ROWS).astype(np.int64))
+        inputs = unscaled.inputs(items.take(some))
         scales = tuple(
-            _scale(block, value[every]) for block, value in zip(blocks, inputs.values, strict=True)
+            _scale(block, value) for block, value in zip(blocks, inputs.values, strict=True)
         )
         return replace(unscaled, scales=scales)
 

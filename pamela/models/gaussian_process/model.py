@@ -18,6 +18,7 @@ joins the mean ratings as a mean and a precision like theirs.
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -29,9 +30,10 @@ from pamela.core import schema as s
 from pamela.core.arrays import Floats
 from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
+from pamela.core.shards.fold import shards_of
 from pamela.models.base import Prediction, Progress, RewardModel, on_scale, silent
 from pamela.models.biases import PictureMeans
-from pamela.models.choices.as_ratings import rows_to_learn_from
+from pamela.models.choices.as_ratings import rated_pictures, rows_to_learn_from
 from pamela.models.choices.picture_opinions import picture_opinions
 from pamela.models.choices.thurstone import Thurstone
 from pamela.models.dataset_weights import (
@@ -136,9 +138,11 @@ class Population(RewardModel):
 
     def _fit_anew(self, fold: Fold, seed: int, progress: Progress) -> pl.DataFrame:
         train = rows_to_learn_from(fold)
-        datasets = Datasets.of(fold.items, train)
+        pictures = len(fold.items)
+        rows = sum(train.map(partial(rated_pictures, pictures)), np.zeros(pictures, np.int64))
+        datasets = Datasets.of_pictures(fold.items, np.flatnonzero(rows))
         means, choosing = picture_opinions(
-            fold[s.TRAIN], fold.choices_of(s.TRAIN), len(fold.people), datasets
+            shards_of(fold, s.TRAIN), fold.choices_of(s.TRAIN), len(fold.people), datasets
         )
         self._intercept = float(np.average(means.mean, weights=means.count))
         data = Targets(
@@ -160,13 +164,14 @@ class Population(RewardModel):
             metadata=self.metadata,
         )
         best = max(tried, key=lambda one: one.correlation)
-        offered = candidate_weights(self.dataset_weights, datasets, train)
+        of_each = np.bincount(datasets.code, rows, len(datasets)).astype(np.int64)
+        offered = candidate_weights(self.dataset_weights, datasets, of_each)
         weights, said = choose_weights(offered, best.score_weights)
         progress(0.6, "weigh kernels")
         offers = blocks(data.items, best.sizes, metadata=self.metadata)
         kernels = Kernels.fit(data.items, offers, max(best.sizes))
-        rows = sample_rows(data.code, MAX_EVIDENCE_ROWS, rng)
-        evidence = weigh(kernels, data.take(rows), start=best.evidence, iterations=25)
+        sample = sample_rows(data.code, MAX_EVIDENCE_ROWS, rng)
+        evidence = weigh(kernels, data.take(sample), start=best.evidence, iterations=25)
         progress(0.8, "fit")
         weight = weights.weight[data.code] / (data.noise + evidence.nugget)
         landmarks = sample_rows(data.code, MAX_LANDMARKS * min(len(weights.datasets), 2), rng)

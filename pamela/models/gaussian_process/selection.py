@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import polars as pl
 import scipy
 
-from pamela.core.arrays import Floats, Ints
+from pamela.core.arrays import Bools, Floats, Ints
 from pamela.core.dataset import Items, Pairs
+from pamela.core.shards.rows import Shard, Shards
 from pamela.models.base import Progress
 from pamela.models.dataset_weights import FoldScores, Weights, mean_correlation
 from pamela.models.gaussian_process.kernels import (
@@ -92,7 +94,7 @@ class Tried:
 def try_components(
     whole: Targets,
     items: Ints,
-    train: Pairs,
+    train: Shards,
     datasets: Datasets,
     cv_folds: int,
     rng: np.random.Generator,
@@ -114,9 +116,9 @@ def try_components(
     data = whole.take(rows)
     names, group = np.unique(prompt_groups(data.items), return_inverse=True)
     part = (rng.permutation(len(names)) % cv_folds)[group]
-    place = np.full(max(items.max(), train.item.max()) + 1, -1, np.int64)
+    place = np.full(len(datasets.code), -1, np.int64)
     place[items[rows]] = np.arange(len(rows))
-    pairs = train.take(place[train.item] >= 0)
+    pairs = Pairs.concat(*train.map(partial(_of_pictures, place >= 0)))
     at = place[pairs.item]
     tried: list[Tried] = []
     for number, sizes in enumerate(choices):
@@ -135,6 +137,12 @@ def try_components(
         correlation = mean_correlation(pairs, score, datasets)
         tried.append(Tried(sizes, correlation, evidence, total, data, part, pairs, at, datasets))
     return tried
+
+
+def _of_pictures(chosen: Bools, shard: Shard) -> Pairs:
+    """Return a shard's ratings of some pictures."""
+    pairs = shard.read()
+    return pairs.take(chosen[pairs.item])
 
 
 def history_of(tried: list[Tried]) -> pl.DataFrame:

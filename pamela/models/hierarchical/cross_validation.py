@@ -19,6 +19,7 @@ from pamela.models.base import on_scale
 from pamela.models.biases import within_user_correlation
 from pamela.models.blas_threads import small_matrices
 from pamela.models.hierarchical.features.item_features import Sizes
+from pamela.models.hierarchical.sharded.training_data import TrainingData
 from pamela.models.hierarchical.training_rows import Fitting, Kept, TrainingConfig
 from pamela.models.preprocessing import prompt_groups
 from pamela.models.random_effects.posterior import Posterior, Prior, predict_rows
@@ -81,14 +82,14 @@ class Division:
 
 
 def divide(
-    data: Fitting, folds: int, config: TrainingConfig, most: int
+    whole: TrainingData, folds: int, config: TrainingConfig, most: int
 ) -> tuple[Fitting, Division]:
     """Return the rows of those who take part, `most` at most, and their folds."""
     rng = np.random.default_rng([config.seed, 17])
-    names, group = np.unique(prompt_groups(data.items), return_inverse=True)
+    names, group = np.unique(prompt_groups(whole.items), return_inverse=True)
     item_part = (rng.permutation(len(names)) % folds)[group]
-    users = np.sort(rng.permutation(len(data.users))[:most])
-    data, user_part = data.of_users(users), rng.permutation(len(users)) % folds
+    users = np.sort(rng.permutation(len(whole.users))[:most])
+    data, user_part = whole.of_users(users), rng.permutation(len(users)) % folds
     draw, chosen = rng.random(len(data.rating)), data.choices
     parts = np.stack([item_part[chosen.a], item_part[chosen.b]])
     division = Division(
@@ -167,7 +168,9 @@ def _together(errors: list[StandardisedErrors]) -> StandardisedErrors:
 
 
 @small_matrices
-def errors_of_seen(data: Fitting, columns: Floats, prior: Prior, seed: int) -> StandardisedErrors:
+def errors_of_seen(
+    data: TrainingData, columns: Floats, prior: Prior, seed: int
+) -> StandardisedErrors:
     """Return what is left and z values of training users on prompts that their posterior lacks.
 
     The prior is that of the whole fit: in the cross-validation above it is learned from fewer

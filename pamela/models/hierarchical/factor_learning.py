@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from scipy import sparse
@@ -26,6 +27,7 @@ from pamela.models.hierarchical.picture_factors import (
     FactorSums,
     PictureFactors,
 )
+from pamela.models.hierarchical.sharded.training_data import TrainingData
 from pamela.models.hierarchical.training_rows import Fitting
 from pamela.models.random_effects.noise import fit_degrees, noise_ratios
 from pamela.models.random_effects.posterior import (
@@ -48,7 +50,7 @@ START_SCALE = 0.1
 
 @small_matrices
 def fit_factors(
-    data: Fitting,
+    data: TrainingData,
     columns: Floats,
     prior: Prior,
     learners: Ints,
@@ -71,24 +73,27 @@ def fit_factors(
     -------
     The factors, in the order of `data.items`, and the prior of k + r weights.
     """
-    state = _warm_up(data, columns, prior, learners, offered, seed)
-    described = data.described[learners]
-    solve = ridge_of(described)
+    # choices say of weights what they do without factors
+    some = data.of_users(learners).settled(prior, columns)
+    state = _warm_up(some, columns, prior, offered, seed)
+    solve = ridge_of(some.described)
     state.drop_worthless(columns.shape[1])
     for _ in range(SWEEPS if len(state.spread) else 0):
-        _sweep(data, columns, state, learners, solve, rank)
+        _sweep(some, columns, state, solve, rank)
     state.drop_worthless(columns.shape[1])
     if len(learners) < len(data.users) and len(state.spread):
-        _finish(data, columns, state)
+        sums = FactorSums.zeros(*state.mean.shape)
+        for _, found in data.map(partial(_sums_of_all, columns, prior, state)):
+            sums.gram += found.gram
+            sums.moment += found.moment
+        state.learn(sums)
     return state.scaled(columns.shape[1])
 
 
 # --- the steps ------------------------------------------------------------------------------------
-def _warm_up(
-    data: Fitting, columns: Floats, prior: Prior, learners: Ints, offered: int, seed: int
-) -> FactorState:
+def _warm_up(data: Fitting, columns: Floats, prior: Prior, offered: int, seed: int) -> FactorState:
     """Factors of what people's taste leaves of their ratings: a probabilistic PCA with gaps."""
-    pictures = len(columns)
+    pictures, learners = len(columns), np.arange(len(data.users))
     left, ratio = _residuals(data, columns, prior, learners)
     rows, user = data.rows_of(learners)
     shape = (pictures, len(learners))
@@ -143,10 +148,9 @@ def _extended(prior: Prior, factors: int) -> Prior:
     return replace(prior, regression=regression, covariance=covariance)
 
 
-def _sweep(
-    data: Fitting, columns: Floats, state: FactorState, learners: Ints, solve: Floats, rank: int
-) -> None:
+def _sweep(data: Fitting, columns: Floats, state: FactorState, solve: Floats, rank: int) -> None:
     """One joint step: people's weights and noise, then the prior, then the pictures' factors."""
+    learners = np.arange(len(data.users))
     pictures, k = columns.shape
     sums, r = FactorSums.zeros(pictures, state.mean.shape[1]), state.mean.shape[1]
     means, ratios, counts = [], [], []
@@ -182,8 +186,15 @@ def _sweep(
     state.prior = Prior(regression, covariance, noise, degrees, squares / rows)
 
 
-def _finish(data: Fitting, columns: Floats, state: FactorState) -> None:
-    """Learn the pictures' factors once from everybody, where few had been the learners."""
+@small_matrices
+def _sums_of_all(columns: Floats, prior: Prior, state: FactorState, data: Fitting) -> FactorSums:
+    """Return what everybody's ratings say of the pictures' factors, where few were the learners.
+
+    Parameters
+    ----------
+    prior : of weights for the columns alone.
+    """
+    data = data.settled(prior, columns)
     both = np.concatenate([columns, state.mean], axis=1)
     sums = FactorSums.zeros(*state.mean.shape)
     for some in _batches(np.arange(len(data.users))):
@@ -193,7 +204,7 @@ def _finish(data: Fitting, columns: Floats, state: FactorState) -> None:
             errors = squared_errors(found.mean, found.covariance, statistics)
             ratio = noise_ratios(errors, statistics.count, state.prior.noise, state.prior.degrees)
         _add(sums, data, columns, some, found, state.prior.noise * ratio)
-    state.learn(sums)
+    return sums
 
 
 def _batches(users: Ints) -> Iterator[Ints]:

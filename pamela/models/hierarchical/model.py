@@ -22,25 +22,23 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pamela.core import schema as s
 from pamela.core.arrays import Bools, Floats
 from pamela.core.dataset import Choices, Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction, Progress, RewardModel, silent, span
-from pamela.models.choices.as_ratings import MIDDLE, as_ratings
 from pamela.models.choices.preference import Difference
 from pamela.models.choices.thurstone import Thurstone
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.cross_validation import errors_of_seen
-from pamela.models.hierarchical.features.user_covariates import PeopleColumns
 from pamela.models.hierarchical.fitted import FittedHierarchical
 from pamela.models.hierarchical.interval_calibration import Widening
 from pamela.models.hierarchical.picture_columns import PictureColumns
 from pamela.models.hierarchical.selection import Choice, TasteSearch, choose_sizes
-from pamela.models.hierarchical.training_rows import Fitting, TrainingConfig
+from pamela.models.hierarchical.sharded.training_data import TrainingData
+from pamela.models.hierarchical.training_rows import TrainingConfig
 from pamela.models.hierarchical.weights import KnownPictures, PersonalWeights
-from pamela.models.preprocessing import UserIndex, canonical
+from pamela.models.preprocessing import UserIndex
 from pamela.models.random_effects.posterior import Prior
 from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
@@ -112,37 +110,37 @@ class Hierarchical(RewardModel):
         """Fit on ``train``; the history holds the configurations tried and the EM's course."""
         self._population.fit(fold, seed=seed, progress=span(progress, 0.0, 0.5))
         late = span(progress, 0.5, 1.0)
-        train = canonical(fold[s.TRAIN])
-        told = Pairs.concat(train, as_ratings(fold.choices_of(s.TRAIN), MIDDLE))  # who, of what
-        consensus = Consensus.fit(self._population, fold, train, seed=seed)
-        people = PeopleColumns.fit(fold.people, told, demographics=self.inputs.demographics)
-        data = Fitting.make(fold, train, consensus, people, self._population.learned_choosing())
+        consensus = Consensus.fit(self._population, fold, seed=seed)
+        choosing = self._population.learned_choosing()
+        data = TrainingData.make(fold, consensus, choosing, demographics=self.inputs.demographics)
         searched = (self.cv_folds, seed, late, self.inputs, self.search, self.device)
         choice = self._given.choice if self._given else choose_sizes(data, *searched)
         late(0.9, "fit the prior")
-        features, columns = data.features(choice.sizes)
         learners = data.sample(PRIOR_USERS, seed)
+        some, they = data.of_users(learners), np.arange(len(learners))
+        features, columns = some.features(choice.sizes)
         if choice.sizes.learned:
             config = TrainingConfig(seed, self.device)
-            features, columns = data.learn(features, columns, learners, config)
-        data, prior, course = data.fit_prior(
+            features, columns = some.learn(features, columns, they, config)
+        some, prior, course = some.fit_prior(
             columns,
-            learners,
-            data.collect(columns, learners),
+            they,
+            some.collect(columns, they),
             features.start,
             rank=choice.rank,
             iterations=ITERATIONS,
         )
+        data = data.with_choosing(some.choices.choosing)
         late(0.95, "factors of pictures")
-        rated = self.inputs.user and len(data.rating)  # else nobody has weights, or rated
+        rated = self.inputs.user and data.rated.any()  # else nobody has weights, or rated
         factored = (data, columns, prior, learners, choice.rank, consensus, seed)
         known = KnownPictures.fit(*factored) if rated else None
         self._fitted = FittedHierarchical(
             self._population,
             consensus,
             features,
-            people,
-            UserIndex.fit(fold.people, told) if self.inputs.user else UserIndex(()),
+            data.people,
+            UserIndex.of_rows(fold.people, data.users) if self.inputs.user else UserIndex(()),
             PersonalWeights.fit(data, columns, prior),
             known,
             self._widening(choice, data, columns, prior, seed),
@@ -154,7 +152,7 @@ class Hierarchical(RewardModel):
         return pl.DataFrame({"step": np.arange(len(course)), "noise_variance": course})
 
     def _widening(
-        self, choice: Choice, data: Fitting, columns: Floats, prior: Prior, seed: int
+        self, choice: Choice, data: TrainingData, columns: Floats, prior: Prior, seed: int
     ) -> Widening:
         if self._given is not None:
             return self._given.widening

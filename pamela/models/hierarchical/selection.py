@@ -26,7 +26,8 @@ from pamela.models.hierarchical.cross_validation import (
     validate,
 )
 from pamela.models.hierarchical.features.item_features import Sizes
-from pamela.models.hierarchical.training_rows import Fitting, TrainingConfig
+from pamela.models.hierarchical.sharded.training_data import TrainingData
+from pamela.models.hierarchical.training_rows import TrainingConfig
 from pamela.params import InputParams
 
 # Smaller ones first. What bends is worth more on few pictures, what is linear on many.
@@ -91,7 +92,7 @@ class Choice:
 
 @small_matrices
 def choose_sizes(
-    data: Fitting,
+    whole: TrainingData,
     folds: int,
     seed: int,
     progress: Progress,
@@ -101,8 +102,8 @@ def choose_sizes(
 ) -> Choice:
     """Choose sizes first, then the number of common factors, then whether columns are learned."""
     offered = [replace(one, metadata=one.metadata and inputs.metadata) for one in search.sizes]
-    whole, config = data, TrainingConfig(seed, device)
-    data, division = divide(data, folds, config, CV_USERS)
+    config = TrainingConfig(seed, device)
+    data, division = divide(whole, folds, config, CV_USERS)
     tried: dict[tuple[Sizes, int], Outcome] = {}
     steps = len(offered) + len(search.ranks) - 1
 
@@ -133,9 +134,9 @@ def choose_sizes(
     return Choice(sizes, rank, taken.errors[0 if sizes.learned else 1 :], scores)
 
 
-def _suffices(data: Fitting) -> bool:
+def _suffices(data: TrainingData) -> bool:
     """Return whether there are people enough, with ratings enough, and pictures enough."""
-    people = int((np.bincount(data.user) >= LEARNED_RATINGS).sum())
+    people = int((data.rated >= LEARNED_RATINGS).sum())
     return people >= LEARNED_PEOPLE and len(data.items) >= LEARNED_PICTURES
 
 

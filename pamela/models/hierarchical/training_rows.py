@@ -1,24 +1,21 @@
-"""What `hierarchical` learns from: training rows, less what all people think of each picture."""
+"""What `hierarchical` learns from: training rows, less what all people think of each picture.
+
+Everybody's rows come a shard at a time: `pamela.models.hierarchical.sharded.training_data`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
 import numpy as np
 
-from pamela.core import schema as s
 from pamela.core.arrays import Bools, Floats, Ints
-from pamela.core.dataset import Choices, Fold, Items, Pairs
+from pamela.core.dataset import Items
 from pamela.models.choices.taste_posterior import Sites, posterior_with_choices, settle
 from pamela.models.choices.taste_prior import fit_prior_with_choices
-from pamela.models.choices.thurstone import Thurstone
-from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.hierarchical.features.item_features import FIXED, Sizes, TasteFeatures
-from pamela.models.hierarchical.features.user_covariates import PeopleColumns
 from pamela.models.hierarchical.training_choices import TrainingChoices
-from pamela.models.preprocessing import canonical_choices
 from pamela.models.random_effects.noise import START
 from pamela.models.random_effects.posterior import (
     USERS_AT_ONCE,
@@ -27,7 +24,7 @@ from pamela.models.random_effects.posterior import (
     SufficientStatistics,
 )
 from pamela.models.random_effects.prior_fitting import fit_prior
-from pamela.models.repeats import NO_REPEATS, averaged, stable_share, weighted, weights_of
+from pamela.models.repeats import NO_REPEATS, weighted
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class Fitting:
-    """The training rows, sorted by user, with what all raters think taken off.
+    """The training rows of some people, sorted by user, with what all raters think taken off.
 
     Attributes
     ----------
@@ -75,40 +72,6 @@ class Fitting:
     choices: TrainingChoices = field(default_factory=TrainingChoices.none)
     stable: float = NO_REPEATS
     weight: Floats | None = None
-
-    @classmethod
-    def make(
-        cls,
-        fold: Fold,
-        train: Pairs,
-        consensus: Consensus,
-        people: PeopleColumns,
-        choosing: Mapping[str, Thurstone],
-    ) -> Self:
-        """Prepare canonical training pairs, several of one picture as one row, and choices.
-
-        Parameters
-        ----------
-        choosing : how people on the whole choose, by dataset.
-        """
-        chosen = canonical_choices(fold.choices_of(s.TRAIN))
-        means, count = averaged(train)
-        users = np.unique(np.concatenate([means.user, chosen.user]))
-        used = np.unique(np.concatenate([means.item, chosen.a, chosen.b]))
-        items = fold.items.take(used)
-        mean, score = consensus.of_known(items)
-        user, item = np.searchsorted(users, means.user), np.searchsorted(used, means.item)
-        a, b = np.searchsorted(used, chosen.a), np.searchsorted(used, chosen.b)
-        placed = Choices(np.searchsorted(users, chosen.user), a, b, chosen.outcome)
-        rating, column = means.rating.astype(np.float64), items.frame[s.DATASET].to_numpy()
-        residual = rating - mean[item]
-        stable = stable_share(train, residual)
-        return cls(
-            items, users, user, item, rating, residual, score,
-            consensus.item_variance, people.transform(fold.people)[users],
-            TrainingChoices.make(placed, items, mean, score, choosing, set(column[item])),
-            stable, None if len(means) == len(train) else weights_of(count, stable),
-        )  # fmt: skip
 
     def features(self, sizes: Sizes) -> tuple[TasteFeatures, Floats]:
         """Return fitted columns of taste and their values (m, k) for the training pictures."""
@@ -152,11 +115,6 @@ class Fitting:
     def worth(self, rows: Ints) -> Floats:
         """Return how many ratings each of these rows is worth."""
         return np.ones(len(rows)) if self.weight is None else self.weight[rows]
-
-    def sample(self, most: int, seed: int) -> Ints:
-        """Return at most `most` places in `users`, sorted."""
-        order = np.random.default_rng([seed, 29]).permutation(len(self.users))
-        return np.sort(order[:most])
 
     def collect(
         self, columns: Floats, users: Ints, keep: Bools | None = None

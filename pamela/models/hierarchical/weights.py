@@ -9,7 +9,7 @@ known pictures best leaves too little to the features that new ones are judged b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
@@ -25,6 +25,7 @@ from pamela.models.choices.taste_posterior import (
 from pamela.models.gaussian_process.item_consensus import Consensus
 from pamela.models.hierarchical.factor_learning import fit_factors
 from pamela.models.hierarchical.picture_factors import PictureFactors
+from pamela.models.hierarchical.sharded.training_data import TrainingData
 from pamela.models.hierarchical.training_rows import Fitting
 from pamela.models.random_effects.noise import SAME_FOR_ALL
 from pamela.models.random_effects.posterior import (
@@ -54,21 +55,19 @@ class PersonalWeights:
 
     @classmethod
     @small_matrices
-    def fit(cls, data: Fitting, columns: Floats, prior: Prior) -> Self:
-        """Condition every training user on all of their ratings and choices, some at a time.
+    def fit(cls, data: TrainingData, columns: Floats, prior: Prior) -> Self:
+        """Condition every training user on all of their ratings and choices, a shard at a time.
 
         Parameters
         ----------
         columns : array (m, k), of the training pictures.
         """
         axes = np.linalg.eigh(prior.covariance)[1]
-        mean, variance = [], []
-        for begin in range(0, len(data.users), USERS_AT_ONCE):
-            some = np.arange(begin, min(begin + USERS_AT_ONCE, len(data.users)))
-            found = data.condition(prior, columns, some)
-            mean.append(found.mean.astype(np.float32))
-            variance.append(along(found.covariance, axes).astype(np.float32))
-        return cls(prior, np.concatenate(mean), np.concatenate(variance), axes)
+        shape = (len(data.users), columns.shape[1])
+        mean, variance = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        for places, found in data.map(partial(_weights_of_all, columns, prior, axes)):
+            mean[places], variance[places] = found
+        return cls(prior, mean, variance, axes)
 
     @cached_property
     def spread(self) -> Floats:
@@ -158,6 +157,20 @@ class PersonalWeights:
         return cls(Prior(regression, covariance, *noise), mean, variance, axes)
 
 
+@small_matrices
+def _weights_of_all(
+    columns: Floats, prior: Prior, axes: Floats, data: Fitting
+) -> tuple[Floats32, Floats32]:
+    """Return everybody's weights (n, k) and their variances along `axes`, some at a time."""
+    shape = (len(data.users), columns.shape[1])
+    mean, variance = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for begin in range(0, len(data.users), USERS_AT_ONCE):
+        some = np.arange(begin, min(begin + USERS_AT_ONCE, len(data.users)))
+        found = data.condition(prior, columns, some)
+        mean[some], variance[some] = found.mean, along(found.covariance, axes)
+    return mean, variance
+
+
 def along(covariance: Floats, axes: Floats) -> Floats:
     """Return the variances (n, k) of covariances (n, k, k) along the columns of `axes`."""
     return np.einsum("nij,ij->nj", covariance @ axes, axes)
@@ -178,7 +191,7 @@ class KnownPictures:
     @classmethod
     def fit(
         cls,
-        data: Fitting,
+        data: TrainingData,
         columns: Floats,
         prior: Prior,
         learners: Ints,
@@ -192,8 +205,7 @@ class KnownPictures:
         ----------
         columns, prior, learners, rank : as for `fit_factors`.
         """
-        told = data.settled(prior, columns)  # choices say of weights what they do without factors
-        factors, prior = fit_factors(told, columns, prior, learners, rank=rank, seed=seed)
+        factors, prior = fit_factors(data, columns, prior, learners, rank=rank, seed=seed)
         if not len(factors):
             return None
         weights = PersonalWeights.fit(data, np.hstack([columns, factors.values]), prior)

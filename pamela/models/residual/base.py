@@ -136,7 +136,7 @@ class ResidualModel(RewardModel):
         late = span(progress, SHARE_OF_POPULATION, SHARE_OF_CHOICE)
         self._population.fit(fold, seed=seed, progress=early)
         train, _ = averaged(canonical(fold[s.TRAIN]))
-        consensus = Consensus.fit(self._population, fold, train, seed=seed)
+        consensus = Consensus.fit(self._population, fold, seed=seed)
         rows = ResidualRows.make(fold, train, consensus)
         some = rows.sample(seed)
         folds = some.prompt_folds(self.cv_folds, seed) if self._tuned is None else []

@@ -167,7 +167,7 @@ class Paper(RewardModel):
         """Choose the datasets' weights on the first configuration, at the first rung's size."""
         if len(datasets) < 2:
             return None, {}
-        offered = candidate_weights(self.search.dataset_weights, datasets, train)
+        offered = candidate_weights(self.search.dataset_weights, datasets, datasets.rows(train))
         kept = workdir / "weights.json" if workdir is not None else None
         if kept is not None and kept.is_file():
             saved = read_json(kept)

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from pamela.core import schema as s
-from pamela.core.arrays import Floats
+from pamela.core.arrays import Floats, Ints
 from pamela.core.dataset import Pairs, People
 from pamela.models.preprocessing import Codes, datasets_without
 
@@ -33,7 +33,12 @@ class PeopleColumns:
     @classmethod
     def fit(cls, people: People, train: Pairs, *, demographics: bool) -> Self:
         """Collect the categories of the training users."""
-        frame = people.frame[np.unique(train.user)]
+        return cls.of_rows(people, np.unique(train.user), demographics=demographics)
+
+    @classmethod
+    def of_rows(cls, people: People, rows: Ints, *, demographics: bool) -> Self:
+        """Collect the categories of the users in these rows of `people`."""
+        frame = people.frame[rows]
         keys = [[s.DATASET]] if frame[s.DATASET].n_unique() > 1 else []
         keys += [[name] for name in people.demographics] if demographics else []
         codes, kept, shares = [], [], []

@@ -1,0 +1,1 @@
+"""What `hierarchical` learns from everybody, a shard of the ratings at a time."""
