@@ -263,7 +263,7 @@ def load_fold(project: Project, number: int) -> Fold:
         items,
         people,
         _pairs_by_part(ratings, load_scales(project)),
-        _choices_by_part(choices),
+        choices_by_part(choices),
     )
 
 
@@ -285,7 +285,8 @@ def _pairs_by_part(
     }
 
 
-def _choices_by_part(choices: pl.DataFrame) -> dict[str, Choices]:
+def choices_by_part(choices: pl.DataFrame) -> dict[str, Choices]:
+    """Return the choices with their indices (`with_indices`) by part."""
     outcome = pl.col(s.CHOICE).replace_strict(s.OUTCOMES, return_dtype=pl.Float32)
     rows = choices.with_columns(outcome.alias("_outcome")).sort(
         "_user", f"_{s.IMAGE_A}", f"_{s.IMAGE_B}", "_outcome"

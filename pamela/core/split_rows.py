@@ -34,6 +34,11 @@ def part_column(fold: int) -> str:
 
 
 def read_fold_rows(project: Project, number: int) -> pl.DataFrame:
+    """Return what `scan_fold_rows` finds."""
+    return scan_fold_rows(project, number).collect()
+
+
+def scan_fold_rows(project: Project, number: int) -> pl.LazyFrame:
     """Return the ratings of fold `number` with their part, datasets in the order of their names.
 
     A dataset with fewer folds contributes its fold modulo its count.
@@ -55,19 +60,19 @@ def read_fold_choices(project: Project, number: int) -> pl.DataFrame:
     if not path.is_file():  # a split of before there were choices
         kept = {column: s.CHOICES_SCHEMA[column] for column in CHOICES_KEPT}
         return pl.DataFrame(schema={**kept, s.PART: pl.String})
-    return _of_fold(project, pl.scan_parquet(path, glob=False), number, CHOICES_KEPT)
+    return _of_fold(project, pl.scan_parquet(path, glob=False), number, CHOICES_KEPT).collect()
 
 
 def _of_fold(
     project: Project, rows: pl.LazyFrame, number: int, kept: Sequence[str]
-) -> pl.DataFrame:
+) -> pl.LazyFrame:
     datasets = read_json(project.splits / "splits.json")["datasets"]
     picked = []
     for name, record in sorted(datasets.items()):
         part = part_column(number % record["folds"])
         own = rows.filter(pl.col(s.DATASET) == name)
         picked.append(own.select(*kept, pl.col(part).cast(pl.String).alias(s.PART)))
-    return pl.concat(picked).collect()
+    return pl.concat(picked)
 
 
 def with_indices(
@@ -96,7 +101,12 @@ def with_indices(
         numbered = known.with_row_index(f"_{column}")
         rows = rows.join(numbered, on=[s.DATASET, column], how="left")
     indices = ["_user", *(f"_{column}" for column in images)]
-    lost = rows.filter(pl.any_horizontal(pl.col(indices).is_null()))
+    reject_lost(rows.filter(pl.any_horizontal(pl.col(indices).is_null())), table, images)
+    return rows
+
+
+def reject_lost(lost: pl.DataFrame, table: str, images: Sequence[str]) -> None:
+    """Raise if there are rows of which the user or a picture is not there."""
     if lost.height:
         first = lost.row(0, named=True)
         named = " and ".join(first[column] for column in images)
@@ -104,7 +114,6 @@ def with_indices(
             f"data/splits/{table}: {lost.height} rows without a user or features, first "
             f"{first[s.DATASET]}/{first[s.USER]} on {named}; run `dvc repro embed`"
         )
-    return rows
 
 
 # --- what several datasets share ------------------------------------------------------------------
@@ -118,17 +127,28 @@ def hold_out_twins(
     ratings, choices : of one fold, with their part.
     hashes : DataFrame (dataset, image_id, sha256) of every picture.
     """
+    held = pictures_to_hold_out(ratings, choices, hashes)
+    return hold_out(ratings, [s.IMAGE], held), hold_out(choices, [s.IMAGE_A, s.IMAGE_B], held)
+
+
+def pictures_to_hold_out(
+    ratings: pl.DataFrame, choices: pl.DataFrame, hashes: pl.DataFrame
+) -> pl.DataFrame:
+    """Return (dataset, image_id) of pictures that another dataset tests on.
+
+    Parameters
+    ----------
+    ratings, choices, hashes : as of `hold_out_twins`; of equal rows one is enough.
+    """
     tables = ((ratings, [s.IMAGE]), (choices, [s.IMAGE_A, s.IMAGE_B]))
     if pl.concat([rows.get_column(s.DATASET) for rows, _ in tables]).n_unique() < 2:
-        return ratings, choices
+        return hashes.select(s.DATASET, s.IMAGE).clear()
     tested = pl.concat([_tested(rows, c, hashes) for rows, columns in tables for c in columns])
     testers = tested.group_by(s.SHA256).agg(_tested_by=pl.col(s.DATASET).unique())
     judged = hashes.join(testers, on=s.SHA256)  # pictures that somebody tests on
-    held = judged.filter(
+    return judged.filter(
         pl.col("_tested_by").list.set_difference(pl.concat_list(s.DATASET)).list.len() > 0
     ).select(s.DATASET, s.IMAGE)
-    of_ratings, of_choices = (_held_out(rows, columns, held) for rows, columns in tables)
-    return of_ratings, of_choices
 
 
 def _tested(rows: pl.DataFrame, column: str, hashes: pl.DataFrame) -> pl.DataFrame:
@@ -138,8 +158,10 @@ def _tested(rows: pl.DataFrame, column: str, hashes: pl.DataFrame) -> pl.DataFra
     return pictures.join(hashes, on=[s.DATASET, s.IMAGE]).select(s.DATASET, s.SHA256).drop_nulls()
 
 
-def _held_out(rows: pl.DataFrame, columns: Sequence[str], held: pl.DataFrame) -> pl.DataFrame:
+def hold_out(rows: pl.DataFrame, columns: Sequence[str], held: pl.DataFrame) -> pl.DataFrame:
     """Return `rows`, those to learn from on a picture of `held` as `HELD_OUT_ELSEWHERE`."""
+    if not held.height:
+        return rows
     marked = rows
     for column in columns:
         pictures = held.select(s.DATASET, pl.col(s.IMAGE).alias(column), pl.lit(True).alias("_out"))

@@ -20,6 +20,7 @@ from pamela.core import schema as s
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_parquet
 from pamela.core.paths import Project
+from pamela.data.counts import group_rows
 from pamela.data.leakage import SIDE, TEST, VAL, _side, released_image_sides
 from pamela.params import SplitParams
 from pamela.splits import near_duplicates
@@ -79,8 +80,7 @@ def find_sides(
 
 def _released(ratings: pl.LazyFrame, key: str) -> pl.DataFrame:
     """Return the distinct (`key`, split) of the rows that name their part."""
-    rows = ratings.select(key, s.SPLIT).drop_nulls(s.SPLIT)
-    return rows.unique().collect(engine="streaming")
+    return group_rows(ratings.select(key, s.SPLIT).drop_nulls(s.SPLIT), [key, s.SPLIT], [])
 
 
 def _group_keys(project: Project, name: str, images: pl.DataFrame) -> pl.DataFrame:

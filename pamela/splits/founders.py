@@ -14,6 +14,7 @@ from typing import Final
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.data.counts import Aggregate, group_rows
 from pamela.splits.near_duplicates import BATCH, KEY, SOURCE
 
 ROW: Final = "_row"
@@ -78,12 +79,8 @@ def first_named(*tables: tuple[pl.LazyFrame, Sequence[str]]) -> pl.DataFrame:
 def _first_rows(table: pl.LazyFrame, column: str) -> pl.DataFrame:
     """Return (id, source, row): the first row of every id in every source."""
     source = pl.col(s.SOURCE_FILE).str.extract(BATCH).fill_null("")
-    return (
-        table.with_row_index(ROW)
-        .group_by(pl.col(column).alias("id"), source.alias(SOURCE))
-        .agg(pl.col(ROW).min())
-        .collect(engine="streaming")
-    )
+    rows = table.select(pl.col(column).alias("id"), source.alias(SOURCE)).with_row_index(ROW)
+    return group_rows(rows, ["id", SOURCE], [Aggregate.least(ROW, pl.col(ROW))])
 
 
 def _until(users: pl.DataFrame, images: pl.DataFrame, keys: pl.DataFrame, last: str) -> Founders:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +27,12 @@ def write_shard(path: Path, rows: pl.DataFrame) -> None:
     write_parquet(path, typed.sort(USER, ITEM, s.RATING, s.PART))
 
 
-def write_shards(folder: Path, rows: pl.LazyFrame, size: int = ROWS) -> dict[str, int]:
+def write_shards(
+    folder: Path,
+    rows: pl.LazyFrame,
+    size: int = ROWS,
+    finish: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
+) -> dict[str, int]:
     """Write ratings in any order as shards of about `size` rows; return the rows of each part.
 
     A shard has the ratings of as many people in a row as it takes, so that neither the order nor
@@ -35,20 +41,31 @@ def write_shards(folder: Path, rows: pl.LazyFrame, size: int = ROWS) -> dict[str
     Parameters
     ----------
     rows : LazyFrame as of `write_shard`; never held as a whole.
+    finish : makes of the rows of a shard, with whatever columns they have, what is written.
     """
-    each = rows.group_by(USER, s.PART).len().collect(engine="streaming")
-    people = each.group_by(USER).agg(pl.col("len").sum()).sort(USER)
-    number = ((pl.col("len").cum_sum() - pl.col("len")) // size).cast(pl.Int32)
-    placed = people.select(pl.col(USER), number.alias(SHARD))
+    placed = _shard_of_people(rows, size)
+    counts: dict[str, int] = {}
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as name:
         aside = Path(name)
-        numbered = rows.join(placed.lazy(), on=USER)
+        numbered = rows.cast({USER: SCHEMA[USER]}).join(placed.lazy(), on=USER)
         numbered.sink_parquet(
             pl.PartitionBy(aside, key=SHARD, include_key=False), engine="streaming", mkdir=True
         )
-        for number_ in placed.get_column(SHARD).unique().sort():
-            own = pl.read_parquet(aside / f"{SHARD}={number_}" / "*.parquet")
-            write_shard(folder / f"{number_:06}.parquet", own)
-    counts = each.group_by(s.PART).agg(pl.col("len").sum()).sort(s.PART)
-    return dict(counts.iter_rows())
+        for shard in placed.get_column(SHARD).unique().sort():
+            own = pl.read_parquet(aside / f"{SHARD}={shard}" / "*.parquet")
+            own = own if finish is None else finish(own)
+            write_shard(folder / f"{shard:06}.parquet", own)
+            of_part = own.group_by(pl.col(s.PART).cast(pl.String)).len()
+            counts.update({part: counts.get(part, 0) + n for part, n in of_part.iter_rows()})
+    return counts
+
+
+def _shard_of_people(rows: pl.LazyFrame, size: int) -> pl.DataFrame:
+    """Return (user, shard): ratings are counted in pieces, as many as fit."""
+    counted = pl.DataFrame(schema={USER: SCHEMA[USER], "len": pl.Int64})
+    for piece in rows.select(USER).collect_batches(chunk_size=ROWS, engine="streaming"):
+        own = piece.group_by(pl.col(USER).cast(SCHEMA[USER])).agg(pl.len().cast(pl.Int64))
+        counted = pl.concat([counted, own]).group_by(USER).agg(pl.col("len").sum())
+    number = (pl.col("len").cum_sum() - pl.col("len")) // size
+    return counted.sort(USER).select(USER, number.cast(pl.Int32).alias(SHARD))

@@ -19,6 +19,7 @@ from pamela.data.counts import (
     OWN_SPLITS,
     count_by_chooser,
     count_by_rater,
+    group_rows,
 )
 from pamela.data.repeats import Mode, Repeats
 
@@ -150,8 +151,7 @@ class Tables:
         """The images that are rated or chosen between, each once."""
         columns = ((self.ratings, s.IMAGE), (self.choices, s.IMAGE_A), (self.choices, s.IMAGE_B))
         named = pl.concat(rows.select(pl.col(column).alias(s.IMAGE)) for rows, column in columns)
-        found = named.drop_nulls().unique(maintain_order=True).collect(engine="streaming")
-        return found.get_column(s.IMAGE)
+        return group_rows(named.drop_nulls(), [s.IMAGE], []).get_column(s.IMAGE)
 
 
 def _first_of_each(counted: pl.DataFrame) -> pl.DataFrame:

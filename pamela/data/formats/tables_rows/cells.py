@@ -10,6 +10,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
+from pamela.data.counts import Aggregate
 from pamela.data.formats import base, files
 from pamela.data.formats.files import shown
 
@@ -76,10 +77,10 @@ def _parse_times(frame: pl.LazyFrame, column: str) -> pl.LazyFrame:
     return frame
 
 
-def first_marks(marked: pl.LazyFrame) -> list[pl.Expr]:
+def first_marks(marked: pl.LazyFrame) -> list[Aggregate]:
     """Return, for each column of marks, the first row that has one."""
     marks = [c for c in marked.collect_schema() if c.startswith(UNREADABLE)]
-    return [pl.col(s.SOURCE_ROW).filter(pl.col(mark)).min().alias(mark) for mark in marks]
+    return [Aggregate.least(mark, pl.col(s.SOURCE_ROW).filter(pl.col(mark))) for mark in marks]
 
 
 def reject_unreadable(

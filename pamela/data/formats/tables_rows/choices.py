@@ -10,7 +10,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
-from pamela.data.counts import count_by_chooser
+from pamela.data.counts import Aggregate, count_by_chooser
 from pamela.data.formats import base, files
 from pamela.data.formats.base import Words
 from pamela.data.formats.files import shown
@@ -119,10 +119,12 @@ def _marked(frame: pl.LazyFrame, name: str, path: Path, root: Path) -> pl.LazyFr
 
 def _read_through(marked: pl.LazyFrame, path: Path, root: Path) -> pl.DataFrame:
     """Read all rows and return `counts.count_by_chooser`; raise at the first unreadable cell."""
-    others = (pl.col(OTHER).drop_nulls().first(), pl.col(OTHER).count().alias(N_OTHER))
-    read = pl.col(s.IMAGE_A, s.IMAGE_B, s.CHOICE, *OPTIONAL).count()  # every other cell as well
-    with files.reading(path, root):
-        counted = count_by_chooser(marked, *cells.first_marks(marked), *others, read)
+    others = (
+        Aggregate.first(OTHER, pl.col(OTHER)),
+        Aggregate.total(N_OTHER, pl.col(OTHER).count()),
+    )
+    with files.reading(path, root):  # every cell is read, counted or not
+        counted = count_by_chooser(marked, *cells.first_marks(marked), *others)
     if not counted.height:
         raise PamelaError(f"{shown(path, root)}: the table has no rows; give at least one choice")
     cells.reject_unreadable(counted, path, root, WANTED)

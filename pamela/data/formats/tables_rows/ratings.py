@@ -10,7 +10,7 @@ import polars as pl
 
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
-from pamela.data.counts import count_by_rater
+from pamela.data.counts import Aggregate, count_by_rater
 from pamela.data.formats import base, files
 from pamela.data.formats.base import Words
 from pamela.data.formats.files import shown
@@ -124,10 +124,12 @@ def _values(schema: pl.Schema) -> dict[str, pl.Expr]:
 # --- the pass over the file -------------------------------------------------------------------
 def _read_through(marked: pl.LazyFrame, path: Path, root: Path) -> pl.DataFrame:
     """Read all rows and return `counts.count_by_rater`; raise at the first unreadable cell."""
-    words = (pl.col(WORD).drop_nulls().first(), pl.col(WORD).count().alias(N_WORDS))
-    other_cells = pl.col(s.IMAGE, s.RATING, s.RATED_AT, s.POSITION).count()  # read them as well
-    with files.reading(path, root):
-        counted = count_by_rater(marked, *cells.first_marks(marked), *words, other_cells)
+    words = (
+        Aggregate.first(WORD, pl.col(WORD)),
+        Aggregate.total(N_WORDS, pl.col(WORD).count()),
+    )
+    with files.reading(path, root):  # every cell is read, counted or not
+        counted = count_by_rater(marked, *cells.first_marks(marked), *words)
     if not counted.height:
         raise PamelaError(f"{shown(path, root)}: the table has no rows; give at least one rating")
     cells.reject_unreadable(counted, path, root, WANTED)
