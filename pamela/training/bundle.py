@@ -29,7 +29,7 @@ from safetensors.numpy import save_file
 
 from pamela.core import schema as s
 from pamela.core.arrays import Ints
-from pamela.core.dataset import Fold, Items, People, load_fold
+from pamela.core.dataset import Fold, Items, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import atomic_folder, read_json, read_parquet, write_json, write_parquet
 from pamela.core.paths import Project
@@ -52,6 +52,7 @@ from pamela.training.bundle_tables import (
     rated_pairs,
     row_counts,
 )
+from pamela.training.folds import training_fold
 
 FORMAT = 3
 # 1: registered before a champion was fitted on all ratings; one model. 2: before SHA256SUMS
@@ -147,7 +148,10 @@ def write_bundle(
     for fit in (served, evaluated):
         if not (fit / CONFIG).is_file():
             raise PamelaError(f"{project.relative(fit)}: no model there; run `dvc repro train`")
-    fold = fold or load_fold(project, BUNDLE_FOLD)
+    if fold is None:
+        with training_fold(project, BUNDLE_FOLD) as whole:
+            write_bundle(project, model_name, folder, fits=fits, fold=whole)
+        return
     everything = fold.all_as_train()
     catalog = fold.items.frame.select(
         s.DATASET, s.IMAGE, s.SHA256, s.FILE, s.PROMPT, *s.METADATA, s.PROMPT_ID

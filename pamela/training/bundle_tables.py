@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final, Literal
 
 import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
+from pamela.core.arrays import Ints
 from pamela.core.dataset import Fold, Pairs, load_scales
 from pamela.core.files import read_json
 from pamela.core.paths import Project
+from pamela.core.shards.fold import count_rows, shards_of
+from pamela.core.shards.rows import Shard
 from pamela.models.choices.as_ratings import MIDDLE, as_ratings
 
 BUNDLE_FOLD: Final = 0
@@ -21,7 +25,7 @@ STANDARDISED: Final = "standardised"
 def row_counts(fold: Fold) -> dict[str, int]:
     """Return the number of training ratings, and of choices where there are any."""
     chosen = len(fold.choices_of(s.TRAIN))
-    return {"ratings": len(fold[s.TRAIN])} | ({"choices": chosen} if chosen else {})
+    return {"ratings": count_rows(fold, s.TRAIN)} | ({"choices": chosen} if chosen else {})
 
 
 def datasets_of(project: Project) -> dict[str, dict[str, Any]]:
@@ -40,22 +44,34 @@ def flagged(
     """Return a table of users or items with a column per fit: whether it was trained on the row."""
     rows = np.arange(frame.height)
     return frame.with_columns(
-        pl.Series(name, np.isin(rows, getattr(_told(one), column)))
+        pl.Series(name, np.isin(rows, _trained_on(one, column)))
         for name, one in ((IN_TRAIN, everything), (IN_FOLD, fold))
     )
 
 
-def _told(fold: Fold) -> Pairs:
-    """Return the users and pictures of all training rows, choices as two ratings."""
-    return Pairs.concat(fold[s.TRAIN], as_ratings(fold.choices_of(s.TRAIN), MIDDLE))
+def _trained_on(fold: Fold, column: Literal["user", "item"]) -> Ints:
+    """Return the users or the pictures of all training rows, choices as two ratings."""
+    chosen = as_ratings(fold.choices_of(s.TRAIN), MIDDLE)
+    rated = shards_of(fold, s.TRAIN).map(partial(_distinct, column))
+    return np.unique(np.concatenate([getattr(chosen, column), *rated]))
+
+
+def _distinct(column: str, shard: Shard) -> Ints:
+    return np.unique(getattr(shard.read(), column))
 
 
 def rated_pairs(fold: Fold) -> pl.DataFrame:
     """Return the rows of user and item of every rated pair, once, and whether it was trained on."""
+    parts = sorted(fold.parts or {s.TRAIN: Pairs.empty()})
     rated = pl.concat(
-        pl.DataFrame({s.USER: pairs.user, s.IMAGE: pairs.item}).select(
-            pl.all().cast(pl.Int32), pl.lit(part == s.TRAIN).alias(IN_TRAIN)
-        )
-        for part, pairs in sorted((fold.parts or {s.TRAIN: Pairs.empty()}).items())
+        pairs for part in parts for pairs in shards_of(fold, part).map(partial(_rated, part))
     )
-    return rated.group_by(s.USER, s.IMAGE).agg(pl.col(IN_TRAIN).any()).sort(s.USER, s.IMAGE)
+    if len(parts) > 1:
+        rated = rated.group_by(s.USER, s.IMAGE).agg(pl.col(IN_TRAIN).any())
+    return rated.sort(s.USER, s.IMAGE)
+
+
+def _rated(part: str, shard: Shard) -> pl.DataFrame:
+    pairs = shard.read()
+    rows = pl.DataFrame({s.USER: pairs.user, s.IMAGE: pairs.item}).unique()
+    return rows.select(pl.all().cast(pl.Int32), pl.lit(part == s.TRAIN).alias(IN_TRAIN))

@@ -23,16 +23,18 @@ from pathlib import Path
 import numpy as np
 
 from pamela.core import schema as s
-from pamela.core.dataset import Fold, count_folds, load_fold
+from pamela.core.dataset import Fold, count_folds
 from pamela.core.errors import PamelaError
 from pamela.core.files import atomic_folder, read_json, write_json, write_parquet
 from pamela.core.paths import Project
 from pamela.core.progress import share_bar
+from pamela.core.shards.fold import count_rows, shards_of
 from pamela.models import create_model, list_models
 from pamela.models.base import RewardModel, load_model
 from pamela.params import TrainParams
 from pamela.training.bundle import ALL_ROWS, fold_name, write_bundle
 from pamela.training.bundle_tables import BUNDLE_FOLD
+from pamela.training.folds import training_fold
 
 HISTORY = "history.parquet"
 FIT = "fit.json"
@@ -85,16 +87,17 @@ def fit_fold(project: Project, params: TrainParams, model_name: str, fold_number
     PamelaError
         If the fold has no training rows.
     """
-    fold = load_fold(project, fold_number)
-    if not len(fold[s.TRAIN]) and not len(fold.choices_of(s.TRAIN)):
-        raise PamelaError(f"data/splits: fold {fold_number} has no rows in part train")
-    model = create_model(model_name, params)
-    return _fit(project, params, model, fold, fold_number, project.models)
+    with training_fold(project, fold_number) as fold:
+        if not count_rows(fold, s.TRAIN) and not len(fold.choices_of(s.TRAIN)):
+            raise PamelaError(f"data/splits: fold {fold_number} has no rows in part train")
+        model = create_model(model_name, params)
+        return _fit(project, params, model, fold, fold_number, project.models)
 
 
 def refit_champion(project: Project, params: TrainParams) -> FoldFit:
     """Fit the champion on every accepted rating, with what its fit on fold 0 chose."""
-    return _refit(project, params, load_fold(project, BUNDLE_FOLD), project.models)
+    with training_fold(project, BUNDLE_FOLD) as fold:
+        return _refit(project, params, fold, project.models)
 
 
 def fit_challenger(project: Project, params: TrainParams, fold: Fold, home: Path) -> list[FoldFit]:
@@ -158,10 +161,10 @@ def _rows(fold: Fold) -> dict[str, int]:
     """Return the rows to learn from by part, and those held out because another dataset tests
     on their picture (only where there are any).
     """
-    rows = {part: len(fold[part]) for part in (s.TRAIN, s.VAL_SEEN, s.VAL_UNSEEN)}
+    rows = {part: count_rows(fold, part) for part in (s.TRAIN, s.VAL_SEEN, s.VAL_UNSEEN)}
     chosen = len(fold.choices_of(s.TRAIN))
     rows |= {"choices": chosen} if chosen else {}
-    elsewhere = len(fold[s.HELD_OUT_ELSEWHERE])
+    elsewhere = count_rows(fold, s.HELD_OUT_ELSEWHERE)
     return {**rows, s.HELD_OUT_ELSEWHERE: elsewhere} if elsewhere else rows
 
 
@@ -181,10 +184,10 @@ def fit_hash(params: TrainParams, fold: Fold) -> str:
     for matrix in (fold.items.image, fold.items.prompt):
         digest.update(np.ascontiguousarray(matrix).data)
     for part in (s.TRAIN, s.VAL_SEEN, s.VAL_UNSEEN):
-        pairs = fold[part]
         chosen = fold.choices_of(part)
-        for column in (pairs.user, pairs.item, pairs.rating):
-            digest.update(np.ascontiguousarray(column).data)
+        for pairs in (shard.read() for shard in shards_of(fold, part).every):
+            for column in (pairs.user, pairs.item, pairs.rating):
+                digest.update(np.ascontiguousarray(column).data)
         for column in (chosen.user, chosen.a, chosen.b, chosen.outcome):
             digest.update(np.ascontiguousarray(column).data)
     return digest.hexdigest()

@@ -103,3 +103,9 @@ def shards_of(fold: Fold, part: str) -> Shards:
     """Return the ratings of a part in shards; one where they are in memory."""
     parts = fold.parts
     return parts.shards(part) if isinstance(parts, ShardedParts) else Shards.of(fold[part])
+
+
+def count_rows(fold: Fold, part: str) -> int:
+    """Return how many ratings a part has."""
+    parts = fold.parts
+    return parts.counts.get(part, 0) if isinstance(parts, ShardedParts) else len(fold[part])

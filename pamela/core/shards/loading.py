@@ -20,7 +20,7 @@ from pamela.core.dataset import (
     load_scales,
 )
 from pamela.core.paths import Project
-from pamela.core.shards.fold import ITEM, USER, ShardedFold, ShardedParts
+from pamela.core.shards.fold import ITEM, ROWS, USER, ShardedFold, ShardedParts
 from pamela.core.shards.writing import write_shards
 from pamela.core.split_rows import (
     CHOICES,
@@ -38,8 +38,8 @@ TESTS: Final = (s.TEST_SEEN, s.TEST_UNSEEN)
 PLACE: Final = "place"  # of a row in the split's order
 
 
-def load_sharded_fold(project: Project, number: int, folder: Path) -> ShardedFold:
-    """Return fold `number` with its ratings as shards in `folder`.
+def load_sharded_fold(project: Project, number: int, folder: Path, size: int = ROWS) -> ShardedFold:
+    """Return fold `number` with its ratings as shards of about `size` rows in `folder`.
 
     As `load_fold` does: the same rows in the same parts, on the internal scale.
     """
@@ -52,6 +52,7 @@ def load_sharded_fold(project: Project, number: int, folder: Path) -> ShardedFol
     counts = write_shards(
         folder,
         _numbered(rows, items, people),
+        size,
         finish=_Finish(load_repeats(project), load_scales(project), held),
     )
     chosen = choices_by_part(hold_out(choices, images, held))

@@ -39,6 +39,7 @@ from pamela.models.transformer.batches import OptimiserConfig, device_count
 from pamela.models.transformer.fitted import FittedTransformer
 from pamela.models.transformer.inputs import InputEncoding
 from pamela.models.transformer.network import PreferenceTransformer
+from pamela.models.transformer.nodes import Nodes
 from pamela.models.transformer.selection import (
     FIRST_EPOCHS,
     FIRST_ROWS,
@@ -151,6 +152,7 @@ class Paper(RewardModel):
             fold, train, validation, trial, self.search.epochs(trial), seed,
             on_epoch_end=on_epoch_end, workdir=workdir,
             devices=device_count(self.device, self.devices),
+            nodes=Nodes.from_environment(),
         )  # fmt: skip
         if self._given is not None:
             self.chosen, self._deviations = self._given
@@ -229,6 +231,7 @@ class Paper(RewardModel):
         on_epoch_end: Any = None,
         workdir: Path | None = None,
         devices: int = 1,
+        nodes: Nodes | None = None,
     ) -> tuple[pl.DataFrame, FittedTransformer]:
         encoding = InputEncoding.fit(fold.items, fold.people, train, trial.components, self.inputs)
         # Lightning: not where one only predicts
@@ -249,7 +252,7 @@ class Paper(RewardModel):
             self._datasets,
             self._weights.of_rows(train) if self._weights is not None else None,
         )
-        history = train_network(job, devices=devices, on_epoch_end=on_epoch_end)
+        history = train_network(job, devices=devices, nodes=nodes, on_epoch_end=on_epoch_end)
         return history, FittedTransformer(encoding, network, trial.shape, self._standard)
 
     def _regime(self, trial: Configuration, epochs: int) -> OptimiserConfig:

@@ -213,6 +213,7 @@ def train_in_process(
     on_epoch_end: Listener | None = None,
     *,
     shard: Shard | None = None,
+    nodes: int = 1,
     strategy: Strategy | None = None,
 ) -> Trained:
     """Train in this process, alone or as one of several.
@@ -220,6 +221,7 @@ def train_in_process(
     Parameters
     ----------
     shard, strategy : this process's part, and how the processes exchange gradients.
+    nodes : machines that the processes are on, equally many on each.
     """
     regime, seed = job.regime, job.seed
     columns = _columns(job.train)
@@ -252,7 +254,8 @@ def train_in_process(
     with quiet_lightning():
         trainer = L.Trainer(
             accelerator=job.device,
-            devices=shard.world if shard is not None else 1,
+            devices=shard.world // nodes if shard is not None else 1,
+            num_nodes=nodes,
             strategy=strategy if strategy is not None else "auto",
             use_distributed_sampler=False,  # batches are cut by `Shard`
             max_epochs=regime.epochs if validates else regime.stop_after,

@@ -14,6 +14,7 @@ from pamela.core import schema as s
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
+from pamela.core.shards.fold import shards_of
 from pamela.evaluation.metrics.bootstrap import make_draws
 from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER, IDEAL_POPULATION
 from pamela.models.base import Prediction
@@ -23,8 +24,12 @@ SMALL = growth.Size(people=12, pictures=900)
 
 
 # --- growth ---------------------------------------------------------------------------------------
-def test_simulated_ratings_are_on_the_scale_and_never_repeat() -> None:
-    fold = growth.simulate(SMALL)
+def test_simulated_ratings_are_on_the_scale_and_never_repeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growth, "AT_ONCE", 5)
+    fold = growth.simulate(SMALL, tmp_path / "one")
+    assert len(shards_of(fold, s.TRAIN)) == 3
     train = fold[s.TRAIN]
     assert len(train) == SMALL.ratings
     assert set(np.unique(train.rating)) == {1.0, 2.0, 3.0, 4.0, 5.0}
@@ -32,14 +37,15 @@ def test_simulated_ratings_are_on_the_scale_and_never_repeat() -> None:
     pairs = train.user * SMALL.pictures + train.item
     assert len(np.unique(pairs)) == len(pairs)
     assert train.item.max() < len(fold.items)
-    again = growth.simulate(SMALL)[s.TRAIN]
+    again = growth.simulate(SMALL, tmp_path / "again")[s.TRAIN]
     np.testing.assert_array_equal(train.rating, again.rating)
-    assert not np.array_equal(train.rating, growth.simulate(SMALL, seed=1)[s.TRAIN].rating)
+    other = growth.simulate(SMALL, tmp_path / "other", seed=1)[s.TRAIN]
+    assert not np.array_equal(train.rating, other.rating)
 
 
-def test_simulated_people_differ_beyond_noise() -> None:
+def test_simulated_people_differ_beyond_noise(tmp_path: Path) -> None:
     """Two people who rate the same pictures disagree by more than two noisy ratings of one."""
-    fold = growth.simulate(growth.Size(people=40, pictures=growth.EACH))
+    fold = growth.simulate(growth.Size(people=40, pictures=growth.EACH), tmp_path)
     by_person = np.zeros((40, growth.EACH))
     by_person[fold[s.TRAIN].user, fold[s.TRAIN].item] = fold[s.TRAIN].rating
     own = by_person - by_person.mean(axis=0) - by_person.mean(axis=1, keepdims=True)

@@ -11,8 +11,9 @@ import pytest
 from pamela.core import schema as s
 from pamela.core.dataset import Choices, Fold, load_fold
 from pamela.core.errors import PamelaError
-from pamela.core.files import write_json, write_parquet
+from pamela.core.files import read_json, write_json, write_parquet
 from pamela.core.paths import Project
+from pamela.core.shards.loading import load_sharded_fold
 from pamela.core.split_rows import CHOICES_KEPT, KEPT, PART_TYPE
 
 # dataset, user, image_a, image_b, choice, part; d and e share the picture that is called x in both
@@ -115,3 +116,52 @@ def test_a_split_of_before_there_were_choices_has_none(tmp_path: Path) -> None:
     write(project, ROWS)
     (project.splits / "choices.parquet").unlink()
     assert load_fold(project, 0).choices == {}
+
+
+# --- in shards ------------------------------------------------------------------------------------
+def rate(project: Project, repeats: str | None) -> None:
+    """Add random ratings of everybody in both datasets: repeats, and twins that one tests on."""
+    rng = np.random.default_rng(0)
+    n = 60
+    parts = ["train", "val_seen", "test_seen", "context_unseen"]
+    rows = pl.DataFrame(
+        {
+            s.DATASET: rng.choice(["d", "e"], n),
+            s.USER: rng.choice(["u0", "u1"], n),
+            s.IMAGE: rng.choice(["i0", "i1", "x"], n),
+            s.RATING: rng.integers(-4, 5, n).astype(np.float64),
+            s.RATED_AT: pl.Series(rng.integers(0, 9, n)).cast(pl.Datetime("us")),
+            s.POSITION: rng.integers(0, 9, n),
+            "part_0": pl.Series(rng.choice(parts, n)).cast(PART_TYPE),
+        }
+    )
+    write_parquet(project.splits / "ratings.parquet", rows)
+    meta = read_json(project.tables / "datasets.json")
+    meta["d"] |= {"repeats": repeats}
+    write_json(project.tables / "datasets.json", meta)
+
+
+@pytest.mark.parametrize("repeats", [None, "mean", "last"])
+def test_a_fold_in_shards_is_the_fold_in_memory(tmp_path: Path, repeats: str | None) -> None:
+    project = Project(tmp_path)
+    write(project, ROWS)
+    rate(project, repeats)
+    whole = load_fold(project, 0)
+    sharded = load_sharded_fold(project, 0, tmp_path / "shards", size=10)
+    assert len(list((tmp_path / "shards").iterdir())) > 2
+    assert dict(sharded.parts.counts) == {part: len(rows) for part, rows in whole.parts.items()}
+    assert s.HELD_OUT_ELSEWHERE in sharded.parts
+    for part, rows in whole.parts.items():
+        for name, column in vars(rows).items():
+            np.testing.assert_array_equal(getattr(sharded[part], name), column)
+    assert {part: told(whole, one) for part, one in whole.choices.items()} == {
+        part: told(sharded, one) for part, one in sharded.choices.items()
+    }
+
+
+def test_a_rating_of_a_picture_without_features_is_an_error_in_shards(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    write(project, [row for row in ROWS if "x" not in row], pictures=("i0", "i1"))
+    rate(project, None)
+    with pytest.raises(PamelaError, match=r"ratings\.parquet: \d+ rows without a user or features"):
+        load_sharded_fold(project, 0, tmp_path / "shards")

@@ -16,6 +16,7 @@ from pamela.core import schema as s
 from pamela.core.dataset import Fold, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_json, write_json
+from pamela.core.shards.rows import Shards
 from pamela.evaluation.predictions import restrict
 from pamela.models.base import RewardModel, load_model
 from pamela.models.biases import fit_effects, picture_means
@@ -70,7 +71,7 @@ def srocc_like(model: RewardModel, fold: Fold, dataset: str) -> float:
 def test_rows_weigh_one_on_average_and_a_part_keeps_the_shares(
     relative: list[float], keep: list[bool]
 ) -> None:
-    made = Weights.make(BOTH, TRAIN, np.array(relative))
+    made = Weights.make(BOTH, BOTH.rows(TRAIN), np.array(relative))
     whole = made.of_rows(TRAIN)
     assert whole.mean() == pytest.approx(1, abs=1e-4)
     code = BOTH.code[TRAIN.item]
@@ -86,27 +87,28 @@ def test_rows_weigh_one_on_average_and_a_part_keeps_the_shares(
 
 
 def test_candidates_run_from_rows_alike_to_datasets_alike() -> None:
-    tried = candidate_weights("cv", BOTH, TRAIN)
+    tried = candidate_weights("cv", BOTH, BOTH.rows(TRAIN))
     assert next(iter(tried)) == EQUAL
     np.testing.assert_allclose(tried[EQUAL].weight, 1)
     np.testing.assert_allclose(tried["rows^-1"].share, 0.5)
-    given_ = candidate_weights({FEW: 3.0, MANY: 1.0}, BOTH, TRAIN)
+    given_ = candidate_weights({FEW: 3.0, MANY: 1.0}, BOTH, BOTH.rows(TRAIN))
     (only,) = given_.values()
     assert only.weight[0] / only.weight[1] == pytest.approx(3)
     with pytest.raises(PamelaError, match=r"dataset_weights: no weight for dataset many"):
-        candidate_weights({FEW: 3.0}, BOTH, TRAIN)
+        candidate_weights({FEW: 3.0}, BOTH, BOTH.rows(TRAIN))
 
 
 def test_one_dataset_has_nothing_to_choose_and_no_weights() -> None:
     alone = restrict(PAIR, {MANY: 1})
-    tried = candidate_weights("cv", Datasets.of(alone.items, alone[s.TRAIN]), alone[s.TRAIN])
+    one = Datasets.of(alone.items, alone[s.TRAIN])
+    tried = candidate_weights("cv", one, one.rows(alone[s.TRAIN]))
     assert len(tried) == 1
     _, said = choose_weights(tried, lambda _: pytest.fail("scored"))
     assert said == {}
 
 
 def test_other_weights_give_way_only_to_a_clear_gain() -> None:
-    tried = candidate_weights("cv", BOTH, TRAIN)
+    tried = candidate_weights("cv", BOTH, BOTH.rows(TRAIN))
     names = list(tried)
 
     def pick(gains: dict[str, list[float]]) -> str:
@@ -198,10 +200,10 @@ def test_ratings_are_standardised_by_their_own_dataset() -> None:
 
 def test_each_datasets_raters_have_their_own_noise() -> None:
     """The effects of two datasets fitted together are those of each fitted apart."""
-    means = picture_means(TRAIN, len(PAIR.people), BOTH)
+    means = picture_means(Shards.of(TRAIN), len(PAIR.people), BOTH)
     for code, name in enumerate(BOTH.names):
         mine = restrict(PAIR, {name: 1})[s.TRAIN]
-        alone = fit_effects(mine, len(PAIR.people))
+        alone = fit_effects(Shards.of(mine), len(PAIR.people), len(PAIR.items))
         own = np.isin(means.items, alone.items)
         np.testing.assert_array_equal(means.mean[own], alone.item_mean)
         assert set(means.noise[own]) == {alone.noise_variance}
@@ -295,11 +297,12 @@ def test_the_weights_are_kept_when_a_fit_is_interrupted(tmp_path: Path) -> None:
     with pytest.raises(Stop):
         paper().fit(PAIR, seed=0, progress=interrupt, workdir=tmp_path)
     kept = read_json(tmp_path / "weights.json")
-    other = next(name for name in candidate_weights("cv", BOTH, TRAIN) if name != kept["rule"])
+    names = candidate_weights("cv", BOTH, BOTH.rows(TRAIN))
+    other = next(name for name in names if name != kept["rule"])
     write_json(tmp_path / "weights.json", {**kept, "rule": other})
     model = paper()
     (tmp_path / "last.ckpt").unlink(missing_ok=True)
     model.fit(PAIR, seed=0, workdir=tmp_path)
     assert model._weights is not None
-    expected = candidate_weights("cv", BOTH, TRAIN)[other]
+    expected = candidate_weights("cv", BOTH, BOTH.rows(TRAIN))[other]
     np.testing.assert_array_equal(model._weights.weight, expected.weight)

@@ -50,5 +50,5 @@ def test_a_fold_is_told_in_ratings_about_the_mean_of_its_dataset() -> None:
 
 
 def test_only_datasets_without_ratings_are_ordered_by_their_choices() -> None:
-    assert rows_to_learn_from(FOLD).item.tolist() == [0, 1, 3, 4, 4, 3]
-    assert rows_to_learn_from(replace(FOLD, choices={})) is RATED
+    assert rows_to_learn_from(FOLD).read().item.tolist() == [0, 1, 3, 4, 4, 3]
+    assert rows_to_learn_from(replace(FOLD, choices={})).read() is RATED

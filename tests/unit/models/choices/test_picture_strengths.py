@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pamela.core.dataset import Choices, Pairs
+from pamela.core.shards.rows import Shards
 from pamela.models.biases import picture_means
 from pamela.models.choices.picture_opinions import picture_opinions
 from pamela.models.choices.picture_strengths import (
@@ -87,19 +88,19 @@ def test_opinions_join_ratings_and_choices_and_are_only_the_ratings_without_choi
     user, item = (grid.ravel() for grid in np.meshgrid(np.arange(6), np.arange(10)))
     rating = np.clip(3 + strength[item] + 0.8 * rng.normal(size=60), 1, 5).astype(np.float32)
     pairs = Pairs(user, item, rating)
-    plain, choosing = picture_opinions(pairs, Choices.empty(), 6, datasets(20))
-    same = picture_means(pairs, 6, datasets(20))
+    plain, choosing = picture_opinions(Shards.of(pairs), Choices.empty(), 6, datasets(20))
+    same = picture_means(Shards.of(pairs), 6, datasets(20))
     for name, value in vars(same).items():
         np.testing.assert_array_equal(getattr(plain, name), value)
     assert not choosing
     made = played(strength[5:], 600, seed=3)
     chosen = Choices(rng.integers(6, size=600), made.a + 5, made.b + 5, made.outcome)
-    both, choosing = picture_opinions(pairs, chosen, 6, datasets(20))
+    both, choosing = picture_opinions(Shards.of(pairs), chosen, 6, datasets(20))
     assert both.items.tolist() == list(range(20))
     np.testing.assert_array_equal(both.mean[:5], plain.mean[:5])  # rated and in no choice
     assert (both.count[5:10] > plain.count[5:10]).all()
     assert np.corrcoef(both.mean[5:], strength[5:])[0, 1] > 0.95
     turned = Choices(chosen.user, chosen.b, chosen.a, 1 - chosen.outcome).take(rng.permutation(600))
-    again, _ = picture_opinions(pairs, turned, 6, datasets(20))
+    again, _ = picture_opinions(Shards.of(pairs), turned, 6, datasets(20))
     np.testing.assert_array_equal(again.mean, both.mean)
     assert choosing["one"].noise > 0

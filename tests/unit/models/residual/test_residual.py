@@ -44,7 +44,7 @@ def rows_of(own: float) -> ResidualRows:
     population = Population(cv_folds=2)
     population.fit(fold, seed=0)
     train = canonical(fold[s.TRAIN])
-    return ResidualRows.make(fold, train, Consensus.fit(population, fold, train, seed=0))
+    return ResidualRows.make(fold, train, Consensus.fit(population, fold, seed=0))
 
 
 # --- the ridge ------------------------------------------------------------------------------------

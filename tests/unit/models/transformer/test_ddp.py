@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lightning.fabric.plugins.environments.lightning import find_free_network_port
 
 from pamela.core import schema as s
 from pamela.core.dataset import Pairs
@@ -23,8 +26,9 @@ from pamela.models.transformer.batches import (
     SlicedBatches,
     device_count,
 )
-from pamela.models.transformer.ddp import train_network
+from pamela.models.transformer.ddp import ADDRESS, train_network
 from pamela.models.transformer.network import PreferenceTransformer, Shape, Size
+from pamela.models.transformer.nodes import Nodes
 from pamela.training import train
 from tests.helpers.planted import make_world
 
@@ -45,14 +49,19 @@ def fresh() -> tuple[PreferenceTransformer, FeatureTables]:
     return network, tables
 
 
-def fit(devices: int, **options: Any) -> tuple[PreferenceTransformer, Any]:
+def job_of(**options: Any) -> trainer.TrainingJob:
     network, tables = fresh()
-    regime = OptimiserConfig(3, BATCH, 5e-3, 0.01, options.pop("unknown_user", 0.0), 3)
-    job = trainer.TrainingJob(
-        network, tables, options.pop("train", FOLD[s.TRAIN]), FOLD[s.VAL_SEEN], regime,
-        seed=4, device="cpu", workdir=options.pop("workdir", None),
-    )  # fmt: skip
-    return network, train_network(job, devices=devices, **options)
+    regime = OptimiserConfig(3, BATCH, 5e-3, 0.01, 0.0, 3)
+    train_rows, workdir = options.pop("train", FOLD[s.TRAIN]), options.pop("workdir", None)
+    return trainer.TrainingJob(
+        network, tables, train_rows, FOLD[s.VAL_SEEN], regime, 4, "cpu", workdir
+    )
+
+
+def fit(devices: int, **options: Any) -> tuple[PreferenceTransformer, Any]:
+    ours = {name: options.pop(name) for name in ("train", "workdir") if name in options}
+    job = job_of(**ours)
+    return job.network, train_network(job, devices=devices, **options)
 
 
 # --- shards ---------------------------------------------------------------------------------------
@@ -119,7 +128,9 @@ def test_more_gpus_than_there_are_is_an_error(monkeypatch: pytest.MonkeyPatch) -
 # --- two processes --------------------------------------------------------------------------------
 
 
-def _watched(rank: int, payload: bytes, world: int, port: int, folder: Path, epochs: Any) -> None:
+def _watched(
+    rank: int, payload: bytes, devices: int, nodes: Nodes, folder: Path, epochs: Any
+) -> None:
     """Work as usual, and leave in ``folder/..`` what this process saw and ended with."""
     seen: list[np.ndarray] = []
     step, run = trainer.RatingModule.training_step, trainer.train_in_process
@@ -139,7 +150,7 @@ def _watched(rank: int, payload: bytes, world: int, port: int, folder: Path, epo
 
     trainer.RatingModule.training_step = watched_step  # type: ignore[method-assign]
     trainer.train_in_process = watched_run
-    ddp._work(rank, payload, world, port, folder, epochs)
+    ddp._work(rank, payload, devices, nodes, folder, epochs)
 
 
 def _without_key_bias(name: str, value: torch.Tensor) -> torch.Tensor:
@@ -183,6 +194,44 @@ def test_two_processes_train_like_one(tmp_path: Path, monkeypatch: pytest.Monkey
     code = both.user * len(FOLD.items) + both.item
     assert (np.unique(code, return_counts=True)[1] == epochs).all()  # every row once an epoch
     assert len(both) == epochs * len(odd)
+
+
+@pytest.mark.slow  # as many processes as above: nodes of one each, which meet on loopback
+def test_two_machines_train_like_one() -> None:
+    _, expected = fit(1)
+    port = find_free_network_port()
+    with ThreadPoolExecutor() as machines:
+        found = [
+            machines.submit(ddp._train_on_several, job_of(), 1, Nodes(2, rank, ADDRESS, port), None)
+            for rank in range(2)
+        ]
+        one, other = (machine.result(timeout=240) for machine in found)
+    assert one.curve == other.curve
+    for key, value in one.weights.items():
+        torch.testing.assert_close(other.weights[key], value, rtol=0, atol=0)
+    for epoch, row in zip(one.curve, expected.iter_rows(named=True), strict=True):
+        np.testing.assert_allclose([*epoch.values()], [*row.values()], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"NNODES": "two"}, "NNODES is 'two'; it must be a whole number"),
+        ({"NNODES": "2"}, "NNODES is 2 but NODE_RANK is not set; set NODE_RANK, MASTER_ADDR"),
+        ({"NODE_RANK": "2"}, "NODE_RANK is 2 but NNODES is 2; count from 0"),
+        ({"MASTER_PORT": ""}, "MASTER_PORT is not set"),
+    ],
+)
+def test_machines_that_are_named_by_halves_are_an_error(
+    environment: dict[str, str], message: str
+) -> None:
+    whole = {"NNODES": "2", "NODE_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "29500"}
+    assert Nodes.from_environment(whole) == Nodes(2, 1, "a", 29500)
+    assert Nodes.from_environment(whole | {"NNODES": "1"}) is None
+    assert Nodes.from_environment({"NODE_RANK": "0"}) is None
+    given_ = environment if "NNODES" in environment else whole | environment
+    with pytest.raises(PamelaError, match=re.escape(message)):
+        Nodes.from_environment(given_)
 
 
 @pytest.mark.slow
