@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,27 +13,14 @@ from pamela.steer.rewriters.base import RewriteRequest, Trial
 from pamela.steer.rewriters.factory import get_rewriter
 from pamela.steer.rewriters.protocol import write_answer
 from tests.helpers.extras import needs
-from tests.helpers.model_server import ModelServer, Reply, model_server, says
+from tests.helpers.model_server import ModelServer, Reply, says
 from tests.paths import ROOT
 
-pytestmark = needs("steer")
+pytestmark = [needs("steer"), pytest.mark.usefixtures("short_waits")]
 
 BARN = "a red barn at dusk"
 SECRET = "sk-this-is-secret"  # noqa: S105
 QUICK = {"timeout_s": 20.0, "attempts": 3, "concurrent_requests": 2}
-
-
-@pytest.fixture
-def server() -> Iterator[ModelServer]:
-    with model_server() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
-    monkeypatch.setattr("pamela.steer.servers.openai_server._FIRST_WAIT_S", 0.01)
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
 def rewriter(url: str, **settings: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,26 +12,13 @@ from pamela.core.errors import PamelaError
 from pamela.params import load_params
 from pamela.steer.generators.factory import get_generator
 from tests.helpers.extras import needs
-from tests.helpers.model_server import ModelServer, Reply, model_server
+from tests.helpers.model_server import ModelServer, Reply
 from tests.paths import ROOT
 
-pytestmark = needs("steer")
+pytestmark = [needs("steer"), pytest.mark.usefixtures("short_waits")]
 
 BARN = "a red barn at dusk"
 QUICK = {"timeout_s": 20.0, "attempts": 3, "concurrent_requests": 2, "width": 16, "height": 24}
-
-
-@pytest.fixture
-def server() -> Iterator[ModelServer]:
-    with model_server() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
-    monkeypatch.setattr("pamela.steer.servers.openai_server._FIRST_WAIT_S", 0.01)
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
 def generator(url: str, **settings: Any) -> Any:
