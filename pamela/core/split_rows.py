@@ -185,10 +185,11 @@ def reduce_repeats(rows: pl.DataFrame, modes: Mapping[str, str | None]) -> pl.Da
     if not any(mode in REDUCED for mode in modes.values()):
         return rows
     ordered = rows.sort(pass_order(), maintain_order=True)
+    others = set(rows.columns) - {*PASSES, s.RATING, s.RATED_AT, s.POSITION}
     return pl.concat(
         ordered.filter(pl.col(s.DATASET) == name)
         .group_by(*PASSES, maintain_order=True)
-        .agg(REDUCED[mode])
+        .agg(*REDUCED[mode], *(pl.col(column).first() for column in others))
         .select(rows.columns)
         if mode in REDUCED
         else rows.filter(pl.col(s.DATASET) == name)
