@@ -11,6 +11,9 @@ import numpy.typing as npt
 from pamela.core.arrays import Floats, Floats32
 from pamela.models.preprocessing import CLIP_SD, sanitise
 
+MOST_ROWS = 200_000  # pictures that components are found on
+CHUNK = 8192  # pictures at a time
+
 
 @dataclass(frozen=True)
 class Components:
@@ -33,7 +36,10 @@ class Components:
 
     @classmethod
     def fit(cls, features: Floats32, count: int) -> Self:
-        """Fit up to `count` components on rows of `features` (n, d)."""
+        """Fit up to `count` components on rows of `features` (n, d), on `MOST_ROWS` at most."""
+        if len(features) > MOST_ROWS:
+            some = np.linspace(0, len(features) - 1, MOST_ROWS).astype(np.int64)
+            features = features[some]
         rows = sanitise(features).astype(np.float64)
         n, d = rows.shape
         mean = rows.mean(axis=0) if n else np.zeros(d)
@@ -56,8 +62,12 @@ class Components:
 
     def transform(self, features: Floats32) -> Floats:
         """Return the components (n, k) of rows of `features`."""
-        z = (sanitise(features).astype(np.float64) - self.mean) / self.scale
-        scores: Floats = np.clip(z, -CLIP_SD, CLIP_SD) @ self.basis.astype(np.float64)
+        basis = self.basis.astype(np.float64)
+        scores = np.empty((len(features), len(self)))
+        for begin in range(0, len(features), CHUNK):
+            rows = sanitise(features[begin : begin + CHUNK]).astype(np.float64)
+            z = np.clip((rows - self.mean) / self.scale, -CLIP_SD, CLIP_SD)
+            scores[begin : begin + CHUNK] = z @ basis
         return scores
 
     def arrays(self, prefix: str) -> dict[str, npt.NDArray[Any]]:

@@ -77,9 +77,9 @@ class KernelComponents:
     @classmethod
     def fit(cls, features: Floats32, count: int) -> Self:
         """Fit on training pictures (n, d)."""
-        rows = unit_rows(sanitise(features)).astype(np.float32)
-        every = np.unique(np.linspace(0, len(rows) - 1, MAX_LANDMARKS).astype(np.int64))
-        landmarks = rows[every] if len(rows) else rows
+        every = np.unique(np.linspace(0, len(features) - 1, MAX_LANDMARKS).astype(np.int64))
+        some = features[every] if len(features) else features
+        landmarks = unit_rows(sanitise(some)).astype(np.float32)
         distance = squared_distances(landmarks, landmarks)
         width = max(float(np.median(distance)), 1e-9) if distance.size else 1.0
         gram = np.exp(-distance / (2 * width))
@@ -94,7 +94,7 @@ class KernelComponents:
             vectors = vectors * np.where(vectors[largest, np.arange(len(order))] < 0, -1.0, 1.0)
         basis = (vectors / np.sqrt(values[order])).astype(np.float32)
         fitted = cls(landmarks, width, basis, np.zeros(len(order), np.float32))
-        offset = fitted.transform(features).mean(axis=0) if len(rows) else np.zeros(len(order))
+        offset = fitted.transform(features).mean(axis=0) if len(features) else np.zeros(len(order))
         return cls(landmarks, width, basis, offset.astype(np.float32))
 
     def __len__(self) -> int:
