@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -75,7 +74,8 @@ def fit_effects(rows: Shards, people: int, pictures: int, among: Bools | None = 
     return BiasModel(items, mean[items], first.count[items], bias, between, noise)
 
 
-class _Sums(NamedTuple):
+@dataclass(frozen=True)
+class _Sums:
     """What some ratings say of pictures and of those who rated them.
 
     Attributes

@@ -8,7 +8,8 @@ between 1 and n, where ``stable`` is the share of the variance that passes repea
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Self
+from dataclasses import dataclass
+from typing import Final, Self
 
 import numpy as np
 
@@ -52,7 +53,8 @@ def stable_share(pairs: Pairs, residual: Floats) -> float:
     return repeat_sums(pairs, *averaged(pairs), residual).stable
 
 
-class RepeatSums(NamedTuple):
+@dataclass(frozen=True)
+class RepeatSums:
     """What ratings say of how much passes repeat; the sums of all people's are added up.
 
     Attributes
@@ -75,8 +77,15 @@ class RepeatSums(NamedTuple):
         """Return the sums of no ratings."""
         return cls(0, 0, 0, 0.0, 0.0, 0.0)
 
-    def __add__(self, other: RepeatSums) -> Self:  # type: ignore[override]
-        return type(self)(*(a + b for a, b in zip(self, other, strict=True)))
+    def __add__(self, other: RepeatSums) -> RepeatSums:
+        return RepeatSums(
+            self.ratings + other.ratings,
+            self.means + other.means,
+            self.people + other.people,
+            self.within + other.within,
+            self.centred + other.centred,
+            self.inverse + other.inverse,
+        )
 
     @property
     def stable(self) -> float:
