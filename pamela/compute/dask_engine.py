@@ -93,7 +93,7 @@ def _start_here(workers: int) -> LocalCluster:
         host="127.0.0.1",
         security=Security.temporary(),
         memory_limit=None,
-        silence_logs=logging.ERROR,
+        silence_logs=logging.CRITICAL,
         dashboard_address=None,
         scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
@@ -40,7 +43,8 @@ class RayEngine:
         if address is None:
             self.place = "compute.runner ray"
             own: dict[str, Any] = {"num_cpus": workers, "object_store_memory": OBJECTS}
-            ray.init(address="local", include_dashboard=False, **own, **quiet)
+            with _own_sigterm():
+                ray.init(address="local", include_dashboard=False, **own, **quiet)
         else:
             self.place = f"compute.address {address!r}"
             require_listener(address, SCHEMES, "head:6379 or ray://head:10001")
@@ -91,9 +95,21 @@ def _call(function: Callable[[T], R], item: T) -> R:
     return function(item)
 
 
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep what this process does on SIGTERM: Ray's own handler would end it without a word."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
 def _join(address: str, quiet: dict[str, Any]) -> None:
     try:
-        ray.init(address=address, **quiet)
+        with _own_sigterm():
+            ray.init(address=address, **quiet)
     except (Exception, SystemExit) as error:  # Ray leaves the process where it cannot join
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise PamelaError(

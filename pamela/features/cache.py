@@ -60,15 +60,32 @@ class FeatureCache:
         """Return the rows of `keys`, float32 (n, dim); a null key is a zero row."""
         out = np.zeros((len(keys), self.dim), np.float32)
         wanted = pl.DataFrame({KEY: keys}).with_row_index("_row").drop_nulls(KEY)
-        for path in self._files():
-            held = read_parquet(path)
-            found = wanted.join(held, on=KEY, how="inner")
-            if found.height:
-                out[found["_row"].to_numpy()] = found[VALUE].to_numpy()
-                wanted = wanted.join(held, on=KEY, how="anti", maintain_order="left")
-        if wanted.height:
-            raise PamelaError(f"{self.folder}: {wanted.height} rows not in the cache; run embed")
+        if wanted.is_empty():
+            return out
+        # Keys of all parts first, values of each part then: one join, however many parts there are.
+        files = self._files()
+        found = wanted.join(_places(files), on=KEY, how="left")
+        lacking = found["_part"].null_count()
+        if lacking:
+            raise PamelaError(f"{self.folder}: {lacking} rows not in the cache; run embed")
+        for rows in found.partition_by("_part"):
+            values = read_parquet(files[rows["_part"][0]], [VALUE])[VALUE]
+            out[rows["_row"].to_numpy()] = values.gather(rows["_at"]).to_numpy()
         return out
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("[!.]*.parquet"))
+
+
+def _places(files: Sequence[Path]) -> pl.DataFrame:
+    """Return every key once, with its part and its row there."""
+    empty = pl.DataFrame(schema={KEY: pl.String, "_at": pl.UInt32, "_part": pl.Int64})
+    parts = [
+        read_parquet(path, [KEY]).select(
+            KEY, pl.int_range(pl.len(), dtype=pl.UInt32).alias("_at"), pl.lit(part).alias("_part")
+        )
+        for part, path in enumerate(files)
+    ]
+    return pl.concat([empty, *(part.cast(empty.schema) for part in parts)]).unique(
+        KEY, keep="first"
+    )
