@@ -17,7 +17,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 STAMP := $(VENV)/.installed
 # of pyproject.toml; what their tests need beside `dev`
-EXTRAS := dask,ray,recommenders,steer,study
+EXTRAS := dask,ray,recommenders,scale,scale-tests,steer,study
 DEV_EXTRAS := dev,$(EXTRAS)
 EXTRAS_STAMP := $(VENV)/.extras
 # tests side by side, each module on one worker (tests/conftest.py says which come first)

@@ -70,14 +70,13 @@ def main() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     project = Project.here()
+    params = load_params(project.params_file)
     from mlflow import server
 
     # by the environment: a command line can be read by everybody on the machine
     os.environ |= {
-        server.BACKEND_STORE_URI_ENV_VAR: tracking_uri(
-            load_params(project.params_file), project.root
-        ),
-        server.ARTIFACT_ROOT_ENV_VAR: (project.mlartifacts / "runs").as_uri(),
+        server.BACKEND_STORE_URI_ENV_VAR: tracking_uri(params, project.root),
+        server.ARTIFACT_ROOT_ENV_VAR: str(publish.artifact_root(project, params)),
         server.SERVE_ARTIFACTS_ENV_VAR: "true",
     }
     import uvicorn

@@ -28,6 +28,8 @@ START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 5.0  # then it is killed: its database bears that
 SEND_TIMEOUT_S = 3.0  # each, of logs and events
 RESTARTS = 3
+# Prefect's names for a database other than the project's own
+SHARED_DATABASE = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
 LEAST_ROOM = 1 << 20  # bytes that a server needs for its database and log
 
 
@@ -181,8 +183,8 @@ def server(project: Project) -> Iterator[str]:
 
 def _end_left_runs(project: Project, url: str) -> None:
     """Let Prefect's page say of killed commands' runs that they are over; it holds nothing up."""
-    if family.others(project):
-        return  # `make ui` and `make repro` may run at once, on one database
+    if family.others(project) or any(map(os.environ.get, SHARED_DATABASE)):
+        return  # `make ui` and `make repro` may run at once, on one database; or other people's
     with contextlib.suppress(OSError, ValueError, KeyError):
         end_left_runs(url)
 

@@ -389,9 +389,16 @@ class ComputeParams(_Strict):
 
 
 class TrackingParams(_Strict):
-    """Where MLflow writes, unless ``MLFLOW_TRACKING_URI`` says otherwise."""
+    """Where MLflow writes, unless ``MLFLOW_TRACKING_URI`` says otherwise.
+
+    Attributes
+    ----------
+    artifacts : where its files go, as ``s3://bucket/mlflow``. None: ``mlartifacts/`` beside the
+        project's own database, or what a tracking server says.
+    """
 
     uri: Annotated[str, Field(min_length=1)]
+    artifacts: Annotated[str, Field(min_length=1)] | None
 
 
 class Params(_Strict):

@@ -49,6 +49,7 @@ LONGEST = (
     "test_retrain.py",
     "test_joint_training.py",
     "test_ablation_run.py",
+    "test_shared_cycle.py",
     "test_correlations.py",
     "test_import_kinds.py",
     "test_dvc_sharing.py",

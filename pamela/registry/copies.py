@@ -2,7 +2,7 @@
 
 ``models/`` and ``challenger/`` are overwritten by what is trained next; a copy stays. One that is
 lost or damaged is rebuilt from whatever holds the same contents: the last trained bundles, DVC's
-cache, or a tracking server.
+cache, or the store of a shared registry. From there another project fetches the copies it needs.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from pamela.core.errors import PamelaError
@@ -25,6 +26,7 @@ from pamela.core.files import (
     read_json,
     remove_abandoned,
     write_json,
+    writing_to,
 )
 from pamela.core.paths import Project
 from pamela.params import load_params, tracking_uri
@@ -32,6 +34,7 @@ from pamela.registry.mlflow_logging import quieten_mlflow
 from pamela.registry.mlflow_model import DESCRIPTION_FILE, MLFLOW_FILES, write_mlflow_files
 from pamela.registry.reachable import shown
 from pamela.registry.sqlite_reader import PATH, Version, local_path
+from pamela.registry.tracking.remote_client import told
 from pamela.training.bundle_files import HASH_DIGITS, SUMS, bundle_hash, damaged_files, has_sums
 
 BUNDLE: Final = "bundle"
@@ -104,18 +107,23 @@ def is_another(folder: Path, digest: str | None) -> str | None:
 
 
 def fault_of_version(project: Project, version: Version, *, thorough: bool = True) -> str | None:
-    """Return what is wrong with the copy of a version; None also where a server keeps it.
+    """Return what is wrong with the copy of a version; None also where only others have one.
 
     Parameters
     ----------
     thorough : whether every file is read; else it is only seen to be there.
     """
     folder = project.root / version.path if version.path else None
-    if folder is None or (not folder.is_dir() and local_path(version.source) is None):
+    if folder is None or (not folder.is_dir() and is_kept_elsewhere(version)):
         return None
     if not thorough:
         return is_another(folder, None)
     return fault_of(folder, version.tags.get(BUNDLE_HASH))
+
+
+def is_kept_elsewhere(version: Version) -> bool:
+    """Tell whether a shared registry keeps a version's files, whatever became of a copy here."""
+    return local_path(version.source) is None
 
 
 def content_hash(folder: Path) -> str:
@@ -160,10 +168,29 @@ def find_source(project: Project, version: Version) -> Source | None:
     for bundle in (project.models / BUNDLE, project.challenger / BUNDLE, recorded):
         if bundle is not None and fault_of(bundle, digest) is None:
             return Source(project.relative(bundle), partial(_copy_files, bundle))
-    if recorded is None:
-        uri = tracking_uri(load_params(project.params_file), project.root)
-        return Source("the tracking server", partial(_fetch, version.source, uri))
-    return _in_dvc(project, digest, version)
+    pulled = _in_dvc(project, digest, version)
+    if pulled is not None or recorded is not None:
+        return pulled
+    uri = tracking_uri(load_params(project.params_file), project.root)
+    return Source("the shared registry", partial(fetch, version.source, uri))
+
+
+def copy_from_elsewhere(project: Project, version: Version) -> Path:
+    """Return this project's copy of a version that a shared registry keeps, fetched once.
+
+    Raises
+    ------
+    PamelaError
+        If it is not to be had, or is damaged there.
+    """
+    digest = version.tags[BUNDLE_HASH]
+    kept = copies_folder(project) / digest
+    with locked(project):
+        if is_another(kept, digest) is not None:
+            source = find_source(project, version)
+            if source is not None:
+                rebuild(project, version, source)
+    return kept
 
 
 def rebuild(project: Project, version: Version, source: Source) -> None:
@@ -184,27 +211,26 @@ def _make_copy(project: Project, digest: str, fill: Fill, source: str) -> Path:
         found = fault_of(aside, digest)
         if found is not None:
             raise PamelaError(f"{source}: {found}, so it is not registered; run `dvc repro train`")
-        write_mlflow_files(aside)
+        if not (aside / DESCRIPTION_FILE).is_file():
+            write_mlflow_files(aside)
     return kept
 
 
-def download(source: str, uri: str) -> Path | None:
-    """Return a folder with what a tracking server keeps; None where it has nothing."""
+def fetch(source: str, uri: str, folder: Path) -> None:
+    """Download a bundle that the store of a registry keeps into an empty folder.
+
+    Raises
+    ------
+    PamelaError
+        If it is not to be had.
+    """
     quieten_mlflow()
     from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
 
-    try:
-        return Path(download_artifacts(artifact_uri=source, tracking_uri=uri))
-    except (MlflowException, OSError):
-        return None
-
-
-def _fetch(source: str, uri: str, aside: Path) -> None:
-    found = download(source, uri)
-    if found is None:
-        raise PamelaError(f"{shown(source)}: not to be had from the tracking server")
-    _copy_files(found, aside)
+    with TemporaryDirectory(dir=folder) as aside:
+        with told(f"{shown(source)}, where the registry keeps these files"), writing_to(folder):
+            found = download_artifacts(artifact_uri=source, tracking_uri=uri, dst_path=aside)
+        _copy_files(Path(found), folder)
 
 
 def _copy_files(bundle: Path, aside: Path) -> None:

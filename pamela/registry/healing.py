@@ -93,6 +93,11 @@ def _fault(registry: RegisteredModel, version: Version) -> str | None:
     return copies.fault_of_version(registry.project, version, thorough=bool(version.aliases))
 
 
+def _lost(registry: RegisteredModel, version: Version) -> str | None:
+    """Return what is wrong with a version's only files; a copy here of what all share is none."""
+    return None if copies.is_kept_elsewhere(version) else _fault(registry, version)
+
+
 # --- the checks, in their order ---------------------------------------------------------------
 
 
@@ -194,7 +199,7 @@ def _describe(number: str, folder: Path) -> str:
 def no_champion(registry: RegisteredModel) -> list[Mend]:
     """Find the alias ``champion`` nowhere, or on a version whose files are lost."""
     holder = registry.champion
-    if not registry.versions or (holder and _fault(registry, holder) is None):
+    if not registry.versions or (holder and _lost(registry, holder) is None):
         return []
     return [partial(_seat_another, registry, holder)]
 
@@ -204,7 +209,9 @@ def _seat_another(registry: RegisteredModel, holder: Version | None) -> str:
 
     project, params = registry.project, registry.params
     able = [v for v in registry.versions if v != holder and (holder is None or _served(v))]
-    whole = [v for v in able if copies.fault_of_version(project, v) is None]
+    whole = [
+        v for v in able if copies.is_kept_elsewhere(v) or not copies.fault_of_version(project, v)
+    ]
     why = "no version held the alias champion"
     if holder is not None:
         why = f"version {holder.version}: {_fault(registry, holder)}, and no other copy is left"
@@ -262,7 +269,7 @@ def wrong_aliases(registry: RegisteredModel) -> list[Mend]:
         if wanted.get(alias) == holder.version:
             del wanted[alias]
     best = registry.version(wanted.get(BEST))
-    if best and _fault(registry, best) and not copies.find_source(registry.project, best):
+    if best and _lost(registry, best) and not copies.find_source(registry.project, best):
         del wanted[BEST]  # else every trial would stop at it
     wanted = {alias: number for alias, number in wanted.items() if registry.version(number)}
     return [

@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,8 @@ from pamela.registry.copies import (
     remembered_champion,
 )
 from pamela.registry.sqlite_reader import PATH, Version
-from pamela.registry.tracking.publish import client_of, experiment_id, find_run
+from pamela.registry.tracking.live import owner
+from pamela.registry.tracking.publish import HASH, OWNER, client_of, experiment_id, find_run
 from pamela.registry.tracking.runs import evaluation_hash
 from pamela.registry.version_facts import data_tags, describe, headline, is_measured, model_tags
 from pamela.registry.versions import (
@@ -53,6 +55,7 @@ from pamela.registry.versions import (
     PROMOTED_NTH,
     PROMOTED_OVER,
     PROMOTION,
+    aliases_of,
     choose,
     list_versions,
     nth_promotion,
@@ -156,12 +159,7 @@ def move_champion(project: Project, params: Params, version: str, promotion: Pro
     client = client_of(project, params)
     if CHAMPION not in mine.aliases:
         holder = next((v.version for v in versions if CHAMPION in v.aliases), "")
-        if promotion.over is not None and holder != promotion.over:
-            raise PamelaError(
-                f"version {version} was to replace version {promotion.over or '(none)'} as "
-                f"champion, but {f'version {holder}' if holder else 'no version'} is champion now: "
-                "nothing was moved; run it again"
-            )
+        _require_holder(holder, promotion.over if promotion.over is not None else holder, version)
         tags = {
             PROMOTED_AT: now_utc(),
             PROMOTED_BY: promotion.by,
@@ -173,10 +171,22 @@ def move_champion(project: Project, params: Params, version: str, promotion: Pro
         }
         for key, value in tags.items():
             client.set_model_version_tag(NAME, mine.version, key, value)
+        # the lock is this project's: another one that shares the registry may have been faster
+        _require_holder(aliases_of(project, params).get(CHAMPION, ""), holder, version)
         client.set_registered_model_alias(NAME, CHAMPION, mine.version)
         mine = Version(mine.version, mine.aliases, mine.tags | tags, mine.source)
     settle_aliases(client, mine, [v.version for v in versions])
     remember_champion(project, mine)
+
+
+def _require_holder(holder: str, expected: str, version: str) -> None:
+    """Raise unless the champion is still the version that another one is to replace."""
+    if holder != expected:
+        raise PamelaError(
+            f"version {version} was to replace version {expected or '(none)'} as "
+            f"champion, but {f'version {holder}' if holder else 'no version'} is champion now: "
+            "nothing was moved; run it again"
+        )
 
 
 def settle_aliases(client: MlflowClient, champion: Version, versions: list[str]) -> None:
@@ -213,13 +223,10 @@ def _make_version(project: Project, params: Params, kept: Path, more: dict[str, 
     client = client_of(project, params)
     measured = is_measured(project, meta)
     run = _run_of(client, project, params, meta) if measured else None
-    source, run_id = kept.as_uri(), run.info.run_id if run else None
+    source = kept.as_uri()
     if sqlite_reader.database_file(tracking_uri(params, project.root)) is None:
-        run = run or client.create_run(experiment_id(client, project, params), run_name=kept.name)
-        run_id = run.info.run_id
-        client.log_artifacts(run_id, str(kept), "bundle")  # a remote server keeps its own
-        client.set_terminated(run_id)
-        source = f"{run.info.artifact_uri}/bundle"
+        run, source = _keep_at_server(client, experiment_id(client, project, params), kept, run)
+    run_id = run.info.run_id if run else None
     numbers = headline(project, params, meta) if measured else {}
     tags = model_tags(meta) | data_tags(project, meta) | {k: v for k, (v, _) in numbers.items()}
     tags |= {BUNDLE_HASH: kept.name, PATH: project.relative(kept)} | more
@@ -233,6 +240,35 @@ def _make_version(project: Project, params: Params, kept: Path, more: dict[str, 
         description=describe(meta, numbers),
     )
     return str(made.version)
+
+
+def _keep_at_server(
+    client: MlflowClient, experiment: str, kept: Path, run: Any | None
+) -> tuple[Any, str]:
+    """Upload a bundle for all who share the registry; return its run and where it lies.
+
+    Parameters
+    ----------
+    run : in which the bundle's model was evaluated; the bundle gets one of its own without.
+    """
+    identity = f"{BUNDLE} {kept.name}"
+    made = None
+    if run is None:
+        run = find_run(client, experiment, identity)  # all of it, from an earlier attempt
+        if run is not None:
+            return run, f"{run.info.artifact_uri}/{BUNDLE}"
+        tags = {HASH: identity, OWNER: owner()}
+        run = made = client.create_run(experiment, tags=tags, run_name=kept.name)
+    try:
+        client.log_artifacts(run.info.run_id, str(kept), BUNDLE)
+    except BaseException:
+        if made is not None:
+            with suppress(PamelaError):  # the server may be what has failed
+                client.delete_run(made.info.run_id)
+        raise
+    if made is not None:
+        client.set_terminated(made.info.run_id)
+    return run, f"{run.info.artifact_uri}/{BUNDLE}"
 
 
 def _run_of(client: MlflowClient, project: Project, params: Params, meta: dict[str, Any]) -> Any:

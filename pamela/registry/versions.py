@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,13 @@ from pamela.core.errors import PamelaError, require
 from pamela.core.paths import Project
 from pamela.params import Params, load_params, tracking_uri
 from pamela.registry import sqlite_reader
-from pamela.registry.copies import BUNDLE_HASH, download, is_another
+from pamela.registry.copies import (
+    BUNDLE_HASH,
+    copy_from_elsewhere,
+    fetch,
+    is_another,
+    is_kept_elsewhere,
+)
 from pamela.registry.reachable import TRACKING_URI, said_by, shown
 from pamela.registry.sqlite_reader import Version
 from pamela.training.bundle_files import REPAIR
@@ -175,6 +182,9 @@ def resolve(uri: str, project: Project, params: Params | None = None) -> Path:
     if not versions:
         _reject_other_database(uri, tracking_uri(params, project.root))
     chosen = choose(uri, versions, parsed["alias"], parsed["version"])
+    if BUNDLE_HASH in chosen.tags and is_kept_elsewhere(chosen):
+        require("mlflow", f"{uri}: a version that is kept elsewhere")
+        return copy_from_elsewhere(project, chosen)
     local = project.root / chosen.path if chosen.path else None
     if local is not None and local.is_dir():
         fault = is_another(local, chosen.tags.get(BUNDLE_HASH))  # its files: when it is loaded
@@ -183,7 +193,7 @@ def resolve(uri: str, project: Project, params: Params | None = None) -> Path:
                 f"{uri}: version {chosen.version} in {chosen.path}: {fault}, {REPAIR}"
             )
         return local
-    return _download(uri, project, params, chosen)
+    return _recorded(uri, project, params, chosen)
 
 
 def _reject_other_database(uri: str, address: str) -> None:
@@ -214,12 +224,17 @@ def choose(uri: str, versions: list[Version], alias: str | None, version: str | 
     )
 
 
-def _download(uri: str, project: Project, params: Params, version: Version) -> Path:
-    require("mlflow", f"{uri}: a version that is kept elsewhere")
-    place = download(version.source, tracking_uri(params, project.root))
-    if place is None:
+def _recorded(uri: str, project: Project, params: Params, version: Version) -> Path:
+    """Return where MLflow says that the files are, or what it keeps, fetched."""
+    recorded = sqlite_reader.local_path(version.source)
+    if recorded is not None and recorded.is_dir():
+        return recorded
+    if recorded is not None:
         raise PamelaError(
             f"{uri}: the files of version {version.version} are gone "
             f"({version.path or version.source}), {REPAIR}"
         )
-    return place
+    require("mlflow", f"{uri}: a version that is kept elsewhere")
+    folder = Path(tempfile.mkdtemp(prefix="pamela-"))  # nothing names a copy of it
+    fetch(version.source, tracking_uri(params, project.root), folder)
+    return folder

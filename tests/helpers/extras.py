@@ -16,6 +16,8 @@ PACKAGES: Final = {
     "dask": ("distributed",),
     "ray": ("ray",),
     "recommenders": ("surprise",),
+    "scale": ("boto3", "dvc_s3", "psycopg2"),
+    "scale-tests": ("moto",),
     "steer": ("accelerate", "diffusers", "openai", "transformers"),
     "study": ("nicegui",),
     "transformers": ("transformers",),

@@ -12,7 +12,6 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,14 +19,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.errors import PamelaError, hidden
+from pamela.core.errors import PamelaError
 from pamela.core.files import scan_table, writing_to
 from pamela.core.paths import Project
 from pamela.params import Params, tracking_uri
 from pamela.registry import sqlite_reader
 from pamela.registry.mlflow_logging import quieten_mlflow
-from pamela.registry.reachable import require_server, said_by, shown
+from pamela.registry.reachable import is_database, require_server, said_by, shown
 from pamela.registry.tracking.local_client import saying_where
+from pamela.registry.tracking.remote_client import reason_of, telling, told
 from pamela.registry.tracking.runs import RunSpec
 from pamela.registry.tracking.runs_table import EXPERIMENT_TAGS, NOTE
 
@@ -63,26 +63,38 @@ def client_of(project: Project, params: Params) -> MlflowClient:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    database = sqlite_reader.database_file(uri)
+    database, place = sqlite_reader.database_file(uri), f"{said_by()} {shown(uri)}"
     try:
-        with writing_to(database.parent) if database else nullcontext():
+        with writing_to(database.parent) if database else told(place):
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     except (MlflowException, ImportError) as error:  # or no driver of that database
-        why = reason_of(error)
-        raise PamelaError(f"{said_by()} {shown(uri)}: MLflow cannot open it ({why})") from None
-    return saying_where(client, database, project.mlartifacts) if database else client
-
-
-def reason_of(error: Exception) -> str:
-    """Return the first line of what went wrong, without credentials."""
-    said = str(error).strip().splitlines() or [type(error).__name__]
-    return hidden(said[0])[:200]
+        raise PamelaError(f"{place}: MLflow cannot open it ({reason_of(error)})") from None
+    if database:
+        return saying_where(client, database, project.mlartifacts)
+    return telling(client, place)
 
 
 def artifact_root(project: Project, params: Params) -> str | None:
-    """Return where a new experiment keeps its artifacts; None leaves it to a remote server."""
-    local = sqlite_reader.database_file(tracking_uri(params, project.root)) is not None
-    return (project.mlartifacts / "runs").as_uri() if local else None
+    """Return where a new experiment keeps its artifacts; None leaves it to a tracking server.
+
+    Raises
+    ------
+    PamelaError
+        Where nothing says it: MLflow would take a folder that nobody else has.
+    """
+    uri, asked = tracking_uri(params, project.root), params.tracking.artifacts
+    if asked is not None:
+        folder = sqlite_reader.local_path(asked)
+        return asked if folder is None else (project.root / folder).as_uri()
+    if sqlite_reader.database_file(uri) is not None:
+        return (project.mlartifacts / "runs").as_uri()
+    if is_database(uri):
+        raise PamelaError(
+            f"params.yaml: tracking.artifacts is null, and {shown(uri)} is a database, which keeps "
+            "no files: name a place that all who share it reach, such as s3://bucket/mlflow "
+            "(docs/scale.md)"
+        )
+    return None
 
 
 def is_published(project: Project, params: Params, specs: Sequence[RunSpec]) -> bool:
@@ -133,7 +145,13 @@ def experiment_id(client: MlflowClient, project: Project, params: Params) -> str
         found = None
     if found:
         return str(found.experiment_id)
-    return str(client.create_experiment(name, artifact_root(project, params), EXPERIMENT_TAGS))
+    try:
+        return str(client.create_experiment(name, artifact_root(project, params), EXPERIMENT_TAGS))
+    except PamelaError:
+        made_meanwhile = client.get_experiment_by_name(name)  # by another project that shares it
+        if made_meanwhile is None:
+            raise
+        return str(made_meanwhile.experiment_id)
 
 
 def _moved(project: Project, params: Params, location: str | None) -> bool:
@@ -141,6 +159,8 @@ def _moved(project: Project, params: Params, location: str | None) -> bool:
     database = sqlite_reader.database_file(tracking_uri(params, project.root))
     folder = sqlite_reader.local_path(location) if location else None
     if database is None or folder is None or not database.is_relative_to(project.root):
+        return False
+    if location == artifact_root(project, params):
         return False
     return not folder.is_relative_to(project.root)
 

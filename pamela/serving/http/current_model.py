@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -113,6 +113,7 @@ class CurrentModel:
             # by number: the alias may move meanwhile
             uri = f"{REGISTERED}{name}/{found.version}"
             folder = versions.resolve(uri, *self._registry)
+            found = replace(found, state=_state(folder))  # it may have been fetched just now
         reward = Reward(load_bundle(folder), batch_size=self._most, project=self._project)
         if encoder:  # the model before needed it: the first request is not to wait for it
             reward.pictures.encoder()

@@ -239,9 +239,10 @@ def test_a_version_that_a_server_keeps_is_not_lost_with_its_copy(registry, monke
     elsewhere = replace(version, source="mlflow-artifacts:/1/bundle")
     damage(folder / "model.safetensors")
     assert copies.fault_of_version(registry, elsewhere) == "model.safetensors is damaged or missing"
-    monkeypatch.setattr(copies, "download", lambda *_: kept)
+    fetch = partial(shutil.copytree, kept, dirs_exist_ok=True)
+    monkeypatch.setattr(copies, "fetch", lambda source, uri, folder: fetch(folder))
     source = copies.find_source(registry, elsewhere)
-    assert source.name == "the tracking server"
+    assert source.name == "the shared registry"
     copies.rebuild(registry, elsewhere, source)
     assert copies.fault_of_version(registry, elsewhere) is None
     lose(folder)

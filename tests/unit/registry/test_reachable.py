@@ -9,7 +9,8 @@ import pytest
 from flows.server import free_port
 from pamela.core.errors import PamelaError
 from pamela.registry import reachable
-from pamela.registry.reachable import require_server, shown
+from pamela.registry.reachable import is_database, require_server, shown
+from tests.helpers import extras
 from tests.helpers.small_servers import answering, silent
 
 
@@ -17,7 +18,7 @@ from tests.helpers.small_servers import answering, silent
     "uri",
     [
         "sqlite:////tmp/there-is-none.db", "mlruns", "file:///tmp/mlruns", "databricks",
-        "databricks://profile", "", "postgresql:///database",
+        "databricks://profile", "",
     ],
 )  # fmt: skip
 def test_what_is_no_server_is_left_to_mlflow(uri):
@@ -31,7 +32,10 @@ def test_any_answer_is_one(status):
         require_server(f"{url}/below/")
 
 
-@pytest.mark.parametrize("scheme", ["http", "https", "postgresql", "mysql+pymysql"])
+@pytest.mark.parametrize(
+    "scheme",
+    ["http", "https", pytest.param("postgresql", marks=extras.needs("scale")), "mysql+pymysql"],
+)
 def test_an_address_where_nothing_listens_is_told_at_once(scheme, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "set")
     began = time.monotonic()
@@ -60,6 +64,34 @@ def test_a_server_that_never_answers_is_not_waited_for(monkeypatch):
 def test_an_address_that_is_none_is_one_line(uri):
     with pytest.raises(PamelaError, match="no MLflow server answers"):
         require_server(uri)
+
+
+def test_only_a_server_that_has_answered_is_waited_for(monkeypatch):
+    faults = iter(["down", "", "down", "down", "", "down"])
+    monkeypatch.setattr(reachable, "_fault_at", lambda uri: next(faults))
+    monkeypatch.setattr(reachable, "_answered", set())
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    with pytest.raises(PamelaError, match=r"answers at http://host \(down\)"):
+        require_server("http://host")
+    require_server("http://host")
+    require_server("http://host")  # it comes back
+    monkeypatch.setattr(reachable, "PATIENCE_S", 0.0)
+    with pytest.raises(PamelaError, match="down"):
+        require_server("http://host")
+
+
+@pytest.mark.parametrize("secret", ["pa@ss", "pa/ss", "pa:ss@"])
+@pytest.mark.parametrize("scheme", ["http", "postgresql", "postgresql+psycopg2"])
+def test_a_password_that_is_cut_apart_is_told_without_it(scheme, secret):
+    with pytest.raises(PamelaError, match="write / as %2F") as told:
+        require_server(f"{scheme}://ann:{secret}@127.0.0.1:1/name")
+    assert "pa" not in str(told.value).replace("params", "").replace("password", "")
+
+
+def test_a_database_is_told_from_a_tracking_server():
+    assert is_database("postgresql+psycopg2://ann@host/name")
+    assert not is_database("https://host")
+    assert not is_database("sqlite:///mlflow.db")
 
 
 def test_a_password_is_not_shown():

@@ -283,3 +283,20 @@ def test_a_damaged_database_is_told_with_what_to_do(copy, harm):
     path.write_bytes(content[:start] + b"x" * (len(content) - start))
     with pytest.raises(PamelaError, match=rf"mlflow.db: damaged \(.*{harm}.*make repro"):
         publish.is_published(copy, params_of(copy), all_specs(copy, params_of(copy)))
+
+
+@pytest.mark.parametrize("address", ["postgresql://host/mlflow", "mysql+pymysql://host/mlflow"])
+def test_a_database_that_keeps_no_files_needs_a_place_for_them(address, tmp_path, monkeypatch):
+    project = make_project(tmp_path)
+    params = params_of(project)
+    here = (project.mlartifacts / "runs").as_uri()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
+    assert publish.artifact_root(project, params) is None
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with pytest.raises(PamelaError, match=r"tracking\.artifacts is null") as told:
+        publish.artifact_root(project, params)
+    assert "s3://" in str(told.value)
+    for place, uri in {"s3://bucket/x": "s3://bucket/x", "mlartifacts/runs": here}.items():
+        tracking = params.tracking.model_copy(update={"artifacts": place})
+        shared = params.model_copy(update={"tracking": tracking})
+        assert publish.artifact_root(project, shared) == uri
