@@ -23,6 +23,7 @@ from pamela.cli.model import CHAMPION_URI, ModelOption, load_reward
 from pamela.cli.people.adapt import adapt
 from pamela.cli.people.suggest import suggest
 from pamela.cli.recommend import recommend_command
+from pamela.cli.score_table import score_table_command
 from pamela.cli.serve import serve_command
 from pamela.cli.steer import steer_command
 from pamela.cli.study import study_app
@@ -53,6 +54,7 @@ app.command("explain")(explain_command)
 app.command("adapt")(adapt)
 app.command("suggest")(suggest)
 app.command("recommend")(recommend_command)
+app.command("score-table")(score_table_command)
 app.command("steer")(steer_command)
 app.command("serve")(serve_command)
 app.add_typer(batches_app, name="batches")

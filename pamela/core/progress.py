@@ -6,14 +6,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
 
 BAR_UNITS = 1000  # steps of a bar that takes shares
 PLAIN_EVERY_S = 15.0  # without a terminal: a line this often
 
 
 @contextmanager
-def progress(label: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+def progress(
+    label: str, total: int, *, quiet: bool = False, unit: str | None = None, done: int = 0
+) -> Iterator[Callable[[int], None]]:
     """Show a bar called `label` that counts to `total`; yield the function that advances it.
+
+    Parameters
+    ----------
+    unit : what is counted, where its rate is to be shown.
+    done : where the count begins, as an earlier run came so far.
 
     Examples
     --------
@@ -29,23 +38,38 @@ def progress(label: str, total: int, *, quiet: bool = False) -> Iterator[Callabl
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _plain_lines(label, total)
+        yield _plain_lines(label, total, unit, done)
         return
     bar = bars.Progress(
         bars.TextColumn("{task.description}", markup=False),
         bars.BarColumn(bar_width=24),
         bars.MofNCompleteColumn(),
+        *([_rate_column(unit)] if unit else []),
         bars.TimeRemainingColumn(),
         console=console,
         transient=True,
     )
     with bar:
-        task = bar.add_task(label, total=total)
+        task = bar.add_task(label, total=total, completed=done)
         yield lambda n: bar.advance(task, n)
 
 
-def _plain_lines(label: str, total: int) -> Callable[[int], None]:
-    done, spoke = 0, time.monotonic()
+def _rate_column(unit: str) -> Any:
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class RateColumn(ProgressColumn):
+        """How much is done in a second."""
+
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f} {unit}/s" if task.speed else "")
+
+    return RateColumn()
+
+
+def _plain_lines(label: str, total: int, unit: str | None, done: int) -> Callable[[int], None]:
+    first, began = done, time.monotonic()
+    spoke = began
 
     def advance(n: int) -> None:
         nonlocal done, spoke
@@ -53,9 +77,16 @@ def _plain_lines(label: str, total: int) -> Callable[[int], None]:
         now = time.monotonic()
         if now - spoke >= PLAIN_EVERY_S:
             spoke = now
-            print(f"{label}: {done}/{total}", file=sys.stderr, flush=True)
+            rate = _rate((done - first) / (now - began), total - done, unit) if unit else ""
+            print(f"{label}: {done}/{total}{rate}", file=sys.stderr, flush=True)
 
     return advance
+
+
+def _rate(speed: float, left: int, unit: str) -> str:
+    """Return the rate and the time left, for a plain line."""
+    seconds = timedelta(seconds=round(left / speed)) if speed else "?"
+    return f", {speed:,.0f} {unit}/s, {seconds} left"
 
 
 @contextmanager

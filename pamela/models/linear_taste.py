@@ -7,9 +7,9 @@ out for every call, and say which ratings would teach most.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
-from pamela.core.arrays import Floats
+from pamela.core.arrays import Floats, Ints
 from pamela.core.dataset import Choices, Items, Pairs, People
 from pamela.models.base import Prediction
 from pamela.models.random_effects.posterior import Prior
@@ -26,6 +26,18 @@ class LinearPart(Protocol):
     @property
     def axes(self) -> Floats:
         """Eigenvectors (k, k) of the prior's covariance, in columns."""
+        ...
+
+
+class PairPredictor(Protocol):
+    """Known people and pictures, ready to be paired."""
+
+    def predict(self, person: Ints, picture: Ints) -> Prediction:
+        """Predict what person i (rows,) thinks of picture i (rows,)."""
+        ...
+
+    def with_people(self, others: Self) -> Self:
+        """Return the same with the people of `others` behind these."""
         ...
 
 
@@ -70,4 +82,10 @@ class LinearTaste(Protocol):
         self, columns: tuple[Floats, Floats, Floats], weights: Floats, spread: Floats
     ) -> Prediction:
         """Predict what one person of these weights (k,) thinks of pictures of these columns."""
+        ...
+
+    def pair_scores(
+        self, columns: tuple[Floats, Floats, Floats], weights: Floats, spread: Floats
+    ) -> PairPredictor:
+        """Return what predicts any pairs of people of these weights (m, k) and these pictures."""
         ...

@@ -46,6 +46,7 @@ from pamela.training.bundle import Bundle
 
 if TYPE_CHECKING:
     from pamela.explain.explainer import Explainer
+    from pamela.serving.bulk.job import ScoredTable
     from pamela.serving.explanation import Explanation
     from pamela.serving.steering.progress import Progress
     from pamela.serving.steering.result import Steered
@@ -177,6 +178,41 @@ class Reward:
             source=user_context.source,
             model_version=self.version,
             standardised=user_context.dataset in self.bundle.standardised,
+        )
+
+    def score_table(
+        self,
+        source: str | PathLike[str],
+        out: str | PathLike[str],
+        *,
+        percentile: bool = False,
+        overwrite: bool = False,
+        workers: int | None = None,
+    ) -> ScoredTable:
+        """Score every row of a Parquet table of any size, part by part, as `score` does each.
+
+        Called again after it was stopped, it goes on; the result appears whole, in the end.
+
+        Parameters
+        ----------
+        source : a file, a folder of files, or ``s3://bucket/key``, with the columns ``user_id``
+            and ``image_id`` (of known pictures), and ``dataset`` if you like.
+        out : the same rows and columns with ``rating``, ``std`` and ``source``; rows that cannot
+            be scored are in ``OUT.rejected.parquet`` with ``row`` and ``reason`` instead.
+        percentile : whether to add it.
+        overwrite : whether `out` may be replaced.
+        workers : threads; by default one a core, four at most.
+
+        Raises
+        ------
+        PamelaError
+            If `source` is no such table, `out` exists or cannot be written.
+        """
+        from pamela.serving.bulk.job import score_table
+
+        refuse_forked()
+        return score_table(
+            self, source, out, percentile=percentile, overwrite=overwrite, workers=workers
         )
 
     def adapt(

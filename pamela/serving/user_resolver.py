@@ -55,22 +55,27 @@ class UserResolver:
             self._recalled[name] = (state, self._people.recall(name, self._adapter))
         return self._recalled[name][1]
 
-    def _find(self, user: str | User, dataset: str | None) -> UserContext:
-        if isinstance(user, User):
-            return self._contexts.adapted(user)
-        if self._is_saved(user, dataset):
-            return self._contexts.adapted(self.person(user.removeprefix(f"{PEOPLE}/")))
-        others = self._people.names if self._people else []
-        return self._contexts.seen(self._contexts.users.find(user, others, dataset))
+    def meant(self, user: str, dataset: str | None) -> tuple[list[str], str | None]:
+        """Return whom a name may mean: users of the model, ``dataset/user``, and a saved person.
 
-    def _is_saved(self, user: str, dataset: str | None) -> bool:
+        One of them where the name is unique. ``people/NAME`` is a saved person unless it is a user.
+        """
         known = self._contexts.users.matches(user, dataset)
         name = user.removeprefix(f"{PEOPLE}/")
         if self._people is None or user in known or not self._people.has(name):
-            return False
-        if known and name == user:
+            return known, None
+        return ([] if name != user else known), name
+
+    def _find(self, user: str | User, dataset: str | None) -> UserContext:
+        if isinstance(user, User):
+            return self._contexts.adapted(user)
+        known, saved = self.meant(user, dataset)
+        if saved is not None and known:
             raise PamelaError(
                 f"user {user!r} is a saved person and a user: say {PEOPLE}/{user} or "
                 f"{' or '.join(known)}"
             )
-        return True
+        if saved is not None:
+            return self._contexts.adapted(self.person(saved))
+        others = self._people.names if self._people else []
+        return self._contexts.seen(self._contexts.users.find(user, others, dataset))

@@ -22,6 +22,7 @@ from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.features.item_features import TasteFeatures
 from pamela.models.hierarchical.features.user_covariates import PeopleColumns
 from pamela.models.hierarchical.interval_calibration import Widening
+from pamela.models.hierarchical.picture_columns import PairScores
 from pamela.models.hierarchical.picture_factors import PictureFactors
 from pamela.models.hierarchical.selection import Choice
 from pamela.models.hierarchical.weights import KnownPictures, PersonalWeights
@@ -214,6 +215,21 @@ class FittedHierarchical:
         widening = self.widening.of(spread / np.trace(self.prior.covariance))
         std = widening * np.sqrt(variance + self.prior.rating_variance)
         return Prediction(on_scale(mean), std.astype(np.float32))
+
+    def pair_scores(
+        self, columns: tuple[Floats, Floats, Floats], weights: Floats, spread: Floats
+    ) -> PairScores:
+        """Return what predicts any pairs of these pictures and people.
+
+        Parameters
+        ----------
+        columns : of the pictures, as `columns` returns them.
+        weights, spread : arrays (m, k), the people's rows of `weights_of`.
+        """
+        base, variance, taste = columns
+        turned = taste @ self.axes, weights @ self.axes
+        unsure = self.of_new(spread).sum(axis=1)
+        return PairScores(base, variance, *turned, spread, unsure, self.predicted)
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return config and arrays."""

@@ -33,7 +33,7 @@ from pamela.models.gaussian_process.model import Population
 from pamela.models.hierarchical.cross_validation import errors_of_seen
 from pamela.models.hierarchical.fitted import FittedHierarchical
 from pamela.models.hierarchical.interval_calibration import Widening
-from pamela.models.hierarchical.picture_columns import PictureColumns
+from pamela.models.hierarchical.picture_columns import PairScores, PictureColumns
 from pamela.models.hierarchical.selection import Choice, TasteSearch, choose_sizes
 from pamela.models.hierarchical.sharded.training_data import TrainingData
 from pamela.models.hierarchical.training_rows import TrainingConfig
@@ -184,8 +184,8 @@ class Hierarchical(RewardModel):
     ) -> tuple[Floats, Floats]:
         """Return weights (n, k) of `people` and their variances (n, k) along the prior's axes.
 
-        Training users get what training learned, others the posterior given their rows of
-        `context` and `choices` (over `items`), or the prior.
+        Training users get what training learned, others the posterior given what is theirs of
+        `context` and `choices`, or the prior.
         """
         if not self.inputs.user:
             context = choices = None
@@ -249,6 +249,12 @@ class Hierarchical(RewardModel):
         fitted = self._ready
         variance = item_variance + (taste @ fitted.axes) ** 2 @ spread
         return fitted.predicted(base + taste @ weights, variance, fitted.of_new(spread).sum())
+
+    def pair_scores(
+        self, columns: tuple[Floats, Floats, Floats], weights: Floats, spread: Floats
+    ) -> PairScores:
+        """Return what predicts any pairs of people and pictures."""
+        return self._ready.pair_scores(columns, weights, spread)
 
     @property
     def prior(self) -> Prior:

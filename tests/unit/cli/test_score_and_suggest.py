@@ -190,3 +190,18 @@ def test_tables_fit_narrow_terminals_and_hide_no_path(small_project):
         if "picture.png" in written.getvalue().replace("\n", ""):
             column = [re.split("[│┃]", line)[1].strip() for line in lines if "│" in line]
             assert "".join(column) == path
+
+
+def test_score_table_says_how_many_rows_were_set_apart(small_project):
+    rows = pl.DataFrame({"user_id": ["p001", "nobody"], "image_id": ["i03", "i03"]})
+    rows.write_parquet("in.parquet")
+    words = ["score-table", "in.parquet", "out.parquet", *BUNDLE]
+    done = CliRunner().invoke(app.app, words)
+    assert done.exit_code == 3, done.exception
+    assert done.stdout == (
+        "out.parquet: 1 of 2 rows scored, 1 set apart in out.rejected.parquet (unknown user 1)\n"
+    )
+    rows[:1].write_parquet("in.parquet")
+    done = CliRunner().invoke(app.app, [*words, "--overwrite"])
+    assert (done.exit_code, done.stdout) == (0, "out.parquet: 1 of 1 rows scored\n")
+    assert "exists already" in fault("score-table", "in.parquet", "out.parquet")
