@@ -106,7 +106,7 @@ def score_table(
             for part, rejected in running:
                 done[part] = rejected
                 advance(part.rows)
-        reasons = _finish(reward, parts, done, target)
+        reasons = _finish(reward, parts, done, folder)
         folder.remove()
     rejected = sum(done.values())
     beside = rejected_name(os.fspath(out)) if rejected else None
@@ -201,18 +201,19 @@ def _in_threads(reward: Reward, parts: Sequence[ScorePart], workers: int | None)
 
 
 def _finish(
-    reward: Reward, parts: Sequence[ScorePart], done: dict[ScorePart, int], target: str
+    reward: Reward, parts: Sequence[ScorePart], done: dict[ScorePart, int], folder: PartsFolder
 ) -> dict[str, int]:
     """Write the result of its parts, what was set apart first; return why that was."""
     told = {"model_version": reward.version}
+    target, aside = folder.out, f"{folder.address}/joined{places.SUFFIX}"
     apart = [part.rejected for part in parts if done[part]]
     reasons = {}
     if apart:
         counts = pl.scan_parquet(apart, glob=False).group_by(REASON).len()
         rows = counts.sort(["len", REASON], descending=[True, False]).collect()
         reasons = dict(rows.iter_rows())
-        places.join_tables(apart, rejected_name(target), {})
+        places.join_tables(apart, aside, rejected_name(target), {})
     else:
         places.remove(rejected_name(target))
-    places.join_tables([part.scored for part in parts], target, told)
+    places.join_tables([part.scored for part in parts], aside, target, told)
     return reasons

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -95,7 +96,7 @@ class PartsFolder:
             places.remove_below(self.address, last=NAME)
             return
         folder = Path(self.address)
-        aside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+        aside = folder.with_name(f".{folder.name}.{os.getpid()}.t{secrets.token_hex(4)}.tmp")
         folder.rename(aside)  # at once; a later run removes what a killed one leaves
         shutil.rmtree(aside)
 

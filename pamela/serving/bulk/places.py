@@ -16,7 +16,7 @@ from typing import Any, Final
 import polars as pl
 
 from pamela.core.errors import PamelaError, require
-from pamela.core.files import ROW_GROUP, atomic_path
+from pamela.core.files import ROW_GROUP, atomic_path, writing_to
 
 S3: Final = "s3://"
 SUFFIX: Final = ".parquet"
@@ -67,11 +67,12 @@ def write_table(address: str, table: pl.DataFrame, told: Mapping[str, str]) -> N
         _flush(aside)
 
 
-def join_tables(files: Sequence[str], address: str, told: Mapping[str, str]) -> None:
+def join_tables(files: Sequence[str], aside: str, address: str, told: Mapping[str, str]) -> None:
     """Write one table of several, piece by piece, whole or not at all; it replaces what is there.
 
     Parameters
     ----------
+    aside : where it is written first; an object is there only once all of it is.
     told : metadata of the file.
     """
     rows = pl.scan_parquet(list(files), glob=False)
@@ -79,9 +80,14 @@ def join_tables(files: Sequence[str], address: str, told: Mapping[str, str]) -> 
     if is_remote(address):
         rows.sink_parquet(address, **settings)
         return
-    with atomic_path(Path(address)) as aside:
-        rows.sink_parquet(aside, **settings)
-        _flush(aside)
+    first = Path(aside)
+    try:
+        with writing_to(first.parent):
+            rows.sink_parquet(first, **settings)
+            _flush(first)
+            first.replace(address)
+    finally:
+        first.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

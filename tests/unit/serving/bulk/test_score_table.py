@@ -98,8 +98,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(reward):
             continue  # it was finished
         resumed.append(scored(reward).resumed)
         assert digest() == expected
-        left = sorted(path.name for path in Path().glob("*out.parquet*"))
-        assert left == ["out.parquet"]
+        assert [path.name for path in Path().glob("out.parquet*")] == ["out.parquet"]
     assert resumed == sorted(resumed)
     assert set(resumed) == {0, 30, 60, 90, 100}
 
