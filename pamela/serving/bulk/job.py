@@ -91,7 +91,7 @@ def score_table(
     note = _note(reward, table, percentile=percentile, rows_at_once=rows_at_once)
     differing = folder.differences(note)
     _refuse_other(target, differing, overwrite=overwrite)
-    with folder.held():
+    with folder.held(), places.stopped(target):
         parts = _parts(reward, table, folder, rows_at_once, percentile=percentile)
         if differing == []:
             done = {part: n for part in parts if (n := rejected_of(part)) is not None}

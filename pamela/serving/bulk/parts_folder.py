@@ -87,13 +87,13 @@ class PartsFolder:
 
     def begin(self, note: Note) -> None:
         """Begin anew: remove what is there and leave a note."""
-        places.remove_below(self.address, last=NAME)
+        places.empty(self.address)
         places.write_note(f"{self.address}/{NAME}", json.dumps(note))
 
     def remove(self) -> None:
         """Remove it: the result is there."""
         if places.is_remote(self.out):
-            places.remove_below(self.address, last=NAME)
+            places.empty(self.address)
             return
         folder = Path(self.address)
         aside = folder.with_name(f".{folder.name}.{os.getpid()}.t{secrets.token_hex(4)}.tmp")

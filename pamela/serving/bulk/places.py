@@ -7,15 +7,15 @@ variables (``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION``, ``A
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
-from pamela.core.errors import PamelaError, require
+from pamela.core.errors import PamelaError, one_line, require
 from pamela.core.files import ROW_GROUP, atomic_path, writing_to
 
 S3: Final = "s3://"
@@ -181,21 +181,43 @@ def write_note(address: str, text: str) -> None:
 
 def remove(address: str) -> None:
     """Remove a file; nothing there is fine."""
-    if is_remote(address):
-        store, key = _store(address)
-        with suppress(FileNotFoundError):
-            store.delete_file(key)
+    if not is_remote(address):
+        Path(address).unlink(missing_ok=True)
         return
-    Path(address).unlink(missing_ok=True)
+    store, key = _store(address)
+    with suppress(FileNotFoundError):
+        store.delete_file(key)
 
 
-def remove_below(address: str, last: str) -> None:
-    """Remove the files of a folder, the one called `last` in the end."""
-    remote = is_remote(address)
-    below = (
-        [one.address for one in _remote_files(address, suffix="")]
-        if remote
-        else [str(one) for one in Path(address).iterdir()]
-    )
-    for one in sorted(below, key=lambda one: one == f"{address}/{last}"):
-        remove(one)
+def empty(address: str) -> None:
+    """Remove what is in a folder; no folder is fine."""
+    if not is_remote(address):
+        for one in Path(address).iterdir():
+            one.unlink()
+        return
+    store, key = _store(address)
+    with suppress(FileNotFoundError):
+        store.delete_dir(key)  # object stores have no empty folders
+
+
+@contextmanager
+def stopped(address: str) -> Iterator[None]:
+    """Turn what a library raises while `address` is written into one line.
+
+    Raises
+    ------
+    PamelaError
+        Saying why, and that nothing is lost.
+    """
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise PamelaError(
+            f"{address}: stopped ({reason(error)}); the next run goes on from what was done"
+        ) from None
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of what a library says, or what kind of error it is."""
+    lines = str(error).splitlines()
+    return one_line(lines[0])[:300] if lines else type(error).__name__

@@ -10,8 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.errors import PamelaError, one_line
-from pamela.serving.bulk.places import StoredFile, count_rows, find_files, is_remote, scan
+from pamela.core.errors import PamelaError
+from pamela.serving.bulk.places import StoredFile, count_rows, find_files, is_remote, reason, scan
 
 NEEDED = (s.USER, s.IMAGE)
 
@@ -80,7 +80,7 @@ def open_table(address: str, added: Sequence[str]) -> SourceTable:
         schema = scan([one.address for one in files]).collect_schema()
         counts = tuple(count_rows(one.address) for one in files)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise PamelaError(f"{address}: not readable as Parquet ({_reason(error)})") from None
+        raise PamelaError(f"{address}: not readable as Parquet ({reason(error)})") from None
     _check(address, schema, added)
     if not sum(counts):
         raise PamelaError(f"{address}: no rows; nothing to score")
@@ -91,12 +91,6 @@ def _nothing(address: str) -> str:
     if not is_remote(address) and Path(address).is_dir():
         return "a folder without Parquet files"
     return "no such file"
-
-
-def _reason(error: Exception) -> str:
-    """Return the first line of what a library says, or what kind of error it is."""
-    lines = str(error).splitlines()
-    return one_line(lines[0])[:300] if lines else type(error).__name__
 
 
 def _check(address: str, schema: pl.Schema, added: Sequence[str]) -> None:
