@@ -53,7 +53,8 @@ def write_shards(
             pl.PartitionBy(aside, key=SHARD, include_key=False), engine="streaming", mkdir=True
         )
         for shard in placed.get_column(SHARD).unique().sort():
-            own = pl.read_parquet(aside / f"{SHARD}={shard}" / "*.parquet")
+            files = sorted((aside / f"{SHARD}={shard}").glob("*.parquet"))
+            own = pl.read_parquet(files, glob=False)
             own = own if finish is None else finish(own)
             write_shard(folder / f"{shard:06}.parquet", own)
             of_part = own.group_by(pl.col(s.PART).cast(pl.String)).len()
