@@ -70,8 +70,9 @@ def client_of(project: Project, params: Params) -> MlflowClient:
     except (MlflowException, ImportError) as error:  # or no driver of that database
         raise PamelaError(f"{place}: MLflow cannot open it ({reason_of(error)})") from None
     if database:
-        return saying_where(client, database, project.mlartifacts)
-    return telling(client, place)
+        client = saying_where(client, database, project.mlartifacts)
+    shared = database is None or params.tracking.artifacts is not None
+    return telling(client, place) if shared else client
 
 
 def artifact_root(project: Project, params: Params) -> str | None:
