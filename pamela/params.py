@@ -375,7 +375,7 @@ class ServeParams(_Strict):
 
 
 class ComputeParams(_Strict):
-    """Where pictures are encoded; no stage's result depends on it (`pamela.compute`)."""
+    """Who encodes pictures and scores tables; no result depends on it (`pamela.compute`)."""
 
     runner: Literal["local", "dask", "ray"]
     workers: Count  # of dask and ray where there is no address: processes on this machine

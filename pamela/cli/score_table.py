@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from pamela.cli.model import CHAMPION_URI, ModelOption, load_reward
 
 if TYPE_CHECKING:
+    from pamela.compute.runner import Runner
     from pamela.serving.bulk.job import ScoredTable
 
 SET_APART: Final = 3  # exit status: the result is there, and some rows are not in it
@@ -35,14 +37,26 @@ def score_table_command(
     """Score a table of users and known pictures; a killed run goes on when it is started again.
 
     Rows that cannot be scored are set apart in OUT.rejected.parquet, and the exit status is 3.
+    In a project it is done where `compute` of params.yaml says: here, or on a cluster.
     """
     reward = load_reward(model)
-    done = reward.score_table(
-        source, out, percentile=percentile, overwrite=overwrite, workers=workers
-    )
+    with _runner() as runner:
+        done = reward.score_table(
+            source, out, percentile=percentile, overwrite=overwrite, workers=workers, runner=runner
+        )
     typer.echo(summary(done))
     if done.rejected:
         raise typer.Exit(SET_APART)
+
+
+def _runner() -> AbstractContextManager[Runner | None]:
+    """Return the runner of the project here; none without a project."""
+    from pamela.compute.opening import open_runner
+    from pamela.params import load_params
+    from pamela.serving.loading import project_here
+
+    project = project_here()
+    return open_runner(load_params(project.params_file).compute) if project else nullcontext()
 
 
 def summary(done: ScoredTable) -> str:

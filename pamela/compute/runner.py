@@ -234,7 +234,7 @@ def on_worker(function: Callable[[T], R], item: T) -> R:
     try:
         return function(item)
     except PamelaError as error:
-        raise PamelaError(f"on {gethostname()}: {error}") from None
+        raise type(error)(f"on {gethostname()}: {error}") from None
 
 
 def _named(error: Exception, cause: BaseException, name: str) -> Exception:

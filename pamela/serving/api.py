@@ -45,6 +45,7 @@ from pamela.serving.user_resolver import UserResolver
 from pamela.training.bundle import Bundle
 
 if TYPE_CHECKING:
+    from pamela.compute.runner import Runner
     from pamela.explain.explainer import Explainer
     from pamela.serving.bulk.job import ScoredTable
     from pamela.serving.explanation import Explanation
@@ -188,6 +189,7 @@ class Reward:
         percentile: bool = False,
         overwrite: bool = False,
         workers: int | None = None,
+        runner: Runner | None = None,
     ) -> ScoredTable:
         """Score every row of a Parquet table of any size, part by part, as `score` does each.
 
@@ -202,6 +204,8 @@ class Reward:
         percentile : whether to add it.
         overwrite : whether `out` may be replaced.
         workers : threads; by default one a core, four at most.
+        runner : of a cluster that scores (`pamela.compute.opening.open_runner`): workers see the
+            model, the table and the place for the result under the same paths; None: threads.
 
         Raises
         ------
@@ -212,7 +216,13 @@ class Reward:
 
         refuse_forked()
         return score_table(
-            self, source, out, percentile=percentile, overwrite=overwrite, workers=workers
+            self,
+            source,
+            out,
+            percentile=percentile,
+            overwrite=overwrite,
+            workers=workers,
+            run=runner.map if runner and runner.elsewhere else None,
         )
 
     def adapt(

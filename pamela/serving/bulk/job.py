@@ -5,8 +5,10 @@ The result appears whole, with the bytes that an undisturbed run writes.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -84,6 +86,8 @@ def score_table(
     run : what runs the parts, e.g. on a cluster; by default `workers` threads of this process.
     rows_at_once : rows of a part.
     """
+    if run and reward.bundle.folder is None:
+        raise PamelaError("this model was loaded from no folder, so that workers cannot load it")
     address, target = _address(source), _address(out)
     _check_names(address, target)
     table = open_table(address, [s.RATING, STD, SOURCE, PERCENTILE, ROW, REASON])
@@ -92,7 +96,7 @@ def score_table(
     differing = folder.differences(note)
     _refuse_other(target, differing, overwrite=overwrite)
     with folder.held(), places.stopped(target):
-        parts = _parts(reward, table, folder, rows_at_once, percentile=percentile)
+        parts = _parts(reward, table, folder, rows_at_once, percentile=percentile, job=_id(note))
         if differing == []:
             done = {part: n for part in parts if (n := rejected_of(part)) is not None}
         else:
@@ -162,6 +166,10 @@ def _note(
     }
 
 
+def _id(note: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(note, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def _parts(
     reward: Reward,
     table: SourceTable,
@@ -169,11 +177,15 @@ def _parts(
     rows_at_once: int,
     *,
     percentile: bool,
+    job: str,
 ) -> list[ScorePart]:
-    model = reward.bundle.folder
+    model, people = reward.bundle.folder, reward.people
     return [
         ScorePart(
+            job,
             str(model.resolve()) if model else "",
+            reward.version,
+            str(people.root.resolve()) if people else "",
             one.files,
             one.start,
             one.rows,

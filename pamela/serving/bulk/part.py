@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,10 +17,13 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.arrays import Floats, Floats32, Ints
 from pamela.core.dataset import People
+from pamela.core.errors import PamelaError
+from pamela.core.paths import Project
 from pamela.models.base import Prediction, std_on_scale
 from pamela.serving.bulk.names import REASON, TableNames
 from pamela.serving.bulk.pairs import pair_model
 from pamela.serving.bulk.places import read_slice, write_table
+from pamela.training.bundle import load_bundle
 
 if TYPE_CHECKING:
     from pamela.serving.api import Reward
@@ -36,7 +40,9 @@ class ScorePart:
 
     Attributes
     ----------
-    model : a bundle folder.
+    job : changes with whatever the result depends on.
+    model, version : a bundle folder, and which model lies there.
+    project : root of the project whose saved people are meant; empty for none.
     files : of the table, or some that follow each other in it; paths or ``s3://`` addresses.
     start, rows : which rows of these files.
     first : their number in the whole table, from 1.
@@ -44,7 +50,10 @@ class ScorePart:
     percentile : whether to add it.
     """
 
+    job: str
     model: str
+    version: str
+    project: str
     files: tuple[str, ...]
     start: int
     rows: int
@@ -53,18 +62,27 @@ class ScorePart:
     rejected: str
     percentile: bool
 
+    def __str__(self) -> str:
+        return f"rows {self.first} to {self.first + self.rows - 1}"
+
 
 def score_part(part: ScorePart) -> int:
     """Score and write a part; return how many of its rows could not be scored."""
-    return _scorer_of(part.model).score_part(part)
+    return _scorer_of(part.job, part.model, part.version, part.project).score_part(part)
 
 
 @lru_cache(maxsize=1)
-def _scorer_of(model: str) -> TableScorer:
-    """Return the scorer of a bundle folder: loaded once in a process."""
-    from pamela.serving.api import load
+def _scorer_of(job: str, model: str, version: str, project: str) -> TableScorer:
+    """Return the scorer of a bundle folder: loaded once in a process for a job.
 
-    return TableScorer(load(model))
+    Workers of a cluster outlive a job, and run in folders of their own.
+    """
+    from pamela.serving.api import Reward
+
+    bundle = load_bundle(Path(model))
+    if bundle.version != version:
+        raise PamelaError(f"{model}: holds {bundle.version}, not {version}; run the command again")
+    return TableScorer(Reward(bundle, project=Project(Path(project)) if project else None))
 
 
 class TableScorer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ import pamela
 from pamela.core import schema as s
 from pamela.core.errors import DiskFullError, PamelaError
 from pamela.serving.api import Reward
-from pamela.serving.bulk import parts_folder
+from pamela.serving.bulk import part, parts_folder
 from pamela.serving.bulk.job import ScoredTable, score_table
 from tests.helpers.disks import fill, small_disks
 from tests.helpers.kills import every_kill
+from tests.helpers.people_commands import adapt
+from tests.helpers.pool_engine import threads
 
 ROWS = 100
 OUT, APART = Path("out.parquet"), Path("out.rejected.parquet")
@@ -229,3 +232,49 @@ def test_a_full_disk_is_one_line_and_the_next_run_goes_on(reward, tmp_path):
         assert (disk / OUT).read_bytes() == OUT.read_bytes()
         assert sorted(path.name for path in disk.iterdir()) == ["out.parquet", APART.name]
     assert digest() == expected
+
+
+@pytest.fixture
+def worker():
+    """Let this process load models as a worker does that has none yet."""
+    part._scorer_of.cache_clear()
+    yield
+    part._scorer_of.cache_clear()
+
+
+def test_workers_of_a_cluster_write_the_same_bytes(reward, worker):
+    write_table()
+    scored(reward)
+    expected = digest()
+    runner, engine = threads()
+    again = score_table(reward, "in.parquet", OUT, rows_at_once=30, overwrite=True, run=runner.map)
+    assert (again.scored, engine.submitted) == (98, 4)
+    assert digest() == expected
+    reward.score_table("in.parquet", OUT, overwrite=True, runner=runner)
+    assert engine.submitted == 5  # one part
+    runner.close()
+
+
+def test_a_worker_runs_in_a_folder_of_its_own(small_project, worker, tmp_path, monkeypatch):
+    adapt()
+    pl.DataFrame({s.USER: ["people/anna"], s.IMAGE: ["i03"]}).write_parquet("in.parquet")
+
+    def elsewhere(function, parts):
+        for one in parts:
+            with monkeypatch.context() as patch:
+                patch.chdir(tmp_path)
+                yield one, function(one)
+
+    score_table(pamela.load("models/bundle"), "in.parquet", OUT, run=elsewhere)
+    assert pl.read_parquet(OUT)["source"].to_list() == ["adapted"]
+
+
+def test_a_worker_that_finds_another_model_says_so(reward, worker):
+    write_table()
+
+    def late(function, parts):
+        return ((one, function(replace(one, version="mf-0000"))) for one in parts)
+
+    with pytest.raises(PamelaError, match=r"bundle: holds .*, not mf-0000; run the command again"):
+        score_table(reward, "in.parquet", OUT, run=late)
+    assert not OUT.exists()
