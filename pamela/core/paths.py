@@ -94,6 +94,8 @@ class Project:
     refusals = Below(".cache/refused")
     # features of pictures that saved people rated (git-ignored; may be deleted)
     people_cache = Below(".cache/people")
+    # features of pictures and prompts that were scored lately (git-ignored; may be deleted)
+    score_cache = Below(".cache/score")
     # pictures that steering drew, and their scores, by content (git-ignored; may be deleted)
     steering_cache = Below(".cache/steering")
     # what `pamela steer` found, a folder for each person and prompt (git-ignored: it is personal)

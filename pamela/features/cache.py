@@ -45,6 +45,12 @@ class FeatureCache:
         held[lacking] = False
         return held
 
+    def find(self, keys: Sequence[str | None]) -> tuple[Bools, Floats32]:
+        """Return, per key, whether its row is here, and the rows (n, dim), zero where not."""
+        held, rows = self.holds(keys), np.zeros((len(keys), self.dim), np.float32)
+        rows[held] = self.rows(pl.Series(np.array(keys, object)[held], dtype=pl.String))
+        return held, rows
+
     def add(self, keys: Sequence[str], values: Floats32) -> None:
         """Append rows: n keys and float32 (n, dim)."""
         if values.shape != (len(keys), self.dim):

@@ -109,3 +109,12 @@ def warn_of_cut(encoder: Encoder, prompts: Sequence[str | None]) -> None:
             PromptWarning,
             stacklevel=2,
         )
+
+
+def read_whole(encoder: Encoder, prompts: Sequence[str]) -> list[bool]:
+    """Tell of each prompt whether nothing is to be said of it: read to its end, with words."""
+    lengths, unread = encoder.prompt_lengths(prompts), encoder.unread(prompts)
+    return [
+        length <= encoder.context_length and not none
+        for length, none in zip(lengths, unread, strict=True)
+    ]

@@ -100,6 +100,7 @@ class Reward:
             batch_size=batch_size,
             workers=workers,
             cache=project.people_cache if project else None,
+            recent=project.score_cache if project else None,
         )
         self.adapter = Adapter(bundle, self.user_contexts.users, self.pictures)
         self.people = SavedPeople(project.people, project.root) if project else None
@@ -162,7 +163,8 @@ class Reward:
         """
         user_context = self.user_context(user, dataset)
         given = read_images(images)
-        items = self.pictures.items(given, read_prompts(prompt, len(given)))
+        prompts = read_prompts(prompt, len(given))
+        items = self.pictures.items(given, prompts, recent=True)
         prediction = self.user_contexts.predict(user_context, items)
         return self.scores(user_context, prediction, items.frame[s.PROMPT].to_list())
 
@@ -328,7 +330,7 @@ class Reward:
                 )
             return rank_catalog(self.user_contexts, user_context, count, self.scores, self._root)
         given = read_images(images)
-        items = self.pictures.items(given, read_prompts(prompt, len(given)))
+        items = self.pictures.items(given, read_prompts(prompt, len(given)), recent=True)
         return rank_given(
             self.user_contexts, user_context, items, given, count, self.scores, self._root
         )
