@@ -35,7 +35,7 @@ from pamela.serving.bulk.source import SourceTable, open_table
 if TYPE_CHECKING:
     from pamela.serving.api import Reward
 
-ROWS_AT_ONCE: Final = 1 << 19  # rows of a part
+ROWS_AT_ONCE: Final = 1 << 18  # rows of a part
 MOST_WORKERS: Final = 4  # of one's own accord: each holds a part in memory
 Done = Iterator[tuple[ScorePart, int]]
 # runs a function on every part, in any order, and yields each part with what was returned
