@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flows.runtime import here, main, stage, step
+from pamela.compute.processes import in_threads
 from pamela.training import train as work
+from pamela.training.side_by_side import Fits, open_fits
 
 plan = step("plan")(work.plan_fits)
 remove_old = step("remove old models")(work.remove_old)
-fit = step("fit")(work.fit_fold)
-refit = step("fit the champion on all ratings")(work.refit_champion)
 write_training = step("write training.json")(work.write_training)
 write_champion = step("bundle the champion")(work.write_champion)
+
+
+@step("fit")
+def fit(fits: Fits, model: str, fold: int) -> work.FoldFit:
+    """Fit one model on one fold."""
+    return fits.fit(model, fold)
+
+
+@step("fit the champion on all ratings")
+def refit(fits: Fits) -> work.FoldFit:
+    """Fit what serves."""
+    return fits.refit()
 
 
 @stage("train")
@@ -19,8 +33,9 @@ def train() -> None:
     project, params = here()
     todo = plan(project, params.train)
     remove_old(project, params.train)
-    fitted = [fit(project, params.train, model, fold) for model, fold in todo]
-    fitted.append(refit(project, params.train))
+    with open_fits(project, params.train, todo) as fits:
+        calls = [partial(fit, fits, *one) for one in fits.order(todo)]
+        fitted = in_threads([*calls, partial(refit, fits)], threads=fits.threads)
     write_training(project, params.train)
     write_champion(project, params.train)
     print(f"train: {work.fit_summary(fitted)}")

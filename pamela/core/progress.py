@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -109,3 +109,37 @@ def share_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[float, s
                 done = now
 
         yield report
+
+
+@contextmanager
+def shown_now(label: str, *, quiet: bool = False) -> Iterator[Callable[[Sequence[str]], None]]:
+    """Show what is being worked on side by side; yield the function that takes their names.
+
+    Examples
+    --------
+    >>> with shown_now("train", quiet=True) as show:
+    ...     show(["paper, fold 0", "hierarchical, fold 0"])
+    """
+    if quiet:
+        yield lambda names: None
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with console.status(label) as status:
+            yield lambda names: status.update(_now(label, names))
+        return
+    spoke = time.monotonic()
+
+    def show(names: Sequence[str]) -> None:
+        nonlocal spoke
+        if names and time.monotonic() - spoke >= PLAIN_EVERY_S:
+            spoke = time.monotonic()
+            print(_now(label, names), file=sys.stderr, flush=True)
+
+    yield show
+
+
+def _now(label: str, names: Sequence[str]) -> str:
+    return f"{label}: {' | '.join(names)}"

@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +27,9 @@ PAUSE_S: Final = 120.0  # between two stages of one run, at most
 FIT: Final = "fit"  # the step that fits one model on one fold
 
 Event = Mapping[str, Any]
+# model and fold of the fit that is under way here, empty where it is no fold's; several may be
+# side by side
+FIT_OF: ContextVar[tuple[str, int] | tuple[()] | None] = ContextVar("fit", default=None)
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,19 @@ def record(kind: str, **fields: Any) -> None:
 
 def record_metrics(step: int, values: Mapping[str, float]) -> None:
     """Record what a model that is being trained measured at `step`."""
-    record(METRICS, step=step, values={key: float(value) for key, value in values.items()})
+    told = {key: float(value) for key, value in values.items()}
+    fit = FIT_OF.get()
+    record(METRICS, step=step, values=told, **({} if fit is None else {"what": fit}))
+
+
+@contextmanager
+def fitting(model: str, fold: int | None) -> Iterator[None]:
+    """Let what is recorded in the block be of this fit; no fold: of none that is evaluated."""
+    token = FIT_OF.set(() if fold is None else (model, fold))
+    try:
+        yield
+    finally:
+        FIT_OF.reset(token)
 
 
 def begin(project: Project, stage: str, started: float) -> None:
@@ -132,9 +149,9 @@ class Timeline:
         for event in self.events:
             if event["kind"] == STEP_BEGINS:  # of another step: no fold's fit
                 fitted = event["what"] if event["name"] == FIT else []
-            elif event["kind"] == METRICS and len(fitted) == 2:
+            elif event["kind"] == METRICS and len(fit := event.get("what", fitted)) == 2:
                 for key in event["values"]:
-                    found[(fitted[0], fitted[1], key, event["step"])] = event["time"]
+                    found[(fit[0], fit[1], key, event["step"])] = event["time"]
         return found
 
 

@@ -116,6 +116,10 @@ class RewardModel(ABC):
     uses_demographics: bool = False
     # whether fitting reads the fold's choices; else they come as ratings (`choices_as_ratings`)
     learns_choices: ClassVar[bool] = False
+    # whether it is built upon a fit of `population`, which is made once for all that are
+    on_population: ClassVar[bool] = False
+    # whether its fit hands independent parts of its work to `pamela.compute.processes` itself
+    spreads: ClassVar[bool] = False
 
     chosen: dict[str, Any]  # the configuration that fitting chose, with its scores; JSON-able
     # how people choose between pictures of known scores, by dataset; from choices, where any are

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import shutil
 import time
 from collections.abc import Sequence
@@ -22,7 +23,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pamela.compute.processes import in_pieces
 from pamela.core import schema as s
+from pamela.core import timeline
 from pamela.core.dataset import Fold, count_folds
 from pamela.core.errors import PamelaError
 from pamela.core.files import atomic_folder, read_json, write_json, write_parquet
@@ -94,6 +97,26 @@ def fit_fold(project: Project, params: TrainParams, model_name: str, fold_number
         return _fit(project, params, model, fold, fold_number, project.models)
 
 
+def fit_fold_and_lend(
+    project: Project, params: TrainParams, model_name: str, fold_number: int
+) -> tuple[FoldFit, bytes]:
+    """Fit as `fit_fold` does, and return what `fit_fold_upon` takes over elsewhere."""
+    from pamela.models.gaussian_process.model import lend_fits
+
+    fitted = fit_fold(project, params, model_name, fold_number)
+    return fitted, pickle.dumps(lend_fits())
+
+
+def fit_fold_upon(
+    lent: bytes, project: Project, params: TrainParams, model_name: str, fold_number: int
+) -> FoldFit:
+    """Fit as `fit_fold` does, upon what was fitted in another process of this stage."""
+    from pamela.models.gaussian_process.model import borrow_fits
+
+    borrow_fits(pickle.loads(lent))  # noqa: S301, of a process of this stage
+    return fit_fold(project, params, model_name, fold_number)
+
+
 def refit_champion(project: Project, params: TrainParams) -> FoldFit:
     """Fit the champion on every accepted rating, with what its fit on fold 0 chose."""
     with training_fold(project, BUNDLE_FOLD) as fold:
@@ -137,7 +160,8 @@ def _fit(
     folder = home / model.name / name
     workdir = work_folder(project, params, f"{model.name}-{name}", fold)
     start = time.monotonic()
-    with share_bar(f"train {model.name} {name.replace('_', ' ')}") as report:
+    label, alone = f"train {model.name} {name.replace('_', ' ')}", not in_pieces()
+    with share_bar(label, quiet=not alone) as report, timeline.fitting(model.name, number):
         history = model.fit(fold, seed=params.seed, progress=report, workdir=workdir)
     seconds = time.monotonic() - start
     with atomic_folder(folder) as aside:

@@ -60,13 +60,25 @@ from pamela.params import ALL_INPUTS, TrainParams
 
 MAX_EVIDENCE_ROWS = 1200  # pictures on which the kernels are weighed at last
 MAX_LANDMARKS = 1024  # inducing pictures; twice as many for several datasets
+Fits = dict[str, tuple[dict[str, Any], pl.DataFrame]]
 # the last fit alone: it holds the features of its training pictures
-_MADE: dict[str, tuple[dict[str, Any], pl.DataFrame]] = {}
+_MADE: Fits = {}
 
 
 def forget_fits() -> None:
     """Forget the fit kept for other models of this process, so that the next one is made anew."""
     _MADE.clear()
+
+
+def lend_fits() -> Fits:
+    """Return the fit kept for other models, for another process to `borrow_fits`."""
+    return dict(_MADE)
+
+
+def borrow_fits(made: Fits) -> None:
+    """Keep a fit that another process made, in place of this one's."""
+    forget_fits()
+    _MADE.update(made)
 
 
 class Population(RewardModel):
@@ -86,6 +98,7 @@ class Population(RewardModel):
     name: ClassVar[str] = "population"
     switches: ClassVar[frozenset[str]] = frozenset({"metadata"})
     learns_choices: ClassVar[bool] = True
+    on_population: ClassVar[bool] = True
     personal = False
 
     def __init__(

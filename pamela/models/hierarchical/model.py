@@ -71,6 +71,7 @@ class Hierarchical(RewardModel):
 
     name: ClassVar[str] = "hierarchical"
     learns_choices: ClassVar[bool] = True
+    on_population: ClassVar[bool] = True
     switches: ClassVar[frozenset[str]] = frozenset(InputParams.model_fields)
 
     def __init__(

@@ -17,7 +17,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +79,7 @@ class ResidualModel(RewardModel):
 
     personal = True
     adapts = True
+    on_population: ClassVar[bool] = True
 
     def __init__(self, cv_folds: int, population: Population) -> None:
         self.cv_folds = cv_folds

@@ -17,7 +17,10 @@ column that a dataset does not have adds nothing.
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Callable
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -26,6 +29,7 @@ import numpy.typing as npt
 import polars as pl
 import torch
 
+from pamela.compute.processes import opened, run_all
 from pamela.core import schema as s
 from pamela.core.arrays import Bools
 from pamela.core.dataset import Choices, Fold, Items, Pairs, People
@@ -59,6 +63,7 @@ from pamela.models.transformer.validation import (
 )
 from pamela.params import ALL_INPUTS, InputParams, TrainParams
 
+Listener = Callable[[int, float], None]  # epoch, validation correlation
 SHARE_OF_SEARCH = 0.75  # of the fitting time, for the progress bar
 
 
@@ -75,6 +80,7 @@ class Paper(RewardModel):
 
     name: ClassVar[str] = "paper"
     switches: ClassVar[frozenset[str]] = frozenset(InputParams.model_fields)
+    spreads: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -148,12 +154,12 @@ class Paper(RewardModel):
             share = min(epoch / self.search.epochs(trial), 1.0)
             late(share, f"epoch {epoch}, validation {correlation:.3f}")
 
-        history, self._fitted = self._train(
-            fold, train, validation, trial, self.search.epochs(trial), seed,
-            on_epoch_end=on_epoch_end, workdir=workdir,
-            devices=device_count(self.device, self.devices),
-            nodes=Nodes.from_environment(),
-        )  # fmt: skip
+        last = (self, fold, train, validation, trial, seed, workdir)
+        if opened() is None:
+            history, self._fitted = _train_last(*last, on_epoch_end)
+        else:
+            (made,) = run_all(_train_last_elsewhere, [last], [f"paper, fold {fold.number}"])
+            history, self._fitted = pickle.loads(made)  # noqa: S301, of a process of this stage
         if self._given is not None:
             self.chosen, self._deviations = self._given
         else:
@@ -182,11 +188,9 @@ class Paper(RewardModel):
 
         def score(weights: Weights) -> FoldScores:
             self._weights = weights
-            found = [
-                self._train(fold, inner, outer, trial, FIRST_EPOCHS, seed)[0]
-                for inner, outer in parts
-            ]
-            return np.array([best_correlation(history) for history in found])
+            jobs = [(trial, inner, outer, FIRST_EPOCHS) for inner, outer in parts]
+            names = [f"paper: weights of datasets, part {k + 1}" for k in range(len(jobs))]
+            return np.array(run_all(partial(_score, self, fold, seed), jobs, names))
 
         weights, said = choose_weights(offered, score)
         if kept is not None:
@@ -203,14 +207,11 @@ class Paper(RewardModel):
             saved = read_json(kept)
             return Configuration(**saved["trial"]), saved["scores"]
 
-        def run(trial: Configuration, inner: Pairs, outer: Pairs, epochs: int) -> float:
-            return best_correlation(self._train(fold, inner, outer, trial, epochs, seed)[0])
-
         trial, scores = choose_configuration(
             self.search,
             train,
             prompt_groups(fold.items),
-            run,
+            partial(_score, self, fold, seed),
             seed=seed,
             progress=span(progress, 0.0, SHARE_OF_SEARCH),
             datasets=self._datasets,
@@ -319,3 +320,40 @@ class Paper(RewardModel):
         model._deviations = Deviations(config["std"], config.get("stds", {}))
         model._fitted = FittedTransformer.from_state(config, arrays)
         return model
+
+
+def _score(
+    model: Paper,
+    fold: Fold,
+    seed: int,
+    trial: Configuration,
+    inner: Pairs,
+    outer: Pairs,
+    epochs: int,
+) -> float:
+    """Return how well `trial`, trained on inner rows, orders the outer ones."""
+    return best_correlation(model._train(fold, inner, outer, trial, epochs, seed)[0])
+
+
+def _train_last(
+    model: Paper,
+    fold: Fold,
+    train: Pairs,
+    validation: Pairs,
+    trial: Configuration,
+    seed: int,
+    workdir: Path | None,
+    on_epoch_end: Listener,
+) -> tuple[pl.DataFrame, FittedTransformer]:
+    """Train the chosen configuration on all rows."""
+    return model._train(
+        fold, train, validation, trial, model.search.epochs(trial), seed,
+        on_epoch_end=on_epoch_end, workdir=workdir,
+        devices=device_count(model.device, model.devices),
+        nodes=Nodes.from_environment(),
+    )  # fmt: skip
+
+
+def _train_last_elsewhere(*arguments: Any) -> bytes:
+    """Do so in another process; by value, as sharing tensors would need as much /dev/shm."""
+    return pickle.dumps(_train_last(*arguments, lambda epoch, correlation: None))

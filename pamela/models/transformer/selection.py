@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Self
 
 import numpy as np
 
+from pamela.compute.processes import run_all
 from pamela.core.arrays import Bools, Ints
 from pamela.core.dataset import Pairs
 from pamela.models.base import Progress, silent
@@ -137,7 +139,8 @@ def choose_configuration(
     ----------
     datasets : where `train` is of several.
     group : int array (items,), equal where pictures must stay on one side.
-    run : trains a trial on inner rows and scores it on outer rows.
+    run : trains a trial on inner rows and scores it on outer rows; picklable, as a rung's runs go
+        side by side where processes are open.
 
     Notes
     -----
@@ -147,19 +150,26 @@ def choose_configuration(
     trials = search.candidates(rng)
     if len(trials) == 1:
         return trials[0], {}
-    total, done = (len(trials) + SURVIVORS) * search.folds, 0
+    total, done = (len(trials) + SURVIVORS) * search.folds, count()
+
+    def told(name: str) -> None:
+        progress((next(done) + 1) / total, name)
+
     scores: dict[int, FoldScores] = {}
     alive = list(range(len(trials)))
     for rows, most_epochs in ((FIRST_ROWS, FIRST_EPOCHS), (SECOND_ROWS, search.max_epochs)):
         parts = cross_validation(train, group, search.folds, rows, rng, datasets)
-        for number in alive:
-            found = []
-            for inner, outer in parts:
-                progress(done / total, f"configuration {number + 1} of {len(trials)}")
-                epochs = min(most_epochs, trials[number].epochs)
-                found.append(run(trials[number], inner, outer, epochs))
-                done += 1
-            scores[number] = np.array(found)
+        asked = [(number, part) for number in alive for part in parts]
+        jobs = [
+            (trials[number], *part, min(most_epochs, trials[number].epochs))
+            for number, part in asked
+        ]
+        names = [f"paper: configuration {number + 1} of {len(trials)}" for number, _ in asked]
+        found = run_all(run, jobs, names, told)
+        scores |= {
+            number: np.array([one for one, (n, _) in zip(found, asked, strict=True) if n == number])
+            for number in alive
+        }
         challenger = max(alive[1:], key=lambda number: scores[number].mean())
         alive = [0, challenger]
     best = challenger if clearly_better(scores[challenger], scores[0]) else 0

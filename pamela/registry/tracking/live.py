@@ -132,8 +132,8 @@ class _Fits:
         self.taken = 0
         self.runs: dict[str, str] = {}  # model -> run
         self.done: dict[str, int] = {}  # model -> fits that are done
-        self.current: tuple[str, int] | None = None
-        self.monitor: SystemMetricsMonitor | None = None
+        self.current: tuple[str, int] | None = None  # the fit that began last
+        self.monitors: dict[str, SystemMetricsMonitor] = {}  # of models that are being fitted
 
     def take(self, events: list[Event]) -> None:
         """Bring to MLflow what is new of `events`."""
@@ -141,7 +141,7 @@ class _Fits:
             about = event.get("name") == FIT and len(event["what"]) == 2
             if event["kind"] == timeline.STEP_BEGINS and about:
                 self._begin(*event["what"], at=event["time"])
-            elif event["kind"] == timeline.METRICS and self.current:
+            elif event["kind"] == timeline.METRICS:
                 self._measured(event)
             elif event["kind"] == timeline.STEP and about:
                 self._end(event["what"][0], at=event["time"])
@@ -157,13 +157,15 @@ class _Fits:
             tags |= {LIVE: f"{self.tags[LIVE]} {model}", PARENT: self.parent}
             made = self.client.create_run(self.experiment, milliseconds(at), tags, name)
             self.runs[model] = made.info.run_id
-        self._stop_monitor()
-        self.monitor = monitor(self.runs[model], self.uri, SAMPLE_S, resume=again)
+        self._stop_monitor(model)
+        self.monitors[model] = monitor(self.runs[model], self.uri, SAMPLE_S, resume=again)
 
     def _measured(self, event: Event) -> None:
         from mlflow.entities import Metric
 
-        model, fold = self.current or ("", 0)
+        model, fold = event.get("what", self.current) or ("", 0)
+        if model not in self.runs:
+            return
         points = [
             Metric(training_key(fold, key), value, milliseconds(event["time"]), event["step"])
             for key, value in event["values"].items()
@@ -172,21 +174,21 @@ class _Fits:
         self.client.log_batch(self.runs[model], metrics=points)
 
     def _end(self, model: str, *, at: float) -> None:
-        self._stop_monitor()
+        self._stop_monitor(model)
         self.current = None
         self.done[model] = self.done.get(model, 0) + 1
         if model in self.runs and self.done[model] == count_folds(self.project):
             self.client.set_tag(self.runs[model], LIVE, live_fit(self.project, model))
             self.client.set_terminated(self.runs[model], end_time=milliseconds(at))
 
-    def _stop_monitor(self) -> None:
-        if self.monitor is not None:
-            self.monitor.finish()
-        self.monitor = None
+    def _stop_monitor(self, model: str) -> None:
+        if model in self.monitors:
+            self.monitors.pop(model).finish()
 
     def close(self, status: str) -> None:
         """End what is left: fits that were not finished."""
-        self._stop_monitor()
+        for model in list(self.monitors):
+            self._stop_monitor(model)
         for run_id in self.runs.values():
             close(self.client, run_id, status)
 

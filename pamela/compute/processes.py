@@ -1,0 +1,241 @@
+"""Work side by side in a few processes of this machine, a thread of arithmetic each.
+
+A stage opens them once (`side_by_side`) for all of its work. Whoever then has independent pieces,
+however deep inside, hands them to `run_all`; where nothing is open, as in a small run, on one core
+or inside of such a process, they run here one after the other. Processes come from one server that
+has imported what is heavy once (``forkserver``), end with the process that opened them, also where
+that is killed, and leave Ctrl-C to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextvars import copy_context
+from functools import partial
+from typing import Any, TypeVar
+
+from pamela.core import timeline
+from pamela.core.errors import PamelaError
+
+R = TypeVar("R")
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Processes:
+    """Processes that run named pieces of work; see `side_by_side`.
+
+    Parameters
+    ----------
+    count : how many.
+    preload : modules that all of them need and that are slow to import.
+    """
+
+    def __init__(self, count: int, preload: Sequence[str]) -> None:
+        self.count = count
+        self.over = False
+        self.running: list[str] = []  # what is being worked on
+        self.on_change: Callable[[Sequence[str]], None] = lambda names: None
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(list(preload))
+        # one each, so that the piece that a process died of is known
+        self._slots: queue.SimpleQueue[ProcessPoolExecutor] = queue.SimpleQueue()
+        self._pools = [
+            ProcessPoolExecutor(1, mp_context=context, initializer=_follow_parent)
+            for _ in range(count)
+        ]
+        with _threads_each(max(1, usable_cores() // count)), _main_unnamed():
+            self.pids = [pool.submit(os.getpid).result() for pool in self._pools]
+        for pool in self._pools:
+            self._slots.put(pool)
+
+    def run(self, name: str, function: Callable[..., R], *arguments: Any) -> R:
+        """Run ``function(*arguments)`` in a process as soon as one is free, and wait for it.
+
+        Raises
+        ------
+        PamelaError
+            If the process dies of it, or all were ended meanwhile.
+        """
+        pool = self._slots.get()
+        try:
+            self._require_open(name)
+            self._tell(name, begins=True)
+            return pool.submit(_call, timeline.FIT_OF.get(), function, arguments).result()
+        except BrokenProcessPool:
+            self._require_open(name)
+            raise PamelaError(
+                f"{name}: its process was ended from outside, most often for want of memory; "
+                "free some and run the command again, it goes on from what was done"
+            ) from None
+        except PamelaError as error:
+            raise error if self.over else type(error)(f"{name}: {error}") from None
+        except Exception as error:
+            error.add_note(f"with {name}")
+            raise
+        finally:
+            self._tell(name, begins=False)
+            self._slots.put(pool)
+
+    def end(self) -> None:
+        """End every process, whatever it does."""
+        self.over = True
+        for pid in self.pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pool in self._pools:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _require_open(self, name: str) -> None:
+        if self.over:
+            raise PamelaError(f"{name}: stopped, as other work ended")
+
+    def _tell(self, name: str, *, begins: bool) -> None:
+        if begins:
+            self.running.append(name)
+        elif name in self.running:
+            self.running.remove(name)
+        self.on_change(list(self.running))
+
+
+_open: Processes | None = None
+_inside = False  # whether this is one of them
+
+
+def opened() -> Processes | None:
+    """Return the processes that are open; None where work runs in this one."""
+    return _open
+
+
+def in_pieces() -> bool:
+    """Tell whether this is one of the processes, or the one that opened them."""
+    return _open is not None or _inside
+
+
+@contextlib.contextmanager
+def side_by_side(count: int, preload: Sequence[str] = ()) -> Iterator[Processes | None]:
+    """Open `count` processes for the block; None and nothing opened where that is one."""
+    global _open
+    if count < 2 or _open is not None:
+        yield _open
+        return
+    _open = Processes(count, preload)
+    try:
+        yield _open
+    finally:
+        _open.end()
+        _open = None
+
+
+def run_all(
+    function: Callable[..., R],
+    jobs: Sequence[tuple[Any, ...]],
+    names: Sequence[str],
+    on_done: Callable[[str], None] = lambda name: None,
+) -> list[R]:
+    """Return ``function(*job)`` of every job, in order: in the processes that are open, or here.
+
+    Parameters
+    ----------
+    function : picklable, as it goes to other processes; so do the jobs.
+    names : of the jobs, for messages.
+    on_done : called with its name when a job is done.
+    """
+    processes = _open
+
+    def run(name: str, *job: Any) -> R:
+        found = function(*job) if processes is None else processes.run(name, function, *job)
+        on_done(name)
+        return found
+
+    if processes is None:
+        return [run(name, *job) for name, job in zip(names, jobs, strict=True)]
+    calls = [partial(run, name, *job) for name, job in zip(names, jobs, strict=True)]
+    return in_threads(calls, threads=processes.count)
+
+
+def in_threads(calls: Sequence[Callable[[], R]], *, threads: int) -> list[R]:
+    """Return what every call returns, in order; the first failure is raised at once.
+
+    The calls are to wait for processes. What has not begun by then never does, and the processes
+    are ended, so that nothing goes on.
+    """
+    if threads < 2:
+        return [call() for call in calls]
+    with ThreadPoolExecutor(threads) as pool:
+        futures: list[Future[R]] = [pool.submit(copy_context().run, call) for call in calls]
+        try:
+            for done in as_completed(futures):
+                done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            if _open is not None:
+                _open.end()
+            raise
+    return [future.result() for future in futures]
+
+
+def _call(about: Any, function: Callable[..., R], arguments: tuple[Any, ...]) -> R:
+    timeline.FIT_OF.set(about)
+    return function(*arguments)
+
+
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the parent, and end once it is gone: nothing else ends who waits for work."""
+    global _inside
+    _inside = True
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True, name="end with parent").start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def _threads_each(count: int) -> Iterator[None]:
+    """Let processes that start in the block use `count` threads of arithmetic each."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, str(count)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _main_unnamed() -> Iterator[None]:
+    """Spare processes that start in the block the import of the command's own module.
+
+    `multiprocessing` would import it in each, and with it what only the command needs.
+    """
+    main = sys.modules["__main__"]
+    kept = {name: vars(main).pop(name) for name in ("__spec__", "__file__") if name in vars(main)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(kept)
