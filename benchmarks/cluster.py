@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -92,7 +93,7 @@ def bench_cluster(project: Project) -> list[Entry]:
             given = ComputeParams(runner="dask", workers=count, address=None)
             runner = open_ones.enter_context(open_runner(given))
             workers = several[count] = Workers(runner, params, encoder)
-            first = timed(lambda workers=workers: encode_all(workers, encoder, pictures)).wall_s
+            first = timed(partial(encode_all, workers, encoder, pictures)).wall_s
             label = f"{PICTURES} pictures and the start, Dask, {count} workers"
             rows.append(entry(label, first, "s"))
         turns = [

@@ -233,7 +233,9 @@ def _main_unnamed() -> Iterator[None]:
     `multiprocessing` would import it in each, and with it what only the command needs.
     """
     main = sys.modules["__main__"]
-    kept = {name: vars(main).pop(name) for name in ("__spec__", "__file__") if name in vars(main)}
+    kept: dict[str, Any] = {
+        name: vars(main).pop(name) for name in ("__spec__", "__file__") if name in vars(main)
+    }
     main.__spec__ = None
     try:
         yield

@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from pamela.compute.runner import Runner
     from pamela.explain.explainer import Explainer
     from pamela.serving.bulk.job import ScoredTable
+    from pamela.serving.bulk.part import ScorePart, TableScorer
     from pamela.serving.explanation import Explanation
     from pamela.serving.steering.progress import Progress
     from pamela.serving.steering.result import Steered
@@ -70,6 +71,26 @@ def load(uri: str | Path = "models:/pamela@champion") -> Reward:
     refuse_forked()
     bundle, project = open_bundle(uri)
     return Reward(bundle, project=project)
+
+
+def score_part(part: ScorePart) -> int:
+    """Score and write a part of a table, on a worker; return how many rows could not be scored."""
+    return _scorer_of(part.job, part.model, part.version, part.project).score_part(part)
+
+
+@lru_cache(maxsize=1)
+def _scorer_of(job: str, model: str, version: str, project: str) -> TableScorer:
+    """Return the scorer of a bundle folder: loaded once in a process for a job.
+
+    Workers of a cluster outlive a job, and run in folders of their own.
+    """
+    from pamela.serving.bulk.part import TableScorer
+    from pamela.training.bundle import load_bundle
+
+    bundle = load_bundle(Path(model))
+    if bundle.version != version:
+        raise PamelaError(f"{model}: holds {bundle.version}, not {version}; run the command again")
+    return TableScorer(Reward(bundle, project=Project(Path(project)) if project else None))
 
 
 class Reward:
@@ -224,7 +245,7 @@ class Reward:
             percentile=percentile,
             overwrite=overwrite,
             workers=workers,
-            run=runner.map if runner and runner.elsewhere else None,
+            run=partial(runner.map, score_part) if runner and runner.elsewhere else None,
         )
 
     def adapt(

@@ -263,7 +263,7 @@ def _again(picture: Recorded, name: str) -> Path:
     return picture.file
 
 
-def _add(cache: FeatureCache, keys: Sequence[str | None], features: Floats32) -> None:
+def _add(cache: Cache, keys: Sequence[str | None], features: Floats32) -> None:
     """Keep the features of pictures with a content hash, each content once."""
     place = {key: i for i, key in enumerate(keys) if key}
     cache.add(list(place), features[list(place.values())])

@@ -354,6 +354,15 @@ def _train_last(
     )  # fmt: skip
 
 
-def _train_last_elsewhere(*arguments: Any) -> bytes:
+def _train_last_elsewhere(
+    model: Paper,
+    fold: Fold,
+    train: Pairs,
+    validation: Pairs,
+    trial: Configuration,
+    seed: int,
+    workdir: Path | None,
+) -> bytes:
     """Do so in another process; by value, as sharing tensors would need as much /dev/shm."""
-    return pickle.dumps(_train_last(*arguments, lambda epoch, correlation: None))
+    rows = (train, validation)
+    return pickle.dumps(_train_last(model, fold, *rows, trial, seed, workdir, lambda *_: None))

@@ -27,7 +27,6 @@ from pamela.serving.bulk.part import (
     STD,
     ScorePart,
     TableScorer,
-    score_part,
 )
 from pamela.serving.bulk.parts_folder import FORMAT, PartsFolder, rejected_of
 from pamela.serving.bulk.source import SourceTable, open_table
@@ -38,8 +37,8 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE: Final = 1 << 18  # rows of a part
 MOST_WORKERS: Final = 4  # of one's own accord: each holds a part in memory
 Done = Iterator[tuple[ScorePart, int]]
-# runs a function on every part, in any order, and yields each part with what was returned
-PartRunner: TypeAlias = Callable[[Callable[[ScorePart], int], Sequence[ScorePart]], Done]
+# scores every part, in any order, and yields each with how many of its rows it could not
+PartRunner: TypeAlias = Callable[[Sequence[ScorePart]], Done]
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def score_table(
         todo = [part for part in parts if part not in done]
         label = f"score {os.path.basename(target)}"  # noqa: PTH119 (an s3:// address is no path)
         with progress(label, table.rows, unit="rows", done=resumed) as advance:
-            running = run(score_part, todo) if run else _in_threads(reward, todo, workers)
+            running = run(todo) if run else _in_threads(reward, todo, workers)
             for part, rejected in running:
                 done[part] = rejected
                 advance(part.rows)

@@ -175,15 +175,13 @@ def _by_name(users: pl.DataFrame, unambiguous: pl.DataFrame) -> pl.DataFrame:
 def _reason(keys: Sequence[str]) -> pl.Expr:
     """Return why a row cannot be scored; null where it can."""
     empty = {s.USER: NO_USER, s.DATASET: NO_DATASET}
-    chain = pl.when(pl.lit(value=False)).then(pl.lit(None, pl.String))
-    for name in keys:
-        chain = chain.when(pl.col(name).is_null()).then(pl.lit(empty[name]))
-    return (
-        chain.when(pl.col(_PERSON).is_null())
+    unnamed = [pl.when(pl.col(name).is_null()).then(pl.lit(empty[name])) for name in keys]
+    unknown = (
+        pl.when(pl.col(_PERSON).is_null())
         .then(pl.col(REASON))
         .when(pl.col(s.IMAGE).is_null())
         .then(pl.lit(NO_PICTURE))
         .when(pl.col(_PICTURE).is_null())
         .then(pl.lit(UNKNOWN_PICTURE))
-        .alias(REASON)
     )
+    return pl.coalesce(*unnamed, unknown).alias(REASON)

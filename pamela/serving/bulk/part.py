@@ -1,14 +1,12 @@
 """One part of a table: read, scored, written, whole or not at all.
 
-`score_part` takes and returns plain values, and any process on any machine that sees the model, the
-table and the place for the result may run it, again if need be: the same bytes come out.
+A part is plain values: any process on any machine that sees the model, the table and the place for
+the result may score it (`pamela.serving.api.score_part`), again if need be: with the same bytes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,13 +15,10 @@ import polars as pl
 from pamela.core import schema as s
 from pamela.core.arrays import Floats, Floats32, Ints
 from pamela.core.dataset import People
-from pamela.core.errors import PamelaError
-from pamela.core.paths import Project
 from pamela.models.base import Prediction, std_on_scale
 from pamela.serving.bulk.names import REASON, TableNames
 from pamela.serving.bulk.pairs import pair_model
 from pamela.serving.bulk.places import read_slice, write_table
-from pamela.training.bundle import load_bundle
 
 if TYPE_CHECKING:
     from pamela.serving.api import Reward
@@ -64,25 +59,6 @@ class ScorePart:
 
     def __str__(self) -> str:
         return f"rows {self.first} to {self.first + self.rows - 1}"
-
-
-def score_part(part: ScorePart) -> int:
-    """Score and write a part; return how many of its rows could not be scored."""
-    return _scorer_of(part.job, part.model, part.version, part.project).score_part(part)
-
-
-@lru_cache(maxsize=1)
-def _scorer_of(job: str, model: str, version: str, project: str) -> TableScorer:
-    """Return the scorer of a bundle folder: loaded once in a process for a job.
-
-    Workers of a cluster outlive a job, and run in folders of their own.
-    """
-    from pamela.serving.api import Reward
-
-    bundle = load_bundle(Path(model))
-    if bundle.version != version:
-        raise PamelaError(f"{model}: holds {bundle.version}, not {version}; run the command again")
-    return TableScorer(Reward(bundle, project=Project(Path(project)) if project else None))
 
 
 class TableScorer:

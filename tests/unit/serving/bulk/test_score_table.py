@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ import pytest
 import pamela
 from pamela.core import schema as s
 from pamela.core.errors import DiskFullError, PamelaError
-from pamela.serving.api import Reward
-from pamela.serving.bulk import part, parts_folder
+from pamela.serving import api
+from pamela.serving.api import Reward, score_part
+from pamela.serving.bulk import parts_folder
 from pamela.serving.bulk.job import ScoredTable, score_table
 from tests.helpers.disks import fill, small_disks
 from tests.helpers.kills import every_kill
@@ -52,8 +54,8 @@ def scored(reward: Reward, source: str = "in.parquet", **more) -> ScoredTable:
     return score_table(reward, source, OUT, rows_at_once=30, run=one_by_one, **more)
 
 
-def one_by_one(function, parts):
-    return ((part, function(part)) for part in parts)
+def one_by_one(parts):
+    return ((part, score_part(part)) for part in parts)
 
 
 def digest() -> list[str]:
@@ -237,9 +239,9 @@ def test_a_full_disk_is_one_line_and_the_next_run_goes_on(reward, tmp_path):
 @pytest.fixture
 def worker():
     """Let this process load models as a worker does that has none yet."""
-    part._scorer_of.cache_clear()
+    api._scorer_of.cache_clear()
     yield
-    part._scorer_of.cache_clear()
+    api._scorer_of.cache_clear()
 
 
 def test_workers_of_a_cluster_write_the_same_bytes(reward, worker):
@@ -247,7 +249,14 @@ def test_workers_of_a_cluster_write_the_same_bytes(reward, worker):
     scored(reward)
     expected = digest()
     runner, engine = threads()
-    again = score_table(reward, "in.parquet", OUT, rows_at_once=30, overwrite=True, run=runner.map)
+    again = score_table(
+        reward,
+        "in.parquet",
+        OUT,
+        rows_at_once=30,
+        overwrite=True,
+        run=partial(runner.map, score_part),
+    )
     assert (again.scored, engine.submitted) == (98, 4)
     assert digest() == expected
     reward.score_table("in.parquet", OUT, overwrite=True, runner=runner)
@@ -259,11 +268,11 @@ def test_a_worker_runs_in_a_folder_of_its_own(small_project, worker, tmp_path, m
     adapt()
     pl.DataFrame({s.USER: ["people/anna"], s.IMAGE: ["i03"]}).write_parquet("in.parquet")
 
-    def elsewhere(function, parts):
+    def elsewhere(parts):
         for one in parts:
             with monkeypatch.context() as patch:
                 patch.chdir(tmp_path)
-                yield one, function(one)
+                yield one, score_part(one)
 
     score_table(pamela.load("models/bundle"), "in.parquet", OUT, run=elsewhere)
     assert pl.read_parquet(OUT)["source"].to_list() == ["adapted"]
@@ -272,8 +281,8 @@ def test_a_worker_runs_in_a_folder_of_its_own(small_project, worker, tmp_path, m
 def test_a_worker_that_finds_another_model_says_so(reward, worker):
     write_table()
 
-    def late(function, parts):
-        return ((one, function(replace(one, version="mf-0000"))) for one in parts)
+    def late(parts):
+        return ((one, score_part(replace(one, version="mf-0000"))) for one in parts)
 
     with pytest.raises(PamelaError, match=r"bundle: holds .*, not mf-0000; run the command again"):
         score_table(reward, "in.parquet", OUT, run=late)
