@@ -6,7 +6,7 @@
 # make ui       MLflow and Prefect in the browser
 # make serve    the champion over HTTP, on loopback
 # make retrain  retrain by schedule and on new ratings, until stopped (docs/retraining.md)
-# make bench    reports/bench.json
+# make bench    reports/bench.json, and a set of figures in benchmarks/history.csv
 # make ablation train again without user, demographics, metadata (15 minutes; docs/ablation.md)
 # make encoder  train the embedded encoder again (an hour at most on 2 cores)
 # make language-model  train the embedded language model again (20 minutes at most)

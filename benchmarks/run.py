@@ -6,7 +6,8 @@ The whole run on the embedded dataset, suggested ratings (`benchmarks.suggest`),
 `encoding`, `serve` and `newcomers`; and `benchmarks.growth`.
 
 A list of ``name, value, unit, baseline, ratio``. Every speed claim is the ratio of two things
-measured in this run on this machine.
+measured in this run on this machine. The figures are also appended to ``benchmarks/history.csv``;
+``python -m benchmarks.history`` says what got slower.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks import history
 from benchmarks.encoding import bench_encoding
 from benchmarks.entries import Entry, clone, entry
 from benchmarks.growth import bench_growth
@@ -111,6 +113,7 @@ def main() -> None:
         for bench in BENCHES:
             rows += bench(copy)
             write_json(here.reports / "bench.json", rows)
+    history.append(here, rows)
     print(json.dumps(rows, indent=1))
 
 

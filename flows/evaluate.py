@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 import polars as pl
 
 from flows.runtime import here, main, stage, step
+from pamela.compute.processes import Processes, elsewhere, in_threads
+from pamela.compute.sizing import open_processes, process_count
 from pamela.core.dataset import count_folds
 from pamela.core.files import read_parquet, write_csv, write_metrics, write_parquet
 from pamela.core.paths import Project
@@ -23,13 +27,13 @@ from pamela.evaluation.metrics.definitions import PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.observers import predictions as rows
 from pamela.params import Params
 
-predict_fold = step("predict fold")(predictions.predict_fold)
-shuffled_control = step("shuffled control")(predictions.predict_control)
+predict_fold = step("predict fold")(elsewhere(predictions.predict_fold))
+shuffled_control = step("shuffled control")(elsewhere(predictions.predict_control))
 noise_ceiling = step("noise ceiling")(predictions.with_noise_ceiling)
 measured_ceiling = step("measured ceiling")(measured.with_measured_ceiling)
-swap_users = step("swap users")(swapped_users.predict_variants)
-predict_choices = step("predict choices")(choice_predictions.predict_choices)
-ideal_observers = step("ideal observers")(rows.predict_observers)
+swap_users = step("swap users")(elsewhere(swapped_users.predict_variants))
+predict_choices = step("predict choices")(elsewhere(choice_predictions.predict_choices))
+ideal_observers = step("ideal observers")(elsewhere(rows.predict_observers))
 scores_from_elsewhere = step("scores from elsewhere")(external_tables)
 
 MADE_BY = "external@"  # names of the stages that check scores, in dvc.lock
@@ -102,19 +106,9 @@ def flow() -> None:
     """Predict with every model, add the controls and scores from elsewhere, and measure."""
     project, params = here()
     remove_old_scores(project, params)
-    folds = range(count_folds(project))
-    frames = [predict_fold(project, params, number) for number in folds]
-    chosen = pl.concat([predict_choices(project, params, number) for number in folds])
-    others = [swap_users(project, params, number) for number in folds]
-    if predictions.wants_control(params):
-        frames.append(shuffled_control(project, params))
-    if rows.knows_the_world(project, params):
-        asked, as_others = ideal_observers(project, params)
-        frames.append(asked)
-        others.append(as_others)
-    predicted = noise_ceiling(project, pl.concat(frames))
-    variants = pl.concat(others)
-    numbers, differences = compute_metrics(project, params, predicted, variants)
+    with open_processes("evaluate", process_count(project)) as processes:
+        predicted, variants, chosen = predict_all(project, params, processes)
+        numbers, differences = compute_metrics(project, params, predicted, variants)
     numbers = measured_ceiling(project, predicted, numbers)
     of_choices, less = compute_choice_metrics(params, chosen)
     tables = {
@@ -126,6 +120,26 @@ def flow() -> None:
     }
     beside = scores_from_elsewhere(project, params, predicted, chosen, variants)
     write_reports(project, params, {n: pl.concat([t, beside[n]]) for n, t in tables.items()})
+
+
+def predict_all(
+    project: Project, params: Params, processes: Processes | None
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Return what all say, what they say as somebody else, and what they say of choices."""
+    folds = range(count_folds(project))
+    observed = rows.knows_the_world(project, params)
+    controlled = predictions.wants_control(params)
+    calls: list[Callable[[], Any]] = [partial(ideal_observers, project, params)] * observed
+    calls += [partial(shuffled_control, project, params)] * controlled
+    for ask in (predict_fold, swap_users, predict_choices):
+        calls += [partial(ask, project, params, number) for number in folds]
+    found = iter(in_threads(calls, threads=1 if processes is None else processes.count))
+    observers = [next(found)] if observed else []
+    control = [next(found)] if controlled else []
+    frames, others, chosen = ([next(found) for _ in folds] for _ in range(3))
+    predicted = pl.concat([*frames, *control, *(asked for asked, _ in observers)])
+    variants = pl.concat([*others, *(as_others for _, as_others in observers)])
+    return noise_ceiling(project, predicted), variants, pl.concat(chosen)
 
 
 if __name__ == "__main__":

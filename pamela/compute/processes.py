@@ -20,12 +20,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextvars import copy_context
-from functools import partial
-from typing import Any, TypeVar
+from functools import partial, wraps
+from typing import Any, ParamSpec, TypeVar
 
 from pamela.core import timeline
 from pamela.core.errors import PamelaError
 
+P = ParamSpec("P")
 R = TypeVar("R")
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
@@ -168,6 +169,23 @@ def run_all(
         return [run(name, *job) for name, job in zip(names, jobs, strict=True)]
     calls = [partial(run, name, *job) for name, job in zip(names, jobs, strict=True)]
     return in_threads(calls, threads=processes.count)
+
+
+def elsewhere(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function of a module's top level run in the processes that are open, or else here.
+
+    Messages call it by its name and the numbers and texts that it is given.
+    """
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        if _open is None:
+            return function(*args, **kwargs)
+        about = [str(one) for one in args if isinstance(one, int | str)]
+        name = " ".join([function.__name__.replace("_", " "), *about])
+        return _open.run(name, partial(function, *args, **kwargs))
+
+    return run
 
 
 def in_threads(calls: Sequence[Callable[[], R]], *, threads: int) -> list[R]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from pamela.compute.processes import run_all
 from pamela.core import schema as s
 from pamela.core.progress import progress
 from pamela.evaluation.comparisons import (
@@ -118,14 +119,20 @@ def evaluate_predictions(
                 for frame in (predictions, answered)
             )
             asked = _asked_of(rows, others, unseen, champion)
-            for one in asked:
-                for population, shots in one.slices:
-                    found, differences = one.at(population, shots, params, dataset)
-                    where = {s.DATASET: dataset, POPULATION: population, SHOTS: shots}
-                    where |= {PICTURES: one.pictures}
-                    numbers.append(_number_frame(found, one.models, where))
-                    gaps.append(_difference_frame(differences, one.models, where))
-                    advance(1)
+            slices = [(one, *which) for one in asked for which in one.slices]
+            estimated = run_all(
+                _slice,
+                [one.at(population, shots, params, dataset) for one, population, shots in slices],
+                [f"metrics of {dataset}, {kind} at {shots} shots" for _, kind, shots in slices],
+                lambda _: advance(1),
+            )
+            for (one, population, shots), (found, differences) in zip(
+                slices, estimated, strict=True
+            ):
+                where = {s.DATASET: dataset, POPULATION: population, SHOTS: shots}
+                where |= {PICTURES: one.pictures}
+                numbers.append(_number_frame(found, one.models, where))
+                gaps.append(_difference_frame(differences, one.models, where))
             new, models = asked[0].rows, asked[0].models
             every = pl.col(POPULATION) == UNSEEN_ALL_ROWS
             numbers += _shares_of_seen_gain(new.filter(~every), models, params, dataset)
@@ -154,15 +161,13 @@ class _Asked:
 
     def at(
         self, population: str, shots: int | None, params: EvaluateParams, dataset: str
-    ) -> tuple[list[Number], list[Difference]]:
-        """Return the numbers and differences of one slice."""
+    ) -> tuple[Any, ...]:
+        """Return the arguments of `_slice` for one slice."""
         inside = (pl.col(POPULATION) == population) & pl.col(SHOTS).eq_missing(shots)
         rows, variants = self.rows.filter(inside), self.variants.filter(inside)
         stream = f"{dataset}/{population}"
         new = self.pictures == NEW_PICTURES  # known pictures are all there are: no sample of more
-        return _slice(
-            rows, variants, self.models, self.compared, params, stream, resample_prompts=new
-        )
+        return rows, variants, self.models, self.compared, params, stream, new
 
 
 def _asked_of(
@@ -203,9 +208,9 @@ def _slice(
     compared: list[tuple[str, str]],
     params: EvaluateParams,
     stream: str,
-    *,
     resample_prompts: bool,
 ) -> tuple[list[Number], list[Difference]]:
+    """Return the numbers and differences of one slice."""
     pairs = [(models.index(a), models.index(b)) for a, b in compared]
     ideal = ideal_of(models)
     if rows.is_empty():

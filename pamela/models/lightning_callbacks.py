@@ -82,6 +82,9 @@ def quiet_lightning() -> Iterator[None]:
     loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric", "lightning")]
     levels = [logger.level for logger in loggers]
     deterministic = torch.are_deterministic_algorithms_enabled()
+    # where algorithms are deterministic torch also writes NaN into all memory that it allocates
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    torch.utils.deterministic.fill_uninitialized_memory = False
     with warnings.catch_warnings():
         for harmless in (
             ".*does not have many workers.*",  # batches are slices: workers would only cost
@@ -102,3 +105,4 @@ def quiet_lightning() -> Iterator[None]:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
             torch.use_deterministic_algorithms(deterministic)
+            torch.utils.deterministic.fill_uninitialized_memory = filled

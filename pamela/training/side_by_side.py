@@ -12,12 +12,11 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from typing import Final
+from typing import Any
 
-from pamela.compute.processes import Processes, side_by_side
-from pamela.compute.sizing import fold_rows, process_count
+from pamela.compute.processes import Processes
+from pamela.compute.sizing import PRELOAD, fold_rows, open_processes, process_count
 from pamela.core.paths import Project
-from pamela.core.progress import shown_now
 from pamela.models import model_class
 from pamela.models.transformer.nodes import Nodes
 from pamela.params import TrainParams
@@ -25,9 +24,6 @@ from pamela.training import train
 from pamela.training.bundle_tables import BUNDLE_FOLD
 from pamela.training.folds import MOST_IN_MEMORY
 from pamela.training.train import FoldFit
-
-# slow to import; imported once for all processes
-PRELOAD: Final = ("numpy", "polars", "scipy.optimize", "torch", "lightning", "threadpoolctl")
 
 
 class Fits:
@@ -42,7 +38,7 @@ class Fits:
         self.project, self.params, self.processes = project, params, processes
         self.threads = 1 if processes is None else processes.count
         self._lock = threading.Lock()
-        self._lent: dict[int, Future[bytes]] = {}  # by fold
+        self._lent: dict[int, Future[Any]] = {}  # by fold
         self._champion: Future[None] = Future()
 
     def order(self, todo: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -93,7 +89,7 @@ class Fits:
 
 
 @contextlib.contextmanager
-def settling(future: Future[bytes] | Future[None] | None) -> Iterator[None]:
+def settling(future: Future[Any] | None) -> Iterator[None]:
     """Let those who wait for `future` fail with what goes wrong in the block."""
     try:
         yield
@@ -111,10 +107,5 @@ def open_fits(
     count = min(process_count(project), len(todo) + 1)
     if Nodes.from_environment() is not None or fold_rows(project) > MOST_IN_MEMORY:
         count = 1  # the other machines wait for one fit at a time; rows in shards are shared
-    with (
-        side_by_side(count, PRELOAD) as processes,
-        shown_now("train", quiet=processes is None) as show,
-    ):
-        if processes is not None:
-            processes.on_change = show
+    with open_processes("train", count, (*PRELOAD, "lightning")) as processes:
         yield Fits(project, params, processes)

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -38,6 +38,9 @@ from pamela.params import TrainParams
 from pamela.training.bundle import ALL_ROWS, fold_name, write_bundle
 from pamela.training.bundle_tables import BUNDLE_FOLD
 from pamela.training.folds import training_fold
+
+if TYPE_CHECKING:
+    from pamela.models.gaussian_process.model import MadeFits
 
 HISTORY = "history.parquet"
 FIT = "fit.json"
@@ -99,21 +102,21 @@ def fit_fold(project: Project, params: TrainParams, model_name: str, fold_number
 
 def fit_fold_and_lend(
     project: Project, params: TrainParams, model_name: str, fold_number: int
-) -> tuple[FoldFit, bytes]:
+) -> tuple[FoldFit, MadeFits]:
     """Fit as `fit_fold` does, and return what `fit_fold_upon` takes over elsewhere."""
     from pamela.models.gaussian_process.model import lend_fits
 
     fitted = fit_fold(project, params, model_name, fold_number)
-    return fitted, pickle.dumps(lend_fits())
+    return fitted, lend_fits()
 
 
 def fit_fold_upon(
-    lent: bytes, project: Project, params: TrainParams, model_name: str, fold_number: int
+    lent: MadeFits, project: Project, params: TrainParams, model_name: str, fold_number: int
 ) -> FoldFit:
     """Fit as `fit_fold` does, upon what was fitted in another process of this stage."""
     from pamela.models.gaussian_process.model import borrow_fits
 
-    borrow_fits(pickle.loads(lent))  # noqa: S301, of a process of this stage
+    borrow_fits(lent)
     return fit_fold(project, params, model_name, fold_number)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pamela.core.arrays import Floats, Ints
+from pamela.models.blas_threads import small_numpy_matrices
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class PersonPosterior:
     kept: Floats
 
 
+@small_numpy_matrices
 def infer_shared(rows: RatedRows, prior_variance: Floats, deviations: Deviations) -> Shared:
     """Infer what all share, everybody's own deviation integrated out.
 
@@ -125,6 +127,7 @@ def infer_person(
     return PersonPosterior(mean + covariance @ surprise, covariance, identity - covariance @ gram)
 
 
+@small_numpy_matrices
 def predict(
     asked: RatedRows, shown: RatedRows, shared: Shared, prior: Deviations, *, personal: bool
 ) -> tuple[Floats, Floats]:

@@ -60,9 +60,9 @@ from pamela.params import ALL_INPUTS, TrainParams
 
 MAX_EVIDENCE_ROWS = 1200  # pictures on which the kernels are weighed at last
 MAX_LANDMARKS = 1024  # inducing pictures; twice as many for several datasets
-Fits = dict[str, tuple[dict[str, Any], pl.DataFrame]]
+MadeFits = dict[str, tuple[dict[str, Any], pl.DataFrame]]
 # the last fit alone: it holds the features of its training pictures
-_MADE: Fits = {}
+_MADE: MadeFits = {}
 
 
 def forget_fits() -> None:
@@ -70,12 +70,12 @@ def forget_fits() -> None:
     _MADE.clear()
 
 
-def lend_fits() -> Fits:
+def lend_fits() -> MadeFits:
     """Return the fit kept for other models, for another process to `borrow_fits`."""
     return dict(_MADE)
 
 
-def borrow_fits(made: Fits) -> None:
+def borrow_fits(made: MadeFits) -> None:
     """Keep a fit that another process made, in place of this one's."""
     forget_fits()
     _MADE.update(made)

@@ -15,7 +15,7 @@ from pamela.models.base import on_scale, without_prefix
 from pamela.models.preprocessing import UNKNOWN
 from pamela.models.transformer.batches import EVAL_BATCH
 from pamela.models.transformer.inputs import InputEncoding
-from pamela.models.transformer.network import PreferenceTransformer, Shape, Size
+from pamela.models.transformer.network import PreferenceTransformer, Shape
 from pamela.models.transformer.target_scaling import Standard
 
 NETWORK = "network."  # before the names of its arrays
@@ -76,14 +76,23 @@ class FittedTransformer:
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Rebuild from `state`, on the CPU."""
-        shape = Shape(**config["shape"])
-        network = PreferenceTransformer(Size.from_json(config["size"]), shape)
-        network.load_state_dict(
-            {
-                key: torch.from_numpy(np.array(value))
-                for key, value in without_prefix(arrays, NETWORK).items()
-            }
-        )
-        network.eval()
         encoding = InputEncoding.from_saved(config["encoding"], arrays)
-        return cls(encoding, network, shape, Standard.from_json(config))
+        weights = without_prefix(arrays, NETWORK)
+        return cls.of_weights(
+            encoding, weights, Shape(**config["shape"]), Standard.from_json(config)
+        )
+
+    @classmethod
+    def of_weights(
+        cls,
+        encoding: InputEncoding,
+        weights: dict[str, npt.NDArray[Any]],
+        shape: Shape,
+        standard: Standard,
+    ) -> Self:
+        """Build the network around its weights, by name, on the CPU."""
+        network = PreferenceTransformer(encoding.size, shape)
+        network.load_state_dict(
+            {key: torch.from_numpy(np.array(value)) for key, value in weights.items()}
+        )
+        return cls(encoding, network.eval(), shape, standard)

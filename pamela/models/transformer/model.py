@@ -17,7 +17,6 @@ column that a dataset does not have adds nothing.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from functools import partial
@@ -159,7 +158,10 @@ class Paper(RewardModel):
             history, self._fitted = _train_last(*last, on_epoch_end)
         else:
             (made,) = run_all(_train_last_elsewhere, [last], [f"paper, fold {fold.number}"])
-            history, self._fitted = pickle.loads(made)  # noqa: S301, of a process of this stage
+            history, encoding, weights = made
+            self._fitted = FittedTransformer.of_weights(
+                encoding, weights, trial.shape, self._standard
+            )
         if self._given is not None:
             self.chosen, self._deviations = self._given
         else:
@@ -362,7 +364,9 @@ def _train_last_elsewhere(
     trial: Configuration,
     seed: int,
     workdir: Path | None,
-) -> bytes:
+) -> tuple[pl.DataFrame, InputEncoding, dict[str, npt.NDArray[Any]]]:
     """Do so in another process; by value, as sharing tensors would need as much /dev/shm."""
     rows = (train, validation)
-    return pickle.dumps(_train_last(model, fold, *rows, trial, seed, workdir, lambda *_: None))
+    history, fitted = _train_last(model, fold, *rows, trial, seed, workdir, lambda *_: None)
+    weights = {key: value.numpy() for key, value in fitted.network.state_dict().items()}
+    return history, fitted.encoding, weights
