@@ -18,7 +18,7 @@ from pamela.models.base import Prediction
 from pamela.models.linear_taste import LinearTaste
 from pamela.serving.user_context import UserContext, UserContexts
 
-PICTURES_AT_ONCE: Final = 8192  # whose columns are worked out together: a kernel is as wide
+PICTURES_AT_ONCE: Final = 2048  # whose columns are worked out together: a kernel is as wide
 
 
 class PairModel(Protocol):
