@@ -83,8 +83,9 @@ def quiet_lightning() -> Iterator[None]:
     levels = [logger.level for logger in loggers]
     deterministic = torch.are_deterministic_algorithms_enabled()
     # where algorithms are deterministic torch also writes NaN into all memory that it allocates
-    filled = torch.utils.deterministic.fill_uninitialized_memory
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    switches: Any = torch.utils.deterministic
+    filled = switches.fill_uninitialized_memory
+    switches.fill_uninitialized_memory = False
     with warnings.catch_warnings():
         for harmless in (
             ".*does not have many workers.*",  # batches are slices: workers would only cost
@@ -105,4 +106,4 @@ def quiet_lightning() -> Iterator[None]:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
             torch.use_deterministic_algorithms(deterministic)
-            torch.utils.deterministic.fill_uninitialized_memory = filled
+            switches.fill_uninitialized_memory = filled

@@ -8,6 +8,7 @@ pairs again. A pair weighs the product of its users' weights.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -48,6 +49,19 @@ class Conflicts:
         return int((np.asarray(self.count.sum(axis=1)).ravel() > 0).sum())
 
 
+class Shares(NamedTuple):
+    """Shares (M,) of the conflicts, each with its resamples (B, M); NaN where there is none.
+
+    Attributes
+    ----------
+    side : single orders that are right.
+    both : conflicts with both orders right.
+    """
+
+    side: tuple[Floats, Floats]
+    both: tuple[Floats, Floats]
+
+
 def find_conflicts(j: GroupedPredictions) -> Conflicts:
     """Count every conflict of two users over two images of the same fold.
 
@@ -74,12 +88,16 @@ def find_conflicts(j: GroupedPredictions) -> Conflicts:
     return Conflicts(count, side, both)
 
 
-def resample(
-    c: Conflicts, numerators: list[sparse.csr_array], draws: Draws
-) -> tuple[Floats, Floats]:
-    """Return shares (M,) and their resamples (B, M); NaN where there is no conflict."""
-    whole = float(c.count.sum())
+def resampled_shares(c: Conflicts, draws: Draws) -> Shares:
+    """Return the shares of conflicts that are right, with their resamples."""
     weight = _quadratic(c.count, draws.users)
+    return Shares(*(_resample(c, one, weight, draws) for one in (c.side, c.both)))
+
+
+def _resample(
+    c: Conflicts, numerators: list[sparse.csr_array], weight: Floats, draws: Draws
+) -> tuple[Floats, Floats]:
+    whole = float(c.count.sum())
     point = np.array([float(r.sum()) / whole if whole else np.nan for r in numerators])
     top = np.stack([_quadratic(r, draws.users) for r in numerators], axis=1)
     resampled = np.divide(top, weight[:, None], out=np.full_like(top, np.nan),

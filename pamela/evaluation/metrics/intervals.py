@@ -28,7 +28,12 @@ from pamela.evaluation.metrics.bootstrap import (
     mean_estimates,
     resampled_means,
 )
-from pamela.evaluation.metrics.conflicts import Conflicts, find_conflicts, resample
+from pamela.evaluation.metrics.conflicts import (
+    Conflicts,
+    Shares,
+    find_conflicts,
+    resampled_shares,
+)
 from pamela.evaluation.metrics.grouping import GroupedPredictions, group_by_image
 from pamela.evaluation.metrics.normalised_gain import (
     SHARE_OF_IDEAL_CONFLICT,
@@ -107,17 +112,18 @@ def estimate_slice(
     draws = slice_draws(j, params, stream, prompts=prompts)
     user = _UserLevel(j, params, draws)
     conflicts = find_conflicts(j)
+    shares = resampled_shares(conflicts, draws)
     numbers = [
         *user.numbers(),
         *_pooled(j, params, draws, user.pairs),
-        *_conflict_numbers(conflicts, draws, ideal),
+        *_conflict_numbers(conflicts, shares, ideal),
         *_image_numbers(j, params, stream),
         *(user.shares(ideal) if ideal is not None else ()),
     ]
     relative = zip(comparisons, relative_rmse(j, draws, comparisons), strict=True)
     differences = [
         *user.differences(comparisons),
-        *_conflict_gaps(conflicts, draws, comparisons),
+        *_conflict_gaps(conflicts, shares, comparisons),
         *(Difference(a, b, RMSE_POOLED_RELATIVE, e) for (a, b), e in relative),
     ]
     return numbers, differences
@@ -262,9 +268,11 @@ def _pooled(
             yield Number(model, metric, POOLED, margin, e, n_pairs if e.value is not None else 0)
 
 
-def _conflict_numbers(c: Conflicts, draws: Draws, ideal: Ideal | None) -> Iterator[Number]:
-    for metric, counts in ((m.CONFLICT_SIDE, c.side), (m.CONFLICT_BOTH, c.both)):
-        point, resampled = resample(c, counts, draws)
+def _conflict_numbers(c: Conflicts, found: Shares, ideal: Ideal | None) -> Iterator[Number]:
+    for metric, (point, resampled) in (
+        (m.CONFLICT_SIDE, found.side),
+        (m.CONFLICT_BOTH, found.both),
+    ):
         for model, estimate in enumerate(function_estimates(point, resampled, c.n_users)):
             yield Number(model, metric, POOLED, None, estimate, c.n_pairs)
         if ideal is not None and metric == m.CONFLICT_SIDE:
@@ -274,9 +282,9 @@ def _conflict_numbers(c: Conflicts, draws: Draws, ideal: Ideal | None) -> Iterat
 
 
 def _conflict_gaps(
-    c: Conflicts, draws: Draws, comparisons: Sequence[tuple[int, int]]
+    c: Conflicts, found: Shares, comparisons: Sequence[tuple[int, int]]
 ) -> Iterator[Difference]:
-    point, resampled = resample(c, c.side, draws)
+    point, resampled = found.side
     for a, b in comparisons:
         gap = function_estimates(
             (point[a] - point[b])[None], (resampled[:, a] - resampled[:, b])[:, None], c.n_users

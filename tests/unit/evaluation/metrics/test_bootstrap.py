@@ -16,7 +16,7 @@ from pamela.evaluation.metrics.bootstrap import (
     paired_difference,
     ratio_estimates,
 )
-from pamela.evaluation.metrics.conflicts import find_conflicts, resample
+from pamela.evaluation.metrics.conflicts import find_conflicts, resampled_shares
 from pamela.evaluation.metrics.grouping import group_predictions
 
 MARGINS = [0.0, 2.0]
@@ -95,9 +95,7 @@ def test_conflict_intervals_equal_resampling_the_users():
             np.repeat(np.arange(12), 8), image[rows], rating[rows], guess[rows]
         )
         assert find_conflicts(copies).side[0].sum() == got
-    side, both = (
-        function_estimates(*resample(c, one, draws), c.n_users) for one in (c.side, c.both)
-    )
+    side, both = (function_estimates(*one, c.n_users) for one in resampled_shares(c, draws))
     assert side[0].ci_low < side[0].value < side[0].ci_high
     assert both[0].value < side[0].value
 
