@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
 
 from flows import retrain, runtime
 from pamela.core.paths import Project
@@ -19,7 +20,9 @@ def test_a_refused_batch_ends_with_exit_status_1(
     monkeypatch.setattr(retrain, "here", lambda: found)
     monkeypatch.setattr(retrain, "take_batches", lambda *_: {"d/b": "d/b: rating_off_scale"})
     monkeypatch.setattr(retrain, "track_batches", lambda _: {})
-    with pytest.raises(SystemExit) as end:
+    # outside a run's flow Prefect warns of each task's log
+    quiet = temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"})
+    with quiet, pytest.raises(SystemExit) as end:
         runtime.main(retrain.retrain.fn, words=())  # type: ignore[attr-defined]
     assert end.value.code == 1
     said = capsys.readouterr()

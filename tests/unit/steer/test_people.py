@@ -57,6 +57,8 @@ class Linear:
 
     def opinion(self, *_): ...
 
+    def pair_scores(self, *_): ...
+
 
 def test_cold_start_users_are_known_by_twenty_ratings_of_their_dataset(capsys):
     told = people.shown_ratings(_fold(), PARAMS, "synthetic", Population(2))
