@@ -12,6 +12,7 @@ import pytest
 import pamela
 from pamela.core import schema as s
 from pamela.core.errors import PamelaError
+from pamela.serving.api import score_part
 from pamela.serving.bulk.job import score_table
 from tests.helpers.small_model import make_small_project
 
@@ -56,10 +57,10 @@ def test_a_table_of_an_object_store(store, tmp_path, monkeypatch):
 
     half = iter(range(3))
 
-    def dying(function, parts):
+    def dying(parts):
         for part in parts:
             next(half)  # the fourth part is never made
-            yield part, function(part)
+            yield part, score_part(part)
 
     with pytest.raises(RuntimeError):  # what a generator makes of StopIteration
         score_table(reward, f"s3://{BUCKET}/in", f"s3://{BUCKET}/out.parquet", rows_at_once=15,
