@@ -17,7 +17,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" --quiet --disable-pip-version-check install polars==2.1.0 numpy
+"$folder/venv/bin/pip" --quiet --disable-pip-version-check install polars==2.1.0 numpy==2.4.6
 cat > "$folder/group.py" <<'PY'
 import resource
 import sys

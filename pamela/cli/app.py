@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pamela.cli.batches import batches_app
-from pamela.cli.champion import champion_command, promote_command, rollback_command
 from pamela.cli.explain import explain_command
 from pamela.cli.import_dataset import ImportCommand, import_command
 from pamela.cli.model import CHAMPION_URI, ModelOption, load_reward
 from pamela.cli.people.adapt import adapt
 from pamela.cli.people.suggest import suggest
 from pamela.cli.recommend import recommend_command
+from pamela.cli.retraining.batches import batches_app
+from pamela.cli.retraining.champion import (
+    champion_command,
+    promote_command,
+    rollback_command,
+)
 from pamela.cli.score_table import score_table_command
 from pamela.cli.serve import serve_command
 from pamela.cli.steer import steer_command

@@ -86,6 +86,8 @@ class DaskEngine:
 
 def _start_here(workers: int) -> LocalCluster:
     """Start workers on loopback; others on this machine have no key, so they cannot join."""
+    # `silence_logs` reaches Dask's own handlers, and it has none where the root logger has some
+    logging.getLogger("distributed").setLevel(logging.ERROR)
     return LocalCluster(
         n_workers=workers,
         threads_per_worker=1,

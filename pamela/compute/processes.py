@@ -15,7 +15,6 @@ import os
 import queue
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -23,6 +22,7 @@ from contextvars import copy_context
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
+from pamela.compute.parent import follow_parent
 from pamela.core import timeline
 from pamela.core.errors import PamelaError
 
@@ -58,8 +58,7 @@ class Processes:
         # one each, so that the piece that a process died of is known
         self._slots: queue.SimpleQueue[ProcessPoolExecutor] = queue.SimpleQueue()
         self._pools = [
-            ProcessPoolExecutor(1, mp_context=context, initializer=_follow_parent)
-            for _ in range(count)
+            ProcessPoolExecutor(1, mp_context=context, initializer=_begin) for _ in range(count)
         ]
         with _threads_each(max(1, usable_cores() // count)), _main_unnamed():
             self.pids = [pool.submit(os.getpid).result() for pool in self._pools]
@@ -214,19 +213,10 @@ def _call(about: Any, function: Callable[..., R], arguments: tuple[Any, ...]) ->
     return function(*arguments)
 
 
-def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and end once it is gone: nothing else ends who waits for work."""
+def _begin() -> None:
     global _inside
     _inside = True
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True, name="end with parent").start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
+    follow_parent()
 
 
 @contextlib.contextmanager

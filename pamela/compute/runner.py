@@ -58,9 +58,14 @@ class Runner(Protocol):
     """
 
     @property
-    def slots(self) -> int: ...  # noqa: D102
+    def slots(self) -> int:
+        """How many items are worked on at once."""
+        ...
+
     @property
-    def elsewhere(self) -> bool: ...  # noqa: D102
+    def elsewhere(self) -> bool:
+        """Whether in other processes."""
+        ...
 
     def map(
         self,

@@ -177,3 +177,26 @@ def test_an_item_that_kills_every_worker_is_named(tmp_path: Path):
         open_runner(params) as runner,
     ):
         list(runner.map(os._exit, [7]))
+
+
+QUIET = """
+import logging
+from tests.helpers.cluster_work import slow_square
+if __name__ == "__main__":
+    logging.warning("a library that sets up the root logger")
+    from pamela.compute.opening import open_runner
+    from pamela.params import ComputeParams
+    with open_runner(ComputeParams(runner="dask", workers=1, address=None)) as runner:
+        print([square for _, (square, _) in runner.map(slow_square, [3])])
+"""
+
+
+@needs("dask")
+def test_dask_says_nothing_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "quiet.py").write_text(QUIET)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "quiet.py"], cwd=ROOT, text=True, capture_output=True,
+        env=command_env(PYTHONPATH=str(ROOT)), timeout=120, check=True,
+    )  # fmt: skip
+    assert done.stdout == "[9]\n"
+    assert done.stderr == "WARNING:root:a library that sets up the root logger\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +50,11 @@ def registry(registry_template, tmp_path, monkeypatch) -> Project:
     project = copy_registry(registry_template, tmp_path / "project")
     monkeypatch.chdir(project.root)
     return project
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> list[Path]:
+    """Return files of the eight pictures of `tests.helpers.two_scales`."""
+    from tests.helpers.two_scales import make_pictures
+
+    return make_pictures(tmp_path_factory.mktemp("pictures"))

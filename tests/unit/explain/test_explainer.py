@@ -19,7 +19,7 @@ from pamela.explain.result import clear, ends, preferred, sentences, telling_wor
 from pamela.reporting.presentation.html import Picture, write_page
 from pamela.reporting.sections.people import PeoplePart, PersonPart, choose_people, tables
 from tests.helpers.explain_kit import Small, small_world
-from tests.unit.serving.test_api import make_reward, pictures  # noqa: F401  (a fixture)
+from tests.helpers.two_scales import make_reward
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_the_report_shows_four_people_and_their_figures(small, dark, tmp_path):
     assert text.count("<table") == 4
 
 
-def test_nothing_to_explain_is_loud(small, pictures):  # noqa: F811
+def test_nothing_to_explain_is_loud(small, pictures):
     with pytest.raises(PamelaError, match="alike for everybody"):
         make_reward(pictures, "group_mean").explain(user="wide/ann")
     bundle = small.reward.bundle

@@ -11,8 +11,8 @@ from pamela.core.shards.fold import ShardedFold
 from pamela.training.bundle_tables import flagged, rated_pairs, row_counts
 from pamela.training.folds import training_fold
 from pamela.training.train import fit_hash
+from tests.helpers.train_params import params
 from tests.unit.core.test_dataset import ROWS, rate, write
-from tests.unit.training.test_train import params
 
 
 def test_a_large_split_is_trained_on_in_shards_that_are_gone_afterwards(tmp_path: Path) -> None:

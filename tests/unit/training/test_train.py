@@ -17,17 +17,16 @@ import torch
 from pamela.core import schema as s
 from pamela.core.dataset import Pairs, load_fold
 from pamela.core.errors import PamelaError
-from pamela.core.files import read_json, write_json, write_parquet
+from pamela.core.files import read_json, write_json
 from pamela.core.paths import Project
 from pamela.models import create_model, list_models
 from pamela.models.base import RewardModel, load_model, model_hash
 from pamela.models.transformer.model import Paper
-from pamela.params import ALL_INPUTS, TrainParams
 from pamela.training import train
 from pamela.training.bundle import load_bundle, load_evaluated
 from tests.helpers.folders import split_rows_of, write_split
-from tests.helpers.planted import DATASET, make_world
 from tests.helpers.stages import run_stage
+from tests.helpers.train_params import params
 
 
 def as_of_format(bundle: Path, meta: dict[str, Any], number: int) -> None:
@@ -38,57 +37,6 @@ def as_of_format(bundle: Path, meta: dict[str, Any], number: int) -> None:
 
 class Stop(Exception):
     """An interruption."""
-
-
-def params(**changes: object) -> TrainParams:
-    base = {
-        "models": ["global_mean", "user_mean", "group_mean", "population", "paper"],
-        "champion": "population",
-        "seed": 0,
-        "device": "cpu",
-        "devices": "auto",
-        "inputs": ALL_INPUTS,
-        "cv_folds": 2,
-        "cv_trials": 2,
-        "max_epochs": 2,
-        "patience": 2,
-        "batch_size": 128,
-        "dataset_weights": "cv",
-    }
-    return TrainParams(**{**base, **changes})  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A project whose split and embed stages are done, on a scale of 0..10, two folds."""
-    fold = make_world(seed=1, seen=16, unseen=4, train_items=40, test_items=16).fold
-    found = Project(tmp_path)
-    write_json(found.tables / "datasets.json", {DATASET: {"scale": [0, 10]}})
-    extra = {name: pl.lit(None, pl.String) for name in (s.FILE, s.SHA256, s.GENERATOR)}
-    write_parquet(found.validated / "images.parquet", fold.items.frame.with_columns(**extra))
-    write_parquet(found.validated / "users.parquet", fold.people.frame)
-    index = fold.items.frame.select(s.DATASET, s.IMAGE, pl.lit("").alias(s.SHA256))
-    write_parquet(found.features / "index.parquet", index)
-    np.save(found.features / "image.npy", fold.items.image)
-    np.save(found.features / "prompt.npy", fold.items.prompt)
-    write_json(
-        found.features / "features.json",
-        {"encoder": "none", "fingerprint": "f", "image_dim": 12, "prompt_dim": 5},
-    )
-    rows = [
-        fold.items.frame[pairs.item]
-        .select(s.DATASET, s.IMAGE)
-        .with_columns(
-            fold.people.frame[pairs.user][s.USER],
-            pl.lit(number).cast(pl.Int64).alias(s.FOLD),
-            pl.Series(s.RATING, (pairs.rating.astype(float) - 1) * 2.5),
-            pl.lit(part).alias(s.PART),
-        )
-        for number in (0, 1)
-        for part, pairs in fold.parts.items()
-    ]
-    write_split(found, pl.concat(rows))
-    return found
 
 
 def test_the_stage_writes_every_model_of_every_fold(

@@ -9,23 +9,13 @@ from hypothesis import strategies as st
 
 from pamela.models.random_effects.rating_design import choose_greedily
 from pamela.models.random_effects.rating_design import given as conditioned
+from tests.helpers.pair_variances import after, pair_variance
 
 
 def world(seed: int, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     root = rng.normal(size=(k, k))
     return rng.normal(size=(n, k)), root @ root.T + 0.1 * np.eye(k)
-
-
-def pair_variance(columns: np.ndarray, covariance: np.ndarray) -> float:
-    """Mean variance of the difference of two pictures' scores, pair by pair."""
-    n = len(columns)
-    gaps = [columns[i] - columns[j] for i in range(n) for j in range(i)]
-    return float(np.mean([gap @ covariance @ gap for gap in gaps]))
-
-
-def after(covariance: np.ndarray, noise: float, rated: np.ndarray) -> np.ndarray:
-    return np.linalg.inv(np.linalg.inv(covariance) + rated.T @ rated / noise)
 
 
 def slow_design(columns, target, covariance, noise, count):

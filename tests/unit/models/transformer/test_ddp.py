@@ -118,7 +118,7 @@ def test_auto_is_one_process_on_a_cpu_and_every_gpu(monkeypatch: pytest.MonkeyPa
 
 
 def test_more_gpus_than_there_are_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.unit.training.test_train import params
+    from tests.helpers.train_params import params
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(PamelaError, match=r"train\.devices is 3 but there are 2 GPUs"):

@@ -23,7 +23,7 @@ from pamela.serving.bulk.part import TableScorer
 from pamela.serving.types import CatalogImage
 from tests.helpers.people_commands import adapt
 from tests.helpers.small_model import DATASET
-from tests.unit.serving.test_api import make_reward, pictures  # noqa: F401  (a fixture)
+from tests.helpers.two_scales import make_reward
 
 
 def assert_as_score_says(reward: Reward, table: pl.DataFrame, scored: pl.DataFrame) -> None:
@@ -58,7 +58,7 @@ def test_every_pair_gets_what_score_says(small_project):
 
 
 @pytest.mark.parametrize("model", ["group_mean", "hierarchical"])
-def test_any_model_and_several_datasets(pictures, model):  # noqa: F811
+def test_any_model_and_several_datasets(pictures, model):
     reward = make_reward(pictures, model)
     images = [path.stem for path in pictures]
     named = pl.DataFrame({s.USER: ["wide/ann", "bob", "eve", "new"]}).join(
@@ -72,7 +72,7 @@ def test_any_model_and_several_datasets(pictures, model):  # noqa: F811
     assert rejected.is_empty()
 
 
-def test_a_row_that_cannot_be_scored_says_why(pictures):  # noqa: F811
+def test_a_row_that_cannot_be_scored_says_why(pictures):
     scorer = TableScorer(make_reward(pictures, "group_mean"))
     rows = [
         ("nobody", "0", UNKNOWN_USER),
@@ -91,7 +91,7 @@ def test_a_row_that_cannot_be_scored_says_why(pictures):  # noqa: F811
     assert rejected.columns == ["row", s.USER, s.IMAGE, "why", "reason"]
 
 
-def test_a_dataset_says_whose_user_is_meant(pictures):  # noqa: F811
+def test_a_dataset_says_whose_user_is_meant(pictures):
     scorer = TableScorer(make_reward(pictures, "group_mean"))
     rows = [
         ("zzz", "bob", UNKNOWN_DATASET),
@@ -120,7 +120,7 @@ def test_a_name_of_two_is_nobodys(small_project):
     assert scored["source"].to_list() == ["adapted", "seen"]
 
 
-def test_ids_may_be_numbers_and_categories(pictures):  # noqa: F811
+def test_ids_may_be_numbers_and_categories(pictures):
     scorer = TableScorer(make_reward(pictures, "group_mean"))
     table = pl.DataFrame(
         {s.USER: ["bob", "eve"], s.IMAGE: [0, 1]},

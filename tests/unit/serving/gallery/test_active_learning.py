@@ -14,8 +14,8 @@ from pamela.core.errors import PamelaError
 from pamela.serving.api import Reward
 from pamela.serving.types import CatalogImage
 from pamela.training.bundle import load_bundle
+from tests.helpers.pair_variances import after, pair_variance
 from tests.helpers.small_model import NEW, PICTURES, UNSEEN, USERS
-from tests.unit.models.random_effects.test_rating_design import after, pair_variance
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_candidates_may_be_any_pictures(reward, small_template):
 
 
 def test_a_model_without_linear_taste_says_so(reward):
-    from tests.unit.serving.test_api import make_reward
+    from tests.helpers.two_scales import make_reward
 
     plain = make_reward(_pictures(reward), "user_mean")
     with pytest.raises(PamelaError, match="'user_mean' cannot tell which ratings"):

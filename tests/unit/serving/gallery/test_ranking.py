@@ -77,7 +77,7 @@ def test_pictures_of_ones_own_are_ranked_by_liking_alone(reward, small_template)
 
 
 def test_a_model_that_is_not_linear_ranks_too(small_template):
-    from tests.unit.serving.test_api import make_reward
+    from tests.helpers.two_scales import make_reward
 
     plain = make_reward(sorted((small_template.root / "data/pictures").iterdir())[:8], "user_mean")
     found = plain.rank(user=None, dataset="wide", n=3)

@@ -1,0 +1,1 @@
+"""Commands about batches of new ratings, and about which model serves."""
