@@ -44,6 +44,11 @@ def make_small_project(root: Path, model: str = "hierarchical") -> Project:
     return project
 
 
+def copy_project(template: Project, root: Path) -> Project:
+    """Copy a project to `root`, without what others who read `template` left in its caches."""
+    return Project(shutil.copytree(template.root, root, ignore=shutil.ignore_patterns(".cache")))
+
+
 def _images(project: Project) -> pl.DataFrame:
     folder = project.root / "data" / "pictures"
     folder.mkdir(parents=True)

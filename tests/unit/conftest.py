@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -25,10 +24,12 @@ def small_template(tmp_path_factory) -> Project:
 @pytest.fixture
 def small_project(small_template, tmp_path, monkeypatch) -> Project:
     """Return a copy of `small_template`, in whose root the test runs."""
+    from tests.helpers.small_model import copy_project
+
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    root = shutil.copytree(small_template.root, tmp_path / "project")
-    monkeypatch.chdir(root)
-    return Project(root)
+    project = copy_project(small_template, tmp_path / "project")
+    monkeypatch.chdir(project.root)
+    return project
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pamela.cli import app
 from pamela.steer.generators.embedded import EmbeddedGenerator
 from tests.conftest import command_env
 from tests.helpers.people_commands import adapt, fault, pamela_command
+from tests.helpers.small_model import copy_project
 from tests.paths import ROOT
 
 STEER = ("steer", "--prompt", "A photo of a pizza", "--no-track")
@@ -87,7 +87,7 @@ def test_a_killed_command_goes_on_as_if_nothing_had_been(
     assert {path: after[path] for path in before} == before
     assert found["drawn"] == len(after) - len(before)
 
-    peaceful = shutil.copytree(small_template.root, tmp_path / "peaceful")
+    peaceful = copy_project(small_template, tmp_path / "peaceful").root
     monkeypatch.chdir(peaceful)
     expected = pamela.load("models/bundle").steer(
         user="p001", prompt="A photo of a pizza", rounds=3, variants=20, track=False
