@@ -8,6 +8,7 @@ and regularisation are not published; they are chosen by cross-validation
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -151,7 +152,7 @@ class PreferenceTransformer(nn.Module):
             tokens.append(self.prompt(self.dropout(prompt)))
         if self.demographics is not None:
             tokens.append(self.demographics(demographics))
-        encoded = self.encoder(torch.stack(tokens, dim=1))[:, 0]
+        encoded = self._read_out(torch.stack(tokens, dim=1))
         features = torch.cat([image, prompt], dim=1)
         additive = self.linear(features) + self.metadata_bias(metadata)
         if self.own_linear is not None:
@@ -159,3 +160,36 @@ class PreferenceTransformer(nn.Module):
             additive = additive + (own * features).sum(dim=1, keepdim=True)
         rating: Tensor = self.head(encoded) + additive + self.user_bias(user)
         return rating.squeeze(1)
+
+    def _read_out(self, tokens: Tensor) -> Tensor:
+        """Encode tokens (n, t, width) and return the first one (n, width), which is read."""
+        *before, last = self.encoder.layers
+        for layer in before:
+            tokens = layer(tokens)
+        encoded: Tensor = self.encoder.norm(first_token(last, tokens))  # type: ignore[misc]
+        return encoded
+
+
+def first_token(layer: nn.TransformerEncoderLayer, tokens: Tensor) -> Tensor:
+    """Return the first token (n, width) of ``layer(tokens)``, without working out the others.
+
+    Parameters
+    ----------
+    layer : with the norms first, and without dropout but on its residual branches.
+    tokens : float (n, t, width).
+    """
+    n, _, width = tokens.shape
+    attention = layer.self_attn
+    heads, size = attention.num_heads, attention.head_dim
+    weight, bias = attention.in_proj_weight, attention.in_proj_bias
+    normed = layer.norm1(tokens)
+    query = nn.functional.linear(normed[:, 0], weight[:width], bias[:width])
+    both = nn.functional.linear(normed, weight[width:], bias[width:])
+    key, value = both.view(n, -1, 2, heads, size).unbind(dim=2)
+    # products and sums: for one query and a few tokens, attention's own kernels take longer
+    score = (key * query.view(n, 1, heads, size)).sum(dim=3) / math.sqrt(size)
+    seen = (score.softmax(dim=1).unsqueeze(3) * value).sum(dim=1).view(n, width)
+    first = tokens[:, 0] + layer.dropout1(attention.out_proj(seen))
+    inner = layer.linear2(layer.activation(layer.linear1(layer.norm2(first))))
+    encoded: Tensor = first + layer.dropout2(inner)
+    return encoded

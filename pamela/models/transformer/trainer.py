@@ -161,7 +161,7 @@ class RatingModule(L.LightningModule):
                 {"params": plain, "weight_decay": 0.0},
             ],
             lr=self.regime.learning_rate,
-            foreach=True,  # the same steps, without a loop over parameters in Python
+            fused=True,  # one kernel for all parameters, not several for each
         )
         warm = max(1, int(WARM_UP_SHARE * self.steps))
 
