@@ -1,9 +1,9 @@
 """What got slower since the last figures: ``python -m benchmarks.history``.
 
 ``make bench`` appends its figures to ``benchmarks/history.csv`` (date, commit, name, value, unit),
-which is in git. This compares the last two sets of figures and ends with exit status 1 where one
-is more than 10 % worse: seconds and memory that rose, rates that fell. Shares, correlations and
-ratios are no speeds and are left out.
+which is in git. This compares each figure of the last set with the one before, in whichever set
+that is, and ends with exit status 1 where one is more than 10 % worse: seconds and memory that
+rose, rates that fell. Shares, correlations and ratios are no speeds and are left out.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def commit_of(project: Project) -> str:
 
 
 def worse(figures: pl.DataFrame) -> pl.DataFrame:
-    """Return the figures of the last set that are over 10 % worse than in the one before.
+    """Return the figures of the last set that are over 10 % worse than when last measured before.
 
     Returns
     -------
@@ -80,7 +80,9 @@ def worse(figures: pl.DataFrame) -> pl.DataFrame:
     dates = figures["date"].unique().sort()
     if len(dates) < 2:
         raise PamelaError(f"{FILE}: {len(dates)} sets of figures, two are compared; run make bench")
-    before, now = (figures.filter(pl.col("date") == date) for date in dates[-2:])
+    last = pl.col("date") == dates[-1]
+    now, earlier = figures.filter(last), figures.filter(~last).sort("date")
+    before = earlier.unique(["name", "unit"], keep="last")
     ratio = pl.col("now") / pl.col("before")
     return (
         now.select("name", "unit", now="value")

@@ -7,7 +7,8 @@ The whole run on the embedded dataset, suggested ratings (`benchmarks.suggest`),
 
 A list of ``name, value, unit, baseline, ratio``. Every speed claim is the ratio of two things
 measured in this run on this machine. The figures are also appended to ``benchmarks/history.csv``;
-``python -m benchmarks.history`` says what got slower.
+``python -m benchmarks.history`` says what got slower. ``--parts stages nothing`` measures these
+parts alone; all but the first two need the run that ``stages`` makes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks import history
@@ -31,7 +32,7 @@ from benchmarks.scale import bench_scale
 from benchmarks.scoring import bench_scoring
 from benchmarks.serve import bench_serve
 from benchmarks.suggest import bench_suggest
-from benchmarks.timing import timed
+from benchmarks.timing import PeakMemory, children_cpu_s, timed
 from benchmarks.training import bench_training
 from flows.command import timings_folder
 from flows.environment import environment
@@ -44,8 +45,11 @@ from pamela.params import load_params
 
 
 def bench_stages(project: Project) -> list[Entry]:
-    """Time a full run, per stage, and what orchestration adds to the stages' own work."""
-    wall = timed(lambda: repro(project, reason="bench")).wall_s
+    """Measure a full run, per stage, and what orchestration adds to the stages' own work."""
+    before = children_cpu_s()
+    with PeakMemory() as memory:
+        wall = timed(lambda: repro(project, reason="bench")).wall_s
+    cpu = children_cpu_s() - before
     rows, own = [], 0.0
     for path in sorted(timings_folder(project).glob("*.json")):
         record = read_json(path)
@@ -53,6 +57,8 @@ def bench_stages(project: Project) -> list[Entry]:
         own += seconds
         rows.append(entry(f"stage {record['stage']}", seconds, "s"))
     rows.append(entry("pipeline, all stages", wall, "s", own))
+    rows.append(entry("pipeline, CPU of all processes", cpu, "cpu_s", wall))
+    rows.append(entry("pipeline, peak memory of all processes", memory.gib, "GiB"))
     rows.append(entry("orchestration overhead", wall - own, "s", own))
     return rows
 
@@ -94,24 +100,37 @@ def bench_sizes(project: Project) -> list[Entry]:
     return bench_growth()
 
 
-BENCHES: tuple[Callable[[Project], list[Entry]], ...] = (
-    bench_server, bench_stages, bench_nothing_to_do, bench_suggest, bench_tables, bench_joint,
-    bench_training, bench_scoring, bench_encoding, bench_serve, bench_newcomers, bench_sizes,
-)  # fmt: skip
+BENCHES: Mapping[str, Callable[[Project], list[Entry]]] = {
+    "server": bench_server,
+    "stages": bench_stages,
+    "nothing": bench_nothing_to_do,
+    "suggest": bench_suggest,
+    "tables": bench_tables,
+    "joint": bench_joint,
+    "training": bench_training,
+    "scoring": bench_scoring,
+    "encoding": bench_encoding,
+    "serve": bench_serve,
+    "newcomers": bench_newcomers,
+    "sizes": bench_sizes,
+}
 
 
 def main() -> None:
     """Run every benchmark in a copy of the project and write the list."""
     parser = argparse.ArgumentParser(description="write reports/bench.json")
     parser.add_argument("--keep", type=Path, help="work in this empty folder and leave it")
+    parser.add_argument(
+        "--parts", nargs="+", choices=list(BENCHES), default=list(BENCHES), help="measure these"
+    )
     arguments = parser.parse_args()
     here = Project.here()
     os.environ.pop("PREFECT_API_URL", None)
     with tempfile.TemporaryDirectory() as aside:
         copy = clone(here, arguments.keep or Path(aside))
         rows: list[Entry] = []
-        for bench in BENCHES:
-            rows += bench(copy)
+        for name, bench in BENCHES.items():
+            rows += bench(copy) if name in arguments.parts else []
             write_json(here.reports / "bench.json", rows)
     history.append(here, rows)
     print(json.dumps(rows, indent=1))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import resource
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import psutil
 
 from benchmarks.entries import Entry
 from pamela.core.dataset import Fold, load_fold
@@ -48,6 +53,47 @@ def timed(work: Callable[[], object]) -> Taken:
     clock = Clock()
     work()
     return clock.taken
+
+
+def children_cpu_s() -> float:
+    """Return the CPU seconds of the processes that this one started, once they have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+class PeakMemory:
+    """The most memory that this process and all it started held at once, looked at every second.
+
+    Pages that several of them share are counted once (proportional set size, Linux).
+    """
+
+    def __init__(self) -> None:
+        self.gib = 0.0
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._watch.join()
+
+    def _look(self) -> None:
+        me = psutil.Process()
+        while True:
+            held = sum(_held(one) for one in (me, *me.children(recursive=True)))
+            self.gib = max(self.gib, held / 2**30)
+            if self._over.wait(1.0):
+                return
+
+
+def _held(process: psutil.Process) -> int:
+    with contextlib.suppress(psutil.Error):  # it has ended
+        held: int = process.memory_full_info().pss
+        return held
+    return 0
 
 
 def median_seconds(work: Callable[[], object], repeats: int) -> float:

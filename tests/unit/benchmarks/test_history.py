@@ -32,3 +32,12 @@ def test_what_costs_a_tenth_more_is_told_and_what_is_no_speed_is_not(tmp_path, m
         value=pl.when(pl.col("date") == pl.col("date").max()).then(10.9).otherwise("value")
     )
     assert history.worse(better.filter(pl.col("name") == "train")).is_empty()
+
+
+def test_a_figure_is_compared_with_the_last_set_that_has_it():
+    sets = [("a", "train", 10.0), ("b", "serve", 1.0), ("c", "train", 12.0)]
+    figures = pl.DataFrame(
+        [{"date": d, "commit": "", "name": n, "value": v, "unit": "s"} for d, n, v in sets],
+        schema=history.SCHEMA,
+    )
+    assert history.worse(figures).select("name", "before", "now").rows() == [("train", 10.0, 12.0)]
