@@ -121,7 +121,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="write reports/bench.json")
     parser.add_argument("--keep", type=Path, help="work in this empty folder and leave it")
     parser.add_argument(
-        "--parts", nargs="+", choices=list(BENCHES), default=list(BENCHES), help="measure these"
+        "--parts",
+        nargs="+",
+        choices=list(BENCHES),
+        default=list(BENCHES),
+        metavar="PART",
+        help=f"measure these alone: {', '.join(BENCHES)}",
     )
     arguments = parser.parse_args()
     here = Project.here()
