@@ -20,6 +20,7 @@ from pamela.params import PRECOMPUTED, Params
 from pamela.serving.api import Reward
 from pamela.steer.generators.factory import get_generator
 from pamela.steer.rewriters.factory import get_rewriter
+from pamela.study.closing import require_open
 from pamela.study.made_pictures import MadePictures
 from pamela.study.pictures import PictureStore
 from pamela.study.settings import (
@@ -65,7 +66,7 @@ def open_study(project: Project, params: Params, reward: Reward, wishes: Wishes)
     Raises
     ------
     PamelaError
-        If something that it needs is missing, or it was begun with other settings.
+        If something that it needs is missing, it was begun with other settings, or it is closed.
     """
     folder = study_folder(project, wishes.name)
     consent = _read_text(wishes.consent, "--consent")
@@ -98,6 +99,7 @@ def open_study(project: Project, params: Params, reward: Reward, wishes: Wishes)
         to_rate = _to_rate(reward, dataset, wishes.ratings) if wishes.ratings else {}
         begin(folder, settings, consent)
         stack.enter_context(served_alone(folder))
+        require_open(folder)
         if made is None:
             store = PictureStore(folder / PICTURES)
             steering = Steering(

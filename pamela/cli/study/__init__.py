@@ -1,9 +1,10 @@
-"""``pamela study``: a study with people, served and evaluated."""
+"""``pamela study``: a study with people, served, evaluated and closed."""
 
 from __future__ import annotations
 
 import typer
 
+from pamela.cli.study.close import close_command
 from pamela.cli.study.report import report_command
 from pamela.cli.study.serve import serve_command
 
@@ -13,3 +14,4 @@ study_app = typer.Typer(
 )
 study_app.command("serve")(serve_command)
 study_app.command("report")(report_command)
+study_app.command("close")(close_command)

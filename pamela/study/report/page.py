@@ -9,6 +9,7 @@ from pamela.core import schema as s
 from pamela.core.files import write_parquet
 from pamela.core.paths import Project
 from pamela.reporting.presentation.html import DASH, Cell, Table, number_cell, write_page
+from pamela.study.closing import is_closed
 from pamela.study.report import figures as f
 from pamela.study.report.judgments import judgment_table, people_table
 from pamela.study.settings import Settings, load_settings, study_folder
@@ -30,6 +31,7 @@ class StudyReport:
     Attributes
     ----------
     judgments, people, results : the tables.
+    closed : whether nobody may take part any more.
     folder : where they are written.
     """
 
@@ -37,6 +39,7 @@ class StudyReport:
         source = study_folder(project, name)
         self.settings: Settings = load_settings(source)
         people = load_people(source)
+        self.closed = is_closed(source)
         self.folder = project.reports / "studies" / name
         self.judgments = judgment_table(people)
         self.people = people_table(people)
@@ -54,8 +57,8 @@ class StudyReport:
         )
         return [
             f"{total} {'person' if total == 1 else 'people'} took part, {done} to the end"
-            + (f"; not (yet) at the end: {left}" if left else "")
-            + ".",
+            + (f"; not {'' if self.closed else '(yet) '}at the end: {left}" if left else "")
+            + ("; the study is closed." if self.closed else "."),
             f"{self.judgments.drop_nulls('number').height} answers to pairs, "
             f"{self.judgments.drop_nulls('repeat_of').height} of them to repeated pairs; "
             f"{self.people['ratings'].sum()} ratings.",

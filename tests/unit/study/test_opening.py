@@ -20,6 +20,7 @@ import pamela
 from pamela.cli.study.serve import serve_command
 from pamela.core.errors import PamelaError
 from pamela.params import load_params
+from pamela.study.closing import close_study
 from pamela.study.opening import Wishes, open_study
 from pamela.study.participant import Choose
 from pamela.study.study import Study
@@ -159,6 +160,17 @@ def test_a_study_is_served_once(project):
         pytest.raises(PamelaError, match="another process serves it"),
         opened(project),
     ):
+        pass
+
+
+def test_a_closed_study_is_not_served(project):
+    with (
+        opened(project),
+        pytest.raises(PamelaError, match="another process serves it"),
+    ):
+        close_study(project, "pilot")
+    close_study(project, "pilot")
+    with pytest.raises(PamelaError, match="study pilot: it is closed"), opened(project):
         pass
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
+from pamela.study.closing import close_study
 from pamela.study.participant import LEFT, RIGHT, Choose, Wait
 from pamela.study.report.figures import count_wins, study_figures
 from pamela.study.report.judgments import JUDGMENTS_SCHEMA, judgment_table
@@ -91,6 +92,11 @@ def test_a_study_is_reported_while_it_goes_on(study, tmp_path):
     report = StudyReport(Project(tmp_path), "pilot")
     assert report.sentences[0] == (
         "3 people took part, 1 to the end; not (yet) at the end: 1 while rating, 1 while comparing."
+    )
+    close_study(Project(tmp_path), "pilot")
+    assert StudyReport(Project(tmp_path), "pilot").sentences[0] == (
+        "3 people took part, 1 to the end; not at the end: 1 while rating, 1 while comparing; "
+        "the study is closed."
     )
     same = report.judgments.filter(answer="same")
     assert set(same["user_id"]) == {ann.id}  # whoever is not through has none yet
