@@ -7,27 +7,22 @@ has rated.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.arrays import Floats
-from pamela.core.dataset import Items
 from pamela.core.errors import PamelaError
 from pamela.params import Params
 from pamela.serving.api import Reward
-from pamela.serving.steering.person_reward import context_digest
+from pamela.serving.steering.people_reward import PeopleReward
 from pamela.serving.types import CatalogImage
 from pamela.serving.user_context import UserContext
 from pamela.steer.arms import CHAMPION, NONE, OTHER, POPULATION, SELF
-from pamela.steer.generators.base import Candidate, Generator, Image
+from pamela.steer.generators.base import Generator
 from pamela.steer.rewriters.base import Rewriter
 from pamela.steer.search.loop import REWARD, ROUND, SEARCH, Search, best_trials, run_searches
 from pamela.steer.search.scoring import draw
@@ -35,7 +30,7 @@ from pamela.steer.search.store import FolderStore
 from pamela.study.participant import Participant
 from pamela.study.pictures import PictureStore
 from pamela.study.plan import Shown, rng_of
-from pamela.study.settings import Settings, StartPrompt
+from pamela.study.settings import Settings
 
 ARMS: Final = (NONE, POPULATION, SELF, OTHER)
 
@@ -49,68 +44,16 @@ def adapted(reward: Reward, settings: Settings, person: Participant) -> UserCont
     return reward.user_context(reward.adapt(ratings=ratings, dataset=settings.dataset))
 
 
-class PeopleReward:
-    """The served model's predicted rating, for people by name; on the internal 1..5 scale.
-
-    Parameters
-    ----------
-    contexts : what the model knows of each.
-    starts : the prompts; a variant keeps its prompt's metadata.
-    """
-
-    def __init__(
-        self,
-        reward: Reward,
-        dataset: str,
-        contexts: dict[str, UserContext],
-        starts: Sequence[StartPrompt],
-    ) -> None:
-        self._reward, self._dataset, self._contexts = reward, dataset, contexts
-        rows = [one.model_dump(include={s.PROMPT_ID, *s.METADATA}) for one in starts]
-        self._metadata = pl.DataFrame(
-            rows, schema=dict.fromkeys((s.PROMPT_ID, *s.METADATA), pl.String)
-        )
-        known = {name: context_digest(one) for name, one in sorted(contexts.items())}
-        digest = hashlib.sha256(json.dumps([known, rows]).encode()).hexdigest()[:16]
-        self.fingerprint = f"served:{reward.version}:{digest}"
-
-    @property
-    def personal(self) -> bool:
-        """A score depends on the user."""
-        return True
-
-    def score(
-        self,
-        users: Sequence[str | None],
-        candidates: Sequence[Candidate],
-        images: Sequence[Image],
-    ) -> Floats:
-        """Score picture i for user i (None: people in general); array (n,)."""
-        drawn = dict(zip(candidates, images, strict=True))  # each picture once
-        place = {one: i for i, one in enumerate(drawn)}
-        items = self._items(list(drawn), list(drawn.values()))
-        rows = np.array([place[one] for one in candidates], np.int64)
-        asked = np.array([user or "" for user in users])
-        scores = np.zeros(len(rows))
-        for user in dict.fromkeys(users):
-            mine = asked == (user or "")
-            context = (
-                self._reward.user_context(None, self._dataset)
-                if user is None
-                else self._contexts[user]
-            )
-            found = self._reward.user_contexts.predict(context, items.take(rows[mine]))
-            scores[mine] = found.mean
-        return scores
-
-    def _items(self, candidates: Sequence[Candidate], images: Sequence[Image]) -> Items:
-        items = self._reward.pictures.items(images, [one.prompt for one in candidates])
-        ids = pl.Series(s.PROMPT_ID, [one.prompt_id for one in candidates], dtype=pl.String)
-        frame = items.frame.drop(*s.METADATA, s.PROMPT_ID, strict=False).with_columns(
-            pl.lit(self._dataset).alias(s.DATASET), ids
-        )
-        frame = frame.join(self._metadata, on=s.PROMPT_ID, how="left", maintain_order="left")
-        return Items(frame, items.image, items.prompt)
+def people_reward(
+    reward: Reward, settings: Settings, people: Mapping[str | None, UserContext]
+) -> PeopleReward:
+    """Return what the served model says of people, for variants of the study's prompts."""
+    rows = [one.model_dump(include={s.PROMPT_ID, *s.METADATA}) for one in settings.prompts]
+    columns = dict.fromkeys((s.PROMPT_ID, *s.METADATA), pl.String)
+    prompts = pl.DataFrame(rows, schema=columns).with_columns(
+        pl.lit(settings.dataset).alias(s.DATASET)
+    )
+    return PeopleReward(reward.user_contexts, reward.pictures, people, prompts)
 
 
 @dataclass
@@ -172,12 +115,14 @@ class Steering:
         people : all participants, by id.
         advance : told of trials as they are done.
         """
-        contexts = {
-            name: adapted(self.reward, self.settings, people[name])
-            if name in people
-            else self.reward.user_context(name)
-            for name in (person.id, other)
-        }
+        everybody = self.reward.user_context(None, self.settings.dataset)
+        known: dict[str | None, UserContext] = {None: everybody}
+        for name in (person.id, other):
+            known[name] = (
+                adapted(self.reward, self.settings, people[name])
+                if name in people
+                else self.reward.user_context(name)
+            )
         whose: dict[str, str | None] = {POPULATION: None, SELF: person.id, OTHER: other}
         starts = self.settings.prompts
         searches = [
@@ -188,7 +133,7 @@ class Steering:
             searches,
             generator=self.generator,
             rewriter=self.rewriter,
-            rewards={CHAMPION: PeopleReward(self.reward, self.settings.dataset, contexts, starts)},
+            rewards={CHAMPION: people_reward(self.reward, self.settings, known)},
             settings=self.params.steer,
             advance=advance,
             store=kept,

@@ -16,7 +16,7 @@ from pamela.core.paths import Project
 from pamela.core.timeline import Span
 from pamela.evaluation.provenance import stable_hash
 from pamela.serving.steering.outcome import OutcomeWriter
-from pamela.serving.steering.person_reward import PersonReward
+from pamela.serving.steering.people_reward import PeopleReward
 from pamela.serving.steering.progress import Listener, Teller
 from pamela.serving.steering.result import Steered
 from pamela.serving.steering.settings import SteerSettings, folder_name
@@ -96,8 +96,11 @@ class PersonRun:
         self.reward.pictures.encoder("a drawn picture")  # or it is said before anything is drawn
         params = self.settings.params
         search = Search(PERSON, self.user, self.settings.start)
-        opinion = PersonReward(
-            self.reward.user_contexts, self.reward.pictures, self.person, self.settings.penalty
+        opinion = PeopleReward(
+            self.reward.user_contexts,
+            self.reward.pictures,
+            {self.user: self.person},
+            penalty=self.settings.penalty,
         )
         with get_generator(params) as generator, get_rewriter(params) as rewriter:
             parts: dict[str, Any] = {
