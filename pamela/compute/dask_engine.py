@@ -112,9 +112,12 @@ def _require_scheduler(address: str) -> None:
     try:
         answer = asyncio.run(asyncio.wait_for(ask(), TIMEOUT_S))
     except Exception as error:  # whatever listens there may answer anything
+        advice = "correct it (an encrypted cluster is tls://...)"
+        if address.startswith("tls:"):
+            advice = "correct it, or the client's certificates in Dask's configuration"
         raise PamelaError(
             f"compute.address {address!r}: no Dask scheduler answers there "
-            f"({type(error).__name__}); correct it (an encrypted cluster is tls://...)"
+            f"({type(error).__name__}); {advice}"
         ) from None
     if answer.get("type") != "Scheduler":
         raise PamelaError(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
@@ -24,7 +26,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 SCHEMES: Final = ("gcs", "ray")  # host:port, ray://host:port
+EXAMPLE: Final = "head:6379 or ray://head:10001"
 RETRIES: Final = 3  # of an item whose worker died
+# A head that is gone makes Ray end the process after 60 s, with words of its own, and whoever asks
+# it for something meanwhile waits that long: it is asked seldom, and first whether it is there.
+ASK_S: Final = 3.0
+AWAY_S: Final = 30.0  # how long it may be away
 OBJECTS: Final = 256 * 2**20  # bytes of memory that items and results share on this machine
 
 
@@ -39,6 +46,7 @@ class RayEngine:
     """
 
     def __init__(self, workers: int, address: str | None, gpu: bool) -> None:
+        self._address = address
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if address is None:
             self.place = "compute.runner ray"
@@ -47,16 +55,21 @@ class RayEngine:
                 ray.init(address="local", include_dashboard=False, **own, **quiet)
         else:
             self.place = f"compute.address {address!r}"
-            require_listener(address, SCHEMES, "head:6379 or ray://head:10001")
+            require_listener(address, SCHEMES, EXAMPLE)
             _join(address, quiet)
         self._kind = "GPU" if gpu and self._total("GPU") else "CPU"
         gpus = 1 if self._kind == "GPU" else 0
         options = {"num_cpus": 1, "num_gpus": gpus, "max_retries": RETRIES}
         self._task: Any = ray.remote(_call).options(**options)
+        self._slots, self._asked = 0, -math.inf
 
     def slots(self) -> int:
-        """Return how many CPUs the cluster has now, or GPUs where an item takes one."""
-        return self._total(self._kind)
+        """Return how many CPUs the cluster had just now, or GPUs where an item takes one."""
+        if time.monotonic() > self._asked + ASK_S:
+            self._require_head()
+            self._slots = self._total(self._kind)
+            self._asked = time.monotonic()
+        return self._slots
 
     def submit(self, function: Callable[[T], R], item: T) -> Future[R]:
         """Start ``function(item)`` on a worker; Ray starts it again where the worker dies."""
@@ -83,6 +96,17 @@ class RayEngine:
     def close(self) -> None:
         """Leave the cluster; end it where it was started here."""
         ray.shutdown()
+
+    def _require_head(self) -> None:
+        """Raise if the head of a cluster that ran is away for long."""
+        until = time.monotonic() + AWAY_S
+        while self._address is not None:
+            try:
+                return require_listener(self._address, SCHEMES, EXAMPLE)
+            except PamelaError:
+                if time.monotonic() > until:
+                    raise PamelaError(f"{self.place}: {GONE}") from None
+            time.sleep(1)
 
     def _total(self, kind: str) -> int:
         try:
@@ -112,8 +136,9 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
             ray.init(address=address, **quiet)
     except (Exception, SystemExit) as error:  # Ray leaves the process where it cannot join
         lines = str(error).strip().splitlines() or [type(error).__name__]
+        said = lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1].strip()}"
         raise PamelaError(
-            f"compute.address {address!r}: no Ray cluster to be joined from here ({lines[0]}); "
+            f"compute.address {address!r}: no Ray cluster to be joined from here ({said}); "
             "head:6379 is for a machine of the cluster (`ray start --address`), ray://head:10001 "
             "for any other"
         ) from None

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,7 @@ import polars as pl
 import psutil
 import pytest
 
+from flows.server import free_port
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_parquet
 from pamela.core.paths import Project
@@ -146,25 +151,123 @@ def test_after_a_killed_command_no_worker_lives_and_the_next_goes_on(
     assert_equal(project, local)
 
 
+def certificates(folder: Path) -> dict[str, str | bool]:
+    """Write a certificate of one's own; return what of Dask's configuration names it."""
+    from distributed import Security
+
+    made = Security.temporary()
+    (folder / "dask.crt").write_text(made.tls_ca_file)
+    (folder / "dask.key").write_text(made.tls_client_key)
+    names = {"ca-file": "dask.crt"}
+    for role in ("scheduler", "worker", "client"):
+        names |= {f"{role}.cert": "dask.crt", f"{role}.key": "dask.key"}
+    tls = {f"distributed.comm.tls.{name}": str(folder / file) for name, file in names.items()}
+    return {"distributed.comm.require-encryption": True, **tls}
+
+
 @needs("dask")
-def test_a_cluster_that_runs_is_used_and_left_running(encoder: str, local: Project, tmp_path: Path):
+@pytest.mark.parametrize("protocol", ["tcp", "tls"])
+def test_a_cluster_that_runs_is_used_and_left_running(
+    protocol: str, encoder: str, local: Project, tmp_path: Path
+):
+    import dask.config
     from distributed import Client, LocalCluster
 
     project, _ = make_project(tmp_path, SEEDS, encoder)
     params = params_on("dask", encoder)
-    with LocalCluster(
-        n_workers=1,
-        threads_per_worker=2,
-        processes=False,
-        protocol="tcp://",
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-    ) as cluster:
+    with (
+        dask.config.set(certificates(tmp_path) if protocol == "tls" else {}),
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=2,
+            processes=False,
+            protocol=f"{protocol}://",
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+        ) as cluster,
+    ):
         address = cluster.scheduler.address
+        assert address.startswith(f"{protocol}://")
         given = ComputeParams(runner="dask", workers=9, address=address)
         run_stage("embed", project, params.model_copy(update={"compute": given}))
         with Client(cluster) as client:
             assert len(client.scheduler_info()["workers"]) == 1
     assert_equal(project, local)
+
+
+@contextmanager
+def ray_head() -> Iterator[tuple[str, dict[str, str], subprocess.Popen[bytes]]]:
+    """Start a Ray cluster as its users do, with a token; yield address, environment and process."""
+    port, client = free_port(), free_port()
+    with tempfile.TemporaryDirectory(prefix="ray") as folder:  # short, as sockets lie there
+        env = command_env(
+            PYTHONPATH=str(ROOT), RAY_USAGE_STATS_ENABLED="0",
+            RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32),
+        )  # fmt: skip
+        words = f"start --head --block --port {port} --ray-client-server-port {client} --num-cpus 2"
+        words += f" --include-dashboard false --object-store-memory 100000000 --temp-dir {folder}/t"
+        with (Path(folder) / "log").open("wb") as log:
+            head = subprocess.Popen(
+                ["ray", *words.split()], env=env, stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            until = time.monotonic() + 200
+            while b"Ray runtime started" not in (said := Path(log.name).read_bytes()):
+                assert head.poll() is None, said.decode()
+                assert time.monotonic() < until, said.decode()
+                time.sleep(0.5)
+            yield f"127.0.0.1:{port}", env, head
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(head.pid, signal.SIGKILL)  # all that it started is of its group
+            head.wait()
+
+
+WAITING = """
+from pamela.compute import ray_engine
+from pamela.compute.opening import open_runner
+from pamela.core.errors import PamelaError
+from pamela.params import ComputeParams
+from tests.helpers.cluster_work import slow_square
+if __name__ == "__main__":
+    ray_engine.AWAY_S = 1.0
+    try:
+        with open_runner(ComputeParams(runner="ray", workers=9, address={address!r})) as runner:
+            for item, _ in runner.map(slow_square, range(1_000_000)):
+                print(item, flush=True)
+    except PamelaError as error:
+        print(error)
+"""
+
+
+@needs("ray")
+def test_a_ray_cluster_that_runs_is_used_left_running_and_missed(
+    encoder: str, local: Project, tmp_path: Path
+):
+    project, _ = make_project(tmp_path, SEEDS, encoder)
+    with ray_head() as (address, env, head):
+        given = ComputeParams(runner="ray", workers=9, address=address)
+        params = params_on("ray", encoder).model_copy(update={"compute": given})
+        (tmp_path / "params.json").write_text(params.model_dump_json(by_alias=True))
+        script = EMBED.format(params=str(tmp_path / "params.json"), root=str(tmp_path))
+        (tmp_path / "embed_it.py").write_text(script)
+        subprocess.run(
+            [sys.executable, tmp_path / "embed_it.py"], cwd=ROOT, env=env, check=True, timeout=200
+        )
+        assert_equal(project, local)
+        (tmp_path / "wait.py").write_text(WAITING.format(address=address))
+        command = subprocess.Popen(
+            [sys.executable, tmp_path / "wait.py"], cwd=ROOT, env=env, text=True,
+            stdout=subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            assert command.stdout is not None
+            assert command.stdout.readline()  # the cluster outlived the command before
+            os.killpg(head.pid, signal.SIGKILL)
+            rest, _ = command.communicate(timeout=100)
+        finally:
+            command.kill()
+    said = rest.splitlines()[-1]
+    assert said.startswith(f"compute.address '{address}': the cluster is gone; start it and run")
 
 
 @needs("dask")
