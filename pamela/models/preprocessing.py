@@ -72,9 +72,13 @@ def unit_rows(features: Floats32) -> Floats:
 
 def squared_distances(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Floats:
     """Return the squared distance (n, m) of every row of `a` (n, d) to every row of `b` (m, d)."""
-    norms = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)[None, :]
-    found: Floats = np.maximum(norms - 2 * (a @ b.T), 0.0).astype(np.float64, copy=False)
-    return found
+    # In place: these matrices are the largest there are, and fresh memory costs as much as sums.
+    found = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)[None, :]
+    product = a @ b.T
+    product *= 2
+    found -= product
+    np.maximum(found, 0.0, out=found)
+    return found.astype(np.float64, copy=False)
 
 
 def mean_length(rows: Floats) -> float:

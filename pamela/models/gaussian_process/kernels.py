@@ -146,8 +146,9 @@ class Kernels:
         count = len(self.blocks)
         own = self._own_weights(a, weights)
         for number, weight in enumerate(weights[:count]):
-            across = weight if own is None else weight + own[:, number, None] * same
-            out += across * self._matrix(number, a, b)
+            matrix = self._matrix(number, a, b)
+            matrix *= weight if own is None else weight + own[:, number, None] * same
+            out += matrix
         return out
 
     def diagonal(self, a: Inputs, weights: Floats) -> Floats:
@@ -182,9 +183,12 @@ class Kernels:
         if kind == "equal":
             return _equal(x, y)
         if kind == "linear":
-            linear: Floats = x @ y.T / self.scales[number]
-            return linear
-        return np.exp(-squared_distances(x, y) / (2 * self.scales[number]))
+            found: Floats = x @ y.T
+            found /= self.scales[number]
+            return found
+        found = squared_distances(x, y)
+        found /= -2 * self.scales[number]
+        return np.exp(found, out=found)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return named arrays to save."""

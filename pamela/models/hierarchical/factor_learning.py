@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from scipy import sparse
+import scipy
 
 from pamela.core.arrays import Floats, Ints
 from pamela.models.blas_threads import small_matrices
@@ -98,8 +98,8 @@ def _warm_up(data: Fitting, columns: Floats, prior: Prior, offered: int, seed: i
     rows, user = data.rows_of(learners)
     shape = (pictures, len(learners))
     weight = data.worth(rows) / (prior.noise * ratio[user])
-    rated = sparse.csr_array((weight, (data.item[rows], user)), shape=shape)
-    moments = sparse.csr_array((weight * left, (data.item[rows], user)), shape=shape)
+    rated = scipy.sparse.csr_array((weight, (data.item[rows], user)), shape=shape)
+    moments = scipy.sparse.csr_array((weight * left, (data.item[rows], user)), shape=shape)
     rng = np.random.default_rng([seed, 31])
     state = FactorState(
         START_SCALE * rng.normal(size=(pictures, offered)),
@@ -218,7 +218,7 @@ def _condition(
     statistics = data.collect_all(both, users)
     rows, user = data.rows_of(users)
     pictures, r = state.mean.shape
-    rated = sparse.csr_array(
+    rated = scipy.sparse.csr_array(
         (data.worth(rows), (user, data.item[rows])), shape=(len(users), pictures)
     )
     unsure = (rated @ state.covariance.reshape(pictures, -1)).reshape(-1, r, r)
@@ -248,8 +248,8 @@ def _add(
         by_taste[mine] = columns[item[mine]] @ across[one]
     weight = data.worth(rows) / noise[user]
     said = (data.residual[rows, None] * own[user] - by_taste) * weight[:, None]
-    rated = sparse.csr_array((weight, (item, user)), shape=(pictures, len(users)))
-    every = sparse.csr_array(
+    rated = scipy.sparse.csr_array((weight, (item, user)), shape=(pictures, len(users)))
+    every = scipy.sparse.csr_array(
         (np.ones(len(rows)), (item, np.arange(len(rows)))), shape=(pictures, len(rows))
     )
     sums.gram += rated @ second.reshape(len(users), -1)
