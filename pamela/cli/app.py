@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,7 +86,8 @@ def retrain(
 
 @app.command()
 def score(
-    images: Annotated[list[Path], typer.Argument(help="Picture files.")],
+    # as texts: of a path typer makes a type of pydantic's own, each time anew
+    images: Annotated[list[str], typer.Argument(help="Picture files.")],
     user: Annotated[
         str | None,
         typer.Option(
@@ -103,17 +103,17 @@ def score(
     ] = None,
 ) -> None:
     """Score pictures for one person: a table on a terminal, else one JSON object per picture."""
-    reward = load_reward(model)
-    scores = reward.score(user=user, prompt=prompt, images=images, dataset=dataset)
-    rows = [(str(image), score) for image, score in zip(images, scores, strict=True)]
+    reward, files = load_reward(model), [Path(name) for name in images]
+    scores = reward.score(user=user, prompt=prompt, images=files, dataset=dataset)
+    rows = [(str(file), score) for file, score in zip(files, scores, strict=True)]
     if sys.stdout.isatty():
         from pamela.reporting.presentation.terminal import PlainConsole
 
         print_table(rows, user, PlainConsole())
     else:
-        for image, one in rows:
-            row = {"image": image, **asdict(one), "evaluated_version": reward.evaluated_version}
-            typer.echo(json.dumps(row, ensure_ascii=False))
+        last = {"evaluated_version": reward.evaluated_version}
+        lines = ({"image": image, **vars(one), **last} for image, one in rows)
+        typer.echo("\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
 
 
 def print_table(rows: Sequence[tuple[str, Score]], user: str | None, console: Console) -> None:

@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from pamela.core.arrays import Bools, Floats32
+from pamela.core.arrays import Bools
 from pamela.core.errors import PamelaError
 from pamela.core.files import read_parquet, write_parquet
 
@@ -24,6 +26,7 @@ class FeatureCache:
 
     folder: Path
     dim: int
+    dtype: type[np.float32 | np.float64] = np.float32
 
     @staticmethod
     def parts(rows: int) -> Iterator[slice]:
@@ -45,26 +48,31 @@ class FeatureCache:
         held[lacking] = False
         return held
 
-    def find(self, keys: Sequence[str | None]) -> tuple[Bools, Floats32]:
+    @property
+    def column(self) -> pl.Array:
+        """The type of a row in Parquet."""
+        return pl.Array(pl.Float64 if self.dtype is np.float64 else pl.Float32, self.dim)
+
+    def find(self, keys: Sequence[str | None]) -> tuple[Bools, npt.NDArray[Any]]:
         """Return, per key, whether its row is here, and the rows (n, dim), zero where not."""
-        held, rows = self.holds(keys), np.zeros((len(keys), self.dim), np.float32)
+        held, rows = self.holds(keys), np.zeros((len(keys), self.dim), self.dtype)
         rows[held] = self.rows(pl.Series(np.array(keys, object)[held], dtype=pl.String))
         return held, rows
 
-    def add(self, keys: Sequence[str], values: Floats32) -> None:
-        """Append rows: n keys and float32 (n, dim)."""
+    def add(self, keys: Sequence[str], values: npt.NDArray[Any]) -> None:
+        """Append rows: n keys and an array (n, dim)."""
         if values.shape != (len(keys), self.dim):
             raise ValueError(f"{len(keys)} keys, values {values.shape}, expected width {self.dim}")
         if not keys:
             return
         name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
-        column = pl.Series(VALUE, values, dtype=pl.Array(pl.Float32, self.dim))
+        column = pl.Series(VALUE, values, dtype=self.column)
         frame = pl.DataFrame({KEY: keys}).with_columns(column)
         write_parquet(self.folder / f"{name}.parquet", frame)
 
-    def rows(self, keys: pl.Series) -> Floats32:
-        """Return the rows of `keys`, float32 (n, dim); a null key is a zero row."""
-        out = np.zeros((len(keys), self.dim), np.float32)
+    def rows(self, keys: pl.Series) -> npt.NDArray[Any]:
+        """Return the rows of `keys`, (n, dim); a null key is a zero row."""
+        out = np.zeros((len(keys), self.dim), self.dtype)
         wanted = pl.DataFrame({KEY: keys}).with_row_index("_row").drop_nulls(KEY)
         if wanted.is_empty():
             return out

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from pamela.core.arrays import Bools, Floats32
+from pamela.core.arrays import Bools
 from pamela.core.errors import PamelaError
 from pamela.features.cache import KEY, VALUE, FeatureCache
 
@@ -41,21 +42,26 @@ class RecentCache:
     root: Path
     name: str
     dim: int
+    dtype: type[np.float32 | np.float64] = np.float32
 
     @property
     def folder(self) -> Path:
         """Where the parts lie."""
         return self.root / self.name
 
-    def find(self, keys: Sequence[str | None]) -> tuple[Bools, Floats32]:
+    @property
+    def _cache(self) -> FeatureCache:
+        return FeatureCache(self.folder, self.dim, self.dtype)
+
+    def find(self, keys: Sequence[str | None]) -> tuple[Bools, npt.NDArray[Any]]:
         """Return, per key, whether its row is here, and the rows (n, dim), zero where not."""
-        held, rows = np.zeros(len(keys), np.bool_), np.zeros((len(keys), self.dim), np.float32)
+        held, rows = np.zeros(len(keys), np.bool_), np.zeros((len(keys), self.dim), self.dtype)
         wanted = pl.DataFrame({KEY: keys}, schema={KEY: pl.String}).with_row_index("_row")
         wanted = wanted.drop_nulls(KEY)
         for path in self._parts():
             if wanted.is_empty():
                 break
-            part = _read(path, self.dim)
+            part = _read(path, self._cache.column)
             found = wanted.join(part, on=KEY, how="inner")
             if found.is_empty():
                 continue
@@ -66,9 +72,9 @@ class RecentCache:
                 os.utime(path)  # used just now
         return held, rows
 
-    def add(self, keys: Sequence[str], rows: Floats32) -> None:
+    def add(self, keys: Sequence[str], rows: npt.NDArray[Any]) -> None:
         """Keep rows; where there is no room for them, or no right to write, say so and go on."""
-        cache = FeatureCache(self.folder, self.dim)
+        cache = self._cache
         try:
             for part in cache.parts(len(keys)):
                 cache.add(keys[part], rows[part])
@@ -85,8 +91,10 @@ class RecentCache:
         small = [path for path in self._parts() if _size(path) < SMALL]
         if len(small) <= MOST_PARTS:
             return
-        rows = pl.concat([_read(path, self.dim) for path in small]).unique(KEY, maintain_order=True)
-        cache, values = FeatureCache(self.folder, self.dim), rows[VALUE].to_numpy()
+        cache = self._cache
+        rows = pl.concat([_read(path, cache.column) for path in small])
+        rows = rows.unique(KEY, maintain_order=True)
+        values = rows[VALUE].to_numpy()
         for part in cache.parts(rows.height):
             cache.add(rows[KEY][part].to_list(), values[part])
         for path in small:
@@ -115,11 +123,10 @@ def _size(path: Path) -> int:
     return 0
 
 
-def _read(path: Path, dim: int) -> pl.DataFrame:
-    """Read a part; one that is gone, damaged or of another width holds nothing."""
-    dtype = pl.Array(pl.Float32, dim)
+def _read(path: Path, column: pl.Array) -> pl.DataFrame:
+    """Read a part; one that is gone, damaged or of another type holds nothing."""
     with suppress(OSError, pl.exceptions.PolarsError):
         found = pl.read_parquet(path, glob=False)
-        if found.schema == {KEY: pl.String(), VALUE: dtype}:
+        if found.schema == {KEY: pl.String(), VALUE: column}:
             return found
-    return pl.DataFrame(schema={KEY: pl.String, VALUE: dtype})
+    return pl.DataFrame(schema={KEY: pl.String, VALUE: column})

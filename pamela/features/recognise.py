@@ -12,7 +12,7 @@ from pamela.core.arrays import Floats32, Ints
 
 # The features of one picture agree to this share of their length, in whatever batch it is encoded.
 SAME: Final = 1e-4
-COMPARED: Final = 1 << 24  # pairs of pictures that are compared at once
+COMPARED: Final = 1 << 23  # pairs of pictures that are compared at once
 NONE: Final = -1
 
 
@@ -40,7 +40,10 @@ class KnownPictures:
         step = max(1, COMPARED // len(self.features))
         for start in range(0, len(features), step):
             some = features[start : start + step]
-            nearest = np.argmax(2.0 * (some @ self.features.T) - self._squares, axis=1)
+            closeness = some @ self.features.T
+            closeness *= 2.0
+            closeness -= self._squares
+            nearest = np.argmax(closeness, axis=1)
             gap = np.linalg.norm(some - self.features[nearest], axis=1)
             same = gap <= SAME * np.sqrt(self._squares[nearest])
             found[start : start + step] = np.where(same, nearest, NONE)

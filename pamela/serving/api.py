@@ -39,7 +39,15 @@ from pamela.serving.forking import mark_used, refuse_forked
 from pamela.serving.image_lookup import PictureLookup
 from pamela.serving.loading import open_bundle
 from pamela.serving.saved.people import PEOPLE, SavedPeople
-from pamela.serving.types import ImageLike, Ranked, Score, Source, Suggestion, scores_on_scale
+from pamela.serving.types import (
+    ImageLike,
+    Ranked,
+    Score,
+    Source,
+    Suggestion,
+    are_files,
+    scores_on_scale,
+)
 from pamela.serving.user_context import User, UserContext, UserContexts
 from pamela.serving.user_resolver import UserResolver
 from pamela.training.bundle import Bundle
@@ -114,14 +122,15 @@ class Reward:
     ) -> None:
         mark_used()
         self.bundle = bundle
-        self.user_contexts = UserContexts(bundle)
+        recent = project.score_cache if project else None
+        self.user_contexts = UserContexts(bundle, recent)
         self.pictures = PictureLookup(
             bundle,
             device=device,
             batch_size=batch_size,
             workers=workers,
             cache=project.people_cache if project else None,
-            recent=project.score_cache if project else None,
+            recent=recent,
         )
         self.adapter = Adapter(bundle, self.user_contexts.users, self.pictures)
         self.people = SavedPeople(project.people, project.root) if project else None
@@ -186,7 +195,7 @@ class Reward:
         given = read_images(images)
         prompts = read_prompts(prompt, len(given))
         items = self.pictures.items(given, prompts, recent=True)
-        prediction = self.user_contexts.predict(user_context, items)
+        prediction = self.user_contexts.predict(user_context, items, recent=are_files(given))
         return self.scores(user_context, prediction, items.frame[s.PROMPT].to_list())
 
     def scores(

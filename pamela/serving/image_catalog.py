@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -64,7 +65,8 @@ class ImageCatalog:
             return self._find_content(hashlib.sha256(image).hexdigest(), image)
         if isinstance(image, str | Path):
             # the path goes on, not the content: thousands of them would fill the memory
-            return self._find_content(content_hash(Path(image), name), Path(image))
+            path = Path(image)
+            return self._find_content(content_hash(path, name), path)
         return ResolvedImage(NEW, None, image)
 
     def _find_content(self, sha256: str, picture: bytes | Path) -> ResolvedImage:
@@ -111,7 +113,8 @@ class ImageCatalog:
 def content_hash(path: Path, name: str) -> str:
     """Return the hash of a file's content; what is no regular file is not waited for."""
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise PamelaError(f"{name}: not a regular file; give the file of a picture")
         return file_sha256(path)
     except (OSError, ValueError) as error:

@@ -171,6 +171,11 @@ def names_of(images: Sequence[ImageLike]) -> list[str]:
     return [f"image {i + 1}{detail(image)}" for i, image in enumerate(images)]
 
 
+def are_files(images: Sequence[ImageLike]) -> bool:
+    """Tell whether all of them are files or their content: of pixels nothing is kept."""
+    return all(isinstance(image, str | Path | bytes) for image in images)
+
+
 def detail(image: ImageLike) -> str:
     """Return what tells a picture in a message: its path or id, in brackets."""
     if isinstance(image, CatalogImage):

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,6 +24,7 @@ from pamela.core.dataset import Choices, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.models.base import Prediction
 from pamela.models.linear_taste import LinearTaste
+from pamela.serving.recent_columns import RecentColumns
 from pamela.serving.types import Source
 from pamela.training.bundle import Bundle
 from pamela.training.user_lookup import UserLookup
@@ -112,12 +114,14 @@ class UserContexts:
     Parameters
     ----------
     bundle : the model and what it knows.
+    recent : folder where what the model makes of pictures is kept for a while.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, recent: Path | None = None) -> None:
         self.bundle = bundle
         self.users = UserLookup(bundle)
         self.linear = bundle.model if isinstance(bundle.model, LinearTaste) else None
+        self._columns = RecentColumns(self.linear, bundle.version, recent) if self.linear else None
         self._named: OrderedDict[str, UserContext] = OrderedDict()
         self._adapted: WeakKeyDictionary[User, UserContext] = WeakKeyDictionary()
         self._catalogues: dict[str, Catalogue] = {}
@@ -202,10 +206,18 @@ class UserContexts:
             self._named.popitem(last=False)
 
     # --- what they think --------------------------------------------------------------------------
-    def predict(self, user_context: UserContext, items: Items) -> Prediction:
-        """Predict the user's ratings of `items`, on the 1..5 scale."""
-        if self.linear is not None and user_context.taste is not None:
-            return self.linear.opinion(self.linear.columns(items), *user_context.taste)
+    def predict(
+        self, user_context: UserContext, items: Items, *, recent: bool = False
+    ) -> Prediction:
+        """Predict the user's ratings of `items`, on the 1..5 scale.
+
+        Parameters
+        ----------
+        recent : whether what the model makes of them is kept for a while.
+        """
+        if self.linear and self._columns and user_context.taste is not None:
+            columns = self._columns.of(items, keep=recent)
+            return self.linear.opinion(columns, *user_context.taste)
         asked = _of_one(np.arange(len(items)))
         if not len(user_context.context):
             return self.bundle.model.predict(items, user_context.person, asked)
@@ -268,7 +280,7 @@ class UserContexts:
 
     def _known(self, rows: Ints) -> Catalogue:
         items = self.bundle.items.take(rows)
-        return Catalogue(rows, items, self.linear.columns(items) if self.linear else None)
+        return Catalogue(rows, items, self._columns.of(items) if self._columns else None)
 
 
 def choices_of_one(choices: Sequence[tuple[int, int, float]], first: int = 0) -> Choices:

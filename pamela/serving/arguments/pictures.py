@@ -43,7 +43,7 @@ def read_picture(value: Any, name: str) -> ImageLike:
             raise PamelaError(f"{name}: an empty path")
         return str(value)
     if isinstance(value, os.PathLike):
-        return Path(os.fsdecode(value))
+        return value if isinstance(value, Path) else Path(os.fsdecode(value))
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if isinstance(value, CatalogImage):

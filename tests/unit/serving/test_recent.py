@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import pamela
 from pamela.core.errors import PromptWarning
+from pamela.models.hierarchical.model import Hierarchical
+from pamela.serving.recent_columns import LAYOUT
 from tests.helpers.small_model import NEW
 
 PROMPT = "a red barn at dusk"
@@ -46,4 +49,20 @@ def test_pixels_are_not_kept(small_project):
 
     reward = pamela.load("models/bundle")
     reward.score(user=None, images=Image.open("barn.png"))
-    assert not small_project.score_cache.exists()
+    (folder,) = small_project.score_cache.iterdir()  # the training pictures, for percentiles
+    assert folder.name == f"{reward.version}-{LAYOUT}"
+    assert pl.read_parquet(folder).height == reward.bundle.in_train_items.sum()
+
+
+def test_what_the_model_makes_of_pictures_is_worked_out_once_for_all(small_project, monkeypatch):
+    asked = {"images": list(NEW), "prompt": PROMPT}
+    reward = pamela.load("models/bundle")
+    reward.score(user="p001", **asked)
+    expected = reward.score(user="p002", **asked)
+    with monkeypatch.context() as patch:
+        patch.setattr(Hierarchical, "columns", lambda *_: pytest.fail("worked out again"))
+        assert pamela.load("models/bundle").score(user="p002", **asked) == expected
+        with pytest.raises(pytest.fail.Exception):  # with another prompt they are others
+            pamela.load("models/bundle").score(user="p002", images=list(NEW), prompt="a cat")
+    shutil.rmtree(small_project.score_cache)
+    assert pamela.load("models/bundle").score(user="p002", **asked) == expected
