@@ -9,28 +9,42 @@ the difference per pair extrapolated to all pairs, so that what it prepares once
 Adapting: `Reward.adapt` with 20 ratings of pictures that the model knows, given as files, for 200
 simulated cold-start users one after the other; what the first score afterwards takes stands beside,
 and so does the posterior alone. CPU seconds stand beside, as other work may run on the machine.
+
+Files: `pamela score` of 5,000 picture files that the model does not know (those of the world,
+mirrored), start of the process included, and the same command again. Against it stands the bare
+encoder in a process that runs already: `encode_images` of the same files, decoding included.
 """
 
 from __future__ import annotations
 
+import resource
+import shutil
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from PIL import ImageOps
 
+from benchmarks.encoding import open_encoder, world_files
 from benchmarks.entries import Entry, entry
 from benchmarks.newcomers import MODEL, ColdStartUsers, draw_cold_start_users
-from benchmarks.timing import Clock, Taken, fitted, fold_of, median_seconds, run_alone
+from benchmarks.timing import Clock, Taken, fitted, fold_of, median_seconds, run_alone, timed
 from pamela.core import schema as s
 from pamela.core.arrays import Bools
 from pamela.core.dataset import Fold, Pairs, People
 from pamela.core.errors import PamelaError
+from pamela.core.images import open_rgb
 from pamela.core.paths import Project
+from pamela.features.factory import EMBEDDED
 from pamela.models.base import RewardModel
 from pamela.models.hierarchical.model import Hierarchical
+from pamela.params import load_params
 from pamela.serving.api import Reward
 from pamela.training.bundle import load_evaluated
 from pamela.training.train import BUNDLE
@@ -43,6 +57,9 @@ SHARE_OF_PRODUCT: Final = 0.5
 USERS: Final = 200
 RATINGS: Final = 20
 ADAPT_MS: Final = 5.0
+FILES: Final = 5000
+SHARE_OF_ENCODER: Final = 0.95
+TIMES_AGAIN: Final = 10.0
 
 
 def seconds_per_pair(model: RewardModel, fold: Fold) -> float:
@@ -156,9 +173,51 @@ def _posteriors(project: Project, fold: Fold, cold_start_users: ColdStartUsers) 
     return found
 
 
+def bench_files(project: Project) -> list[Entry]:
+    """Score picture files by the command, and once more."""
+    encoder = open_encoder(EMBEDDED, load_params(project.params_file).embed)
+    with tempfile.TemporaryDirectory() as aside:
+        files = _mirrored(world_files(project, FILES), Path(aside))
+        encoder.encode_images(files[:128])  # warm up
+        bare = timed(lambda: encoder.encode_images(files))
+        shutil.rmtree(project.score_cache, ignore_errors=True)
+        new, again = (_command(project, files) for _ in range(2))
+    label = f"scoring {FILES} files by the command"
+    rows = [entry(f"{label}, bare encoder, CPU", bare.cpu_s, "s")]
+    for name, clock in (("", "wall_s"), (", CPU", "cpu_s")):
+        first, second, alone = (getattr(one, clock) for one in (new, again, bare))
+        rows += [
+            entry(f"{label}{name}", first, "s"),
+            entry(f"{label}, again{name}", second, "s"),
+            entry(f"{label}, rate over the encoder's{name}", alone / first, "", SHARE_OF_ENCODER),
+            entry(f"{label}, times faster again{name}", first / second, "times", TIMES_AGAIN),
+        ]
+    return rows
+
+
+def _mirrored(files: list[Path], folder: Path) -> list[Path]:
+    """Write the pictures mirrored, as they were drawn: to the model they are new."""
+    found = [folder / file.name for file in files]
+    for file, path in zip(files, found, strict=True):
+        ImageOps.mirror(open_rgb(file, str(file))).save(path, quality=92)
+    return found
+
+
+def _command(project: Project, files: list[Path]) -> Taken:
+    """Return what `pamela score` takes from its start to its end."""
+    words = [sys.executable, "-m", "pamela.cli", "score", "--model", str(project.models / BUNDLE)]
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(
+        [*words, *map(str, files)], cwd=project.root, stdout=subprocess.DEVNULL, check=True
+    )
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = sum(getattr(after, key) - getattr(before, key) for key in ("ru_utime", "ru_stime"))
+    return Taken(wall, cpu)
+
+
 def bench_scoring(project: Project) -> list[Entry]:
-    """Time scores of everybody and everything, and what adapting to a cold-start user takes."""
-    return bench_scores(project) + bench_adapting(project)
+    """Time scores of everybody and everything, adapting to a cold-start user, and files."""
+    return bench_scores(project) + bench_adapting(project) + bench_files(project)
 
 
 if __name__ == "__main__":
