@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from pamela.synthetic.rendering.canvas import Canvas
+from pamela.synthetic.rendering.canvas import Camera, Canvas
 from pamela.synthetic.rendering.palette import Palette
 
 STANDING: Final = 18  # things on the ground when crowded
@@ -41,7 +41,7 @@ class Stage:
     def at(self, x: float, ground: float, scale: float, near: float) -> Iterator[None]:
         """Draw elsewhere in the frame, at another size and depth."""
         camera, depth = self.canvas.camera, self.canvas.near
-        self.canvas.camera = replace(camera, x=x, ground=ground, scale=scale)
+        self.canvas.camera = Camera(x, ground, scale, camera.horizon, camera.tilt)
         self.canvas.near = near
         try:
             yield

@@ -66,6 +66,9 @@ OBJECTS: Final = 40  # the first jitters are those of things asked for by role
 # Hue offsets of a scheme's free colours, from analogous to all around.
 NARROW: Final = (0.0, 0.03, -0.03, 0.05, -0.05, 0.02, -0.02)
 WIDE: Final = (0.0, 0.5, 0.33, 0.62, 0.15, 0.80, 0.42)
+# The painter's wheel, and the hues of its places.
+_WHEEL: Final = np.array([0.0, 0.22, 0.36, 0.52, 0.74, 0.88, 1.0])
+_HUES: Final = np.array([0.0, 0.13, 0.25, 0.5, 0.62, 0.85, 1.0])
 
 
 class Palette:
@@ -145,11 +148,7 @@ class Palette:
 
 def _pigment(wheel: float) -> float:
     """Map a place on the painter's wheel (red, yellow, green, blue evenly) to a hue in turns."""
-    return float(
-        np.interp(
-            wheel, (0.0, 0.22, 0.36, 0.52, 0.74, 0.88, 1.0), (0.0, 0.13, 0.25, 0.5, 0.62, 0.85, 1.0)
-        )
-    )
+    return float(np.interp(wheel, _WHEEL, _HUES))
 
 
 def scaled(colour: Rgb, factor: float) -> Rgb:

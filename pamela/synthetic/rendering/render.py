@@ -7,14 +7,17 @@ the layout come from two separate streams of random numbers, so that neither tel
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Final
 
 import cv2
 import numpy as np
 
+from pamela.core.arrays import Floats32
 from pamela.synthetic import vocabulary as v
 from pamela.synthetic.prompts import Spec, parse_prompt, sample_style
 from pamela.synthetic.rendering import lighting as light
+from pamela.synthetic.rendering import pixels
 from pamela.synthetic.rendering.backdrops.settings import SETTINGS
 from pamela.synthetic.rendering.canvas import Camera, Canvas, Picture
 from pamela.synthetic.rendering.layout import Stage, surround
@@ -121,7 +124,7 @@ def draw(scene: Spec, layout: str, size: int, generator: str = v.GENERATORS[0]) 
         final = _letterboxed(final)
     if "grain" not in scene.attributes:
         return final
-    noise = light.noise(size, rng)
+    noise = pixels.noise(size, rng)
     return light.grained(final, (value["grain"] + 1) / 2, noise, weave=scene.type == v.ART)
 
 
@@ -148,16 +151,13 @@ def _stage(
 def _develop(stage: Stage, value: dict[str, float], scene: Spec, size: int) -> Drawn:
     """Return the drawing at the picture's size: sharp or soft, and lit."""
     c = stage.canvas
-    image = _half(c.image, size)
-    depth = _half(c.depth, size)
+    raster = c.raster()
+    image = pixels.reduced(raster.image, size)
+    depth: Picture = cv2.resize(raster.depth, (size, size), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     if "focus" in scene.attributes:
         image = light.depth_of_field(image, depth, (value["focus"] + 1) / 2)
     image = light.lit(image, depth, scene.lighting, c.camera.x, stage.side)
-    return Drawn(image, depth, c.shape_of, stage.palette, c.camera)
-
-
-def _half(plane: Picture, size: int) -> Picture:
-    return cv2.resize(plane, (size, size), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+    return Drawn(image, depth, raster, stage.palette, c.camera)
 
 
 def _letterboxed(picture: Picture) -> Picture:
@@ -172,7 +172,13 @@ def _sign(picture: Picture, generator: str) -> Picture:
     """Add the generator's signature: one is soft with a vignette, the other crisp."""
     size = picture.shape[0]
     if generator == v.GENERATORS[0]:
-        soft = light.blurred(picture, 0.5 * size / 128)
-        corner = np.float32(0.86) + np.float32(0.14) * light.pool(size, 0.5, 0.5, 0.95, 0.95)
-        return (soft.astype(np.float32) * corner[..., None]).astype(np.uint8)
-    return light.sharpened(picture, 1.0 * size / 128, 0.5)
+        soft = pixels.blurred(picture, 0.5 * size / 128)
+        return (soft * _vignette(size)).astype(np.uint8)
+    return pixels.sharpened(picture, 1.0 * size / 128, 0.5)
+
+
+@lru_cache(maxsize=8)
+def _vignette(size: int) -> Floats32:
+    """Return how bright a picture is after its corners went darker, (size, size, 3)."""
+    plane = np.float32(0.86) + np.float32(0.14) * pixels.pool(size, 0.5, 0.5, 0.95, 0.95)
+    return np.repeat(plane[..., None], 3, axis=2)

@@ -11,6 +11,8 @@ from pamela.core.arrays import Floats32
 from pamela.synthetic.rendering import effects
 from pamela.synthetic.rendering.canvas import Camera, Picture
 from pamela.synthetic.rendering.palette import Palette
+from pamela.synthetic.rendering.pixels import within
+from pamela.synthetic.rendering.raster import Raster
 
 Rng = np.random.Generator
 
@@ -22,14 +24,19 @@ class Drawn:
     Attributes
     ----------
     image, depth : uint8 at the picture's size.
-    shape_of : uint8 at the canvas's size, which shape is seen.
+    raster : what it was made of, at the canvas's size.
     """
 
     image: Picture
     depth: Picture
-    shape_of: Picture
+    raster: Raster
     palette: Palette
     camera: Camera
+
+    @property
+    def shape_of(self) -> Picture:
+        """Which shape is seen, at the canvas's size."""
+        return self.raster.shape_of
 
     @property
     def size(self) -> int:
@@ -39,7 +46,7 @@ class Drawn:
     @property
     def near(self) -> Floats32:
         """Return 1 at the subject's depth, 0 far behind (size, size)."""
-        return np.clip((self.depth.astype(np.float32) - np.float32(150)) / np.float32(80), 0, 1)
+        return within((self.depth.astype(np.float32) - np.float32(150)) / np.float32(80), 0, 1)
 
     def lines(self, width: float) -> Floats32:
         """Return outlines of `width` (pixels of a picture 128 wide)."""

@@ -8,7 +8,7 @@ import numpy as np
 from pamela.core.arrays import Floats32
 from pamela.synthetic.rendering import effects
 from pamela.synthetic.rendering.canvas import Picture
-from pamela.synthetic.rendering.lighting import blurred
+from pamela.synthetic.rendering.pixels import blurred
 from pamela.synthetic.rendering.styles.base import Drawn, Rng
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import colorsys
+from functools import lru_cache
 from typing import Final
 
 import cv2
 import numpy as np
 
+from pamela.core.arrays import Floats
 from pamela.synthetic.rendering import effects
 from pamela.synthetic.rendering.canvas import Picture
-from pamela.synthetic.rendering.lighting import blurred, grid, pool
+from pamela.synthetic.rendering.pixels import blurred, grid, pool
 from pamela.synthetic.rendering.styles.base import Drawn, Rng
 
 # The pure colour of each of OpenCV's 180 hues.
@@ -113,16 +115,23 @@ def pop_art(d: Drawn, rng: Rng) -> Picture:
     size = d.size
     bold = _recoloured(d, rng, hue=0.06, saturation=1.0)
     flat = effects.posterised(effects.tinted(bold, (1.25, 1.25, 1.25)), 4)
-    y, x = np.mgrid[0 : size * 2, 0 : size * 2]
-    pitch = 9 * size / 128
-    u, w = (x + y) / (1.414 * pitch), (x - y) / (1.414 * pitch)
-    distance = (u - np.rint(u)) ** 2 + (w - np.rint(w)) ** 2
     grey = cv2.resize(cv2.cvtColor(d.image, cv2.COLOR_RGB2GRAY), (size * 2, size * 2))
     radius = np.float32(0.5) - grey.astype(np.float32) / np.float32(640)
-    dot = (distance < radius * radius).astype(np.uint8) * 255
+    dot = (_halftone(size) < radius * radius).astype(np.uint8) * 255
     cover = effects.unit(cv2.resize(dot, (size, size), interpolation=cv2.INTER_AREA))
     raster = effects.over(flat, (250, 250, 245), np.float32(0.75) * (1 - cover))
     return effects.inked(raster, d.lines(2.0), (10, 8, 12))
+
+
+@lru_cache(maxsize=2)
+def _halftone(size: int) -> Floats:
+    """Return the square of the distance to the nearest dot, at twice the size."""
+    y, x = np.mgrid[0 : size * 2, 0 : size * 2]
+    pitch = 9 * size / 128
+    u, w = (x + y) / (1.414 * pitch), (x - y) / (1.414 * pitch)
+    distance: Floats = (u - np.rint(u)) ** 2 + (w - np.rint(w)) ** 2
+    distance.flags.writeable = False
+    return distance
 
 
 def symbolism(d: Drawn, rng: Rng) -> Picture:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pamela.synthetic.rendering import effects
 from pamela.synthetic.rendering.canvas import Picture
-from pamela.synthetic.rendering.lighting import blurred, grid, pool, sharpened
+from pamela.synthetic.rendering.pixels import blurred, grid, pool, sharpened
 from pamela.synthetic.rendering.styles.base import Drawn, Rng
 
 GOLD: Final = (206, 164, 76)

@@ -44,8 +44,7 @@ def _canal(s: Stage) -> None:
         wall = p.free(i, 1.0, 0.55)
         objects.house(c, p, -0.68 + 0.34 * i, 0.12, 0.32, 0.52 + 0.14 * ((i * 3) % 3), wall)
     c.near = 1.0
-    top = c.camera.frame(np.array([[0.0, 0.12]]))[0, 1]
-    c.band(float(top), 1.0, p("water"), p("water light"))
+    c.band(c.camera.height_of(0.12), 1.0, p("water"), p("water light"))
     for i in range(5):
         c.rect(
             -0.8 + 0.34 * i,
