@@ -44,11 +44,12 @@ def score_trials(
     scores: Floats = np.zeros(trials.height)
     for some, drawn in _drawn_parts(list(asked), generator, store):
         rows = [(row, candidate) for candidate in some for row in asked[candidate]]
+        pixels = {candidate: pixel_hash(drawn[candidate]) for candidate in some}
         for name in sorted({owners[row].reward for row, _ in rows}):
             mine = [row for row, _ in rows if owners[row].reward == name]
             candidates = [candidate for row, candidate in rows if owners[row].reward == name]
             users = [owners[row].user for row in mine]
-            scores[mine] = _score(name, rewards[name], users, candidates, drawn, store)
+            scores[mine] = _score(name, rewards[name], users, candidates, drawn, pixels, store)
         store.counts.asked += len(rows)
         advance(len(rows))
     return scores
@@ -104,10 +105,15 @@ def _score(
     users: Sequence[str | None],
     candidates: Sequence[Candidate],
     drawn: Mapping[Candidate, Image],
+    pixels: Mapping[Candidate, str],
     store: Store,
 ) -> list[float]:
-    """Return a reward's score of each candidate for each user; those not kept are worked out."""
-    pixels = {candidate: pixel_hash(drawn[candidate]) for candidate in dict.fromkeys(candidates)}
+    """Return a reward's score of each candidate for each user; those not kept are worked out.
+
+    Parameters
+    ----------
+    pixels : the hash of each picture.
+    """
     keys = [
         score_key(reward.fingerprint, user if reward.personal else None, c, pixels[c])
         for user, c in zip(users, candidates, strict=True)
