@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from pamela.core import schema as s
-from pamela.core.arrays import Bools
+from pamela.core.arrays import Bools, Floats, Ints
 from pamela.core.dataset import Fold, Pairs, load_fold
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
@@ -114,21 +114,30 @@ def shown_ratings(fold: Fold, params: Params, dataset: str, champion: RewardMode
         _, told = task.at(SHOTS)
         return told.take(own[told.user])
     rated = task.context.take(own[task.context.user])
-    asked = [
-        rated.take(np.flatnonzero(rated.user == user)[_suggested(fold, rated, user, champion)])
-        for user in np.unique(rated.user)
-    ]
-    return Pairs.concat(*asked) if asked else Pairs.empty()
-
-
-def _suggested(fold: Fold, rated: Pairs, user: int, champion: LinearTaste) -> Bools:
-    """Return which of a user's rows are of the pictures that the champion asks them to rate."""
-    pictures, row = np.unique(rated.item[rated.user == user], return_inverse=True)
-    if len(pictures) < SHOTS:
-        return np.zeros(len(row), np.bool_)
+    if not len(rated):
+        return Pairs.empty()
+    pictures, place = np.unique(rated.item, return_inverse=True)
     columns = champion.as_of_new(champion.columns(fold.items.take(pictures))[2])
-    prior = champion.prior
-    plan = choose_greedily(columns, columns, prior.covariance, prior.rating_variance, SHOTS)
+    asked = [
+        rated.take(rows[_suggested(columns, place[rows], champion)])
+        for rows in (np.flatnonzero(rated.user == user) for user in np.unique(rated.user))
+    ]
+    return Pairs.concat(*asked)
+
+
+def _suggested(columns: Floats, place: Ints, champion: LinearTaste) -> Bools:
+    """Return which of a user's rows are of the pictures that the champion asks them to rate.
+
+    Parameters
+    ----------
+    columns : array (pictures, k), the champion's of all pictures.
+    place : array (rows,), which of the pictures each of the user's rows is of.
+    """
+    own, row = np.unique(place, return_inverse=True)
+    if len(own) < SHOTS:
+        return np.zeros(len(row), np.bool_)
+    theirs, prior = columns[own], champion.prior
+    plan = choose_greedily(theirs, theirs, prior.covariance, prior.rating_variance, SHOTS)
     return np.isin(row, plan.picks)
 
 
