@@ -3,7 +3,7 @@
 The whole run on the embedded dataset, suggested ratings (`benchmarks.suggest`), large tables
 (`benchmarks.scale`), planted pairs of datasets (`benchmarks.joint`; the real pair is
 ``python -m benchmarks.joint --real``); on the models of that run `benchmarks.training`, `scoring`,
-`encoding`, `serve` and `newcomers`; and `benchmarks.growth`.
+`encoding`, `serve` and `newcomers`; and `benchmarks.growth` and `benchmarks.evaluation`.
 
 A list of ``name, value, unit, baseline, ratio``. Every speed claim is the ratio of two things
 measured in this run on this machine. The figures are also appended to ``benchmarks/history.csv``;
@@ -25,6 +25,7 @@ from pathlib import Path
 from benchmarks import history
 from benchmarks.encoding import bench_encoding
 from benchmarks.entries import Entry, clone, entry
+from benchmarks.evaluation import bench_evaluation
 from benchmarks.growth import bench_growth
 from benchmarks.joint import bench_planted
 from benchmarks.newcomers import bench_newcomers
@@ -100,6 +101,11 @@ def bench_sizes(project: Project) -> list[Entry]:
     return bench_growth()
 
 
+def bench_measuring(project: Project) -> list[Entry]:
+    """Evaluate predictions of up to 1 million test ratings."""
+    return bench_evaluation()
+
+
 BENCHES: Mapping[str, Callable[[Project], list[Entry]]] = {
     "server": bench_server,
     "stages": bench_stages,
@@ -113,6 +119,7 @@ BENCHES: Mapping[str, Callable[[Project], list[Entry]]] = {
     "serve": bench_serve,
     "newcomers": bench_newcomers,
     "sizes": bench_sizes,
+    "evaluation": bench_measuring,
 }
 
 

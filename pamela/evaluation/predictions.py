@@ -46,6 +46,7 @@ from pamela.evaluation.metrics.schema import (
 from pamela.models import create_model
 from pamela.models.base import Prediction, load_model
 from pamela.models.gaussian_process.model import Population
+from pamela.models.gaussian_process.score_memory import scores_kept
 from pamela.models.repeats import averaged
 from pamela.params import EvaluateParams, Params
 
@@ -96,7 +97,7 @@ def predict_fold(project: Project, params: Params, number: int) -> pl.DataFrame:
         shots = params.evaluate.shots
         frames.append(predict_unseen(model, name, fold, known, shots, KNOWN_PICTURES))
 
-    with progress(f"predict fold {number}", len(names)) as advance:
+    with scores_kept(), progress(f"predict fold {number}", len(names)) as advance:
         for name in names:
             model = load_model(project.models / name / f"fold_{number}")
             frames.append(predict_model(model, name, fold, params.evaluate))

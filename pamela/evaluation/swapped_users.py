@@ -24,6 +24,7 @@ from pamela.evaluation.few_shot import unseen_task
 from pamela.evaluation.metrics.schema import GENERIC, SEEN, UNSEEN, VARIANT, VARIANTS
 from pamela.evaluation.predictions import Predictor, ask, frame_of, own_folds, restrict
 from pamela.models.base import Prediction, load_model
+from pamela.models.gaussian_process.score_memory import scores_kept
 from pamela.models.repeats import averaged
 from pamela.params import EvaluateParams, Params
 
@@ -36,7 +37,7 @@ def predict_variants(project: Project, params: Params, number: int) -> pl.DataFr
     fold = restrict(load_fold(project, number), own_folds(project))
     frames = [VARIANTS.to_frame()]
     names = params.train.models
-    with progress(f"swap users, fold {number}", len(names)) as advance:
+    with scores_kept(), progress(f"swap users, fold {number}", len(names)) as advance:
         for name in names:
             model = load_model(project.models / name / f"fold_{number}")
             if model.personal:
@@ -65,12 +66,16 @@ def variants_of(model: Predictor, name: str, fold: Fold, params: EvaluateParams)
     shots = [SWAP_SHOTS] if SWAP_SHOTS in params.shots else []
     asked = [(SEEN, None, seen, None), *((UNSEEN, k, *task.at(k)) for k in shots)]
     for population, k, pairs, context in asked:
-        for number in range(SWAPS):
-            other = swap_users(fold.people, pairs.user, [params.seed, number])
-            found = pairs.take(other >= 0)
-            swapped = Pairs(other[other >= 0], found.item, found.rating)
-            answer = ask(model, name, fold, swapped, context if model.adapts else None)
-            rows = frame_of(fold, name, population, k, found, answer)
+        others = [
+            swap_users(fold.people, pairs.user, [params.seed, number]) for number in range(SWAPS)
+        ]
+        found = pairs.take(others[0] >= 0)  # who has somebody to swap with has so in every swap
+        swaps = [Pairs(other[other >= 0], found.item, found.rating) for other in others]
+        shown = context if model.adapts else None
+        answer = ask(model, name, fold, Pairs.concat(*swaps), shown)
+        parts = zip(*(np.split(one, SWAPS) for one in (answer.mean, answer.std)), strict=True)
+        for number, part in enumerate(parts):
+            rows = frame_of(fold, name, population, k, found, Prediction(*part))
             frames.append(rows.with_columns(pl.lit(f"swap_{number}").alias(VARIANT)))
     return pl.concat(frames)
 

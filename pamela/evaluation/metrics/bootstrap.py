@@ -8,6 +8,7 @@ that share a draw share its users: the difference of two models is a paired boot
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,14 +70,16 @@ def make_draws(
 def interval(resampled: Floats) -> tuple[Floats, Floats]:
     """Return the percentile interval over the first axis, ignoring undefined (NaN) draws."""
     tail = (1.0 - LEVEL) / 2.0
-    if resampled.size and not np.isnan(resampled).any():
-        low, high = np.quantile(resampled, [tail, 1.0 - tail], axis=0)
-        return low, high
-    with np.errstate(all="ignore"):
-        masked = np.where(np.isnan(resampled).all(axis=0), 0.0, resampled)
-        low, high = np.nanquantile(masked, [tail, 1.0 - tail], axis=0)
-    undefined = np.isnan(resampled).all(axis=0)
-    return np.where(undefined, np.nan, low), np.where(undefined, np.nan, high)
+    columns = resampled.reshape(len(resampled), math.prod(resampled.shape[1:]))
+    missing = np.isnan(columns)
+    ends = np.full((2, columns.shape[1]), np.nan)
+    whole = ~missing.any(axis=0)
+    some = ~whole & ~missing.all(axis=0)  # slow, so by themselves
+    for kept, quantile in ((whole, np.quantile), (some, np.nanquantile)):
+        if len(resampled) and kept.any():
+            ends[:, kept] = quantile(columns[:, kept], [tail, 1.0 - tail], axis=0)
+    low, high = ends.reshape(2, *resampled.shape[1:])
+    return low, high
 
 
 def mean_estimates(values: Floats, draws: Draws, influence: Floats | None = None) -> list[Estimate]:
@@ -105,14 +108,22 @@ def resampled_means(
     total = draws.users @ filled
     if influence is not None and draws.prompts is not None:
         kept = np.where(valid[:, None, :], influence, 0.0)
-        shift = draws.prompts - 1.0  # (B, P)
-        for c in range(values.shape[1]):
-            total[:, c] += np.einsum("bp,bp->b", draws.users @ kept[:, :, c], shift)
+        total += _by_prompts(kept, draws.users, draws.prompts - 1.0)
     weight = draws.users @ valid.astype(np.float64)
     resampled = np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
     n = valid.sum(axis=0)
     point = np.divide(filled.sum(axis=0), n, out=np.full(len(n), np.nan), where=n > 0)
     return point, resampled, n
+
+
+def _by_prompts(influence: Floats, users: Floats, shift: Floats) -> Floats:
+    """Return the sums over users (B, U) and prompts (B, P) of influence (U, P, C), (B, C)."""
+    count, prompts, columns = influence.shape
+    if count <= prompts:  # the fewer come last
+        moved = shift @ influence.transpose(1, 0, 2).reshape(prompts, count * columns)
+        return np.einsum("bu,buc->bc", users, moved.reshape(-1, count, columns))
+    by_column = influence.transpose(2, 0, 1)
+    return np.stack([np.einsum("bp,bp->b", users @ one, shift) for one in by_column], axis=1)
 
 
 def quotient_estimates(

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +27,7 @@ from pamela.evaluation.metrics.grouping import (
     GroupedPredictions,
     group_predictions,
     group_sum,
-    pair_blocks,
+    run_starts,
 )
 
 PAIRWISE_ACCURACY = "pairwise_accuracy"
@@ -65,25 +67,82 @@ def pair_counts(
     margins : K margins on the 1..5 scale; at 0 the two ratings only have to differ.
     by_row : count each pair under both of its rows instead of under its user.
     """
-    order = np.argsort(margins, kind="stable")
-    levels = np.asarray(margins, dtype=np.float64)[order]
-    k, groups = len(levels), len(j) if by_row else j.n_users
-    right, count = np.zeros((groups * k, j.n_models)), np.zeros(groups * k)
-    for a, b in pair_blocks(j.unit):
-        gap = j.rating[b] - j.rating[a]
-        # the highest margin this pair still counts at; lower ones are added up below
-        band = np.searchsorted(levels, np.abs(gap) + TOLERANCE, side="right") - 1
-        kept = (np.abs(gap) > TOLERANCE) & (band >= 0)
-        a, b, gap, band = a[kept], b[kept], gap[kept], band[kept]
-        won = 0.5 + 0.5 * np.sign(gap)[:, None] * np.sign(j.mean[b] - j.mean[a])
-        for label in (a, b) if by_row else (j.user[a],):
-            key = label * k + band
-            right += group_sum(won, key, groups * k)
-            count += np.bincount(key, minlength=groups * k)
-    right = right.reshape(groups, k, j.n_models)[:, ::-1].cumsum(axis=1)[:, ::-1]
-    count = count.reshape(groups, k)[:, ::-1].cumsum(axis=1)[:, ::-1]
-    back = np.argsort(order, kind="stable")
-    return PairCounts(right[:, back], count[:, back])
+    order = np.lexsort((j.rating, j.unit))
+    begin, lower, upper, end = _reached(j.rating[order], j.unit, margins)
+    bounds = [begin[None], lower, *([upper, end[None]] if by_row else [])]
+    places, which = _distinct(np.concatenate(bounds).astype(np.int32))
+    k, groups = len(margins), len(j) if by_row else j.n_users
+
+    def grouped(rows: npt.NDArray[Any]) -> Floats:
+        """Bring numbers of the ordered rows (K, n) into (groups, K)."""
+        if not by_row:
+            return group_sum(rows.T, j.user, groups)
+        back = np.empty((groups, k))
+        back[order] = rows.T
+        return back
+
+    right = np.zeros((groups, k, j.n_models))
+    for m, mean in enumerate(j.mean.T):
+        rank = _ranks(mean, j.unit, "dense").astype(np.int32) - 1
+        halves = _halves_below(rank[order], places)[which]
+        won = halves[1 : k + 1] - halves[0]
+        if by_row:
+            won += 2 * (end - upper) - (halves[-1] - halves[k + 1 : -1])
+        right[:, :, m] = 0.5 * grouped(won)
+    return PairCounts(right, grouped(lower - begin + (end - upper if by_row else 0)))
+
+
+def _reached(rating: Floats, unit: Ints, margins: Sequence[float]) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return where rows of the same unit lie, sorted by rating: places (n,) and (K, n).
+
+    A row's unit begins at the first and ends before the last; below the second the ratings are
+    lower by the margin, from the third on they are higher by it.
+    """
+    starts = run_starts(unit)
+    begin, end = (places[unit] for places in (starts, np.r_[starts[1:], len(unit)]))
+    key = rating + unit * (1.0 + rating.max(initial=0.0) - rating.min(initial=0.0))
+    lower, upper = [], []
+    for margin in margins:
+        # at margin 0 ratings only have to differ: those at the tolerance do not
+        least, strict = max(margin - TOLERANCE, TOLERANCE), margin <= 2 * TOLERANCE
+        lower.append(np.searchsorted(key, key - least, side="left" if strict else "right"))
+        upper.append(np.searchsorted(key, key + least, side="right" if strict else "left"))
+    return begin, np.maximum(lower, begin), np.minimum(upper, end), end
+
+
+def _distinct(rows: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], Ints]:
+    """Return `rows` without those that equal the one before, and where each is among the rest."""
+    new = np.array([True, *((a != b).any() for a, b in pairwise(rows))])
+    return rows[new], np.cumsum(new) - 1
+
+
+def _halves_below(
+    rank: npt.NDArray[np.int32], places: npt.NDArray[np.int32]
+) -> npt.NDArray[np.int32]:
+    """Count rows before a place that have a smaller rank, as two halves, and equal ones as one.
+
+    A wavelet matrix (Claude, Navarro & Ordóñez 2015): rows are parted by one bit of their ranks
+    after the other, and places follow the row whose rank is asked for. All pairs are never formed.
+
+    Parameters
+    ----------
+    rank : (n,), from 0.
+    places : (Q, n), for each row the places before which is counted.
+
+    Returns
+    -------
+    (Q, n). Each row's counts are too high by a number of its own: differences are counts.
+    """
+    found, level = np.zeros_like(places), rank
+    before = np.zeros(len(rank) + 1, np.int32)
+    for bit in reversed(range(int(rank.max(initial=0)).bit_length())):
+        low = (level >> bit) & 1 == 0
+        np.cumsum(low, out=before[1:])
+        lows, own = before[places], (rank >> bit) & 1
+        found += 2 * own * lows
+        places = lows + own * (before[-1] + places - 2 * lows)
+        level = np.concatenate([level[low], level[~low]])
+    return found + places
 
 
 def accuracy_of(counts: PairCounts, min_pairs: int) -> Floats:
@@ -149,8 +208,14 @@ class Values:
 
 def average_ranks(values: Floats, unit: Ints) -> Floats:
     """Return the ranks 1.. of `values` (n,) within each unit, ties sharing their average."""
-    frame = pl.DataFrame({"value": values, "unit": unit})
-    return frame.select(pl.col("value").rank().over("unit")).to_series().to_numpy()
+    return _ranks(values, unit, "average")
+
+
+def _ranks(values: Floats, unit: Ints, method: Literal["average", "dense"]) -> npt.NDArray[Any]:
+    ranked = pl.DataFrame({"value": values, "unit": unit}).select(
+        pl.col("value").rank(method).over("unit")
+    )
+    return ranked.to_series().to_numpy()
 
 
 def ranked(j: GroupedPredictions) -> Values:

@@ -103,16 +103,29 @@ def group_predictions(
     f = np.zeros(n, np.int64) if fold is None else np.unique(fold, return_inverse=True)[1]
     c = i if cluster is None else np.unique(np.asarray(cluster), return_inverse=True)[1]
     order = np.lexsort((y, i, f, u))
-    unit = np.cumsum(np.diff(u[order] * (f.max(initial=0) + 1) + f[order], prepend=-1) != 0) - 1
+    codes = (u[order], f[order], i[order], c[order])
+    return _laid_out(codes, y[order], p[order], sd[order], users)
+
+
+def _laid_out(
+    codes: tuple[Ints, Ints, Ints, Ints],
+    rating: Floats,
+    mean: Floats,
+    std: Floats,
+    users: npt.NDArray[Any],
+) -> GroupedPredictions:
+    """Lay out rows that are sorted; `codes` are of user, fold, image and cluster."""
+    user, fold, image, cluster = codes
+    unit = np.cumsum(np.diff(user * (fold.max(initial=0) + 1) + fold, prepend=-1) != 0) - 1
     return GroupedPredictions(
-        user=u[order],
-        fold=f[order],
-        image=i[order],
-        cluster=c[order],
+        user=user,
+        fold=fold,
+        image=image,
+        cluster=cluster,
         unit=unit.astype(np.int64),
-        rating=y[order],
-        mean=np.round(p[order], DECIMALS),
-        std=sd[order],
+        rating=rating,
+        mean=np.round(mean, DECIMALS),
+        std=std,
         users=users,
     )
 
@@ -199,45 +212,58 @@ def group_slice(rows: pl.DataFrame, models: Sequence[str]) -> GroupedPredictions
     PamelaError
         If the models do not predict the same rows.
     """
-    keys = [s.FOLD, s.USER, s.IMAGE, s.RATING]
-    by_model = {
-        key[0]: frame.sort(keys) for key, frame in rows.group_by(MODEL, maintain_order=True)
-    }
-    first = by_model.get(models[0], pl.DataFrame())
-    for model in models:
-        frame = by_model.get(model)
-        if frame is None or not frame.select(keys).equals(first.select(keys)):
+    rows = rows.filter(pl.col(MODEL).is_in(models))
+    model, users = codes_of(rows[MODEL], pl.Series(models)), _distinct(rows[s.USER])
+    user, fold, image = (
+        codes_of(rows[s.USER], users),
+        codes_of(rows[s.FOLD]),
+        codes_of(rows[s.IMAGE]),
+    )
+    rating = rows[s.RATING].to_numpy()
+    key = (user * (fold.max(initial=0) + 1) + fold) * (image.max(initial=0) + 1) + image
+    order = np.lexsort((rating, key, model))
+    by_model = np.split(order, np.bincount(model, minlength=len(models)).cumsum()[:-1])
+    first = by_model[0]
+    for name, mine in zip(models, by_model, strict=True):
+        if not len(mine) or not all(np.array_equal(v[mine], v[first]) for v in (key, rating)):
             raise PamelaError(
-                f"reports/predictions.parquet: {model} and {models[0]} are not predicted for the "
+                f"reports/predictions.parquet: {name} and {models[0]} are not predicted for the "
                 "same rows; run `dvc repro -f evaluate`"
             )
-    stacked = {
-        name: np.stack(
-            [
-                by_model[model][name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-                for model in models
-            ],
-            axis=1,
-        )
-        for name in ("mean", "std")
-    }
-    cluster = pl.col(s.IMAGE)
-    if s.PROMPT_ID in first.columns:
-        cluster = pl.coalesce(pl.col(s.PROMPT_ID), pl.lit("image/") + pl.col(s.IMAGE))
-    # dense ranks: codes in the order of the ids, whatever order the rows came in
-    codes = first.select(
-        user=pl.col(s.USER).rank("dense"),
-        image=pl.col(s.IMAGE).rank("dense"),
-        cluster=cluster.rank("dense"),
-        fold=pl.col(s.FOLD),
-        rating=pl.col(s.RATING),
+    mean, std = (
+        rows[column].cast(pl.Float64).fill_null(np.nan).to_numpy()[order].reshape(len(models), -1).T
+        for column in ("mean", "std")
     )
-    return group_predictions(
-        codes["user"].to_numpy(),
-        codes["image"].to_numpy(),
-        codes["rating"].to_numpy(),
-        stacked["mean"],
-        stacked["std"],
-        fold=codes["fold"].to_numpy(),
-        cluster=codes["cluster"].to_numpy(),
-    )
+    cluster = rows[s.IMAGE]
+    if s.PROMPT_ID in rows.columns:
+        named = pl.coalesce(pl.col(s.PROMPT_ID), pl.lit("image/") + pl.col(s.IMAGE))
+        cluster = rows.select(named).to_series()
+    codes = (user[first], fold[first], image[first], codes_of(cluster[first]))
+    return _laid_out(codes, rating[first], mean, std, users.to_numpy())
+
+
+def codes_of(ids: pl.Series, distinct: pl.Series | None = None) -> Ints:
+    """Return the place of every id among the `distinct` ones, by default in their order."""
+    known = _distinct(ids) if distinct is None else distinct
+    if ids.dtype == pl.String:
+        return ids.cast(pl.Enum(known)).to_physical().to_numpy().astype(np.int64)
+    return np.searchsorted(known.to_numpy(), ids.to_numpy()).astype(np.int64)
+
+
+def _distinct(ids: pl.Series) -> pl.Series:
+    return ids.unique().sort()
+
+
+def part_users(j: GroupedPredictions, label: Ints, labels: int) -> GroupedPredictions:
+    """Return the rows whose `label` (n,) is not -1; of each user those of one label are a user.
+
+    Returns
+    -------
+    Such a user's id is ``user * labels + label``.
+    """
+    kept = np.flatnonzero(label >= 0)
+    own = j.user * labels + label
+    order = kept[np.argsort(own[kept], kind="stable")]
+    users, user = np.unique(own[order], return_inverse=True)
+    codes = (user, j.fold[order], j.image[order], j.cluster[order])
+    return _laid_out(codes, j.rating[order], j.mean[order], j.std[order], users)

@@ -20,7 +20,12 @@ from pamela.core import schema as s
 from pamela.core.arrays import Floats, Ints
 from pamela.evaluation.metrics import definitions as m
 from pamela.evaluation.metrics.bootstrap import Draws, Estimate, make_draws, ratio_estimates
-from pamela.evaluation.metrics.grouping import group_slice, group_sum
+from pamela.evaluation.metrics.grouping import (
+    GroupedPredictions,
+    group_slice,
+    group_sum,
+    part_users,
+)
 from pamela.evaluation.metrics.intervals import POOLED
 from pamela.evaluation.metrics.pooled import root
 from pamela.evaluation.metrics.schema import (
@@ -39,7 +44,6 @@ from pamela.params import EvaluateParams
 COLUMN: Final = "column"
 LEVEL: Final = "level"
 MAX_LEVELS: Final = 60  # of one column, those with the most rows
-BETWEEN: Final = "\x1f"  # user and level, in the name of who is judged
 FIRST_SLICES: Final = ((SEEN, None), (UNSEEN, 0))
 
 SLICES = pl.Schema({**SLICE, COLUMN: pl.String, LEVEL: pl.String, **NUMBER, PICTURES: pl.String})
@@ -59,18 +63,23 @@ def picture_slices(
     frames = [SLICES.to_frame()]
     predictions = predictions.filter(pl.col(PICTURES) == NEW_PICTURES)
     for dataset in predictions[s.DATASET].unique(maintain_order=True):
-        rows = predictions.filter(pl.col(s.DATASET) == dataset).join(
-            levels, on=[s.DATASET, s.IMAGE], how="left", maintain_order="left"
-        )
+        rows = predictions.filter(pl.col(s.DATASET) == dataset)
         models = rows[MODEL].unique(maintain_order=True).to_list()
         for population, shots in FIRST_SLICES:
-            inside = (pl.col(POPULATION) == population) & pl.col(SHOTS).eq_missing(shots)
-            here = rows.filter(inside)
+            here = rows.filter((pl.col(POPULATION) == population) & pl.col(SHOTS).eq_missing(shots))
+            if here.is_empty():
+                continue
             where = {s.DATASET: dataset, POPULATION: population, SHOTS: shots}
+            j = group_slice(here, models)
+            ids = here.select(s.IMAGE).unique().sort(s.IMAGE)  # in the order of their codes
+            known = ids.join(
+                levels.filter(pl.col(s.DATASET) == dataset), on=s.IMAGE, how="left",
+                maintain_order="left",
+            )  # fmt: skip
             for column in s.METADATA:
-                found = here.drop_nulls(column)
-                if found.height:
-                    estimates = _by_level(found, column, models, params, f"{dataset}/{population}")
+                if known[column].null_count() < known.height:
+                    stream = f"{dataset}/{population}/{column}"
+                    estimates = _by_level(j, known[column], models, params, stream)
                     frames.append(_frame(estimates, {**where, COLUMN: column}))
     return pl.concat(frames)
 
@@ -120,24 +129,29 @@ Found = tuple[str, str, str, float | None, Estimate, int]  # level, model, metri
 
 
 def _by_level(
-    rows: pl.DataFrame, column: str, models: Sequence[str], params: EvaluateParams, stream: str
+    j: GroupedPredictions,
+    level_of: pl.Series,
+    models: Sequence[str],
+    params: EvaluateParams,
+    stream: str,
 ) -> list[Found]:
-    """Return pooled accuracy and RMSE at every level of `column`."""
-    count = rows.group_by(column).len().sort(["len", column], descending=[True, False])
-    names = sorted(count[column].head(MAX_LEVELS).to_list())
-    kept = rows.filter(pl.col(column).is_in(names))
-    users = kept[s.USER].unique().sort()
-    who = kept.with_columns(pl.concat_str(s.USER, pl.lit(BETWEEN), column).alias(s.USER))
-    j = group_slice(who, models)
-    label = who.select(s.USER, _user=kept[s.USER], _level=kept[column]).unique().sort(s.USER)
-    cell = _Cells(
-        label["_user"].replace_strict(users, np.arange(len(users))).to_numpy(),
-        label["_level"].replace_strict(names, np.arange(len(names))).to_numpy(),
-        len(users),
-        len(names),
+    """Return pooled accuracy and RMSE at every level of a column.
+
+    Parameters
+    ----------
+    level_of : of every picture, by its code; null where it has none.
+    """
+    rows = np.bincount(j.image, minlength=len(level_of))
+    count = pl.DataFrame({LEVEL: level_of, "rows": rows}).drop_nulls().group_by(LEVEL).sum()
+    most = count.sort(["rows", LEVEL], descending=[True, False])[LEVEL].head(MAX_LEVELS)
+    names = most.sort().to_list()
+    place = (
+        level_of.replace_strict(names, np.arange(len(names)), default=-1).fill_null(-1).to_numpy()
     )
-    seed = [params.seed, zlib.crc32(f"{stream}/{column}".encode())]
-    draws = make_draws(len(users), params.bootstrap, seed)
+    j = part_users(j, place[j.image], len(names))
+    people, user = np.unique(j.users // len(names), return_inverse=True)
+    cell = _Cells(user, j.users % len(names), len(people), len(names))
+    draws = make_draws(len(people), params.bootstrap, [params.seed, zlib.crc32(stream.encode())])
     margin = float(params.margins[0])
     pairs = m.pair_counts(j, [margin])
     squared = group_sum((j.mean - j.rating[:, None]) ** 2, j.user, j.n_users)

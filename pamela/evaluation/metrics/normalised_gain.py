@@ -38,7 +38,7 @@ from pamela.evaluation.metrics.bootstrap import (
 )
 from pamela.evaluation.metrics.definitions import CONFLICT_SIDE, PAIRWISE_ACCURACY, SROCC
 from pamela.evaluation.metrics.grouping import group_slice
-from pamela.evaluation.metrics.schema import POPULATION, SEEN, SHOTS
+from pamela.evaluation.metrics.schema import MODEL, POPULATION, SEEN, SHOTS
 from pamela.params import EvaluateParams
 
 OF_IDEAL: Final = "share_of_ideal_"
@@ -194,10 +194,11 @@ def seen_gain_shares(
     nobody = {k: ([Estimate(None, None, None, 0)] * len(models), 0) for k in params.shots}
     if rows.filter(pl.col(POPULATION) == SEEN).is_empty():
         return nobody
+    rows = rows.filter(pl.col(MODEL).is_in([baseline, *models]))
     group = pl.coalesce(pl.col(SHOTS), KNOWN)
     who = rows.select(group.alias("_group"), s.USER).unique().sort("_group", s.USER)
     # who is seen in one fold and unseen in another, or asked at several k, counts as several
-    who = who.with_columns(_label=pl.int_range(pl.len()).cast(pl.String).str.zfill(9))
+    who = who.with_columns(_label=pl.int_range(pl.len()))
     labelled = (
         rows.with_columns(group.alias("_group"))
         .join(who, on=["_group", s.USER], how="left", maintain_order="left")

@@ -41,6 +41,7 @@ from pamela.evaluation.metrics.schema import (
 from pamela.params import EvaluateParams
 
 MIN_GROUP_USERS: Final = 10
+CELLS: Final = 1 << 21  # permuted users held at once
 TIE: Final = 1e-12  # of a gap: sums in another order differ by less
 
 GROUPS = pl.Schema(
@@ -137,10 +138,7 @@ def _slice(
             kept = labels.filter(pl.Series(inside))
             code = kept.replace_strict(levels, np.arange(len(levels))).to_numpy()
             seed = [params.seed, zlib.crc32(f"{stream}/{column}/{metric}".encode())]
-            found = [
-                gap_between(by_user[inside, model], code, params.bootstrap, seed)
-                for model in range(len(names))
-            ]
+            found = gaps_between(by_user[inside], code, params.bootstrap, seed)
             group_rows = [
                 {MODEL: names[model], LEVEL: levels[level], "metric": metric, **e.to_row()}
                 for model, one in enumerate(found)
@@ -191,12 +189,12 @@ class Gap:
     p_value: float
 
 
-def gap_between(values: Floats, group: Ints, draws: int, seed: list[int]) -> Gap:
-    """Compare the means of groups of users.
+def gaps_between(values: Floats, group: Ints, draws: int, seed: list[int]) -> list[Gap]:
+    """Compare the means of groups of users by every model, on the same draws.
 
     Parameters
     ----------
-    values : (n,), one per user, none undefined.
+    values : (n, M), one row per user, none undefined.
     group : (n,), codes from 0; every code occurs.
     draws : number of resamples, and of permutations.
     seed : of both.
@@ -205,10 +203,33 @@ def gap_between(values: Floats, group: Ints, draws: int, seed: list[int]) -> Gap
     points, resampled = [], []
     for one in range(len(count)):
         mine = values[group == one]
-        point, again, _ = resampled_means(mine[:, None], make_draws(len(mine), draws, [*seed, one]))
+        point, again, _ = resampled_means(mine, make_draws(len(mine), draws, [*seed, one]))
         points.append(point)
         resampled.append(again)
-    mean, means = np.concatenate(points), np.concatenate(resampled, axis=1)
+    mean, means = np.stack(points), np.stack(resampled, axis=1)  # (groups, M), (B, groups, M)
+    chance = np.concatenate(
+        [np.ptp(one, axis=1) for one in _permuted_means(values, group, draws, [*seed, len(count)])]
+    )
+    return [
+        _gap(mean[:, model], means[:, :, model], chance[:, model], count)
+        for model in range(values.shape[1])
+    ]
+
+
+def _permuted_means(values: Floats, group: Ints, draws: int, seed: list[int]) -> Iterator[Floats]:
+    """Yield the groups' means (b, groups, M) after permuting the users, some draws at a time."""
+    rng = np.random.default_rng(seed)
+    count = np.bincount(group)
+    member = np.eye(len(count))[group] / count  # (n, groups)
+    block = max(1, CELLS // len(group))
+    for begin in range(0, draws, block):
+        users = np.tile(np.arange(len(group)), (min(block, draws - begin), 1))
+        order = rng.permuted(users, axis=1)
+        yield np.stack([column[order] @ member for column in values.T], axis=2)
+
+
+def _gap(mean: Floats, means: Floats, chance: Floats, count: Ints) -> Gap:
+    """Return the gap of one model: means of the groups, resampled ones, and gaps by chance."""
     best, worst = int(mean.argmax()), int(mean.argmin())
     gap = float(mean[best] - mean[worst])
     between = function_estimates(
@@ -216,10 +237,6 @@ def gap_between(values: Floats, group: Ints, draws: int, seed: list[int]) -> Gap
         (means[:, best] - means[:, worst])[:, None],
         int(count[[best, worst]].sum()),
     )
-    rng = np.random.default_rng([*seed, len(count)])
-    permuted = rng.permuted(np.tile(values, (draws, 1)), axis=1)
-    member = np.eye(len(count))[group] / count  # (n, groups)
-    chance = np.ptp(permuted @ member, axis=1)
     return Gap(
         function_estimates(mean, means, count),
         best,
@@ -227,5 +244,5 @@ def gap_between(values: Floats, group: Ints, draws: int, seed: list[int]) -> Gap
         between[0],
         float(chance.mean()),
         float(np.quantile(chance, CONFIDENCE)),
-        float((1 + (chance >= gap - TIE).sum()) / (1 + draws)),
+        float((1 + (chance >= gap - TIE).sum()) / (1 + len(chance))),
     )

@@ -43,6 +43,7 @@ from pamela.models.dataset_weights import (
     choose_weights,
 )
 from pamela.models.fit_cache import fold_key
+from pamela.models.gaussian_process import score_memory
 from pamela.models.gaussian_process.inducing_points import PictureFunction
 from pamela.models.gaussian_process.kernels import Kernels
 from pamela.models.gaussian_process.marginal_likelihood import Evidence
@@ -222,7 +223,7 @@ class Population(RewardModel):
         """Return the expected rating of every picture and the variance of that expectation."""
         if self._function is None:
             raise PamelaError("model population: not fitted; fit or load it first")
-        mean, variance = self._function.mean_and_variance(items)
+        mean, variance = score_memory.mean_and_variance(self._function, items)
         return mean + self._intercept, variance
 
     def held_out(self, folds: int, seed: int) -> Floats:

@@ -9,13 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import growth, newcomers, scoring, timing, training
+from benchmarks import evaluation, growth, newcomers, scoring, timing, training
 from pamela.core import schema as s
 from pamela.core.dataset import Fold, Items, Pairs, People
 from pamela.core.errors import PamelaError
 from pamela.core.paths import Project
 from pamela.core.shards.fold import shards_of
 from pamela.evaluation.metrics.bootstrap import make_draws
+from pamela.evaluation.metrics.schema import PREDICTIONS
 from pamela.evaluation.observers import FEATURE_OBSERVER, IDEAL_OBSERVER, IDEAL_POPULATION
 from pamela.models.base import Prediction
 from tests.helpers.world_kit import MIDDLING, Made, fold_of, make
@@ -50,6 +51,20 @@ def test_simulated_people_differ_beyond_noise(tmp_path: Path) -> None:
     by_person[fold[s.TRAIN].user, fold[s.TRAIN].item] = fold[s.TRAIN].rating
     own = by_person - by_person.mean(axis=0) - by_person.mean(axis=1, keepdims=True)
     assert own.var() > growth.NOISE**2 + 1 / 12 + 0.2
+
+
+# --- evaluation -----------------------------------------------------------------------------------
+def test_simulated_predictions_are_of_everybody_and_better_with_the_persons_taste() -> None:
+    rows, images, users = evaluation.simulate(evaluation.Size(people=40, each=30))
+    assert rows.schema == PREDICTIONS
+    assert (users.height, images.height) == (40, evaluation.IMAGES)
+    for _, slice_ in rows.group_by("model", "population", "shots"):
+        assert slice_.select(s.USER, s.IMAGE).is_unique().all()
+    seen = rows.filter(population="seen")
+    assert seen.height == 3 * 36 * 30
+    error = (pl.col("mean") - pl.col(s.RATING)).pow(2).mean()
+    errors = dict(seen.group_by("model").agg(error).iter_rows())
+    assert errors["hierarchical"] < errors["paper"] < errors["population"]
 
 
 # --- cold-start users -----------------------------------------------------------------------------

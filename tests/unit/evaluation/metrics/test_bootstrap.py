@@ -86,16 +86,17 @@ def test_conflict_intervals_equal_resampling_the_users():
     guess = rating + rng.normal(0, 2, 96)
     draws = make_draws(12, 40, 0)
     c = find_conflicts(group_predictions(user, image, rating, guess))
-    fast = np.einsum("bu,uv,bv->b", draws.users, c.side[0].toarray(), draws.users)
-    for weights, got in list(zip(draws.users, fast, strict=True))[:5]:
+    side, both = resampled_shares(c, draws)
+    for weights, got in list(zip(draws.users, side[1][:, 0], strict=True))[:5]:
         # the copies of a user are users of their own, and in no conflict with each other
         chosen = np.repeat(np.arange(12), weights.astype(int))
         rows = np.concatenate([np.flatnonzero(user == u) for u in chosen])
         copies = group_predictions(
             np.repeat(np.arange(12), 8), image[rows], rating[rows], guess[rows]
         )
-        assert find_conflicts(copies).side[0].sum() == got
-    side, both = (function_estimates(*one, c.n_users) for one in resampled_shares(c, draws))
+        alone = make_draws(copies.n_users, 1, 0)
+        assert resampled_shares(find_conflicts(copies), alone).side[0] == got
+    side, both = (function_estimates(*one, c.n_users) for one in (side, both))
     assert side[0].ci_low < side[0].value < side[0].ci_high
     assert both[0].value < side[0].value
 

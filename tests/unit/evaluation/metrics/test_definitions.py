@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 
+from pamela.evaluation.metrics import conflicts
 from pamela.evaluation.metrics import definitions as m
-from pamela.evaluation.metrics.conflicts import find_conflicts
+from pamela.evaluation.metrics.bootstrap import Draws, make_draws
+from pamela.evaluation.metrics.conflicts import find_conflicts, resampled_shares
 from pamela.evaluation.metrics.grouping import group_by_image, group_predictions, pair_blocks
 
 MARGINS = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
@@ -23,13 +25,19 @@ def one_user(rating, prediction, std=None):
 
 
 @st.composite
-def rated(draw, max_users: int = 4, max_rows: int = 9):
-    """Return (user, fold, image, rating, prediction) with ties, small units and gaps."""
+def rated(draw, max_users: int = 4, max_rows: int = 9, *, repeats: bool = False):
+    """Return (user, fold, image, rating, prediction) with ties, small units and gaps.
+
+    With `repeats` people rate some images more than once.
+    """
     rows = []
     for user in range(draw(st.integers(1, max_users))):
         for fold in range(draw(st.integers(1, 2))):
-            for image in range(draw(st.integers(1, max_rows))):
-                rows.append((user, fold, 10 * fold + image))
+            images = st.lists(st.integers(0, 4), min_size=1, max_size=max_rows)
+            count = st.integers(1, max_rows).map(range)
+            rows += [
+                (user, fold, 10 * fold + image) for image in draw(images if repeats else count)
+            ]
     n = len(rows)
     rating = draw(st.lists(st.integers(1, 5), min_size=n, max_size=n))
     prediction = draw(st.lists(st.integers(-20, 20).map(lambda k: k / 4), min_size=n, max_size=n))
@@ -78,12 +86,16 @@ def slow_correlation(data, function):
     return np.array(values)
 
 
-def slow_conflicts(data, prediction):
-    """Return (conflicts, single orders right, both right), one conflict at a time."""
+def slow_conflicts(data, prediction, weight=None):
+    """Return (conflicts, single orders right, both right), one conflict at a time.
+
+    A conflict counts the product of its users' weights.
+    """
     user, fold, image, rating, _ = data
     orders = []
     for a, b in combinations(range(len(user)), 2):
-        if user[a] == user[b] and fold[a] == fold[b] and rating[a] != rating[b]:
+        same = user[a] == user[b] and fold[a] == fold[b]
+        if same and image[a] != image[b] and rating[a] != rating[b]:
             low, high = (a, b) if image[a] < image[b] else (b, a)
             up = rating[high] > rating[low]
             guess = prediction[high] - prediction[low]
@@ -92,10 +104,17 @@ def slow_conflicts(data, prediction):
     count, side, both = 0, 0.0, 0
     for p, q in combinations(orders, 2):
         if p[:3] == q[:3] and p[3] != q[3] and p[4] != q[4]:
-            count += 1
-            side += p[5] + q[5]
-            both += p[5] == q[5] == 1.0
+            times = 1 if weight is None else weight[p[3]] * weight[q[3]]
+            count += times
+            side += times * (p[5] + q[5])
+            both += times * (p[5] == q[5] == 1.0)
     return count, side, both
+
+
+def shares(c):
+    """Return each model's shares of single orders, and of both orders, that are right."""
+    nobody = Draws(np.ones((1, c.orders.up.shape[1])))
+    return tuple(point for point, _ in resampled_shares(c, nobody))
 
 
 # --- by hand --------------------------------------------------------------------------------------
@@ -242,22 +261,49 @@ def test_every_pair_comes_once_whatever_the_block(data, block):
 
 # --- conflicts ------------------------------------------------------------------------------------
 @settings(max_examples=80, deadline=None)
-@given(rated())
-def test_conflicts_agree_with_the_slow_reference(data):
-    c = find_conflicts(build(data))
-    count, side, both = slow_conflicts(data, data[4])
-    assert c.n_pairs == count
-    assert c.side[0].sum() == side
-    assert c.both[0].sum() / 2 == both
+@given(rated(repeats=True), st.integers(0, 2**32 - 1))
+@pytest.mark.parametrize("sums", [conflicts._sums_by_user, conflicts._sums_by_pair])
+def test_weighed_conflicts_agree_with_the_slow_reference(sums, data, seed):
+    """Users drawn some times, or never; images rated twice, tied predictions, two folds."""
+    j = build(data, np.stack([data[4], -data[4] // 2], axis=1))
+    c = find_conflicts(j)
+    assert c.n_pairs == slow_conflicts(data, data[4])[0]
+    weights = np.random.default_rng(seed).integers(0, 4, (3, j.n_users)).astype(float)
+    with pytest.MonkeyPatch.context() as patch:  # a pair at a time, and beyond single precision
+        patch.setattr(conflicts, "PAIRS", 1)
+        patch.setattr(conflicts, "DRAWS", 2)
+        patch.setattr(conflicts, "EXACT", 4.0)
+        found = sums(c, weights)
+    for draw, weight in enumerate(weights):
+        for model, guess in enumerate((data[4], -data[4] // 2)):
+            total, side, both = slow_conflicts(data, guess, weight)
+            assert found.total[draw] == total
+            assert found.side[draw, model] == side
+            assert found.both[draw, model] == both
+
+
+@settings(max_examples=40, deadline=None)
+@given(rated(repeats=True))
+def test_both_ways_to_weigh_conflicts_give_the_same_shares(data):
+    j = build(data)
+    draws, c = make_draws(j.n_users, 20, 0), find_conflicts(j)
+    with pytest.MonkeyPatch.context() as patch:
+        found = []
+        for few in (10**9, 0):
+            patch.setattr(conflicts, "FEW", few)
+            found.append(resampled_shares(c, draws))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
 
 
 @settings(max_examples=60, deadline=None)
 @given(rated(), st.lists(st.integers(-9, 9), min_size=20, max_size=20))
 def test_a_non_personal_predictor_has_exactly_half_of_the_sides(data, quality):
     of_image = np.array(quality, float)[data[2] % 20] + 0.25 * data[0]  # with an offset per user
-    c = find_conflicts(build(data, of_image))
-    assert 2 * c.side[0].sum() == c.count.sum()
-    assert c.both[0].sum() == 0
+    side, both = shares(find_conflicts(build(data, of_image)))
+    np.testing.assert_array_equal(side[~np.isnan(side)], 0.5)
+    np.testing.assert_array_equal(both[~np.isnan(both)], 0.0)
 
 
 def test_conflicts_by_hand():
@@ -266,8 +312,9 @@ def test_conflicts_by_hand():
     predictions = np.array([[1, 1], [2, 2], [1, 2], [2, 1]], float)
     c = find_conflicts(group_predictions(user, image, rating, predictions))
     assert c.n_pairs == 1
-    assert [float(x.sum()) / c.count.sum() for x in c.side] == [0.5, 1.0]
-    assert [float(x.sum()) / c.count.sum() for x in c.both] == [0.0, 1.0]
+    side, both = shares(c)
+    assert side.tolist() == [0.5, 1.0]
+    assert both.tolist() == [0.0, 1.0]
 
 
 def test_image_pairs_are_sampled_beyond_the_limit(monkeypatch):
@@ -279,5 +326,4 @@ def test_image_pairs_are_sampled_beyond_the_limit(monkeypatch):
     monkeypatch.setattr("pamela.evaluation.metrics.conflicts.MAX_ORDERS", 8000)
     part = find_conflicts(j)
     assert 0.2 < part.n_pairs / whole.n_pairs < 0.5
-    share = [c.side[0].sum() / c.count.sum() for c in (whole, part)]
-    assert share[1] == pytest.approx(share[0], abs=0.02)
+    assert shares(part)[0] == pytest.approx(shares(whole)[0], abs=0.02)

@@ -31,7 +31,7 @@ from pamela.evaluation.metrics.subgroup_gaps import (
     GROUPS,
     MIN_GROUP_USERS,
     demographic_gaps,
-    gap_between,
+    gaps_between,
 )
 from pamela.models.gaussian_process.model import Population
 from pamela.params import load_params
@@ -292,25 +292,27 @@ def test_a_planted_gap_is_beyond_chance_and_its_interval_holds_it() -> None:
     rng = np.random.default_rng(5)
     group = np.repeat([0, 1, 2], 60)
     values = 0.5 + 0.15 * (group == 1) + 0.1 * rng.normal(size=180)
-    gap = gap_between(values, group, 500, [0])
+    both = np.stack([values, -values], axis=1)
+    gap, other = gaps_between(both, group, 500, [0])
     assert gap.best == 1
     assert gap.p_value < 0.01
     assert gap.gap.ci_low < gap.gap.value < gap.gap.ci_high
     assert gap.gap.ci_low < 0.15 < gap.gap.ci_high + 0.02
     assert gap.by_chance < gap.by_chance_95 < gap.gap.value
     assert [e.n for e in gap.groups] == [60, 60, 60]
-    assert gap_between(values, group, 500, [0]) == gap
+    assert (other.best, other.worst, other.p_value) == (gap.worst, gap.best, gap.p_value)
+    assert gaps_between(both, group, 500, [0]) == [gap, other]
 
 
 def test_without_a_gap_p_values_are_spread_evenly() -> None:
     rng = np.random.default_rng(6)
     p = [
-        gap_between(rng.normal(size=60), np.arange(60) % 4, 99, [seed]).p_value
+        gaps_between(rng.normal(size=(60, 1)), np.arange(60) % 4, 99, [seed])[0].p_value
         for seed in range(200)
     ]
     assert np.mean(np.array(p) <= 0.05) == pytest.approx(0.05, abs=0.05)
     assert np.mean(p) == pytest.approx(0.5, abs=0.08)
-    assert gap_between(np.ones(40), np.arange(40) % 2, 99, [0]).p_value == 1.0
+    assert gaps_between(np.ones((40, 1)), np.arange(40) % 2, 99, [0])[0].p_value == 1.0
 
 
 def test_groups_are_those_of_enough_users() -> None:
