@@ -46,9 +46,9 @@ def test_a_standard_deviation_is_on_the_datasets_scale(reward, pictures):
 
 def test_a_standard_deviation_is_one_of_ratings_on_the_scale(reward, pictures, monkeypatch):
     contexts = type(reward.user_contexts)
-    predict = contexts.predict
+    predict, wide = contexts.predict, {"std": np.full(len(pictures), 9)}
     monkeypatch.setattr(
-        contexts, "predict", lambda *asked: replace(predict(*asked), std=np.full(len(pictures), 9))
+        contexts, "predict", lambda *asked, **how: replace(predict(*asked, **how), **wide)
     )
     for score in reward.score(user="wide/ann", images=pictures):
         assert score.std == pytest.approx(np.sqrt(score.rating * (100 - score.rating)), rel=1e-4)
