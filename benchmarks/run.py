@@ -33,35 +33,46 @@ from benchmarks.scale import bench_scale
 from benchmarks.scoring import bench_scoring
 from benchmarks.serve import bench_serve
 from benchmarks.suggest import bench_suggest
-from benchmarks.timing import PeakMemory, children_cpu_s, timed
+from benchmarks.timing import ProcessTree, timed
 from benchmarks.training import bench_training
 from flows.command import timings_folder
 from flows.environment import environment
 from flows.pipeline import repro, stale_stages
 from flows.server import server
 from pamela.core.errors import PamelaError
-from pamela.core.files import read_json, write_json
+from pamela.core.files import write_json
 from pamela.core.paths import Project
+from pamela.core.timeline import STEP, Timeline
 from pamela.params import load_params
+
+STARTS_GOAL_S = 25.0
 
 
 def bench_stages(project: Project) -> list[Entry]:
     """Measure a full run, per stage, and what orchestration adds to the stages' own work."""
-    before = children_cpu_s()
-    with PeakMemory() as memory:
+    with ProcessTree() as tree:
         wall = timed(lambda: repro(project, reason="bench")).wall_s
-    cpu = children_cpu_s() - before
-    rows, own = [], 0.0
+    rows, work = [], 0.0
     for path in sorted(timings_folder(project).glob("*.json")):
-        record = read_json(path)
-        seconds = record["imports_s"] + sum(record["steps_s"].values())
-        own += seconds
-        rows.append(entry(f"stage {record['stage']}", seconds, "s"))
-    rows.append(entry("pipeline, all stages", wall, "s", own))
-    rows.append(entry("pipeline, CPU of all processes", cpu, "cpu_s", wall))
-    rows.append(entry("pipeline, peak memory of all processes", memory.gib, "GiB"))
-    rows.append(entry("orchestration overhead", wall - own, "s", own))
+        timeline = Timeline.of(project, path.stem)
+        if (whole := timeline.whole) is not None:
+            rows.append(entry(f"stage {path.stem}", whole.end - whole.start, "s"))
+        work += step_seconds(timeline)
+    rows.append(entry("pipeline, all stages", wall, "s", work))
+    rows.append(entry("pipeline, CPU of all processes", tree.cpu_s, "cpu_s", wall))
+    rows.append(entry("pipeline, peak memory of all processes", tree.peak_gib, "GiB"))
+    rows.append(entry("starts and orchestration", wall - work, "s", STARTS_GOAL_S))
     return rows
+
+
+def step_seconds(timeline: Timeline) -> float:
+    """Return how long any step of a stage ran; what is side by side counts once."""
+    steps = [event for event in timeline.events if event["kind"] == STEP]
+    total, until = 0.0, 0.0
+    for begin, end in sorted((step["start"], step["time"]) for step in steps):
+        total += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return total
 
 
 def bench_nothing_to_do(project: Project) -> list[Entry]:

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import json
 import os
-import resource
 import statistics
 import sys
 import threading
@@ -55,22 +54,26 @@ def timed(work: Callable[[], object]) -> Taken:
     return clock.taken
 
 
-def children_cpu_s() -> float:
-    """Return the CPU seconds of the processes that this one started, once they have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+class ProcessTree:
+    """What this process and all that it started use in the block, looked at every second.
 
-
-class PeakMemory:
-    """The most memory that this process and all it started held at once, looked at every second.
-
-    Pages that several of them share are counted once (proportional set size, Linux).
+    Attributes
+    ----------
+    peak_gib : the most memory that all held at once. Pages that several of them share are counted
+        once (proportional set size, Linux).
+    cpu_s : CPU seconds of those that it started; the last second of each may be missing.
     """
 
     def __init__(self) -> None:
-        self.gib = 0.0
+        self.peak_gib = 0.0
+        self._seconds: dict[tuple[int, float], float] = {}  # by process id and start
         self._over = threading.Event()
-        self._watch = threading.Thread(target=self._look, daemon=True)
+        self._watch = threading.Thread(target=self._look_again, daemon=True)
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds until now."""
+        return sum(self._seconds.values())
 
     def __enter__(self) -> Self:
         self._watch.start()
@@ -80,17 +83,25 @@ class PeakMemory:
         self._over.set()
         self._watch.join()
 
-    def _look(self) -> None:
+    def _look_again(self) -> None:
         me = psutil.Process()
         while True:
-            held = sum(_held(one) for one in (me, *me.children(recursive=True)))
-            self.gib = max(self.gib, held / 2**30)
+            started = me.children(recursive=True)
+            held = sum(_held(one) for one in (me, *started))
+            self.peak_gib = max(self.peak_gib, held / 2**30)
+            for one in started:
+                self._count(one)
             if self._over.wait(1.0):
                 return
 
+    def _count(self, process: psutil.Process) -> None:
+        with contextlib.suppress(psutil.Error):  # it has ended
+            used = process.cpu_times()
+            self._seconds[process.pid, process.create_time()] = used.user + used.system
+
 
 def _held(process: psutil.Process) -> int:
-    with contextlib.suppress(psutil.Error):  # it has ended
+    with contextlib.suppress(psutil.Error):
         held: int = process.memory_full_info().pss
         return held
     return 0
