@@ -8,7 +8,7 @@ The whole run on the embedded dataset, suggested ratings (`benchmarks.suggest`),
 A list of ``name, value, unit, baseline, ratio``. Every speed claim is the ratio of two things
 measured in this run on this machine. The figures are also appended to ``benchmarks/history.csv``;
 ``python -m benchmarks.history`` says what got slower. ``--parts stages nothing`` measures these
-parts alone; all but the first two need the run that ``stages`` makes.
+parts alone; a part that works on a finished run needs ``stages`` beside it.
 """
 
 from __future__ import annotations
