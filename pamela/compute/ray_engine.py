@@ -28,8 +28,8 @@ R = TypeVar("R")
 SCHEMES: Final = ("gcs", "ray")  # host:port, ray://host:port
 EXAMPLE: Final = "head:6379 or ray://head:10001"
 RETRIES: Final = 3  # of an item whose worker died
-# A head that is gone makes Ray end the process after 60 s, with words of its own, and whoever asks
-# it for something meanwhile waits that long: it is asked seldom, and first whether it is there.
+# A head that is gone makes Ray end the process after 60 s, with words of its own, and a call that
+# asks it for something waits that long: it is asked by a thread, and first whether it is there.
 ASK_S: Final = 3.0
 AWAY_S: Final = 30.0  # how long it may be away
 OBJECTS: Final = 256 * 2**20  # bytes of memory that items and results share on this machine
@@ -66,8 +66,9 @@ class RayEngine:
     def slots(self) -> int:
         """Return how many CPUs the cluster had just now, or GPUs where an item takes one."""
         if time.monotonic() > self._asked + ASK_S:
-            self._require_head()
-            self._slots = self._total(self._kind)
+            until = time.monotonic() + AWAY_S
+            self._require_head(until)
+            self._slots = self._answer(until)
             self._asked = time.monotonic()
         return self._slots
 
@@ -97,9 +98,8 @@ class RayEngine:
         """Leave the cluster; end it where it was started here."""
         ray.shutdown()
 
-    def _require_head(self) -> None:
-        """Raise if the head of a cluster that ran is away for long."""
-        until = time.monotonic() + AWAY_S
+    def _require_head(self, until: float) -> None:
+        """Raise if the head of a cluster that ran is still away at `until`."""
         while self._address is not None:
             try:
                 return require_listener(self._address, SCHEMES, EXAMPLE)
@@ -107,6 +107,22 @@ class RayEngine:
                 if time.monotonic() > until:
                     raise PamelaError(f"{self.place}: {GONE}") from None
             time.sleep(1)
+
+    def _answer(self, until: float) -> int:
+        """Return how many slots the head names; raise if it does not answer before `until`."""
+        answer: Future[int] = Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(self._total(self._kind))
+            except BaseException as error:
+                answer.set_exception(error)
+
+        threading.Thread(target=ask, daemon=True).start()
+        try:
+            return answer.result(max(until - time.monotonic(), 1.0))
+        except TimeoutError:
+            raise PamelaError(f"{self.place}: {GONE}") from None
 
     def _total(self, kind: str) -> int:
         try:

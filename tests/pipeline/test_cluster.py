@@ -224,6 +224,12 @@ def ray_head() -> Iterator[tuple[str, dict[str, str], subprocess.Popen[bytes]]]:
             head.wait()
 
 
+def frozen(pid: int, name: str) -> None:
+    """Freeze the process `name` below `pid`."""
+    below = psutil.Process(pid).children(recursive=True)
+    next(one for one in below if name in one.name()).suspend()
+
+
 WAITING = """
 from pamela.compute import ray_engine
 from pamela.compute.opening import open_runner
@@ -231,7 +237,7 @@ from pamela.core.errors import PamelaError
 from pamela.params import ComputeParams
 from tests.helpers.cluster_work import slow_square
 if __name__ == "__main__":
-    ray_engine.AWAY_S = 1.0
+    ray_engine.ASK_S, ray_engine.AWAY_S = 0.0, 1.0
     try:
         with open_runner(ComputeParams(runner="ray", workers=9, address={address!r})) as runner:
             for item, _ in runner.map(slow_square, range(1_000_000)):
@@ -264,6 +270,8 @@ def test_a_ray_cluster_that_runs_is_used_left_running_and_missed(
         try:
             assert command.stdout is not None
             assert command.stdout.readline()  # the cluster outlived the command before
+            frozen(head.pid, "gcs_server")  # so that a call is under way when it dies
+            time.sleep(1)
             os.killpg(head.pid, signal.SIGKILL)
             rest, _ = command.communicate(timeout=100)
         finally:
