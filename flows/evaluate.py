@@ -6,6 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from flows.ahead import start_processes
+
+if __name__ == "__main__":
+    start_processes()
+
 import polars as pl
 
 from flows.runtime import here, main, stage, step

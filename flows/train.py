@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from flows.ahead import start_processes
+from pamela.compute.sizing import LEARNING
+
+if __name__ == "__main__":
+    start_processes(LEARNING)
+
 from flows.runtime import here, main, stage, step
 from pamela.compute.processes import in_threads
 from pamela.training import train as work

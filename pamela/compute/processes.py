@@ -20,6 +20,8 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, 
 from concurrent.futures.process import BrokenProcessPool
 from contextvars import copy_context
 from functools import partial, wraps
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from typing import Any, ParamSpec, TypeVar
 
 from pamela.compute.parent import follow_parent
@@ -53,14 +55,13 @@ class Processes:
         self.over = False
         self.running: list[str] = []  # what is being worked on
         self.on_change: Callable[[Sequence[str]], None] = lambda names: None
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(preload))
+        context = start_server(count, preload)
         # one each, so that the piece that a process died of is known
         self._slots: queue.SimpleQueue[ProcessPoolExecutor] = queue.SimpleQueue()
         self._pools = [
             ProcessPoolExecutor(1, mp_context=context, initializer=_begin) for _ in range(count)
         ]
-        with _threads_each(max(1, usable_cores() // count)), _main_unnamed():
+        with _threads_each(count), _main_unnamed():
             self.pids = [pool.submit(os.getpid).result() for pool in self._pools]
         for pool in self._pools:
             self._slots.put(pool)
@@ -112,6 +113,18 @@ class Processes:
         elif name in self.running:
             self.running.remove(name)
         self.on_change(list(self.running))
+
+
+def start_server(count: int, preload: Sequence[str]) -> ForkServerContext:
+    """Start what `count` processes come from, if it does not run yet; it imports `preload` by then.
+
+    Where a command knows early that it will need processes, both may import at once.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(preload))
+    with _threads_each(count):
+        forkserver.ensure_running()
+    return context
 
 
 _open: Processes | None = None
@@ -221,9 +234,9 @@ def _begin() -> None:
 
 @contextlib.contextmanager
 def _threads_each(count: int) -> Iterator[None]:
-    """Let processes that start in the block use `count` threads of arithmetic each."""
+    """Share the cores among `count` processes that start in the block: threads of arithmetic."""
     before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, str(count)))
+    os.environ.update(dict.fromkeys(THREADS, str(max(1, usable_cores() // count))))
     try:
         yield
     finally:

@@ -15,6 +15,8 @@ from pamela.core.progress import shown_now
 
 # slow to import; imported once for all processes
 PRELOAD: Final = ("numpy", "polars", "scipy.optimize", "torch", "threadpoolctl")
+LEARNING: Final = (*PRELOAD, "lightning")
+DRAWING: Final = (*PRELOAD, "matplotlib.pyplot")
 MOST: Final = 4
 LEAST_ROWS: Final = 20_000  # ratings and choices; fewer are done before processes have started
 EACH: Final = 1.0e9  # bytes of one process, whatever the data

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from pamela.compute.processes import Processes
-from pamela.compute.sizing import PRELOAD, fold_rows, open_processes, process_count
+from pamela.compute.sizing import LEARNING, fold_rows, open_processes, process_count
 from pamela.core.paths import Project
 from pamela.models import model_class
 from pamela.models.transformer.nodes import Nodes
@@ -107,5 +107,5 @@ def open_fits(
     count = min(process_count(project), len(todo) + 1)
     if Nodes.from_environment() is not None or fold_rows(project) > MOST_IN_MEMORY:
         count = 1  # the other machines wait for one fit at a time; rows in shards are shared
-    with open_processes("train", count, (*PRELOAD, "lightning")) as processes:
+    with open_processes("train", count, LEARNING) as processes:
         yield Fits(project, params, processes)
