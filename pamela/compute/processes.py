@@ -127,6 +127,21 @@ def start_server(count: int, preload: Sequence[str]) -> ForkServerContext:
     return context
 
 
+def process_pool(
+    count: int, initializer: Callable[[], None] = follow_parent
+) -> ProcessPoolExecutor:
+    """Return a pool of `count` processes that start afresh and import nothing of the command.
+
+    For functions that are quick to import: not with Prefect, which a stage's own module imports.
+    """
+    context = multiprocessing.get_context("spawn")  # fork and threads do not mix
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=initializer)
+    with _main_unnamed():
+        for _ in range(count):  # each is started by a piece of work that finds none idle
+            pool.submit(os.getpid)
+    return pool
+
+
 _open: Processes | None = None
 _inside = False  # whether this is one of them
 

@@ -8,11 +8,11 @@ from typing import Final
 
 import cv2
 
+from pamela.compute.processes import process_pool
 from pamela.core.errors import PamelaError
 from pamela.core.progress import progress
 from pamela.synthetic.rendering.canvas import Picture
 from pamela.synthetic.rendering.render import render
-from pamela.synthetic.rendering.worker_pool import worker_pool
 
 JPEG_QUALITY: Final = 92
 WORKERS: Final = 2
@@ -38,7 +38,7 @@ def draw_files(tasks: Sequence[Task], size: int) -> None:
             for chunk in chunks:
                 advance(_draw_chunk(chunk))
             return
-        with worker_pool(WORKERS) as pool:
+        with process_pool(WORKERS) as pool:
             for count in pool.map(_draw_chunk, chunks):
                 advance(count)
 

@@ -54,7 +54,7 @@ class EmbeddedGenerator:
         if self.workers <= 1 or len(prompts) <= _CHUNK:
             return list(map(render, prompts, seeds, sizes))
         if self._pool is None:
-            from pamela.synthetic.rendering.worker_pool import worker_pool
+            from pamela.compute.processes import process_pool
 
-            self._pool = worker_pool(self.workers)
+            self._pool = process_pool(self.workers)
         return list(self._pool.map(render, prompts, seeds, sizes, chunksize=_CHUNK))

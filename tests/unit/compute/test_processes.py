@@ -77,3 +77,22 @@ def test_nothing_is_left_of_a_command_that_is_stopped(tmp_path: Path, number: in
     command.wait(timeout=60)
     _, alive = psutil.wait_procs(started, timeout=60)
     assert not alive
+
+
+COMMAND = """
+import os
+print("imported", flush=True)
+if __name__ == "__main__":
+    from pamela.compute.processes import process_pool
+    with process_pool(2) as pool:
+        print(sum(pool.map(abs, [-1, -2])))
+"""
+
+
+def test_a_pool_imports_nothing_of_the_command(tmp_path: Path) -> None:
+    (tmp_path / "command.py").write_text(COMMAND)
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
+    said = subprocess.run(
+        [sys.executable, "-m", "command"], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert said.stdout.split() == ["imported", "3"], said.stderr

@@ -7,9 +7,7 @@ what was drawn. Labels are the renderer's own; NaN where a picture has no honest
 from __future__ import annotations
 
 import io
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from pamela.compute.processes import process_pool
 from pamela.core.arrays import Floats32, Ints
 from pamela.core.files import atomic_path
 from pamela.core.progress import progress
@@ -81,9 +80,8 @@ def render_pool(size: int, side: int, seed: int, workers: int = 2) -> Pool:
     starts = range(0, size, CHUNK)
     jobs = [(seed, start, min(CHUNK, size - start), side) for start in starts]
     parts: list[Pool] = []
-    context = multiprocessing.get_context("spawn")  # fork and torch's threads do not mix
     with (
-        ProcessPoolExecutor(workers, mp_context=context, initializer=_lower_priority) as pool,
+        process_pool(workers, _lower_priority) as pool,
         progress("draw pictures", size) as advance,
     ):
         for part in pool.map(_draw_chunk, jobs):

@@ -1,0 +1,39 @@
+"""Processes that a stage starts before its own imports are those that it opens."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from tests.conftest import command_env
+from tests.paths import ROOT
+
+CODE = """
+import sys
+import psutil
+from flows import ahead
+from pamela.compute.processes import side_by_side
+from tests.unit.flows.test_ahead import surroundings
+
+ahead.process_count = lambda project: 2
+sys.argv = ["stage"]
+ahead.start_processes(("colorsys",))
+started = {one.pid for one in psutil.Process().children()}
+with side_by_side(2) as opened:
+    parent, *others = opened.run("look", surroundings)
+    print(parent in started, *others)
+"""
+
+
+def surroundings() -> tuple[int, str | None, bool]:
+    return os.getppid(), os.environ.get("OMP_WAIT_POLICY"), "colorsys" in sys.modules
+
+
+def test_processes_started_ahead_have_their_settings_and_imports() -> None:
+    env = command_env(PYTHONPATH=str(ROOT))
+    env.pop("OMP_WAIT_POLICY", None)
+    ran = subprocess.run(
+        [sys.executable, "-c", CODE], cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    assert ran.stdout.split() == ["True", "PASSIVE", "True"], ran.stderr
