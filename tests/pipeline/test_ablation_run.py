@@ -46,10 +46,11 @@ def project(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first_run(project) -> str:
+def first_run(project, prefect_api) -> str:
     assert not (project / "reports/ablation.parquet").exists()
     ask_for_ablation(project)
-    return must(project, "python", "-m", "dvc", "repro", "ablation/dvc.yaml", timeout=900)
+    words = ("python", "-m", "dvc", "repro", "ablation/dvc.yaml")
+    return must(project, *words, timeout=900, PREFECT_API_URL=prefect_api)
 
 
 @pytest.fixture
@@ -114,8 +115,9 @@ def test_a_second_time_it_is_cached_and_the_report_shows_it(project, first_run):
     assert runs_of(project) == before
 
 
-def test_a_new_title_makes_the_page_alone_again(project, first_run):
+def test_a_new_title_makes_the_page_alone_again(project, first_run, prefect_api):
     text = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(re.sub(r"title: .*", "title: Another title", text))
-    again = must(project, "python", "-m", "dvc", "repro", "ablation/dvc.yaml")
+    words = ("python", "-m", "dvc", "repro", "ablation/dvc.yaml")
+    again = must(project, *words, PREFECT_API_URL=prefect_api)
     assert re.findall(r"Running stage '([^']+)'", again) == ["ablation/dvc.yaml:page"]

@@ -33,6 +33,7 @@ from tests.paths import ROOT
 
 ENGINES = [pytest.param(name, marks=needs(name)) for name in ("dask", "ray")]
 SEEDS = range(40)
+SOON = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}  # a minute else, until Ray's agents end
 BATCH = 2  # and so many pictures are a chunk
 
 pytestmark = pytest.mark.slow
@@ -133,7 +134,7 @@ def test_after_a_killed_command_no_worker_lives_and_the_next_goes_on(
         textwrap.dedent(EMBED).format(params=str(tmp_path / "params.json"), root=str(tmp_path))
     )
     command = subprocess.Popen(
-        [sys.executable, str(script)], cwd=ROOT, env=command_env(PYTHONPATH=str(ROOT))
+        [sys.executable, str(script)], cwd=ROOT, env=command_env(PYTHONPATH=str(ROOT), **SOON)
     )
     parts = project.features / "cache"
     deadline = time.monotonic() + 200
@@ -144,7 +145,7 @@ def test_after_a_killed_command_no_worker_lives_and_the_next_goes_on(
     below = psutil.Process(command.pid).children(recursive=True)
     command.send_signal(signal.SIGKILL)
     command.wait()
-    _, alive = psutil.wait_procs(below, timeout=120)  # Ray's agents take a minute
+    _, alive = psutil.wait_procs(below, timeout=120)  # Ray's agents take a while
     assert alive == []
     done = set(keys_of(project))
     assert len(done) > 0

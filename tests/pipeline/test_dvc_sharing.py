@@ -28,8 +28,8 @@ OVERRIDES = {
 CLEAN = "Data and pipelines are up to date."
 
 
-def dvc(folder: Path, *words: str) -> str:
-    return must(folder, "python", "-m", "dvc", *words, timeout=1200, COLUMNS="200")
+def dvc(folder: Path, *words: str, **env: str) -> str:
+    return must(folder, "python", "-m", "dvc", *words, timeout=1200, COLUMNS="200", **env)
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +65,9 @@ def test_a_clone_pulls_everything_and_is_clean(project, clone):
     assert "0 stages" in must(clone, "python", "-m", "flows.pipeline")
 
 
-def test_an_experiment_says_what_it_changed(clone):
-    dvc(clone, "exp", "run", "-q", "-n", "factors", "-S", "train.champion=mf")
+def test_an_experiment_says_what_it_changed(clone, prefect_api):
+    change = ("-n", "factors", "-S", "train.champion=mf")
+    dvc(clone, "exp", "run", "-q", *change, PREFECT_API_URL=prefect_api)
     shown = json.loads(dvc(clone, "exp", "show", "--json"))[1]
     one = shown["experiments"][0]["revs"][0]
     assert one["name"] == "factors"
