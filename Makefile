@@ -72,8 +72,9 @@ audit: $(STAMP)
 test-fast: $(STAMP)
 	$(BIN)/pytest $(SPREAD)
 
+# a third worker: these tests wait for servers and processes a third of their time
 test-slow: $(STAMP)
-	$(BIN)/pytest -m 'slow and not gpu' $(SPREAD)
+	$(BIN)/pytest -m 'slow and not gpu' $(SPREAD) -n 3
 
 ui: $(STAMP)
 	@$(BIN)/python -m flows.ui

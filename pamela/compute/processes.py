@@ -33,6 +33,8 @@ R = TypeVar("R")
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
 
+FROZEN = "pamela.compute.frozen"
+
 
 def usable_cores() -> int:
     """Return how many cores this process may use."""
@@ -121,7 +123,7 @@ def start_server(count: int, preload: Sequence[str]) -> ForkServerContext:
     Where a command knows early that it will need processes, both may import at once.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(preload))
+    context.set_forkserver_preload([*preload, FROZEN])
     with _threads_each(count):
         forkserver.ensure_running()
     return context

@@ -23,13 +23,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 # Everything else is the default.
 SIZE = {
     "synthetic": {
-        "train_users": 24,
-        "unseen_users": 10,
-        "train_images": 400,
-        "heldout_images": 200,
-        "ratings": 6_000,
+        "train_users": 20,
+        "unseen_users": 8,
+        "train_images": 240,
+        "heldout_images": 120,
+        "ratings": 3_600,
     },
-    "steer": {"users": 4, "prompts": 3},
+    "steer": {"users": 2, "prompts": 2},
 }
 
 
