@@ -31,12 +31,15 @@ setup: $(STAMP)
 
 extras: $(EXTRAS_STAMP)
 
-# $(call install,EXTRAS): this project with these extras, at the versions of constraints.txt
+# $(call install,EXTRAS): this project with these extras, at the versions of constraints.txt;
+# compiled on all cores (some packages ship files that are no Python, which is no fault)
 define install
 	@if command -v uv >/dev/null 2>&1; then \
 	   uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[$(1)]'; \
 	 else \
-	   $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(1)]'; \
+	   $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	     -c constraints.txt -e '.[$(1)]' && \
+	   { $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true; }; \
 	 fi
 endef
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -29,9 +28,6 @@ from pamela.core.errors import (
 )
 from pamela.core.paths import Project
 from pamela.params import Params, load_params
-
-# What follows imports a million objects that stay: to look at them less often saves a tenth of it.
-gc.set_threshold(50_000, 20, 100)
 
 STOPPED = "stopped; what was done stays, run it again to go on"
 ROOM = "make room and run the command again, it goes on from what was done"
