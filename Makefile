@@ -1,5 +1,5 @@
 # make repro    the whole pipeline on the embedded dataset, then a short table
-# make test     lint, types, import contracts and fast tests (about 13 minutes on 2 cores)
+# make test     lint, types, import contracts and fast tests (13 to 18 minutes on 2 cores)
 # make audit    known vulnerabilities of the pinned packages; a part of make test
 # make test-slow  what is long: real ratings, the README's commands, a full run
 # make extras   install what optional parts need, so that their tests run, too
@@ -21,7 +21,7 @@ EXTRAS := dask,ray,recommenders,scale,scale-tests,steer,study
 DEV_EXTRAS := dev,$(EXTRAS)
 EXTRAS_STAMP := $(VENV)/.extras
 # tests side by side, each module on one worker (tests/conftest.py says which come first)
-SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+SPREAD = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 repro: $(STAMP)
@@ -75,9 +75,10 @@ audit: $(STAMP)
 test-fast: $(STAMP)
 	$(BIN)/pytest $(SPREAD)
 
-# a third worker: these tests wait for servers and processes a third of their time
+# these tests wait for servers and processes a third of their time
+test-slow: WORKERS := 3
 test-slow: $(STAMP)
-	$(BIN)/pytest -m 'slow and not gpu' $(SPREAD) -n 3
+	$(BIN)/pytest -m 'slow and not gpu' $(SPREAD)
 
 ui: $(STAMP)
 	@$(BIN)/python -m flows.ui
