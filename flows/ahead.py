@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from flows import family
 from flows.environment import QUIET
 from pamela.compute.processes import start_server
 from pamela.compute.sizing import PRELOAD, process_count
@@ -26,8 +27,11 @@ def start_processes(preload: Sequence[str] = PRELOAD) -> None:
     if len(sys.argv) > 1:  # it is asked what it does
         return
     with contextlib.suppress(PamelaError, OSError):
-        count = process_count(Project.here())
+        project = Project.here()
+        count = process_count(project)
         if count > 1:
+            if not os.environ.get(family.MARK):  # else the command that started it leads
+                family.lead(project)
             for name, value in QUIET.items():
                 os.environ.setdefault(name, value)
             start_server(count, preload)

@@ -15,6 +15,7 @@ import os
 import queue
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -55,6 +56,7 @@ class Processes:
     def __init__(self, count: int, preload: Sequence[str]) -> None:
         self.count = count
         self.over = False
+        self._ending, self._ended = threading.Lock(), False
         self.running: list[str] = []  # what is being worked on
         self.on_change: Callable[[Sequence[str]], None] = lambda names: None
         context = start_server(count, preload)
@@ -99,11 +101,16 @@ class Processes:
     def end(self) -> None:
         """End every process, whatever it does."""
         self.over = True
-        for pid in self.pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for pool in self._pools:
-            pool.shutdown(wait=True, cancel_futures=True)
+        with self._ending:  # each thread that stops asks for it, and a pool bears one at a time
+            if self._ended:
+                return
+            for pid in self.pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            for pool in self._pools:
+                with contextlib.suppress(OSError):  # its own thread may have closed its pipes
+                    pool.shutdown(wait=True, cancel_futures=True)
+            self._ended = True
 
     def _require_open(self, name: str) -> None:
         if self.over:

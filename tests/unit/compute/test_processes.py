@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -53,6 +54,18 @@ def test_a_fault_is_told_with_the_piece_and_ends_the_rest() -> None:
 def test_a_process_that_is_killed_is_told_with_what_it_worked_on() -> None:
     with side_by_side(2), pytest.raises(PamelaError, match=r"^paper, fold 3: its process was"):
         run_all(die, [(0,)], ["paper, fold 3"])
+
+
+def test_several_threads_may_end_them_at_once() -> None:
+    """As each that waits does when the command is stopped, while processes are at work."""
+    for _ in range(6):
+        with side_by_side(2) as opened, ThreadPoolExecutor(10) as threads:
+            assert opened is not None
+            at_work = [threads.submit(opened.run, "wait", time.sleep, 600) for _ in range(2)]
+            time.sleep(0.3)
+            ends = [threads.submit(opened.end) for _ in range(8)]
+            assert [end.exception() for end in ends] == [None] * len(ends)
+            assert all(isinstance(one.exception(), PamelaError) for one in at_work)
 
 
 def test_results_keep_the_order_of_the_jobs() -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+from flows.family import MARK
 from tests.conftest import command_env
 from tests.paths import ROOT
 
@@ -27,15 +28,16 @@ with side_by_side(2) as opened:
 """
 
 
-def surroundings() -> tuple[int, str | None, bool, bool]:
-    shared = gc.get_freeze_count() > 0
-    return os.getppid(), os.environ.get("OMP_WAIT_POLICY"), "colorsys" in sys.modules, shared
+def surroundings() -> tuple[int, str | None, bool, bool, bool]:
+    waits, led = os.environ.get("OMP_WAIT_POLICY"), MARK in os.environ
+    return os.getppid(), waits, led, "colorsys" in sys.modules, gc.get_freeze_count() > 0
 
 
 def test_processes_started_ahead_have_their_settings_and_imports() -> None:
     env = command_env(PYTHONPATH=str(ROOT))
-    env.pop("OMP_WAIT_POLICY", None)
+    for name in ("OMP_WAIT_POLICY", MARK):
+        env.pop(name, None)
     ran = subprocess.run(
         [sys.executable, "-c", CODE], cwd=ROOT, env=env, capture_output=True, text=True
     )
-    assert ran.stdout.split() == ["True", "PASSIVE", "True", "True"], ran.stderr
+    assert ran.stdout.split() == ["True", "PASSIVE", "True", "True", "True"], ran.stderr
