@@ -93,7 +93,6 @@ def test_nothing_is_left_of_a_command_that_is_stopped(tmp_path: Path, number: in
 
 
 COMMAND = """
-import os
 print("imported", flush=True)
 if __name__ == "__main__":
     from pamela.compute.processes import process_pool
