@@ -71,9 +71,13 @@ def works(process: psutil.Process) -> bool:
     return "multiprocessing.spawn" in words
 
 
+def parts_of(project: Project) -> list[Path]:
+    """Return what is written; a hidden file is half of a part, left by a kill."""
+    return list((project.features / "cache").glob("*/image/[!.]*.parquet"))
+
+
 def keys_of(project: Project) -> list[str]:
-    parts = (project.features / "cache").glob("*/image/*.parquet")
-    return pl.concat([read_parquet(part) for part in parts])["key"].to_list()
+    return pl.concat([read_parquet(part) for part in parts_of(project)])["key"].to_list()
 
 
 def assert_equal(project: Project, other: Project) -> None:
@@ -136,9 +140,8 @@ def test_after_a_killed_command_no_worker_lives_and_the_next_goes_on(
     command = subprocess.Popen(
         [sys.executable, str(script)], cwd=ROOT, env=command_env(PYTHONPATH=str(ROOT), **SOON)
     )
-    parts = project.features / "cache"
     deadline = time.monotonic() + 200
-    while not any(parts.glob("*/image/[!.]*.parquet")):
+    while not parts_of(project):
         assert command.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
