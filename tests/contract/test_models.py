@@ -5,7 +5,7 @@ A new model joins by a line in `MODELS` (how to build it small), nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from pamela.core import schema as s
 from pamela.core.dataset import Choices, Fold, Items, Pairs, People
@@ -22,6 +23,8 @@ from pamela.models.baselines import GlobalMean, GroupMean, UserMean
 from pamela.models.biases import within_user_correlation
 from tests.helpers.planted import make_world, with_part
 from tests.helpers.planted_choices import accuracy, with_choices
+
+pytestmark = pytest.mark.filterwarnings("error:The given NumPy array is not writable")
 
 ADAPTS = {"user_mean", "residual_ridge", "mf", "hierarchical"}  # models that a context changes
 SEES = ["population", "residual_ridge", "mf", "paper", "hierarchical"]  # models that see pictures
@@ -79,6 +82,23 @@ MODELS: dict[str, Callable[[], RewardModel]] = {
 }
 
 
+def read_only(fold: Fold) -> Fold:
+    """Return the same fold in arrays as Polars hands them out: nobody may write into them."""
+    pairs = {part: locked(own) for part, own in fold.parts.items()}
+    items = replace(fold.items, image=_locked(fold.items.image), prompt=_locked(fold.items.prompt))
+    return replace(fold, parts=pairs, items=items)
+
+
+def locked(pairs: Pairs) -> Pairs:
+    return Pairs(_locked(pairs.user), _locked(pairs.item), _locked(pairs.rating))
+
+
+def _locked(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def test_every_model_is_under_contract() -> None:
     assert sorted(MODELS) == sorted(list_models())
 
@@ -89,8 +109,17 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 WORLD = make_world(seed=3, own=0.9)
-FOLD = WORLD.fold
-EVERY = Pairs.concat(FOLD[s.TEST_SEEN], FOLD[s.TEST_UNSEEN])
+FOLD = read_only(WORLD.fold)
+EVERY = locked(Pairs.concat(FOLD[s.TEST_SEEN], FOLD[s.TEST_UNSEEN]))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def torch_warns_each_time() -> Iterator[None]:
+    """Whichever test is the first to give it arrays that it may not write."""
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    yield
+    torch.set_warn_always(before)
 
 
 @pytest.fixture(scope="module")

@@ -42,8 +42,9 @@ class FittedTransformer:
         out = [np.zeros(0)]
         with torch.no_grad():
             for start in range(0, len(pairs), EVAL_BATCH):
-                user = torch.from_numpy(pairs.user[start : start + EVAL_BATCH])
-                item = torch.from_numpy(pairs.item[start : start + EVAL_BATCH])
+                # copies: a caller's arrays may be read-only, as those of a Polars column are
+                user = torch.tensor(pairs.user[start : start + EVAL_BATCH])
+                item = torch.tensor(pairs.item[start : start + EVAL_BATCH])
                 rating = network(
                     tables.image[item], tables.prompt[item], tables.metadata[item],
                     tables.user[user], tables.demographics[user],

@@ -278,4 +278,4 @@ def train_in_process(
 
 
 def _columns(pairs: Pairs) -> tuple[Tensor, ...]:
-    return tuple(torch.from_numpy(column) for column in (pairs.user, pairs.item, pairs.rating))
+    return tuple(torch.tensor(column) for column in (pairs.user, pairs.item, pairs.rating))
