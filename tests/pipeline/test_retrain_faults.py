@@ -184,7 +184,7 @@ def test_a_full_tmpdir_is_one_line(project: Path, tmp_path: Path) -> None:
     assert f"in {tmp_path}; make room" in done.stderr
     assert done.stderr.count("\n") == 1
     assert champion(project) == "1"
-    wait_for("the end of all it started", lambda: not processes_of(project), 60)
+    wait_for("the end of all it started", lambda: not processes_of(project), 15)
 
 
 def prefect_servers(project: Path) -> list[psutil.Process]:
@@ -232,7 +232,7 @@ def test_the_next_cycle_completes_whatever_goes_wrong_meanwhile(
     assert SECRET not in said
     assert champion(project) == "2"
     assert left_over(project) == []
-    wait_for("the end of all it started", lambda: not processes_of(project), 60)
+    wait_for("the end of all it started", lambda: not processes_of(project), 15)
 
 
 def test_three_cycles_with_random_batches_and_kills(

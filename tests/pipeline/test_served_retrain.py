@@ -108,7 +108,7 @@ def killed_in_a_cycle(service: Service, project: Path) -> str:
     run = cycle.environ()[RUN]
     service.process.send_signal(signal.SIGKILL)
     service.process.wait()
-    wait_for("their end", lambda: not processes_of(project), 60)
+    wait_for("their end", lambda: not processes_of(project), 30)
     shutil.rmtree(batch)
     return run
 
@@ -138,4 +138,4 @@ def test_a_service_that_is_killed_leaves_nothing_and_the_next_goes_on(
     assert second.process.wait(timeout=180) == 0
     assert "Traceback" not in second.log.read_text()
     # the watcher outlives what it watches by the moment that it takes to see that it is gone
-    wait_for("the end of all it started", lambda: not processes_of(project), 60)
+    wait_for("the end of all it started", lambda: not processes_of(project), 10)
