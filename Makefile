@@ -1,5 +1,5 @@
 # make repro    the whole pipeline on the embedded dataset, then a short table
-# make test     lint, types, import contracts and fast tests (13 to 18 minutes on 2 cores)
+# make test     lint, types, import contracts and fast tests (13 to 20 minutes on 2 cores)
 # make audit    known vulnerabilities of the pinned packages; a part of make test
 # make test-slow  what is long: real ratings, the README's commands, a full run
 # make extras   install what optional parts need, so that their tests run, too
